@@ -1,0 +1,12 @@
+//! Generates the executor protocol from `proto/executor.proto`, without a `protoc` on the machine.
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    #[cfg(feature = "full")]
+    {
+        println!("cargo:rerun-if-changed=proto/executor.proto");
+        let descriptors = protox::compile(["proto/executor.proto"], ["proto"])?;
+        tonic_prost_build::configure().compile_fds(descriptors)?;
+    }
+    println!("cargo:rerun-if-changed=build.rs");
+    Ok(())
+}

@@ -1,0 +1,81 @@
+//! The base set of adaptors, one folder each, and the trait they implement.
+//!
+//! An adaptor knows one kind of target. It is idempotent by contract: `apply` after `apply` changes nothing.
+
+use crate::core::Change;
+use async_trait::async_trait;
+use serde_json::Value;
+use std::time::Duration;
+
+/// What a type looks like to the outside.
+#[derive(Clone, Debug)]
+pub struct TypeSchema {
+    /// `<adaptor>.<Type>`, such as `host.File`.
+    pub kind: &'static str,
+    /// One sentence for people.
+    pub description: &'static str,
+    /// JSON schema of the attributes (objects are closed: unknown attributes are errors).
+    pub attributes: Value,
+    /// JSON pointers of the attributes that make it the same thing on its target (`/path`).
+    pub identity: &'static [&'static str],
+    /// JSON pointers of attributes whose values never appear in a diff, a log or history.
+    pub sensitive: &'static [&'static str],
+}
+
+/// One resource as an adaptor sees it.
+#[derive(Clone, Debug)]
+pub struct Desired {
+    /// The environment's name.
+    pub environment: String,
+    /// The resource's name.
+    pub name: String,
+    /// Its type.
+    pub kind: String,
+    /// The target's name.
+    pub target: String,
+    /// How the target is reached.
+    pub connection: Value,
+    /// The attributes, valid against the type's schema.
+    pub attributes: Value,
+    /// What the target called it last time.
+    pub remote_identity: Option<String>,
+    /// The attempt's number: the idempotency key.
+    pub attempt: u64,
+    /// Time left when the attempt began. The host cancels (drops) the future after it.
+    pub deadline: Duration,
+}
+
+/// What differs between what is and what should be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Difference {
+    /// What would be done about it; `Change::None` where nothing differs.
+    pub change: Change,
+    /// For people, line by line: `mode: 0644 -> 0600`, unified diff for text, `(sensitive)` for what must not be shown.
+    pub diff: String,
+}
+
+/// One kind of target.
+#[async_trait]
+pub trait Adaptor: Send + Sync + 'static {
+    /// The types it knows.
+    fn types(&self) -> Vec<TypeSchema>;
+    /// Reads what is, and compares. Must not change anything.
+    async fn difference(&self, desired: &Desired, deleting: bool) -> Result<Assessment, AdaptorError>;
+    /// Carries out the change that `difference` found. Returns what the target calls the resource, where it has a name of its own.
+    async fn apply(&self, desired: &Desired, assessment: &Assessment) -> Result<Option<String>, AdaptorError>;
+}
+
+/// What `difference` found, with what `apply` needs so as not to read again.
+pub struct Assessment {
+    /// The difference.
+    pub difference: Difference,
+    /// What the target calls it, where it exists and has a name of its own.
+    pub remote_identity: Option<String>,
+    /// The adaptor's own memory between the two calls.
+    pub found: Box<dyn std::any::Any + Send + Sync>,
+}
+
+/// Why an attempt failed, in words for the user: what, where, why, what next.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct AdaptorError(pub String);

@@ -1,0 +1,157 @@
+//! Everything that can happen to an environment.
+
+use super::{AttemptId, DryRunId, ExecutorName, Intent, Name, Outcome, Pool, PoolName, RequestId, Settings, Target, TargetName};
+use std::sync::Arc;
+
+/// What `step` takes in.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// Intent was pushed: manifests, objects, a rollback.
+    Push(Push),
+    /// A user asked for a deploy or a repair.
+    Request(Request),
+    /// A user asked for a dry run.
+    DryRun(DryRunRequest),
+    /// The environment's settings, as they are now.
+    SettingsChanged(Settings),
+    /// A target appeared or changed.
+    TargetChanged(Target),
+    /// A target is gone; what is on it becomes undefined, nothing is deleted.
+    TargetRemoved(TargetName),
+    /// A pool appeared or changed.
+    PoolChanged(Pool),
+    /// A pool is gone.
+    PoolRemoved(PoolName),
+    /// The pool cannot start executors, and why; `None`: it can again.
+    PoolUnavailable(PoolName, Option<Name>),
+    /// An executor said hello. `holds` are attempts it has not yet reported or whose report was not acknowledged.
+    ExecutorConnected {
+        /// Who.
+        executor: ExecutorName,
+        /// Of which pool.
+        pool: PoolName,
+        /// Grants it takes before it has answered some.
+        credits: u32,
+        /// Attempts it still knows.
+        holds: Vec<AttemptId>,
+    },
+    /// Its stream ended; it may come back within its lease.
+    ExecutorDisconnected(ExecutorName),
+    /// It has provably ended, or its lease is over: nothing it holds runs any more.
+    ExecutorLost(ExecutorName),
+    /// The executor began these attempts.
+    Begun(ExecutorName, Vec<AttemptId>),
+    /// The executor finished an attempt, or gave it back unbegun (`Revoked`).
+    Finished(ExecutorName, Outcome),
+    /// The executor refuses to give these back: they have begun.
+    RevokeRefused(ExecutorName, Vec<AttemptId>),
+    /// Nothing happened but time.
+    Tick,
+    /// The owner is about to stop: grant nothing any more, take back what has not begun.
+    Stop,
+}
+
+/// A change set: what some source wants from now on.
+#[derive(Clone, Debug)]
+pub struct Push {
+    /// The resource set it belongs to.
+    pub set: Name,
+    /// Intents to add or change.
+    pub upserts: Vec<Arc<Intent>>,
+    /// Names to remove, on top of what `prune` removes.
+    pub removals: Vec<Name>,
+    /// Remove everything of the set that is not among the upserts.
+    pub prune: bool,
+    /// Whether one refused intent refuses all.
+    pub mode: PushMode,
+    /// Who pushed it.
+    pub author: Name,
+    /// Where it came from: `manifests`, `objects`, `rollback`, …
+    pub source: Name,
+    /// Why, in the author's words.
+    pub message: Name,
+}
+
+/// Whether a push stands or falls as one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PushMode {
+    /// Accepted or refused whole, with all its errors.
+    Whole,
+    /// Each intent for itself: a refused one keeps its last accepted intent, the others go on.
+    Each,
+}
+
+/// Why an intent was not accepted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// The resource.
+    pub name: Name,
+    /// Why.
+    pub kind: RefusalKind,
+}
+
+/// The reasons for which an intent is refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RefusalKind {
+    /// It transitively requires itself; the names along the way, the first repeated at the end.
+    Cycle(Vec<Name>),
+    /// The same push names it twice.
+    DuplicateName,
+    /// Another resource already is this thing on this target.
+    DuplicateIdentity(Name),
+    /// It belongs to another resource set.
+    OtherSet(Name),
+    /// A bound of `limits` is exceeded: what, and the bound.
+    TooLarge(&'static str, usize),
+}
+
+/// A user's request for work now.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// Its number; given by `step` when 0.
+    pub id: RequestId,
+    /// What is asked.
+    pub kind: RequestKind,
+    /// Of what.
+    pub scope: Scope,
+    /// Who asks.
+    pub author: Name,
+}
+
+/// What a user can ask for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub enum RequestKind {
+    /// Everything that is not compliant.
+    Deploy,
+    /// Everything.
+    Repair,
+}
+
+/// Which resources are meant: the intersection of what is given.
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Scope {
+    /// Only on this target.
+    pub target: Option<TargetName>,
+    /// Only these.
+    pub names: Option<Vec<Name>>,
+}
+
+/// A dry run of intents that may not be accepted yet.
+#[derive(Clone, Debug)]
+pub struct DryRunRequest {
+    /// Its number; given by `step` when 0.
+    pub id: DryRunId,
+    /// What to try.
+    pub items: Vec<DryRunItem>,
+    /// Who asks.
+    pub author: Name,
+}
+
+/// One resource of a dry run.
+#[derive(Clone, Debug)]
+pub struct DryRunItem {
+    /// The intent as it would be.
+    pub intent: Arc<Intent>,
+    /// It would be removed rather than deployed.
+    pub removed: bool,
+}

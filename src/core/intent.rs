@@ -1,0 +1,118 @@
+//! What must be true of one resource. Built once at an edge from untrusted input, immutable and shared from then on.
+
+use super::{Hash, Name, TargetName};
+use serde::{Deserialize, Serialize};
+
+/// Whether differences are corrected or only observed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Mode {
+    /// Read, diff, apply what differs.
+    #[default]
+    Enforce,
+    /// Read and diff; never apply.
+    Observe,
+}
+
+/// What happens on the target when the resource is removed from the intent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum DeletionPolicy {
+    /// Delete it on the target.
+    #[default]
+    Delete,
+    /// Leave it there and forget it.
+    Orphan,
+}
+
+/// How a resource is treated, as opposed to what it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Policy {
+    /// Enforce or observe. Part of the intent hash: switching runs one attempt.
+    pub mode: Mode,
+    /// Delete or orphan.
+    pub deletion_policy: DeletionPolicy,
+    /// How long one attempt may take before it is cancelled, in milliseconds.
+    pub deadline_ms: u64,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self { mode: Mode::Enforce, deletion_policy: DeletionPolicy::Delete, deadline_ms: super::limits::DEFAULT_DEADLINE_MS }
+    }
+}
+
+/// The desired state of one resource.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "IntentParts", into = "IntentParts")]
+pub struct Intent {
+    parts: IntentParts,
+    hash: Hash,
+    content: Hash,
+}
+
+/// The fields of an [`Intent`], before they are made canonical and hashed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct IntentParts {
+    /// Unique in its environment.
+    pub name: Name,
+    /// `<adaptor>.<Type>`, such as `host.File`.
+    #[serde(rename = "type")]
+    pub kind: Name,
+    /// The `Target` it is deployed on.
+    pub target: TargetName,
+    /// The values of the type's identity attributes, as canonical JSON: what makes it the same thing on its target.
+    pub identity: Name,
+    /// The attributes as canonical JSON text (object keys sorted). Never interpreted here.
+    pub attributes: Name,
+    /// Names of resources that must be good before this one is attempted. Sorted, without duplicates.
+    pub requires: Vec<Name>,
+    /// How it is treated.
+    pub policy: Policy,
+}
+
+impl Intent {
+    /// Sorts `requires` and computes the hashes.
+    pub fn new(mut parts: IntentParts) -> Self {
+        parts.requires.sort_unstable();
+        parts.requires.dedup();
+        let mode = [parts.policy.mode as u8];
+        let hash = Hash::of(&[parts.kind.as_bytes(), parts.target.as_bytes(), parts.attributes.as_bytes(), &mode]);
+        let policy = [parts.policy.deletion_policy as u8];
+        let deadline = parts.policy.deadline_ms.to_le_bytes();
+        let mut all: Vec<&[u8]> = vec![&hash.0, parts.name.as_bytes(), parts.identity.as_bytes(), &policy, &deadline];
+        all.extend(parts.requires.iter().map(|name| name.as_bytes()));
+        let content = Hash::of(&all);
+        Self { parts, hash, content }
+    }
+
+    /// Changes exactly when a new attempt is needed: type, target, attributes and mode; not the edges.
+    pub const fn hash(&self) -> Hash {
+        self.hash
+    }
+
+    /// Changes when anything does. Equal content makes no new version.
+    pub const fn content(&self) -> Hash {
+        self.content
+    }
+}
+
+impl std::ops::Deref for Intent {
+    type Target = IntentParts;
+
+    fn deref(&self) -> &IntentParts {
+        &self.parts
+    }
+}
+
+impl From<IntentParts> for Intent {
+    fn from(parts: IntentParts) -> Self {
+        Self::new(parts)
+    }
+}
+
+impl From<Intent> for IntentParts {
+    fn from(intent: Intent) -> Self {
+        intent.parts
+    }
+}

@@ -1,0 +1,27 @@
+//! The brain: what must run, when, and why something does not. Synchronous and deterministic.
+//!
+//! **Architecture invariant:** nothing here performs I/O, reads a clock, draws randomness, is `async`, or knows a type of Kubernetes or SQL.
+//! Time comes in as [`Timestamp`], randomness as hashes of stable ids; everything that must happen outside goes out as [`Effects`].
+
+mod effect;
+mod event;
+mod hash;
+mod ids;
+mod intent;
+pub mod limits;
+mod outcome;
+mod record;
+mod settings;
+mod time;
+mod vector;
+
+pub use effect::{Effects, Message};
+pub use event::{DryRunItem, DryRunRequest, Event, Push, PushMode, Refusal, RefusalKind, Request, RequestKind, Scope};
+pub use hash::Hash;
+pub use ids::{AttemptId, DryRunId, Epoch, ExecutorName, Name, PoolName, RequestId, ResourceId, TargetName, VersionNumber};
+pub use intent::{DeletionPolicy, Intent, IntentParts, Mode, Policy};
+pub use outcome::{Change, Finding, Grant, Operation, Outcome, OutcomeKind, Reason};
+pub use record::{IntentRecord, OpenGrant, Record, ResourceRow, Snapshot, VersionRecord};
+pub use settings::{Pool, Repair, RepairAction, RepairSchedule, Retry, Settings, Target};
+pub use time::Timestamp;
+pub use vector::{Blocked, Compliance, LastResult, Life, Observed};

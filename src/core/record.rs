@@ -1,0 +1,183 @@
+//! What is written to history, and what is read back when an environment gets an owner.
+
+use super::{
+    AttemptId, DryRunId, ExecutorName, Grant, Hash, Intent, LastResult, Life, Name, Observed, Operation, Outcome, Reason, RequestId, RequestKind,
+    ResourceId, Scope, Settings, Target, Timestamp, VersionNumber,
+};
+use std::sync::Arc;
+
+/// One append to history.
+#[derive(Clone, Debug)]
+pub enum Record {
+    /// A version was accepted.
+    Version(VersionRecord),
+    /// Work was granted (never that of a dry run: its record is [`Record::DryRunResult`]).
+    Grant(ExecutorName, Arc<Grant>),
+    /// An attempt ended (also a skip, which has no grant).
+    Outcome {
+        /// Which resource.
+        resource: ResourceId,
+        /// How.
+        outcome: Outcome,
+    },
+    /// A user's request was taken.
+    Request {
+        /// Its number.
+        id: RequestId,
+        /// What was asked.
+        kind: RequestKind,
+        /// Of what.
+        scope: Scope,
+        /// Who asked.
+        author: Name,
+        /// When.
+        at: Timestamp,
+    },
+    /// A request has been carried out.
+    RequestDone(RequestId, Timestamp),
+    /// A dry run was taken.
+    DryRun {
+        /// Its number.
+        id: DryRunId,
+        /// Resources in it.
+        items: u32,
+        /// Who asked.
+        author: Name,
+        /// When.
+        at: Timestamp,
+    },
+    /// One resource of a dry run has its result.
+    DryRunResult {
+        /// Of which dry run.
+        id: DryRunId,
+        /// The resource's name (it may not be accepted yet).
+        name: Name,
+        /// `create`, `update`, `replace`, `delete`, `none`, `undefined`, `unavailable`.
+        result: &'static str,
+        /// The difference, or the reason it is not available.
+        detail: Name,
+    },
+    /// The environment's settings changed.
+    Settings(Settings),
+    /// A target appeared or changed.
+    Target(Target),
+    /// A target is gone.
+    TargetRemoved(Name),
+}
+
+/// An accepted change set.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VersionRecord {
+    /// Its number: the parent's plus one.
+    pub number: VersionNumber,
+    /// When it was accepted.
+    pub at: Timestamp,
+    /// Who made it.
+    pub author: Name,
+    /// Where it came from.
+    pub source: Name,
+    /// Why.
+    pub message: Name,
+    /// One entry per changed resource.
+    pub intents: Vec<IntentRecord>,
+}
+
+/// What a version says of one resource.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IntentRecord {
+    /// The resource.
+    pub resource: ResourceId,
+    /// Its name.
+    pub name: Name,
+    /// The set it belongs to.
+    pub set: Name,
+    /// What is wanted; `None` removes it.
+    pub intent: Option<Arc<Intent>>,
+}
+
+/// The current state of a resource, as stored. Everything else is derived.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ResourceRow {
+    /// The resource.
+    pub resource: ResourceId,
+    /// The set it belongs to.
+    pub set: Name,
+    /// Its newest intent; for a tombstone the last one.
+    pub intent: Arc<Intent>,
+    /// The version that brought it.
+    pub version: VersionNumber,
+    /// Live, tombstone, or gone.
+    pub life: Life,
+    /// The tombstone that must be deleted before this one may run.
+    pub after: Option<ResourceId>,
+    /// The hash of the last attempt that began or may have begun.
+    pub attempted: Option<Hash>,
+    /// The hash of the last attempt that succeeded.
+    pub succeeded: Option<Hash>,
+    /// How the last attempt that reached the target ended.
+    pub last_result: LastResult,
+    /// Skipped since then, because of something it requires.
+    pub skipped: bool,
+    /// What was seen on the target.
+    pub observed: Observed,
+    /// Failures in a row.
+    pub failures: u32,
+    /// When its retry or its next verification is due.
+    pub due_at: Option<Timestamp>,
+    /// When an attempt last found or made it as wanted.
+    pub verified_at: Option<Timestamp>,
+    /// When an attempt last changed it.
+    pub deployed_at: Option<Timestamp>,
+    /// The last attempt that ended with a result or was lost.
+    pub last_attempt: Option<AttemptId>,
+    /// The last attempt that changed something on the target.
+    pub changed_by: Option<AttemptId>,
+    /// Why the last attempt failed.
+    pub error: Option<Name>,
+    /// The difference that was found and left.
+    pub drift: Option<Name>,
+    /// What the target calls it.
+    pub remote_identity: Option<Name>,
+}
+
+/// A grant without an outcome, read back at a takeover.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OpenGrant {
+    /// The attempt.
+    pub attempt: AttemptId,
+    /// The resource.
+    pub resource: ResourceId,
+    /// Who has it.
+    pub executor: ExecutorName,
+    /// What it does.
+    pub operation: Operation,
+    /// Why.
+    pub reason: Reason,
+    /// The intent it runs.
+    pub hash: Hash,
+}
+
+/// Everything an owner needs to go on.
+#[derive(Clone, Debug, Default)]
+pub struct Snapshot {
+    /// The newest version.
+    pub version: VersionNumber,
+    /// The highest attempt number in use.
+    pub last_attempt: AttemptId,
+    /// The highest resource id in use.
+    pub last_resource: Option<ResourceId>,
+    /// The highest request number in use.
+    pub last_request: RequestId,
+    /// The highest dry run number in use.
+    pub last_dry_run: DryRunId,
+    /// Settings; `None` where none were ever recorded.
+    pub settings: Option<Settings>,
+    /// Targets.
+    pub targets: Vec<Target>,
+    /// Live resources and tombstones (orphans and deleted ones stay in history).
+    pub resources: Vec<ResourceRow>,
+    /// Grants without an outcome.
+    pub grants: Vec<OpenGrant>,
+    /// Requests that are not done: number, kind, scope, when.
+    pub requests: Vec<(RequestId, RequestKind, Scope, Timestamp)>,
+}

@@ -1,0 +1,8 @@
+#![doc = include_str!("ARCHITECTURE.md")]
+
+pub mod core;
+
+#[cfg(feature = "full")]
+pub mod adaptors;
+#[cfg(feature = "full")]
+pub mod history;
