@@ -10,9 +10,12 @@
 //! 4. **Append-only.** Versions, intents, grants, outcomes and dry run results are never changed: refused by privilege and by trigger.
 //! 5. **Gap-free.** A version's number is the environment's counter plus one, else the batch is refused.
 
+mod limits;
+pub mod private_server;
+
 use crate::core::{
-    AttemptId, DryRunId, Epoch, IntentRecord, Name, Operation, OutcomeKind, Reason, Record, ResourceRow, Snapshot, Timestamp,
-    VersionNumber,
+    AttemptId, DryRunId, Epoch, IntentRecord, Name, Operation, OutcomeKind, Reason, Record, ResourceRow, Snapshot,
+    Timestamp, VersionNumber,
 };
 use async_trait::async_trait;
 
@@ -69,9 +72,18 @@ pub trait Store: Send + Sync + 'static {
     /// What an owner would load, read without owning: for `status`, `show`, `why`. `None`: no such environment.
     async fn peek(&self, environment: &str) -> Result<Option<Snapshot>, HistoryError>;
     /// The newest versions first, at most `limit`, below `before` where given.
-    async fn versions(&self, environment: &str, before: Option<VersionNumber>, limit: u32) -> Result<Vec<VersionSummary>, HistoryError>;
+    async fn versions(
+        &self,
+        environment: &str,
+        before: Option<VersionNumber>,
+        limit: u32,
+    ) -> Result<Vec<VersionSummary>, HistoryError>;
     /// The complete content of a version: every resource it wants. `None`: no such version.
-    async fn intents_at(&self, environment: &str, version: VersionNumber) -> Result<Option<Vec<IntentRecord>>, HistoryError>;
+    async fn intents_at(
+        &self,
+        environment: &str,
+        version: VersionNumber,
+    ) -> Result<Option<Vec<IntentRecord>>, HistoryError>;
     /// The newest attempts first, of one resource name or of all, at most `limit`, below `before` where given.
     async fn attempts(
         &self,

@@ -1,0 +1,24 @@
+//! Every bound of history, with its unit and its reason.
+
+use std::time::Duration;
+
+/// Longest path of a unix socket, in bytes: `sun_path` has 108 with its closing NUL.
+pub(crate) const SOCKET_PATH_BYTES: usize = 107;
+/// How long a private server may take to stop with a checkpoint before it is told to stop at once (it recovers at its next start).
+pub(crate) const FAST_STOP: Duration = Duration::from_secs(60);
+/// How long it may take to stop at once.
+pub(crate) const IMMEDIATE_STOP: Duration = Duration::from_secs(10);
+/// How long a private server may take to accept connections; crash recovery replays at most a few checkpoints' worth of log.
+pub(crate) const SERVER_START: Duration = Duration::from_secs(300);
+/// How often the state of a starting or stopping server is looked at.
+pub(crate) const SERVER_POLL: Duration = Duration::from_millis(10);
+/// After how long a start that is not over says that it goes on.
+pub(crate) const SERVER_STILL_STARTING: Duration = Duration::from_secs(5);
+/// Bytes of the private server's log kept before it is moved aside (one older file is kept).
+pub(crate) const SERVER_LOG_BYTES: u64 = 4 * 1_048_576;
+/// Bytes of a log's end that an error quotes.
+pub(crate) const QUOTED_LOG_BYTES: u64 = 2_048;
+/// Characters of the command line that a folder's lock remembers.
+pub(crate) const LOCK_COMMAND_CHARS: usize = 256;
+/// The oldest major version of PostgreSQL that history is written for: older ones get no fixes any more.
+pub(crate) const OLDEST_POSTGRES: u32 = 14;

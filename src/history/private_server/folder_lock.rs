@@ -1,0 +1,133 @@
+//! One process per data folder: a lock that says who holds it.
+//!
+//! The kernel gives the lock back when its holder ends, however it ends; what is written in the file is only for people.
+
+use super::limits;
+use serde::{Deserialize, Serialize};
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
+use std::io::{Read, Seek, Write};
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+
+/// Held as long as this value lives.
+#[derive(Debug)]
+pub struct FolderLock {
+    /// Open file descriptions hold locks.
+    _file: File,
+}
+
+/// What a lock file says.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Holder {
+    pid: u32,
+    command: String,
+    since: String,
+}
+
+/// Why a folder cannot be locked.
+#[derive(Debug, thiserror::Error)]
+pub enum LockError {
+    /// Another process has it.
+    #[error("{} is in use by {holder}; wait until it has ended, stop it, or use another folder with --data-dir", folder.display())]
+    Held {
+        /// Which folder.
+        folder: PathBuf,
+        /// Process id, command, since when.
+        holder: String,
+    },
+    /// The folder or the lock file cannot be used.
+    #[error("cannot lock {}", path.display())]
+    Folder {
+        /// Which one.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+}
+
+impl FolderLock {
+    /// Locks `folder`, which is made if need be (for this user alone), or says who has it. Does not wait.
+    pub fn acquire(folder: &Path) -> Result<Self, LockError> {
+        let unusable = |path: &Path| {
+            let path = path.to_owned();
+            move |source| LockError::Folder { path, source }
+        };
+        if let Some(parent) = folder.parent() {
+            fs::create_dir_all(parent).map_err(unusable(parent))?;
+        }
+        DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(unusable(folder))?;
+        let path = folder.join("lock");
+        let mut file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(&path)
+            .map_err(unusable(&path))?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                return Err(LockError::Held { folder: folder.to_owned(), holder: describe(&mut file) });
+            }
+            Err(TryLockError::Error(source)) => return Err(LockError::Folder { path, source }),
+        }
+        sign(&mut file).map_err(unusable(&path))?;
+        Ok(Self { _file: file })
+    }
+}
+
+/// Writes who we are.
+fn sign(file: &mut File) -> std::io::Result<()> {
+    let holder = Holder {
+        pid: std::process::id(),
+        command: command(std::env::args()),
+        since: jiff::Timestamp::now().strftime("%F %T UTC").to_string(),
+    };
+    file.set_len(0)?;
+    file.rewind()?;
+    serde_json::to_writer(&mut *file, &holder)?;
+    file.write_all(b"\n")
+}
+
+/// The command line, without what may hold a password.
+fn command(arguments: impl Iterator<Item = String>) -> String {
+    let shown = arguments.map(|argument| if argument.contains("://") { "<url>".into() } else { argument });
+    shown.collect::<Vec<_>>().join(" ").chars().take(limits::LOCK_COMMAND_CHARS).collect()
+}
+
+/// Reads who holds it; a holder that is just signing is known only by its lock.
+fn describe(file: &mut File) -> String {
+    let mut text = String::new();
+    let holder = file.read_to_string(&mut text).ok().and_then(|_| serde_json::from_str::<Holder>(&text).ok());
+    holder.map_or_else(
+        || "another process".into(),
+        |Holder { pid, command, since }| format!("process {pid} (`{}`) since {since}", command.escape_debug()),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn the_second_is_told_who_is_first() {
+        let folder = tempfile::tempdir().unwrap();
+        let deep = folder.path().join("a b/c");
+        let first = FolderLock::acquire(&deep).unwrap();
+        let error = FolderLock::acquire(&deep).unwrap_err().to_string();
+        assert!(
+            error.contains(&format!("process {} (`", std::process::id())) && error.contains(" since 20"),
+            "{error}"
+        );
+        drop(first);
+        FolderLock::acquire(&deep).unwrap();
+    }
+
+    #[test]
+    fn a_password_in_a_url_is_not_written() {
+        let words = ["homeostat", "deploy", "--database-url=postgres://me:secret@db/x"];
+        assert_eq!(command(words.into_iter().map(String::from)), "homeostat deploy <url>");
+    }
+}
