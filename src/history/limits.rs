@@ -5,11 +5,11 @@ use std::time::Duration;
 /// Longest path of a unix socket, in bytes: `sun_path` has 108 with its closing NUL.
 pub(crate) const SOCKET_PATH_BYTES: usize = 107;
 /// How long a private server may take to stop with a checkpoint before it is told to stop at once (it recovers at its next start).
-pub(crate) const FAST_STOP: Duration = Duration::from_secs(60);
+pub(crate) const FAST_STOP: Duration = Duration::from_mins(1);
 /// How long it may take to stop at once.
 pub(crate) const IMMEDIATE_STOP: Duration = Duration::from_secs(10);
 /// How long a private server may take to accept connections; crash recovery replays at most a few checkpoints' worth of log.
-pub(crate) const SERVER_START: Duration = Duration::from_secs(300);
+pub(crate) const SERVER_START: Duration = Duration::from_mins(5);
 /// How often the state of a starting or stopping server is looked at.
 pub(crate) const SERVER_POLL: Duration = Duration::from_millis(10);
 /// After how long a start that is not over says that it goes on.

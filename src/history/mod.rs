@@ -3,14 +3,20 @@
 //! Both implementations pass one conformance suite (`conformance.rs`). The contract:
 //!
 //! 1. **Fencing.** Every write names a [`Fence`]. [`Store::commit`] first locks the environment's row and compares the epoch; a taken-over owner
-//!    gets [`HistoryError::Fenced`] and has written nothing.
+//!    gets [`HistoryError::Fenced`] and has written nothing. So does one who has released the environment: a release raises the epoch too.
 //! 2. **Atomic.** A [`Batch`] is in history whole or not at all, in the order of its records.
 //! 3. **Idempotent.** A batch that was committed is recognised by its number and not written again, so that a commit whose reply was lost
-//!    is settled by committing it again.
+//!    is settled by committing it again. A number that skips one is refused: something before it was never committed.
 //! 4. **Append-only.** Versions, intents, grants, outcomes and dry run results are never changed: refused by privilege and by trigger.
 //! 5. **Gap-free.** A version's number is the environment's counter plus one, else the batch is refused.
+//! 6. **Once.** An attempt is granted once and has one outcome; a second one is refused.
+//! 7. **Current rows repeat nothing.** A [`ResourceRow`]'s intent is the one that its version recorded, so only the version is stored.
+//! 8. **Clear refusals.** A [`HistoryError::Refused`] batch can never be committed and says what is wrong with which record; every other error of a
+//!    commit leaves it open whether it was committed, and the same batch is committed again.
 
+mod batch_check;
 mod limits;
+pub mod memory;
 pub mod private_server;
 
 use crate::core::{
@@ -31,7 +37,7 @@ pub struct Fence {
 /// What one group commit writes.
 #[derive(Clone, Debug, Default)]
 pub struct Batch {
-    /// 1, 2, 3 … per epoch: the idempotency key.
+    /// 1, 2, 3 … per epoch, without a gap: the idempotency key.
     pub number: u64,
     /// Appends, in order.
     pub records: Vec<Record>,
@@ -58,7 +64,7 @@ pub trait Store: Send + Sync + 'static {
     async fn take(&self, environment: &str, owner: &Owner, ended: &[Name]) -> Result<Fence, HistoryError>;
     /// Renews the lease of a process for all its environments.
     async fn renew(&self, owner: &Owner) -> Result<(), HistoryError>;
-    /// Gives the environment up, so that the next owner need not wait.
+    /// Gives the environment up, so that the next owner need not wait. From then on the fence is worth nothing.
     async fn release(&self, fence: &Fence) -> Result<(), HistoryError>;
     /// Reads what an owner needs to go on.
     async fn load(&self, fence: &Fence) -> Result<Snapshot, HistoryError>;
@@ -78,7 +84,7 @@ pub trait Store: Send + Sync + 'static {
         before: Option<VersionNumber>,
         limit: u32,
     ) -> Result<Vec<VersionSummary>, HistoryError>;
-    /// The complete content of a version: every resource it wants. `None`: no such version.
+    /// The complete content of a version: every resource it wants, by resource number; nothing for version 0. `None`: no such version.
     async fn intents_at(
         &self,
         environment: &str,

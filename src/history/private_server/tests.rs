@@ -115,7 +115,7 @@ async fn outside_its_parent_test_this_does_nothing() {
     let server = started(Path::new(&folder)).await;
     execute(&server, "CREATE TABLE kept (); INSERT INTO kept DEFAULT VALUES").await;
     println!("\nserver {}", server.pid());
-    std::future::pending().await
+    std::future::pending::<()>().await;
 }
 
 #[tokio::test]

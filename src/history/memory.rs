@@ -1,0 +1,195 @@
+//! History in memory: the twin of PostgreSQL, for tests and the simulator.
+//!
+//! It keeps every promise of the contract but one: it does not outlive its process. Time is what the clock it was given says.
+//! Deliberately absent: faults. A test that wants them wraps the store.
+
+mod tables;
+
+use super::{AttemptSummary, Batch, DryRunResult, Fence, HistoryError, Owner, Store, VersionSummary, batch_check};
+use crate::core::{AttemptId, DryRunId, Epoch, IntentRecord, Name, Snapshot, Timestamp, VersionNumber};
+use async_trait::async_trait;
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use tables::Tables;
+
+/// A store in memory. Share it by `Arc`; every owner of a test or simulation talks to the same one.
+pub struct MemoryStore {
+    clock: Box<dyn Fn() -> Timestamp + Send + Sync>,
+    database: Mutex<Database>,
+}
+
+#[derive(Default)]
+struct Database {
+    environments: BTreeMap<Name, Environment>,
+    leases: BTreeMap<Name, Lease>,
+    last_environment: i64,
+}
+
+struct Environment {
+    id: i64,
+    epoch: Epoch,
+    owner: Option<Name>,
+    last_batch: u64,
+    tables: Tables,
+}
+
+struct Lease {
+    description: Name,
+    expires_at: Timestamp,
+}
+
+impl MemoryStore {
+    /// An empty store whose leases expire by `clock`.
+    pub fn new(clock: impl Fn() -> Timestamp + Send + Sync + 'static) -> Self {
+        Self { clock: Box::new(clock), database: Mutex::default() }
+    }
+
+    /// Nothing is left half-written where a caller panics: changes are checked before they are made.
+    fn database(&self) -> MutexGuard<'_, Database> {
+        self.database.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn read<T>(&self, environment: &str, read: impl FnOnce(&Tables) -> T) -> Option<T> {
+        self.database().environments.get(environment).map(|environment| read(&environment.tables))
+    }
+}
+
+impl Default for MemoryStore {
+    /// A store on the system's clock.
+    fn default() -> Self {
+        Self::new(|| Timestamp(jiff::Timestamp::now().as_millisecond()))
+    }
+}
+
+impl Database {
+    fn lease(&mut self, owner: &Owner, now: Timestamp) {
+        let lease = Lease { description: owner.description.clone(), expires_at: now.after_ms(owner.lease_ms) };
+        self.leases.insert(owner.id.clone(), lease);
+    }
+
+    /// Who holds the environment against everybody but `owner`, and for how many milliseconds.
+    fn holder(
+        &self,
+        environment: &Environment,
+        owner: &Owner,
+        ended: &[Name],
+        now: Timestamp,
+    ) -> Option<(String, u64)> {
+        let holder = environment.owner.as_ref().filter(|holder| **holder != owner.id && !ended.contains(holder))?;
+        let lease = self.leases.get(holder).filter(|lease| lease.expires_at > now)?;
+        Some((lease.description.to_string(), lease.expires_at.ms_since(now)))
+    }
+
+    fn fenced(&mut self, fence: &Fence) -> Result<&mut Environment, HistoryError> {
+        let found = self
+            .environments
+            .values_mut()
+            .find(|environment| environment.id == fence.environment && environment.epoch == fence.epoch);
+        found.ok_or(HistoryError::Fenced { epoch: fence.epoch })
+    }
+}
+
+#[async_trait]
+impl Store for MemoryStore {
+    async fn take(&self, environment: &str, owner: &Owner, ended: &[Name]) -> Result<Fence, HistoryError> {
+        let now = (self.clock)();
+        let mut database = self.database();
+        if let Some(found) = database.environments.get(environment)
+            && let Some((holder, remaining_ms)) = database.holder(found, owner, ended, now)
+        {
+            return Err(HistoryError::Held { environment: environment.to_owned(), holder, remaining_ms });
+        }
+        database.lease(owner, now);
+        let Database { environments, last_environment, .. } = &mut *database;
+        let taken = environments.entry(environment.into()).or_insert_with(|| {
+            *last_environment += 1;
+            Environment {
+                id: *last_environment,
+                epoch: Epoch(0),
+                owner: None,
+                last_batch: 0,
+                tables: Tables::default(),
+            }
+        });
+        taken.epoch.0 += 1;
+        taken.owner = Some(owner.id.clone());
+        taken.last_batch = 0;
+        Ok(Fence { environment: taken.id, epoch: taken.epoch })
+    }
+
+    async fn renew(&self, owner: &Owner) -> Result<(), HistoryError> {
+        let now = (self.clock)();
+        self.database().lease(owner, now);
+        Ok(())
+    }
+
+    async fn release(&self, fence: &Fence) -> Result<(), HistoryError> {
+        let mut database = self.database();
+        let environment = database.fenced(fence)?;
+        environment.epoch.0 += 1;
+        environment.owner = None;
+        Ok(())
+    }
+
+    async fn load(&self, fence: &Fence) -> Result<Snapshot, HistoryError> {
+        Ok(self.database().fenced(fence)?.tables.snapshot())
+    }
+
+    async fn commit(&self, fence: &Fence, batch: &Batch) -> Result<(), HistoryError> {
+        batch_check::check(batch)?;
+        let mut database = self.database();
+        let environment = database.fenced(fence)?;
+        if batch_check::is_next_batch(environment.last_batch, batch.number)? {
+            environment.tables.check(batch)?;
+            environment.tables.apply(batch);
+            environment.last_batch = batch.number;
+        }
+        Ok(())
+    }
+
+    async fn forget_environment(&self, fence: &Fence) -> Result<(), HistoryError> {
+        let mut database = self.database();
+        database.fenced(fence)?;
+        database.environments.retain(|_, environment| environment.id != fence.environment);
+        Ok(())
+    }
+
+    async fn environments(&self) -> Result<Vec<Name>, HistoryError> {
+        Ok(self.database().environments.keys().cloned().collect())
+    }
+
+    async fn peek(&self, environment: &str) -> Result<Option<Snapshot>, HistoryError> {
+        Ok(self.read(environment, Tables::snapshot))
+    }
+
+    async fn versions(
+        &self,
+        environment: &str,
+        before: Option<VersionNumber>,
+        limit: u32,
+    ) -> Result<Vec<VersionSummary>, HistoryError> {
+        Ok(self.read(environment, |tables| tables.versions(before, limit)).unwrap_or_default())
+    }
+
+    async fn intents_at(
+        &self,
+        environment: &str,
+        version: VersionNumber,
+    ) -> Result<Option<Vec<IntentRecord>>, HistoryError> {
+        Ok(self.read(environment, |tables| tables.intents_at(version)).flatten())
+    }
+
+    async fn attempts(
+        &self,
+        environment: &str,
+        name: Option<&str>,
+        before: Option<AttemptId>,
+        limit: u32,
+    ) -> Result<Vec<AttemptSummary>, HistoryError> {
+        Ok(self.read(environment, |tables| tables.attempts(name, before, limit)).unwrap_or_default())
+    }
+
+    async fn dry_run(&self, environment: &str, id: DryRunId) -> Result<Vec<DryRunResult>, HistoryError> {
+        Ok(self.read(environment, |tables| tables.dry_run(id)).unwrap_or_default())
+    }
+}

@@ -1,0 +1,248 @@
+//! What is known of one environment, as plain collections: the memory's answer to the tables of PostgreSQL.
+
+use super::super::batch_check::{check_successor, refuse};
+use crate::core::{
+    AttemptId, DryRunId, ExecutorName, Grant, Intent, IntentRecord, Life, Name, OpenGrant, Outcome, OutcomeKind,
+    Record, RequestId, RequestKind, ResourceId, ResourceRow, Scope, Settings, Snapshot, Target, Timestamp,
+    VersionNumber, VersionRecord,
+};
+use crate::history::{AttemptSummary, Batch, DryRunResult, HistoryError, VersionSummary};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// The history and the current state of one environment.
+#[derive(Default)]
+pub(super) struct Tables {
+    versions: Vec<VersionRecord>,
+    /// What each version said of a resource; a view of `versions` by resource.
+    intents: BTreeMap<ResourceId, Vec<(VersionNumber, IntentRecord)>>,
+    rows: BTreeMap<ResourceId, ResourceRow>,
+    grants: BTreeMap<AttemptId, (ExecutorName, Arc<Grant>)>,
+    /// Those without an outcome, so that a load need not search.
+    open: BTreeSet<AttemptId>,
+    outcomes: BTreeMap<AttemptId, (ResourceId, Outcome)>,
+    requests: BTreeMap<RequestId, (RequestKind, Scope, Timestamp)>,
+    done: BTreeSet<RequestId>,
+    dry_runs: BTreeMap<DryRunId, BTreeMap<Name, DryRunResult>>,
+    settings: Option<Settings>,
+    targets: BTreeMap<Name, Target>,
+}
+
+impl Tables {
+    fn version(&self) -> VersionNumber {
+        self.versions.last().map(|version| version.number).unwrap_or_default()
+    }
+
+    /// Refuses what contradicts what is stored. Nothing is changed.
+    pub(super) fn check(&self, batch: &Batch) -> Result<(), HistoryError> {
+        let mut seen = BTreeSet::new();
+        let mut once = |kind: &'static str, number: u64, stored: bool| {
+            if stored || !seen.insert((kind, number)) {
+                refuse(format!("{kind} {number} is recorded already"))
+            } else {
+                Ok(())
+            }
+        };
+        let mut results = BTreeSet::new();
+        let mut parent = self.version();
+        let mut recorded = BTreeMap::new();
+        for record in &batch.records {
+            match record {
+                Record::Version(version) => {
+                    check_successor(parent, version.number)?;
+                    parent = version.number;
+                    let intents =
+                        version.intents.iter().filter_map(|record| Some((record.resource, record.intent.as_ref()?)));
+                    recorded.extend(intents.map(|(resource, intent)| ((resource, version.number), intent)));
+                }
+                Record::Grant(_, grant) => once("grant", grant.attempt.0, self.grants.contains_key(&grant.attempt))?,
+                Record::Outcome { outcome, .. } => {
+                    once("outcome of attempt", outcome.attempt.0, self.outcomes.contains_key(&outcome.attempt))?;
+                }
+                Record::Request { id, .. } => once("request", id.0, self.requests.contains_key(id))?,
+                Record::RequestDone(id, _) => once("end of request", id.0, self.done.contains(id))?,
+                Record::DryRun { id, .. } => once("dry run", id.0, self.dry_runs.contains_key(id))?,
+                Record::DryRunResult { id, name, .. } => {
+                    let stored = self.dry_runs.get(id).is_some_and(|results| results.contains_key(name));
+                    if stored || !results.insert((id, name)) {
+                        return refuse(format!("the result of {name:?} in dry run {id} is recorded already"));
+                    }
+                }
+                Record::Settings(_) | Record::Target(_) | Record::TargetRemoved(_) => {}
+            }
+        }
+        batch.rows.iter().try_for_each(|row| self.check_intent(row, &recorded))
+    }
+
+    /// PostgreSQL stores only the version; that this loses nothing is checked here, where it is cheap.
+    fn check_intent(
+        &self,
+        row: &ResourceRow,
+        batch: &BTreeMap<(ResourceId, VersionNumber), &Arc<Intent>>,
+    ) -> Result<(), HistoryError> {
+        let stored = || {
+            let records = self.intents.get(&row.resource)?.iter().rev();
+            let mut upserts = records.filter(|(number, record)| *number <= row.version && record.intent.is_some());
+            upserts.next().and_then(|(_, record)| record.intent.as_ref())
+        };
+        let in_batch = batch
+            .range((row.resource, VersionNumber(0))..=(row.resource, row.version))
+            .next_back()
+            .map(|(_, intent)| *intent);
+        match in_batch.or_else(stored) {
+            Some(intent) if **intent == *row.intent => Ok(()),
+            _ => refuse(format!(
+                "the current row of {:?} holds an intent that version {} did not record",
+                row.intent.name, row.version
+            )),
+        }
+    }
+
+    /// Writes a checked batch.
+    pub(super) fn apply(&mut self, batch: &Batch) {
+        batch.records.iter().for_each(|record| self.append(record));
+        for row in &batch.rows {
+            self.rows.insert(row.resource, row.clone());
+        }
+    }
+
+    fn append(&mut self, record: &Record) {
+        match record {
+            Record::Version(version) => {
+                for intent in &version.intents {
+                    self.intents.entry(intent.resource).or_default().push((version.number, intent.clone()));
+                }
+                self.versions.push(version.clone());
+            }
+            Record::Grant(executor, grant) => {
+                self.open.insert(grant.attempt);
+                self.grants.insert(grant.attempt, (executor.clone(), Arc::clone(grant)));
+            }
+            Record::Outcome { resource, outcome } => {
+                self.open.remove(&outcome.attempt);
+                self.outcomes.insert(outcome.attempt, (*resource, outcome.clone()));
+            }
+            Record::Request { id, kind, scope, at, .. } => {
+                self.requests.insert(*id, (*kind, scope.clone(), *at));
+            }
+            Record::RequestDone(id, _) => {
+                self.done.insert(*id);
+            }
+            Record::DryRun { id, .. } => {
+                self.dry_runs.entry(*id).or_default();
+            }
+            Record::DryRunResult { id, name, result, detail } => {
+                let result = DryRunResult { name: name.clone(), result: (*result).into(), detail: detail.clone() };
+                self.dry_runs.entry(*id).or_default().insert(name.clone(), result);
+            }
+            Record::Settings(settings) => self.settings = Some(settings.clone()),
+            Record::Target(target) => {
+                self.targets.insert(target.name.clone(), target.clone());
+            }
+            Record::TargetRemoved(name) => {
+                self.targets.remove(name);
+            }
+        }
+    }
+
+    pub(super) fn snapshot(&self) -> Snapshot {
+        let last_grant = self.grants.last_key_value().map(|(attempt, _)| *attempt);
+        let last_outcome = self.outcomes.last_key_value().map(|(attempt, _)| *attempt);
+        let last_intent = self.intents.last_key_value().map(|(resource, _)| *resource);
+        let last_row = self.rows.last_key_value().map(|(resource, _)| *resource);
+        let open_requests = self.requests.iter().filter(|(id, _)| !self.done.contains(id));
+        Snapshot {
+            version: self.version(),
+            last_attempt: last_grant.max(last_outcome).unwrap_or_default(),
+            last_resource: last_intent.max(last_row),
+            last_request: self.requests.last_key_value().map(|(id, _)| *id).unwrap_or_default(),
+            last_dry_run: self.dry_runs.last_key_value().map(|(id, _)| *id).unwrap_or_default(),
+            settings: self.settings.clone(),
+            targets: self.targets.values().cloned().collect(),
+            resources: self
+                .rows
+                .values()
+                .filter(|row| matches!(row.life, Life::Live | Life::Tombstone))
+                .cloned()
+                .collect(),
+            grants: self.open.iter().filter_map(|attempt| self.open_grant(*attempt)).collect(),
+            requests: open_requests.map(|(id, (kind, scope, at))| (*id, *kind, scope.clone(), *at)).collect(),
+        }
+    }
+
+    fn open_grant(&self, attempt: AttemptId) -> Option<OpenGrant> {
+        let (executor, grant) = self.grants.get(&attempt)?;
+        Some(OpenGrant {
+            attempt,
+            resource: grant.resource?,
+            executor: executor.clone(),
+            operation: grant.operation,
+            reason: grant.reason,
+            hash: grant.hash(),
+        })
+    }
+
+    pub(super) fn versions(&self, before: Option<VersionNumber>, limit: u32) -> Vec<VersionSummary> {
+        let older = self.versions.iter().rev().filter(|version| before.is_none_or(|before| version.number < before));
+        older.take(limit as usize).map(summary).collect()
+    }
+
+    pub(super) fn intents_at(&self, version: VersionNumber) -> Option<Vec<IntentRecord>> {
+        if version > self.version() {
+            return None;
+        }
+        let newest =
+            self.intents.values().filter_map(|records| records.iter().rev().find(|(number, _)| *number <= version));
+        Some(newest.map(|(_, record)| record).filter(|record| record.intent.is_some()).cloned().collect())
+    }
+
+    pub(super) fn attempts(&self, name: Option<&str>, before: Option<AttemptId>, limit: u32) -> Vec<AttemptSummary> {
+        let numbers: BTreeSet<AttemptId> = self.grants.keys().chain(self.outcomes.keys()).copied().collect();
+        let older = numbers.into_iter().rev().filter(|attempt| before.is_none_or(|before| *attempt < before));
+        older.filter_map(|attempt| self.attempt(attempt, name)).take(limit as usize).collect()
+    }
+
+    /// `None` where the resource never had the name that is asked for.
+    fn attempt(&self, attempt: AttemptId, asked: Option<&str>) -> Option<AttemptSummary> {
+        let grant = self.grants.get(&attempt);
+        let end = self.outcomes.get(&attempt);
+        let resource = end.map(|(resource, _)| *resource).or_else(|| grant?.1.resource)?;
+        let records = self.intents.get(&resource);
+        let was_called =
+            |asked: &str| records.is_some_and(|records| records.iter().any(|(_, record)| &*record.name == asked));
+        if !asked.is_none_or(was_called) {
+            return None;
+        }
+        Some(AttemptSummary {
+            attempt,
+            name: records
+                .and_then(|records| records.last())
+                .map_or_else(|| "".into(), |(_, record)| record.name.clone()),
+            version: grant.map(|(_, grant)| grant.version),
+            reason: grant.map(|(_, grant)| grant.reason),
+            operation: grant.map(|(_, grant)| grant.operation),
+            executor: grant.map(|(executor, _)| executor.clone()),
+            granted_at: grant.map(|(_, grant)| grant.granted_at),
+            began_at: end.and_then(|(_, outcome)| outcome.began_at),
+            finished_at: end.map(|(_, outcome)| outcome.finished_at),
+            outcome: end.map(|(_, outcome): &(_, Outcome)| -> OutcomeKind { outcome.kind.clone() }),
+        })
+    }
+
+    pub(super) fn dry_run(&self, id: DryRunId) -> Vec<DryRunResult> {
+        self.dry_runs.get(&id).into_iter().flat_map(|results| results.values().cloned()).collect()
+    }
+}
+
+fn summary(version: &VersionRecord) -> VersionSummary {
+    let upserts = version.intents.iter().filter(|record| record.intent.is_some()).count();
+    VersionSummary {
+        number: version.number,
+        at: version.at,
+        author: version.author.clone(),
+        source: version.source.clone(),
+        message: version.message.clone(),
+        upserts: upserts as u32,
+        removals: (version.intents.len() - upserts) as u32,
+    }
+}
