@@ -5,4 +5,6 @@ pub mod core;
 #[cfg(feature = "full")]
 pub mod adaptors;
 #[cfg(feature = "full")]
+pub mod executor;
+#[cfg(feature = "full")]
 pub mod history;

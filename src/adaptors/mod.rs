@@ -1,11 +1,17 @@
 //! The base set of adaptors, one folder each, and the trait they implement.
 //!
 //! An adaptor knows one kind of target. It is idempotent by contract: `apply` after `apply` changes nothing.
+//! Deliberately absent: order, retries and concurrency, which are the scheduler's, and deadlines and panics, which are the executor's.
+
+pub mod registry;
+pub mod schema;
 
 use crate::core::Change;
 use async_trait::async_trait;
 use serde_json::Value;
+use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::oneshot;
 
 /// What a type looks like to the outside.
 #[derive(Clone, Debug)]
@@ -14,15 +20,18 @@ pub struct TypeSchema {
     pub kind: &'static str,
     /// One sentence for people.
     pub description: &'static str,
-    /// JSON schema of the attributes (objects are closed: unknown attributes are errors).
+    /// JSON schema of the attributes (objects are closed: unknown attributes are errors). The keywords known are those of [`schema`].
     pub attributes: Value,
-    /// JSON pointers of the attributes that make it the same thing on its target (`/path`).
+    /// JSON pointers of the attributes that make it the same thing on its target (`/path`). Absent ones are left out of the identity;
+    /// a type that lists none is identified by the resource's name.
     pub identity: &'static [&'static str],
     /// JSON pointers of attributes whose values never appear in a diff, a log or history.
     pub sensitive: &'static [&'static str],
+    /// Rules that the schema cannot say (a path is absolute, one of two is given). Called only with attributes that fit the schema.
+    pub check: Option<fn(&Value) -> Vec<schema::Complaint>>,
 }
 
-/// One resource as an adaptor sees it.
+/// One resource as an adaptor sees it. Cheap enough to clone into a blocking thread.
 #[derive(Clone, Debug)]
 pub struct Desired {
     /// The environment's name.
@@ -43,6 +52,33 @@ pub struct Desired {
     pub attempt: u64,
     /// Time left when the attempt began. The host cancels (drops) the future after it.
     pub deadline: Duration,
+    /// Held by everything that works on the attempt.
+    pub work: Work,
+}
+
+/// Shows that something still works on an attempt. What may outlive the adaptor's future (a blocking thread) holds a clone until it has ended,
+/// so that the executor begins nothing else on the target before, and gives its process up where the work does not end.
+#[derive(Clone, Debug)]
+pub struct Work(#[allow(dead_code, reason = "held, never read: its drop is the message")] Arc<oneshot::Sender<()>>);
+
+/// Resolves when the last clone of its [`Work`] is gone.
+#[derive(Debug)]
+pub struct WorkEnded(oneshot::Receiver<()>);
+
+impl Work {
+    /// A new piece of work.
+    pub fn new() -> (Self, WorkEnded) {
+        let (sender, receiver) = oneshot::channel();
+        (Self(Arc::new(sender)), WorkEnded(receiver))
+    }
+}
+
+impl WorkEnded {
+    /// Waits until nothing works on the attempt any more.
+    pub async fn wait(self) {
+        // The sender is only ever dropped: the error is the message.
+        let _ = self.0.await;
+    }
 }
 
 /// What differs between what is and what should be.
@@ -79,3 +115,17 @@ pub struct Assessment {
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct AdaptorError(pub String);
+
+/// Runs `task` on a blocking thread. The closure must own a clone of the [`Desired`] it works for, and with it its [`Work`].
+pub(crate) async fn blocking<T: Send + 'static>(
+    task: impl FnOnce() -> Result<T, AdaptorError> + Send + 'static,
+) -> Result<T, AdaptorError> {
+    match tokio::task::spawn_blocking(task).await {
+        Ok(result) => result,
+        Err(error) => match error.try_into_panic() {
+            // The executor turns it into a failed attempt, as any panic of an adaptor.
+            Ok(panic) => std::panic::resume_unwind(panic),
+            Err(error) => Err(AdaptorError(format!("the executor is stopping: {error}"))),
+        },
+    }
+}

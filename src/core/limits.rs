@@ -24,3 +24,23 @@ pub const EVENTS_PER_COMMIT: usize = 1_024;
 pub const BATCH_MESSAGES: usize = 512;
 /// Longest backoff exponent; beyond it the delay has long been capped.
 pub const RETRY_EXPONENT: u32 = 32;
+/// Bytes of grants or results in one batch on the executor stream; one larger item travels alone.
+pub const BATCH_BYTES: usize = 1_048_576;
+/// Bytes of one message on the executor stream: a batch, and one item more.
+pub const STREAM_MESSAGE_BYTES: usize = 8 * 1_048_576;
+/// Grants an executor takes before it has answered some: a tenth of a second of the fastest work, and 4 GiB of the largest.
+pub const CREDITS: u32 = 4_096;
+/// Grants an executor may say it still holds when it comes back: its credits, and what it answered but was not acknowledged.
+pub const HOLDS: usize = 65_536;
+/// Bytes of a name that an executor gives itself, its pool or its environment: a Kubernetes object's name is no longer.
+pub const NAME_BYTES: usize = 253;
+/// Types one executor may announce.
+pub const EXECUTOR_TYPES: usize = 1_024;
+/// Both sides of an executor stream say something at least this often, in milliseconds.
+pub const HEARTBEAT_MS: u32 = 3_000;
+/// An executor whose owner has not answered for so long cancels its work, in milliseconds.
+pub const LEASE_MS: u32 = 30_000;
+/// What the owner waits beyond the lease before it gives work away, in milliseconds: 5 % for clocks that drift, and the time it takes to cancel.
+pub const LEASE_MARGIN_MS: u32 = 15_000;
+/// How long cancelled work may take to end before the executor gives its process up, in milliseconds.
+pub const CANCEL_GRACE_MS: u64 = 10_000;

@@ -1,0 +1,138 @@
+//! All adaptors of this binary by the types they know.
+//!
+//! The executor looks adaptors up here; the edges that take intent in look schemas up, to refuse what no adaptor would understand before
+//! anything is accepted. Deliberately absent: plugins loaded at run time.
+
+use super::{Adaptor, TypeSchema, schema};
+use serde_json::{Map, Value};
+use std::collections::BTreeMap;
+use std::sync::{Arc, LazyLock};
+
+pub use super::schema::Complaint;
+
+struct Entry {
+    adaptor: Arc<dyn Adaptor>,
+    schema: TypeSchema,
+}
+
+static ENTRIES: LazyLock<BTreeMap<&'static str, Entry>> = LazyLock::new(|| {
+    let adaptors: Vec<Arc<dyn Adaptor>> = vec![];
+    let mut entries = BTreeMap::new();
+    for adaptor in adaptors {
+        for schema in adaptor.types() {
+            entries.insert(schema.kind, Entry { adaptor: Arc::clone(&adaptor), schema });
+        }
+    }
+    entries
+});
+
+/// The schema of a type such as `host.File`; `None` where no adaptor of this binary knows it.
+pub fn schema(kind: &str) -> Option<&'static TypeSchema> {
+    ENTRIES.get(kind).map(|entry| &entry.schema)
+}
+
+/// The adaptor of a type.
+pub fn adaptor(kind: &str) -> Option<Arc<dyn Adaptor>> {
+    ENTRIES.get(kind).map(|entry| Arc::clone(&entry.adaptor))
+}
+
+/// All known types, sorted.
+pub fn kinds() -> impl Iterator<Item = &'static str> {
+    ENTRIES.keys().copied()
+}
+
+/// The known type that is most like an unknown one, where one is like it at all.
+pub fn similar_kind(kind: &str) -> Option<String> {
+    schema::suggestion(kind, kinds())
+}
+
+/// Everything that is wrong with the attributes of a resource of this type.
+pub fn complaints(schema: &TypeSchema, attributes: &Value) -> Vec<Complaint> {
+    schema::complaints(schema, attributes)
+}
+
+/// What makes a resource the same thing on its target, as canonical JSON: `{"/path":"/etc/motd"}`. Attributes that are absent are left out;
+/// where none of the type's identity attributes is there, it is the resource's name that does.
+pub fn identity(schema: &TypeSchema, name: &str, attributes: &Value) -> String {
+    let mut parts = Map::new();
+    for pointer in schema.identity {
+        if let Some(value) = attributes.pointer(pointer).filter(|value| !value.is_null()) {
+            parts.insert((*pointer).to_owned(), value.clone());
+        }
+    }
+    if parts.is_empty() {
+        parts.insert("name".to_owned(), Value::from(name));
+    }
+    canonical(&Value::Object(parts))
+}
+
+/// JSON text with sorted object keys and no white space: equal values give equal text.
+pub fn canonical(value: &Value) -> String {
+    let mut text = String::new();
+    write_canonical(value, &mut text);
+    text
+}
+
+fn write_canonical(value: &Value, text: &mut String) {
+    match value {
+        Value::Object(members) => {
+            let mut sorted: Vec<(&String, &Value)> = members.iter().collect();
+            sorted.sort_unstable_by_key(|(name, _)| *name);
+            write_list(text, ['{', '}'], sorted.into_iter(), |text, (name, member)| {
+                text.push_str(&Value::from(name.as_str()).to_string());
+                text.push(':');
+                write_canonical(member, text);
+            });
+        }
+        Value::Array(items) => write_list(text, ['[', ']'], items.iter(), |text, item| write_canonical(item, text)),
+        scalar => text.push_str(&scalar.to_string()),
+    }
+}
+
+fn write_list<T>(
+    text: &mut String,
+    brackets: [char; 2],
+    items: impl Iterator<Item = T>,
+    write: impl Fn(&mut String, T),
+) {
+    let [open, close] = brackets;
+    text.push(open);
+    for (index, item) in items.enumerate() {
+        if index > 0 {
+            text.push(',');
+        }
+        write(text, item);
+    }
+    text.push(close);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn canonical_text_does_not_depend_on_the_order_of_keys() {
+        let text = canonical(&json!({"b": [1, {"d": null, "c": "\"\n"}], "a": {}}));
+        assert_eq!(text, r#"{"a":{},"b":[1,{"c":"\"\n","d":null}]}"#);
+    }
+
+    #[test]
+    fn identity_is_made_of_what_is_there_else_of_the_name() {
+        let schema = |identity| TypeSchema {
+            kind: "test.Example",
+            description: "An example.",
+            attributes: json!({}),
+            identity,
+            sensitive: &[],
+            check: None,
+        };
+        let attributes = json!({"path": "/etc/motd", "metadata": {"name": "x"}});
+        assert_eq!(identity(&schema(&["/path"]), "r1", &attributes), r#"{"/path":"/etc/motd"}"#);
+        assert_eq!(
+            identity(&schema(&["/path", "/metadata/namespace", "/metadata/name"]), "r1", &attributes),
+            r#"{"/metadata/name":"x","/path":"/etc/motd"}"#
+        );
+        assert_eq!(identity(&schema(&[]), "r1", &attributes), r#"{"name":"r1"}"#);
+    }
+}

@@ -1,0 +1,93 @@
+//! What waits to be sent to one executor, in order.
+//!
+//! Bounded by the executor's credits: the scheduler grants no more than them, and revokes and acknowledges only what it granted.
+
+use crate::core::{AttemptId, Grant, Name, limits};
+use crate::executor::protocol::{grant_to_wire, wire};
+use prost::Message as _;
+use std::collections::{HashSet, VecDeque};
+use std::sync::Arc;
+
+/// One thing to send.
+#[derive(Debug)]
+pub(super) enum Outgoing {
+    Grant(Arc<Grant>),
+    Revoke(AttemptId),
+    Acknowledge(AttemptId),
+}
+
+/// The queue of one session, and the grants that the executor has not answered.
+#[derive(Debug)]
+pub(super) struct Outbox {
+    environment: Name,
+    credits: usize,
+    queue: VecDeque<Outgoing>,
+    unanswered: HashSet<u64>,
+    retire: bool,
+}
+
+/// More was granted than the executor takes: a mistake of the scheduler.
+#[derive(Debug)]
+pub(super) struct CreditsExceeded;
+
+impl Outbox {
+    pub(super) fn new(environment: Name, credits: u32, holds: &[AttemptId]) -> Self {
+        let unanswered = holds.iter().map(|attempt| attempt.0).collect();
+        Self { environment, credits: credits as usize, queue: VecDeque::new(), unanswered, retire: false }
+    }
+
+    /// Queues one thing.
+    pub(super) fn push(&mut self, outgoing: Outgoing) -> Result<(), CreditsExceeded> {
+        if let Outgoing::Grant(grant) = &outgoing {
+            // What it holds from before a reconnect may have been answered already, and was granted within its credits.
+            if self.unanswered.len() >= self.credits.max(1) && !self.unanswered.contains(&grant.attempt.0) {
+                return Err(CreditsExceeded);
+            }
+            self.unanswered.insert(grant.attempt.0);
+        }
+        self.queue.push_back(outgoing);
+        Ok(())
+    }
+
+    pub(super) const fn push_retire(&mut self) {
+        self.retire = true;
+    }
+
+    /// The executor answered a grant.
+    pub(super) fn answered(&mut self, attempt: u64) {
+        self.unanswered.remove(&attempt);
+    }
+
+    pub(super) fn in_flight(&self) -> usize {
+        self.unanswered.len()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.queue.is_empty() && !self.retire
+    }
+
+    /// The next batch: as much as fits, in order.
+    pub(super) fn take(&mut self) -> wire::FromOwner {
+        let mut batch = wire::FromOwner { retire: std::mem::take(&mut self.retire), ..wire::FromOwner::default() };
+        let mut bytes = 0;
+        for _ in 0..limits::BATCH_MESSAGES {
+            match self.queue.front() {
+                None => break,
+                // The order inside a batch is grants, revokes, acknowledgements; a grant never follows its own revoke.
+                Some(Outgoing::Grant(grant)) => {
+                    let grant = grant_to_wire(grant, &self.environment);
+                    let size = grant.encoded_len();
+                    if bytes > 0 && bytes + size > limits::BATCH_BYTES {
+                        break;
+                    }
+                    bytes += size;
+                    batch.grants.push(grant);
+                }
+                Some(Outgoing::Revoke(attempt)) => batch.revoke.push(attempt.0),
+                Some(Outgoing::Acknowledge(attempt)) => batch.acknowledged.push(attempt.0),
+            }
+            self.queue.pop_front();
+        }
+        batch
+    }
+}
