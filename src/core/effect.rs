@@ -1,6 +1,6 @@
 //! What `step` wants done. Records are committed first, in one transaction; only then do the messages leave the process.
 
-use super::{AttemptId, DryRunId, ExecutorName, Grant, PoolName, Record, Refusal, RequestId, ResourceId, VersionNumber};
+use super::{AttemptId, DryRunId, ExecutorName, Grant, PoolName, Record, Refusal, RequestId, ResourceId, ResourceRow, VersionNumber};
 use std::sync::Arc;
 
 /// The effects of one or several steps, to be carried out together.
@@ -10,6 +10,8 @@ pub struct Effects {
     pub records: Vec<Record>,
     /// Resources whose current row changed; the rows are taken from the state when the batch is closed, so that each is written once.
     pub rows: Vec<ResourceId>,
+    /// Last rows of resources that have left the scheduler's tables (deleted, orphaned).
+    pub left: Vec<ResourceRow>,
     /// What leaves the process after the commit, in this order.
     pub messages: Vec<Message>,
     /// Resources whose visible state changed; newest wins, may repeat.

@@ -3,25 +3,47 @@
 //! **Architecture invariant:** nothing here performs I/O, reads a clock, draws randomness, is `async`, or knows a type of Kubernetes or SQL.
 //! Time comes in as [`Timestamp`], randomness as hashes of stable ids; everything that must happen outside goes out as [`Effects`].
 
+mod apply;
+mod cycles;
+mod derive;
+mod dispatch;
 mod effect;
 mod event;
+mod executors;
+mod finish;
+mod graph;
 mod hash;
 mod ids;
+mod inspect;
 mod intent;
 pub mod limits;
 mod outcome;
+mod plan;
+mod queue;
 mod record;
+mod removal;
+mod requests;
+mod restore;
 mod settings;
+mod state;
+mod step;
 mod time;
+mod timers;
 mod vector;
+mod view;
 
 pub use effect::{Effects, Message};
 pub use event::{DryRunItem, DryRunRequest, Event, Push, PushMode, Refusal, RefusalKind, Request, RequestKind, Scope};
 pub use hash::Hash;
 pub use ids::{AttemptId, DryRunId, Epoch, ExecutorName, Name, PoolName, RequestId, ResourceId, TargetName, VersionNumber};
 pub use intent::{DeletionPolicy, Intent, IntentParts, Mode, Policy};
+pub use plan::PushPlan;
 pub use outcome::{Change, Finding, Grant, Operation, Outcome, OutcomeKind, Reason};
 pub use record::{IntentRecord, OpenGrant, Record, ResourceRow, Snapshot, VersionRecord};
 pub use settings::{Pool, Repair, RepairAction, RepairSchedule, Retry, Settings, Target};
+pub use state::EnvironmentState;
+pub use step::step;
 pub use time::Timestamp;
+pub use timers::check_cron;
 pub use vector::{Blocked, Compliance, LastResult, Life, Observed};
+pub use view::{Counts, EnvironmentView, Hold, ResourceView, Running};

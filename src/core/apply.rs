@@ -1,0 +1,140 @@
+//! Accepting a push: its plan becomes a version, and only what the version touches is scheduled.
+
+use super::derive::identity_key;
+use super::state::EnvironmentState;
+use super::{Intent, IntentRecord, Life, Message, Name, Push, PushMode, Reason, Record, ResourceId, ResourceRow, VersionRecord};
+use std::sync::Arc;
+
+impl EnvironmentState {
+    pub(super) fn push(&mut self, push: &Push) {
+        let plan = self.plan_push(push);
+        if push.mode == PushMode::Whole && !plan.refusals.is_empty() {
+            self.out.messages.push(Message::Refused(plan.refusals));
+            return;
+        }
+        if plan.is_empty() {
+            self.out.messages.push(Message::Accepted(self.version, plan.refusals));
+            return;
+        }
+        self.version.0 += 1;
+        let mut intents = Vec::with_capacity(plan.added.len() + plan.changed.len() + plan.removed.len());
+        for name in &plan.removed {
+            let Some(&id) = self.live.get(name) else { continue };
+            intents.push(IntentRecord { resource: id, name: name.clone(), set: push.set.clone(), intent: None });
+            self.remove(id);
+        }
+        let mut upserted = Vec::new();
+        for intent in plan.changed.into_iter().chain(plan.added) {
+            let id = self.upsert(&push.set, &intent, &mut intents);
+            upserted.push(id);
+            intents.push(IntentRecord { resource: id, name: intent.name.clone(), set: push.set.clone(), intent: Some(intent) });
+        }
+        // Edges when all names are known, work when all edges are.
+        for &id in &upserted {
+            let requires = self.get(id).map(|resource| resource.row.intent.requires.clone()).unwrap_or_default();
+            self.set_requirements(id, &requires);
+        }
+        for &id in &upserted {
+            self.schedule_change(id);
+        }
+        self.out.records.push(Record::Version(VersionRecord {
+            number: self.version,
+            at: self.now,
+            author: push.author.clone(),
+            source: push.source.clone(),
+            message: push.message.clone(),
+            intents,
+        }));
+        self.out.messages.push(Message::Accepted(self.version, plan.refusals));
+    }
+
+    /// Puts an intent into the tables: in place, over a tombstone, or as a new resource. A name that becomes another thing leaves a tombstone.
+    fn upsert(&mut self, set: &Name, intent: &Arc<Intent>, intents: &mut Vec<IntentRecord>) -> ResourceId {
+        let key = identity_key(intent);
+        if let Some(&id) = self.live.get(&intent.name) {
+            if self.get(id).is_some_and(|resource| identity_key(&resource.row.intent) == key) {
+                self.update(id, set, intent);
+                return id;
+            }
+            intents.push(IntentRecord { resource: id, name: intent.name.clone(), set: set.clone(), intent: None });
+            self.remove(id);
+        }
+        let same_thing = self.identities.get(&key).copied().filter(|&id| self.is_tombstone(id));
+        let id = match same_thing {
+            Some(id) if !self.get(id).is_some_and(super::state::Resource::delete_granted) => {
+                self.resurrect(id, set, intent, self.version);
+                id
+            }
+            deleting => {
+                let id = self.create(set, intent);
+                if let Some(tombstone) = deleting.or_else(|| self.tombstones.get(&intent.name).copied()) {
+                    self.wait_for(id, tombstone);
+                    self.ask_back(tombstone);
+                }
+                id
+            }
+        };
+        self.identities.insert(key, id);
+        self.resolve(&intent.name, id);
+        id
+    }
+
+    fn create(&mut self, set: &Name, intent: &Arc<Intent>) -> ResourceId {
+        let id = self.next_resource();
+        self.insert(ResourceRow {
+            resource: id,
+            set: set.clone(),
+            intent: Arc::clone(intent),
+            version: self.version,
+            life: Life::Live,
+            after: None,
+            attempted: None,
+            succeeded: None,
+            last_result: super::LastResult::New,
+            skipped: false,
+            observed: super::Observed::Unknown,
+            failures: 0,
+            due_at: None,
+            verified_at: None,
+            deployed_at: None,
+            last_attempt: None,
+            changed_by: None,
+            error: None,
+            drift: None,
+            remote_identity: None,
+        });
+        self.live.insert(intent.name.clone(), id);
+        self.touch(id);
+        id
+    }
+
+    /// A new intent for the same thing. Its retries start over if it is a change; an edge alone changes nothing but the order.
+    fn update(&mut self, id: ResourceId, set: &Name, intent: &Arc<Intent>) {
+        let version = self.version;
+        let Some(resource) = self.get_mut(id) else { return };
+        let changes = resource.row.intent.hash() != intent.hash();
+        resource.row.set = set.clone();
+        resource.row.intent = Arc::clone(intent);
+        resource.row.version = version;
+        if changes {
+            resource.row.failures = 0;
+            resource.row.skipped = false;
+            self.disarm(id);
+            self.ask_back(id);
+        }
+        self.touch(id);
+    }
+
+    fn schedule_change(&mut self, id: ResourceId) {
+        let Some(resource) = self.get(id) else { return };
+        let needs = self.needs_deploy(resource, false) && resource.row.due_at.is_none();
+        let only_for_change = resource.queued.is_some_and(|queued| queued.reason == Reason::Change);
+        if needs {
+            self.enqueue(id, Reason::Change);
+        } else if only_for_change && resource.run.is_none() {
+            self.dequeue(id);
+        }
+        self.publish(id);
+        self.unsettled.push_back(id);
+    }
+}

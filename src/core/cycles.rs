@@ -1,0 +1,119 @@
+//! Cycles among names: strongly connected components (Tarjan), without recursion, over what is reachable from the changed names.
+
+use super::Name;
+use std::collections::{BTreeSet, HashMap, VecDeque};
+
+#[derive(Default)]
+struct Search {
+    index: HashMap<Name, usize>,
+    low: Vec<usize>,
+    on_stack: Vec<bool>,
+    names: Vec<Name>,
+    stack: Vec<usize>,
+}
+
+impl Search {
+    fn enter(&mut self, name: &Name) -> usize {
+        let index = self.names.len();
+        self.index.insert(name.clone(), index);
+        self.names.push(name.clone());
+        self.low.push(index);
+        self.on_stack.push(true);
+        self.stack.push(index);
+        index
+    }
+
+    fn lower(&mut self, index: usize, to: usize) {
+        if let Some(low) = self.low.get_mut(index) {
+            *low = (*low).min(to);
+        }
+    }
+
+    fn low(&self, index: usize) -> usize {
+        self.low.get(index).copied().unwrap_or(index)
+    }
+
+    /// Takes the component that ends at `index` off the stack.
+    fn component(&mut self, index: usize) -> BTreeSet<Name> {
+        let mut members = BTreeSet::new();
+        while let Some(member) = self.stack.pop() {
+            if let Some(flag) = self.on_stack.get_mut(member) {
+                *flag = false;
+            }
+            members.extend(self.names.get(member).cloned());
+            if member == index {
+                break;
+            }
+        }
+        members
+    }
+}
+
+/// All cycles that can be reached from `from`, each as its set of members, in a stable order.
+pub(super) fn find(from: impl Iterator<Item = Name>, requires: impl Fn(&Name) -> Vec<Name>) -> Vec<BTreeSet<Name>> {
+    let mut search = Search::default();
+    let mut cycles = Vec::new();
+    for start in from {
+        if search.index.contains_key(&start) {
+            continue;
+        }
+        let mut path = vec![(search.enter(&start), requires(&start).into_iter())];
+        while let Some((at, rest)) = path.last_mut() {
+            let at = *at;
+            match rest.next() {
+                Some(next) => match search.index.get(&next).copied() {
+                    None => {
+                        let entered = search.enter(&next);
+                        path.push((entered, requires(&next).into_iter()));
+                    }
+                    Some(seen) if search.on_stack.get(seen) == Some(&true) => search.lower(at, seen),
+                    Some(_) => {}
+                },
+                None => {
+                    path.pop();
+                    let low = search.low(at);
+                    if let Some(&(parent, _)) = path.last() {
+                        search.lower(parent, low);
+                    }
+                    if low == at {
+                        let members = search.component(at);
+                        let own = members.first().filter(|_| members.len() == 1).is_some_and(|name| requires(name).contains(name));
+                        if members.len() > 1 || own {
+                            cycles.push(members);
+                        }
+                    }
+                }
+            }
+        }
+    }
+    cycles
+}
+
+/// The shortest way from the first member back to itself; its name stands at both ends.
+pub(super) fn path(members: &BTreeSet<Name>, requires: impl Fn(&Name) -> Vec<Name>) -> Vec<Name> {
+    let Some(start) = members.first() else { return Vec::new() };
+    let mut came_from: HashMap<Name, Name> = HashMap::new();
+    let mut queue = VecDeque::from([start.clone()]);
+    while let Some(name) = queue.pop_front() {
+        for next in requires(&name) {
+            if next == *start {
+                let mut path = vec![start.clone(), name.clone()];
+                let mut at = &name;
+                while let Some(before) = came_from.get(at) {
+                    path.push(before.clone());
+                    at = before;
+                }
+                if name == *start {
+                    path.truncate(2);
+                }
+                path.reverse();
+                return path;
+            }
+            if members.contains(&next) && !came_from.contains_key(&next) {
+                came_from.insert(next.clone(), name.clone());
+                queue.push_back(next);
+            }
+        }
+    }
+    vec![start.clone()]
+}

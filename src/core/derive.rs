@@ -1,0 +1,119 @@
+//! What is derived from a resource's stored state, in one place (design: good, compliance, needs deploy).
+
+use super::state::{EnvironmentState, Published, Resource};
+use super::{Blocked, Compliance, Hash, Intent, LastResult, Life, Mode, Observed, Operation, Reason, RepairAction};
+
+/// What makes a thing on a target the same thing: target, type and identity.
+pub(super) fn identity_key(intent: &Intent) -> Hash {
+    Hash::of(&[intent.target.as_bytes(), intent.kind.as_bytes(), intent.identity.as_bytes()])
+}
+
+impl Resource {
+    pub(super) fn is_live(&self) -> bool {
+        self.row.life == Life::Live
+    }
+
+    /// The newest intent was attempted, or may have been.
+    fn attempted_current(&self) -> bool {
+        self.row.attempted == Some(self.row.intent.hash())
+    }
+
+    fn deployed_as_written(&self) -> bool {
+        self.attempted_current()
+            && self.row.last_result == LastResult::Succeeded
+            && self.row.succeeded == Some(self.row.intent.hash())
+            && self.row.observed != Observed::Differs
+    }
+
+    /// Others may rely on it.
+    pub(super) fn good(&self) -> bool {
+        self.deployed_as_written() && !self.row.skipped
+    }
+
+    /// Its target was, or may have been, touched for it.
+    pub(super) fn ever_attempted(&self) -> bool {
+        self.row.attempted.is_some() || self.row.last_attempt.is_some() || self.row.remote_identity.is_some()
+    }
+
+    /// Nothing is wrong with it but a difference that was found and left.
+    fn drifted(&self) -> bool {
+        self.row.observed == Observed::Differs && self.row.last_result == LastResult::Succeeded && self.attempted_current()
+    }
+
+    /// The delete of a tombstone is in an executor's hands.
+    pub(super) fn delete_granted(&self) -> bool {
+        self.run.as_ref().is_some_and(|run| run.operation == Operation::Delete)
+    }
+}
+
+impl EnvironmentState {
+    pub(super) fn undefined(&self, resource: &Resource) -> bool {
+        if !resource.is_live() {
+            return resource.delete_granted();
+        }
+        !resource.missing.is_empty()
+            || resource.undefined_requirements > 0
+            || self.target(resource.target).is_none_or(|target| target.target.is_none())
+    }
+
+    pub(super) fn compliance(&self, resource: &Resource) -> Compliance {
+        if self.undefined(resource) {
+            Compliance::Undefined
+        } else if resource.deployed_as_written() {
+            Compliance::Compliant
+        } else if resource.attempted_current() {
+            Compliance::NonCompliant
+        } else {
+            Compliance::HasUpdate
+        }
+    }
+
+    pub(super) fn blocked(&self, resource: &Resource) -> Blocked {
+        if self.undefined(resource) {
+            Blocked::Undefined
+        } else if resource.row.skipped {
+            Blocked::Dependency
+        } else {
+            Blocked::No
+        }
+    }
+
+    /// Something must be done on its own account; a skip is not, it ends with what caused it.
+    pub(super) fn needs_deploy(&self, resource: &Resource, asked_by_user: bool) -> bool {
+        let corrects = asked_by_user || self.settings.repair.action == RepairAction::Correct;
+        match self.compliance(resource) {
+            Compliance::HasUpdate => true,
+            Compliance::Compliant | Compliance::Undefined => false,
+            Compliance::NonCompliant if resource.drifted() => resource.row.intent.policy.mode == Mode::Enforce && corrects,
+            Compliance::NonCompliant => true,
+        }
+    }
+
+    /// What an attempt made for `reason` does.
+    pub(super) fn operation(&self, resource: &Resource, reason: Reason) -> Operation {
+        let verifies = matches!(reason, Reason::Repair | Reason::UserRepair) && self.settings.repair.action == RepairAction::Report;
+        if !resource.is_live() {
+            Operation::Delete
+        } else if resource.row.intent.policy.mode == Mode::Observe || (verifies && resource.row.succeeded == Some(resource.row.intent.hash())) {
+            Operation::Observe
+        } else {
+            Operation::Enforce
+        }
+    }
+
+    pub(super) fn suspended(&self, resource: &Resource) -> bool {
+        self.settings.suspend || self.target(resource.target).and_then(|place| place.target.as_ref()).is_some_and(|target| target.suspend)
+    }
+
+    /// What dependents may count of it now.
+    pub(super) fn to_publish(&self, resource: &Resource) -> Published {
+        let good = resource.good();
+        let waits = resource.is_live()
+            && resource.queued.is_some_and(|queued| {
+                // A verification of a good resource that is held holds nobody.
+                let verifies = matches!(queued.reason, Reason::Repair | Reason::UserRepair);
+                !(verifies && good && self.suspended(resource))
+            });
+        Published { busy: waits || resource.run.is_some(), good, undefined: self.undefined(resource) }
+    }
+}

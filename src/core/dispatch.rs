@@ -1,0 +1,191 @@
+//! Grants: which ready work goes to which executor, and how many executors are wanted.
+
+use super::state::{EnvironmentState, Open, Run, TargetIndex, Work};
+use super::{AttemptId, ExecutorName, Grant, Life, Message, Operation, Pool, PoolName, Reason, Record, ResourceId, limits};
+use std::sync::Arc;
+
+impl EnvironmentState {
+    /// Grants what can be granted on the targets that were marked, and says how many executors are wanted.
+    pub(super) fn dispatch(&mut self) {
+        while let Some(index) = self.dispatchable.pop_first() {
+            self.dispatch_target(index);
+            self.count_working(index);
+        }
+        self.scale_pools();
+    }
+
+    fn dispatch_target(&mut self, index: TargetIndex) {
+        while let Some((reason, sequence, work)) = self.next_grantable(index) {
+            let Some(executor) = self.executor_for(index) else { return };
+            if let Some(target) = self.target_mut(index) {
+                target.ready.remove(&(reason, sequence, work));
+                target.granted += 1;
+                target.executor = Some(executor.clone());
+            }
+            let attempt = self.next_attempt();
+            if let Some(state) = self.executors.get_mut(&executor) {
+                state.holds.insert(attempt);
+            }
+            match work {
+                Work::Resource(id) => self.grant(id, attempt, executor, reason),
+                Work::DryRun(id, item) => self.grant_dry_run(id, item, attempt, executor, index),
+            }
+        }
+    }
+
+    /// The first ready work of a target that nothing holds.
+    fn next_grantable(&self, index: TargetIndex) -> Option<(Reason, u64, Work)> {
+        let place = self.target(index)?;
+        let target = place.target.as_ref()?;
+        if self.stopping || place.granted >= target.concurrency.saturating_add(limits::GRANTS_AHEAD) {
+            return None;
+        }
+        let dry_runs = (Reason::DryRun, 0, Work::Resource(ResourceId(0)))..(Reason::Retry, 0, Work::Resource(ResourceId(0)));
+        if self.settings.suspend || target.suspend {
+            return place.ready.range(dry_runs).next().copied();
+        }
+        place.ready.first().copied()
+    }
+
+    /// The executor that works on the target; a new choice only while nothing is granted there, so that no two ever work on it.
+    fn executor_for(&self, index: TargetIndex) -> Option<ExecutorName> {
+        let place = self.target(index)?;
+        let pool = &place.target.as_ref()?.pool;
+        let free = |name: &ExecutorName| {
+            let state = self.executors.get(name)?;
+            (state.connected && state.pool == *pool && state.holds.len() < state.credits as usize).then_some(())
+        };
+        if let Some(current) = place.executor.as_ref().filter(|_| place.granted > 0) {
+            return free(current).map(|()| current.clone());
+        }
+        let candidates = self.executors.iter().filter(|(name, _)| free(name).is_some());
+        candidates.min_by_key(|(_, state)| state.holds.len()).map(|(name, _)| name.clone())
+    }
+
+    fn grant(&mut self, id: ResourceId, attempt: AttemptId, executor: ExecutorName, reason: Reason) {
+        let Some(resource) = self.get(id) else { return };
+        let operation = self.operation(resource, reason);
+        let grant = self.make_grant(resource.target, Arc::clone(&resource.row.intent), attempt, reason, operation);
+        let Some(grant) = grant else { return };
+        let grant = Arc::new(Grant {
+            resource: Some(id),
+            version: resource.row.version,
+            remote_identity: resource.row.remote_identity.clone(),
+            ..grant
+        });
+        let run = Run {
+            attempt,
+            executor: executor.clone(),
+            operation,
+            reason,
+            hash: grant.hash(),
+            begun: false,
+            yielding: false,
+            credited: true,
+        };
+        let place = resource.target;
+        if let Some(resource) = self.get_mut(id) {
+            resource.queued = None;
+            resource.run = Some(run);
+        }
+        if let Some(target) = self.target_mut(place) {
+            target.queued.remove(&id);
+        }
+        self.open.insert(attempt, Open::Resource(id));
+        self.out.records.push(Record::Grant(executor.clone(), Arc::clone(&grant)));
+        self.out.messages.push(Message::Grant(executor, grant));
+        self.show(id);
+        self.publish(id);
+        self.settle();
+    }
+
+    pub(super) fn make_grant(
+        &self,
+        place: TargetIndex,
+        intent: Arc<super::Intent>,
+        attempt: AttemptId,
+        reason: Reason,
+        operation: Operation,
+    ) -> Option<Grant> {
+        let target = self.target(place)?.target.as_ref()?;
+        Some(Grant {
+            attempt,
+            epoch: self.epoch,
+            resource: None,
+            intent,
+            version: self.version,
+            reason,
+            operation,
+            connection: target.connection.clone(),
+            concurrency: target.concurrency,
+            remote_identity: None,
+            granted_at: self.now,
+        })
+    }
+
+    /// A grant has ended: the target and the executor have room again.
+    pub(super) fn release(&mut self, index: TargetIndex, executor: &ExecutorName, attempt: AttemptId) {
+        if let Some(target) = self.target_mut(index) {
+            target.granted = target.granted.saturating_sub(1);
+        }
+        self.dispatchable.insert(index);
+        let Some(state) = self.executors.get_mut(executor) else { return };
+        let was_full = state.holds.len() >= state.credits as usize;
+        state.holds.remove(&attempt);
+        let pool = state.pool.clone();
+        if was_full {
+            self.wake_pool(&pool);
+        }
+    }
+
+    /// Something that held a pool's targets has gone.
+    pub(super) fn wake_pool(&mut self, pool: &PoolName) {
+        let of_pool = |place: &super::state::TargetState| {
+            place.target.as_ref().is_some_and(|target| target.pool == *pool) && !(place.ready.is_empty() && place.working.is_none())
+        };
+        let indexes = (0_u32..).zip(&self.targets).filter(|(_, place)| of_pool(place)).map(|(index, _)| TargetIndex(index));
+        self.dispatchable.extend(indexes);
+    }
+
+    /// Keeps count of the targets with work, per pool.
+    fn count_working(&mut self, index: TargetIndex) {
+        let Some(place) = self.target(index) else { return };
+        let works = place.granted > 0 || self.next_grantable(index).is_some();
+        let pool = place.target.as_ref().filter(|_| works).map(|target| target.pool.clone());
+        if pool == place.working {
+            return;
+        }
+        if let Some(before) = place.working.clone() {
+            let state = self.pools.entry(before).or_default();
+            state.working = state.working.saturating_sub(1);
+        }
+        if let Some(after) = pool.clone() {
+            self.pools.entry(after).or_default().working += 1;
+        }
+        if let Some(place) = self.target_mut(index) {
+            place.working = pool;
+        }
+    }
+
+    /// As many executors as there are targets with work, within the pool's bounds.
+    fn scale_pools(&mut self) {
+        for (name, state) in &mut self.pools {
+            let (min, max) = state.pool.as_ref().map_or((0, 1), |pool| (pool.min, pool.max));
+            let wanted = state.working.max(min).min(max);
+            if state.scaled != Some(wanted) {
+                state.scaled = Some(wanted);
+                self.out.messages.push(Message::Scale(name.clone(), wanted));
+            }
+        }
+    }
+
+    pub(super) fn change_pool(&mut self, pool: Pool) {
+        let name = pool.name.clone();
+        self.pools.entry(name.clone()).or_default().pool = Some(pool);
+        self.wake_pool(&name);
+    }
+
+    pub(super) fn is_tombstone(&self, id: ResourceId) -> bool {
+        self.get(id).is_some_and(|resource| resource.row.life == Life::Tombstone)
+    }
+}

@@ -1,0 +1,131 @@
+//! Executors come and go. What one holds stays its own until it has provably ended.
+
+use super::state::{EnvironmentState, ExecutorState, Open};
+use super::{AttemptId, ExecutorName, Name, Outcome, OutcomeKind, PoolName, ResourceId, Settings, Target, TargetName};
+
+impl EnvironmentState {
+    /// It says what it still knows. Grants of ours that it does not know were never begun there, or ended without a trace: lost.
+    pub(super) fn connect(&mut self, executor: ExecutorName, pool: PoolName, credits: u32, holds: &[AttemptId]) {
+        let forgotten: Vec<AttemptId> = match self.executors.get(&executor) {
+            Some(known) => known.holds.iter().copied().filter(|attempt| !holds.contains(attempt)).collect(),
+            None => Vec::new(),
+        };
+        let state = self.executors.entry(executor.clone()).or_insert_with(|| ExecutorState {
+            pool: pool.clone(),
+            credits,
+            connected: true,
+            holds: std::collections::BTreeSet::new(),
+        });
+        state.connected = true;
+        state.credits = credits;
+        state.pool = pool.clone();
+        for attempt in forgotten {
+            // A grant that is still on its way to the new stream finds itself taken back.
+            self.out.messages.push(super::Message::Revoke(executor.clone(), attempt));
+            self.lose(attempt);
+        }
+        // Answers to what was asked back may have been lost with the stream.
+        let asked: Vec<ResourceId> = self.runs_of(&executor).filter(|&(_, yielding)| yielding).map(|(id, _)| id).collect();
+        for id in asked {
+            self.stop_yielding(id);
+            self.ask_back(id);
+        }
+        self.pools.entry(pool.clone()).or_default().unavailable = None;
+        self.wake_pool(&pool);
+    }
+
+    pub(super) fn disconnect(&mut self, executor: &ExecutorName) {
+        if let Some(state) = self.executors.get_mut(executor) {
+            state.connected = false;
+        }
+    }
+
+    /// It has provably ended: everything it held is closed, and where needed run again under a new number.
+    pub(super) fn executor_lost(&mut self, executor: &ExecutorName) {
+        let Some(state) = self.executors.remove(executor) else { return };
+        for attempt in state.holds {
+            self.lose(attempt);
+        }
+        self.wake_pool(&state.pool);
+    }
+
+    fn lose(&mut self, attempt: AttemptId) {
+        let finished_at = self.now;
+        self.close(Outcome { attempt, began_at: None, finished_at, kind: OutcomeKind::Lost });
+    }
+
+    fn runs_of<'a>(&'a self, executor: &'a ExecutorName) -> impl Iterator<Item = (ResourceId, bool)> + 'a {
+        let holds = self.executors.get(executor).into_iter().flat_map(|state| &state.holds);
+        let ids = holds.filter_map(|attempt| match self.open.get(attempt) {
+            Some(Open::Resource(id)) => Some(*id),
+            _ => None,
+        });
+        ids.filter_map(|id| Some((id, self.get(id)?.run.as_ref()?.yielding)))
+    }
+
+    pub(super) fn pool_unavailable(&mut self, pool: &PoolName, message: Option<Name>) {
+        self.pools.entry(pool.clone()).or_default().unavailable = message;
+        self.show_queued(|place| place.target.as_ref().is_some_and(|target| target.pool == *pool));
+    }
+
+    pub(super) fn change_target(&mut self, target: Target) {
+        let index = self.target_at(&target.name);
+        let suspended = target.suspend;
+        let Some(place) = self.target_mut(index) else { return };
+        let was = place.target.replace(target);
+        let was_suspended = was.as_ref().is_some_and(|target| target.suspend);
+        let residents: Vec<ResourceId> = place.residents.iter().copied().collect();
+        if was.is_none() || was_suspended != suspended {
+            self.unsettled.extend(&residents);
+        }
+        if suspended {
+            self.ask_back_all(&residents);
+        }
+        self.dispatchable.insert(index);
+    }
+
+    pub(super) fn remove_target(&mut self, name: &TargetName) {
+        let Some(&index) = self.target_index.get(name) else { return };
+        let Some(place) = self.target_mut(index) else { return };
+        place.target = None;
+        let residents: Vec<ResourceId> = place.residents.iter().copied().collect();
+        self.ask_back_all(&residents);
+        self.unsettled.extend(residents);
+        self.dispatchable.insert(index);
+    }
+
+    pub(super) fn change_settings(&mut self, settings: Settings) {
+        let before = std::mem::replace(&mut self.settings, settings);
+        if before.suspend != self.settings.suspend {
+            let ids: Vec<ResourceId> = self.ids().collect();
+            if self.settings.suspend {
+                self.ask_back_all(&ids);
+            }
+            self.out.changed.extend(&ids);
+            self.unsettled.extend(ids);
+            let indexes = (0..self.targets.len() as u32).map(super::state::TargetIndex);
+            self.dispatchable.extend(indexes);
+        }
+        if before.repair != self.settings.repair {
+            self.rearm_verifications();
+        }
+    }
+
+    pub(super) fn stop(&mut self) {
+        self.stopping = true;
+        let ids: Vec<ResourceId> = self.ids().collect();
+        self.ask_back_all(&ids);
+    }
+
+    fn ask_back_all(&mut self, ids: &[ResourceId]) {
+        for &id in ids {
+            self.ask_back(id);
+        }
+    }
+
+    fn show_queued(&mut self, of: impl Fn(&super::state::TargetState) -> bool) {
+        let ids = self.targets.iter().filter(|place| of(place)).flat_map(|place| place.queued.iter().copied());
+        let ids: Vec<ResourceId> = ids.collect();
+        self.out.changed.extend(ids);
+    }
+}

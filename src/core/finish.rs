@@ -1,0 +1,169 @@
+//! How attempts end, and what follows from it.
+
+use super::state::{EnvironmentState, Open, Run};
+use super::{
+    AttemptId, Change, ExecutorName, Finding, LastResult, Life, Message, Name, Observed, Operation, Outcome, OutcomeKind, Reason, Record, ResourceId,
+};
+
+impl EnvironmentState {
+    /// An executor reports an end. Reports of attempts it was not granted, or that have ended before, change nothing.
+    pub(super) fn finish(&mut self, executor: &ExecutorName, outcome: Outcome) {
+        self.out.messages.push(Message::Acknowledge(executor.clone(), outcome.attempt));
+        if self.holder_of(outcome.attempt) == Some(executor) {
+            self.close(outcome);
+        }
+    }
+
+    fn holder_of(&self, attempt: AttemptId) -> Option<&ExecutorName> {
+        match self.open.get(&attempt)? {
+            Open::Resource(id) => self.get(*id)?.run.as_ref().map(|run| &run.executor),
+            Open::DryRun { executor, .. } => Some(executor),
+        }
+    }
+
+    /// Ends an open attempt: the only place where a grant gets its outcome.
+    pub(super) fn close(&mut self, outcome: Outcome) {
+        match self.open.remove(&outcome.attempt) {
+            Some(Open::Resource(id)) => self.close_resource(id, outcome),
+            Some(Open::DryRun { id, item, target, executor }) => {
+                self.release(target, &executor, outcome.attempt);
+                self.finish_dry_run(id, item, &outcome.kind);
+            }
+            None => {}
+        }
+    }
+
+    fn close_resource(&mut self, id: ResourceId, outcome: Outcome) {
+        self.stop_yielding(id);
+        let Some(resource) = self.get_mut(id) else { return };
+        let place = resource.target;
+        let Some(run) = resource.run.take() else { return };
+        self.release(place, &run.executor, run.attempt);
+        self.unsettled.push_back(id);
+        self.out.records.push(Record::Outcome { resource: id, outcome: outcome.clone() });
+        match outcome.kind {
+            OutcomeKind::Revoked | OutcomeKind::Skipped { .. } => self.after_revoked(id, &run),
+            OutcomeKind::Lost => self.after_lost(id, &run),
+            OutcomeKind::Succeeded(finding) => self.after_success(id, &run, &finding),
+            OutcomeKind::Failed { message, finding } => self.after_failure(id, &run, message, finding.as_ref()),
+        }
+        self.show(id);
+        self.publish(id);
+    }
+
+    /// It never began: back into the queue, unless something newer stands there or nothing is left to do.
+    fn after_revoked(&mut self, id: ResourceId, run: &Run) {
+        if self.is_tombstone(id) {
+            return self.after_revoked_delete(id);
+        }
+        let wanted = self.get(id).is_some_and(|resource| run.reason != Reason::Change || self.needs_deploy(resource, false));
+        if wanted {
+            self.enqueue(id, run.reason);
+        } else {
+            self.answer_requests(id);
+        }
+    }
+
+    /// Nobody knows what it did. Work that had begun counts as a failure, so that what kills its executor backs off.
+    fn after_lost(&mut self, id: ResourceId, run: &Run) {
+        let lost: Name = "the executor ended before it reported a result".into();
+        if run.begun {
+            return self.after_failure(id, run, lost, None);
+        }
+        if let Some(resource) = self.get_mut(id).filter(|_| run.operation == Operation::Enforce) {
+            resource.row.attempted = Some(run.hash);
+            resource.row.last_attempt = Some(run.attempt);
+            if !resource.good() {
+                resource.row.error = Some(lost);
+            }
+            self.touch(id);
+        }
+        self.enqueue(id, Reason::Retry);
+    }
+
+    fn after_success(&mut self, id: ResourceId, run: &Run, finding: &Finding) {
+        if run.operation == Operation::Delete {
+            return self.retire(id, Life::Deleted);
+        }
+        let now = self.now;
+        let Some(resource) = self.get_mut(id) else { return };
+        let row = &mut resource.row;
+        let differs = run.operation == Operation::Observe && finding.change != Change::None;
+        row.attempted = Some(run.hash);
+        row.last_attempt = Some(run.attempt);
+        if finding.remote_identity.is_some() {
+            row.remote_identity.clone_from(&finding.remote_identity);
+        }
+        if run.operation == Operation::Enforce && finding.change != Change::None {
+            row.deployed_at = Some(now);
+            row.changed_by = Some(run.attempt);
+        }
+        let fresh = run.credited && run.hash == row.intent.hash();
+        if fresh {
+            row.succeeded = Some(run.hash);
+            row.last_result = LastResult::Succeeded;
+            row.observed = if differs { Observed::Differs } else { Observed::Same };
+            row.drift = differs.then(|| finding.diff.clone());
+            row.skipped = false;
+            row.failures = 0;
+            row.error = None;
+            row.verified_at = Some(now);
+        }
+        self.touch(id);
+        self.follow_up(id, fresh, run.reason == Reason::Repair);
+    }
+
+    fn after_failure(&mut self, id: ResourceId, run: &Run, message: Name, finding: Option<&Finding>) {
+        let tombstone = self.is_tombstone(id);
+        let Some(resource) = self.get_mut(id) else { return };
+        let row = &mut resource.row;
+        let fresh = (run.credited && run.hash == row.intent.hash()) || (tombstone && run.operation == Operation::Delete);
+        if run.operation != Operation::Delete {
+            row.attempted = Some(run.hash);
+        }
+        row.last_attempt = Some(run.attempt);
+        if let Some(identity) = finding.and_then(|finding| finding.remote_identity.clone()) {
+            row.remote_identity = Some(identity);
+        }
+        if fresh {
+            row.last_result = LastResult::Failed;
+            row.skipped = false;
+            row.failures = row.failures.saturating_add(1);
+            row.error = Some(message);
+        }
+        self.touch(id);
+        if fresh {
+            self.arm_retry(id);
+            self.answer_requests(id);
+        } else {
+            self.follow_up(id, false, false);
+        }
+    }
+
+    /// After a finish that counts, the next verification; after a stale one, what the newest intent still needs.
+    fn follow_up(&mut self, id: ResourceId, fresh: bool, steady: bool) {
+        if self.is_tombstone(id) {
+            self.enqueue(id, Reason::Change);
+        } else if fresh {
+            if self.get(id).is_some_and(|resource| resource.queued.is_none()) {
+                self.arm_verification(id, steady);
+            }
+            self.answer_requests(id);
+        } else if self.get(id).is_some_and(|resource| self.needs_deploy(resource, false)) {
+            self.enqueue(id, Reason::Change);
+        }
+    }
+
+    /// The executor said that these have begun.
+    pub(super) fn begin(&mut self, executor: &ExecutorName, attempts: &[AttemptId]) {
+        for attempt in attempts {
+            let Some(Open::Resource(id)) = self.open.get(attempt).cloned() else { continue };
+            let Some(run) = self.get_mut(id).and_then(|resource| resource.run.as_mut()) else { continue };
+            if run.executor == *executor && run.attempt == *attempt {
+                run.begun = true;
+                self.stop_yielding(id);
+                self.show(id);
+            }
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! Edges, and the counters that change along them. `publish` is the only place where a resource's counters of its neighbours are touched.
+
+use super::state::{EnvironmentState, Published};
+use super::{Name, ResourceId};
+
+impl EnvironmentState {
+    /// Replaces the requirements of a resource by these names, and asks a grant back that would no longer be given.
+    pub(super) fn set_requirements(&mut self, id: ResourceId, names: &[Name]) {
+        self.drop_requirements(id);
+        for name in names {
+            match self.live.get(name).or_else(|| self.tombstones.get(name)).copied() {
+                Some(requirement) => self.link(id, requirement),
+                None => self.want(id, name.clone()),
+            }
+        }
+        self.unsettled.push_back(id);
+    }
+
+    /// Forgets all edges that start here.
+    pub(super) fn drop_requirements(&mut self, id: ResourceId) {
+        let Some(resource) = self.get_mut(id) else { return };
+        let (requires, missing) = (std::mem::take(&mut resource.requires), std::mem::take(&mut resource.missing));
+        for requirement in requires {
+            self.unlink(id, requirement);
+        }
+        for name in missing {
+            self.unwant(id, &name);
+        }
+    }
+
+    /// Adds an edge; counters follow what the requirement has published.
+    pub(super) fn link(&mut self, id: ResourceId, requirement: ResourceId) {
+        let yields = self.get(id).is_some_and(|resource| resource.run.as_ref().is_some_and(|run| run.yielding));
+        let Some(required) = self.get_mut(requirement) else { return };
+        required.dependents.insert(id);
+        required.yielding_dependents += u32::from(yields);
+        let published = required.published;
+        let Some(resource) = self.get_mut(id) else { return };
+        resource.requires.push(requirement);
+        resource.busy_requirements += u32::from(published.busy);
+        resource.bad_requirements += u32::from(!published.good);
+        resource.undefined_requirements += u32::from(published.undefined);
+        self.unsettled.push_back(requirement);
+    }
+
+    /// The other half of dropping an edge whose start has already forgotten it.
+    fn unlink(&mut self, id: ResourceId, requirement: ResourceId) {
+        let yields = self.get(id).is_some_and(|resource| resource.run.as_ref().is_some_and(|run| run.yielding));
+        let Some(required) = self.get_mut(requirement) else { return };
+        required.dependents.remove(&id);
+        shift(&mut required.yielding_dependents, yields, false);
+        let published = required.published;
+        let Some(resource) = self.get_mut(id) else { return };
+        shift(&mut resource.busy_requirements, published.busy, false);
+        shift(&mut resource.bad_requirements, !published.good, false);
+        shift(&mut resource.undefined_requirements, published.undefined, false);
+        self.unsettled.push_back(requirement);
+    }
+
+    fn want(&mut self, id: ResourceId, name: Name) {
+        self.wanted.entry(name.clone()).or_default().insert(id);
+        if let Some(resource) = self.get_mut(id) {
+            resource.missing.push(name);
+        }
+    }
+
+    fn unwant(&mut self, id: ResourceId, name: &Name) {
+        if let Some(ids) = self.wanted.get_mut(name) {
+            ids.remove(&id);
+            if ids.is_empty() {
+                self.wanted.remove(name);
+            }
+        }
+    }
+
+    /// A name came to life: those that wanted it, and live ones that stood on its tombstone, now require it.
+    pub(super) fn resolve(&mut self, name: &Name, id: ResourceId) {
+        for dependent in self.wanted.remove(name).unwrap_or_default() {
+            if let Some(resource) = self.get_mut(dependent) {
+                resource.missing.retain(|missing| missing != name);
+            }
+            self.link(dependent, id);
+            self.unsettled.push_back(dependent);
+        }
+        let Some(&tombstone) = self.tombstones.get(name) else { return };
+        let dependents = self.get(tombstone).map(|resource| resource.dependents.clone()).unwrap_or_default();
+        for dependent in dependents {
+            if self.get(dependent).is_some_and(super::state::Resource::is_live) {
+                self.cut(dependent, tombstone);
+                self.link(dependent, id);
+                self.unsettled.push_back(dependent);
+            }
+        }
+    }
+
+    /// A requirement has left: its live dependents want its name again.
+    pub(super) fn orphan_dependents(&mut self, id: ResourceId, name: &Name) {
+        let dependents = self.get(id).map(|resource| resource.dependents.clone()).unwrap_or_default();
+        for dependent in dependents {
+            self.cut(dependent, id);
+            if self.get(dependent).is_some_and(super::state::Resource::is_live) {
+                self.want(dependent, name.clone());
+            }
+            self.unsettled.push_back(dependent);
+        }
+    }
+
+    fn cut(&mut self, id: ResourceId, requirement: ResourceId) {
+        if let Some(resource) = self.get_mut(id) {
+            resource.requires.retain(|&required| required != requirement);
+        }
+        self.unlink(id, requirement);
+    }
+
+    /// Tells the dependents what has changed, if anything has.
+    pub(super) fn publish(&mut self, id: ResourceId) {
+        let Some(resource) = self.get(id) else { return };
+        let (old, new) = (resource.published, self.to_publish(resource));
+        if old == new {
+            return;
+        }
+        let dependents: Vec<ResourceId> = resource.dependents.iter().copied().collect();
+        if let Some(resource) = self.get_mut(id) {
+            resource.published = new;
+        }
+        for &dependent in &dependents {
+            if let Some(resource) = self.get_mut(dependent) {
+                shift(&mut resource.busy_requirements, old.busy, new.busy);
+                shift(&mut resource.bad_requirements, !old.good, !new.good);
+                shift(&mut resource.undefined_requirements, old.undefined, new.undefined);
+            }
+            self.unsettled.push_back(dependent);
+        }
+        if new.busy && !old.busy {
+            for dependent in dependents {
+                self.ask_back(dependent);
+            }
+        }
+    }
+
+    /// Asks a grant back that has not begun. The requirements it would run on wait for the answer.
+    pub(super) fn ask_back(&mut self, id: ResourceId) {
+        let Some(run) = self.get_mut(id).and_then(|resource| resource.run.as_mut()) else { return };
+        if run.begun || run.yielding {
+            return;
+        }
+        run.yielding = true;
+        let (executor, attempt) = (run.executor.clone(), run.attempt);
+        self.out.messages.push(super::Message::Revoke(executor, attempt));
+        self.count_yielding(id, true);
+    }
+
+    /// The run no longer yields: answered, or over.
+    pub(super) fn stop_yielding(&mut self, id: ResourceId) {
+        let Some(run) = self.get_mut(id).and_then(|resource| resource.run.as_mut()) else { return };
+        if std::mem::take(&mut run.yielding) {
+            self.count_yielding(id, false);
+        }
+    }
+
+    fn count_yielding(&mut self, id: ResourceId, yields: bool) {
+        let requires = self.get(id).map(|resource| resource.requires.clone()).unwrap_or_default();
+        for requirement in requires {
+            if let Some(required) = self.get_mut(requirement) {
+                shift(&mut required.yielding_dependents, !yields, yields);
+            }
+            self.unsettled.push_back(requirement);
+        }
+    }
+}
+
+/// Moves a counter when what it counts turned true or false.
+fn shift(counter: &mut u32, was: bool, is: bool) {
+    *counter = counter.saturating_add(u32::from(is)).saturating_sub(u32::from(was));
+}
+
+impl Published {
+    /// What a resource that was never looked at counts as.
+    pub(super) const UNSEEN: Self = Self { busy: false, good: true, undefined: false };
+}

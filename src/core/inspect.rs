@@ -1,0 +1,212 @@
+//! Looking at the state: views, counts, and why something does not start. Reads only.
+
+use super::state::{EnvironmentState, Resource};
+use super::{
+    Blocked, Compliance, Counts, EnvironmentView, Epoch, Hold, LastResult, Name, Observed, ResourceId, ResourceRow, ResourceView, Running, Settings,
+    Target, VersionNumber, limits,
+};
+
+impl EnvironmentState {
+    /// The environment's name.
+    pub fn name(&self) -> &Name {
+        &self.name
+    }
+
+    /// The owner's epoch.
+    pub fn epoch(&self) -> Epoch {
+        self.epoch
+    }
+
+    /// The newest accepted version.
+    pub fn version(&self) -> VersionNumber {
+        self.version
+    }
+
+    /// The settings in force.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// The targets that exist, by name.
+    pub fn targets(&self) -> impl Iterator<Item = &Target> {
+        self.target_index.values().filter_map(|&index| self.target(index)?.target.as_ref())
+    }
+
+    /// The live resource of this name.
+    pub fn find(&self, name: &str) -> Option<ResourceId> {
+        self.live.get(name).copied()
+    }
+
+    /// The live resource of this name, or else its tombstone.
+    pub fn find_any(&self, name: &str) -> Option<ResourceId> {
+        self.find(name).or_else(|| self.tombstones.get(name).copied())
+    }
+
+    /// The stored row of a resource or tombstone.
+    pub fn row(&self, id: ResourceId) -> Option<&ResourceRow> {
+        self.get(id).map(|resource| &resource.row)
+    }
+
+    /// One resource or tombstone; `None` once it has left.
+    pub fn view(&self, id: ResourceId) -> Option<ResourceView> {
+        self.get(id).map(|resource| self.view_of(resource))
+    }
+
+    /// All resources and tombstones, by id.
+    pub fn views(&self) -> impl Iterator<Item = ResourceView> + '_ {
+        self.resources.iter().flatten().map(|resource| self.view_of(resource))
+    }
+
+    fn view_of(&self, resource: &Resource) -> ResourceView {
+        ResourceView {
+            row: resource.row.clone(),
+            compliance: self.compliance(resource),
+            good: resource.is_live() && resource.good() && !self.undefined(resource),
+            blocked: self.blocked(resource),
+            queued: resource.queued.map(|queued| queued.reason),
+            running: resource.run.as_ref().map(|run| Running {
+                attempt: run.attempt,
+                executor: run.executor.clone(),
+                operation: run.operation,
+                begun: run.begun,
+            }),
+        }
+    }
+
+    /// Executors that hold grants and have not said hello: after a restart, those to ask or to declare lost.
+    pub fn unheard_executors(&self) -> Vec<super::ExecutorName> {
+        let unheard = self.executors.iter().filter(|(_, executor)| !executor.connected && !executor.holds.is_empty());
+        unheard.map(|(name, _)| name.clone()).collect()
+    }
+
+    /// Nothing is queued, granted or running.
+    pub fn quiet(&self) -> bool {
+        self.open.is_empty() && self.dry_runs.is_empty() && self.targets.iter().all(|place| place.queued.is_empty())
+    }
+
+    /// Resources by state.
+    pub fn counts(&self) -> Counts {
+        let mut counts = Counts::default();
+        for resource in self.resources.iter().flatten() {
+            counts.queued += u32::from(resource.queued.is_some());
+            counts.running += u32::from(resource.run.is_some());
+            if !resource.is_live() {
+                counts.tombstones += 1;
+                continue;
+            }
+            counts.total += 1;
+            let row = &resource.row;
+            let counter = match self.compliance(resource) {
+                Compliance::Undefined => &mut counts.undefined,
+                _ if row.skipped => &mut counts.skipped,
+                Compliance::Compliant => &mut counts.compliant,
+                Compliance::HasUpdate => &mut counts.updating,
+                Compliance::NonCompliant if row.last_result != LastResult::Failed && row.observed == Observed::Differs => &mut counts.drifted,
+                Compliance::NonCompliant => &mut counts.failed,
+            };
+            *counter += 1;
+        }
+        counts
+    }
+
+    /// The environment as a whole.
+    pub fn overview(&self) -> EnvironmentView {
+        let next_due = self.next_due();
+        EnvironmentView { name: self.name.clone(), version: self.version, counts: self.counts(), next_due, quiet: self.quiet() }
+    }
+
+    /// Why it does not start, or that it need not: the first that applies first.
+    pub fn why(&self, id: ResourceId) -> Vec<Hold> {
+        let Some(resource) = self.get(id) else { return Vec::new() };
+        let mut holds = Vec::new();
+        if let Some(running) = self.view_of(resource).running {
+            holds.push(Hold::Running(running));
+        }
+        if resource.is_live() {
+            self.why_undefined(resource, &mut holds);
+        } else if !resource.dependents.is_empty() {
+            let names = resource.dependents.iter().filter_map(|&dependent| self.get(dependent));
+            let mut names: Vec<Name> = names.map(|dependent| dependent.row.intent.name.clone()).collect();
+            names.sort_unstable();
+            names.truncate(limits::LISTED_NAMES);
+            holds.push(Hold::RequiredBy { names });
+        }
+        if let Some(tombstone) = resource.row.after.and_then(|after| self.get(after)) {
+            holds.push(Hold::TombstoneFirst { name: tombstone.row.intent.name.clone() });
+        }
+        if resource.is_live() && (resource.queued.is_some() || resource.row.skipped) {
+            self.why_requirements(resource, &mut holds);
+        }
+        if resource.queued.is_some() {
+            self.why_target(resource, &mut holds);
+        } else if resource.run.is_none() {
+            self.why_idle(resource, &mut holds);
+        }
+        holds
+    }
+
+    fn why_undefined(&self, resource: &Resource, holds: &mut Vec<Hold>) {
+        if self.target(resource.target).is_none_or(|place| place.target.is_none()) {
+            holds.push(Hold::TargetMissing { target: resource.row.intent.target.clone() });
+        }
+        holds.extend(resource.missing.iter().map(|name| Hold::RequirementMissing { name: name.clone() }));
+        for required in self.requirements_of(resource).filter(|required| required.published.undefined) {
+            holds.push(Hold::RequirementUndefined { name: required.row.intent.name.clone() });
+        }
+    }
+
+    fn why_requirements(&self, resource: &Resource, holds: &mut Vec<Hold>) {
+        for required in self.requirements_of(resource) {
+            let (name, published) = (required.row.intent.name.clone(), required.published);
+            if published.busy {
+                holds.push(Hold::RequirementBusy { name });
+            } else if !published.good && !published.undefined {
+                let error = required.row.error.clone().filter(|_| required.row.last_result == LastResult::Failed);
+                holds.push(Hold::RequirementNotGood { name, error });
+            }
+        }
+        if resource.yielding_dependents > 0 {
+            holds.push(Hold::DependentsYielding);
+        }
+    }
+
+    fn requirements_of<'a>(&'a self, resource: &'a Resource) -> impl Iterator<Item = &'a Resource> {
+        resource.requires.iter().filter_map(|&requirement| self.get(requirement))
+    }
+
+    fn why_target(&self, resource: &Resource, holds: &mut Vec<Hold>) {
+        if self.stopping {
+            holds.push(Hold::Stopping);
+        }
+        if self.settings.suspend {
+            holds.push(Hold::EnvironmentSuspended);
+        }
+        let Some(place) = self.target(resource.target) else { return };
+        let Some(target) = place.target.as_ref() else { return };
+        if target.suspend {
+            holds.push(Hold::TargetSuspended { target: target.name.clone() });
+        }
+        let connected = self.executors.values().any(|executor| executor.connected && executor.pool == target.pool);
+        if !connected {
+            let message = self.pools.get(&target.pool).and_then(|pool| pool.unavailable.clone());
+            holds.push(Hold::ExecutorUnavailable { pool: target.pool.clone(), message });
+        }
+        let ready = resource.queued.filter(|queued| queued.ready);
+        if let Some(queued) = ready.filter(|_| connected) {
+            let key = (queued.reason, queued.sequence, super::state::Work::Resource(resource.row.resource));
+            let ahead = place.granted + place.ready.range(..key).count() as u32;
+            holds.push(Hold::Concurrency { target: target.name.clone(), ahead });
+        }
+    }
+
+    fn why_idle(&self, resource: &Resource, holds: &mut Vec<Hold>) {
+        let row = &resource.row;
+        if self.blocked(resource) == Blocked::No && resource.is_live() && resource.good() {
+            holds.push(Hold::Good { next_repair: row.due_at });
+        } else if row.last_result == LastResult::Failed && !row.skipped {
+            holds.push(Hold::RetryAt { at: row.due_at, error: row.error.clone() });
+        } else if row.observed == Observed::Differs && !row.skipped {
+            holds.push(Hold::Drifted);
+        }
+    }
+}

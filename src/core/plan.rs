@@ -1,0 +1,137 @@
+//! What a push would do: which intents are new or changed, which are removed, which are refused and why. Changes nothing.
+
+use super::derive::identity_key;
+use super::state::EnvironmentState;
+use super::{Hash, Intent, Name, Push, PushMode, Refusal, RefusalKind, ResourceId, limits};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+/// The change set that a push comes to.
+#[derive(Clone, Debug, Default)]
+pub struct PushPlan {
+    /// Intents of names that are not live, by name.
+    pub added: Vec<Arc<Intent>>,
+    /// Live ones that differ from their newest intent, by name.
+    pub changed: Vec<Arc<Intent>>,
+    /// Live ones that leave, by name.
+    pub removed: Vec<Name>,
+    /// What is not accepted. In [`PushMode::Whole`] any refusal refuses all.
+    pub refusals: Vec<Refusal>,
+}
+
+impl PushPlan {
+    /// Nothing to accept.
+    pub fn is_empty(&self) -> bool {
+        self.added.is_empty() && self.changed.is_empty() && self.removed.is_empty()
+    }
+}
+
+impl EnvironmentState {
+    /// Works out what a push would do.
+    pub fn plan_push(&self, push: &Push) -> PushPlan {
+        let mut refusals = Vec::new();
+        let mut wanted: BTreeMap<Name, Arc<Intent>> = BTreeMap::new();
+        for intent in &push.upserts {
+            match self.check_alone(push, intent) {
+                Some(kind) => refusals.push(Refusal { name: intent.name.clone(), kind }),
+                None if wanted.contains_key(&intent.name) => {
+                    refusals.push(Refusal { name: intent.name.clone(), kind: RefusalKind::DuplicateName });
+                }
+                None => {
+                    wanted.insert(intent.name.clone(), Arc::clone(intent));
+                }
+            }
+        }
+        let refused: BTreeSet<Name> = refusals.iter().map(|refusal| refusal.name.clone()).collect();
+        let removed = self.removals(push, &wanted, &refused);
+        wanted.retain(|_, intent| self.differs(intent, &push.set));
+        self.refuse_same_things(&mut wanted, &removed, &mut refusals);
+        self.refuse_cycles(&mut wanted, &removed, &mut refusals);
+        if push.mode == PushMode::Whole && !refusals.is_empty() {
+            return PushPlan { refusals, ..PushPlan::default() };
+        }
+        let (changed, added) = wanted.into_values().partition(|intent| self.live.contains_key(&intent.name));
+        PushPlan { added, changed, removed: removed.into_iter().collect(), refusals }
+    }
+
+    fn check_alone(&self, push: &Push, intent: &Intent) -> Option<RefusalKind> {
+        if intent.attributes.len() > limits::ATTRIBUTES_BYTES {
+            return Some(RefusalKind::TooLarge("bytes of attributes", limits::ATTRIBUTES_BYTES));
+        }
+        if intent.requires.len() > limits::REQUIRES {
+            return Some(RefusalKind::TooLarge("names in requires", limits::REQUIRES));
+        }
+        let set = &self.get(*self.live.get(&intent.name)?)?.row.set;
+        (*set != push.set).then(|| RefusalKind::OtherSet(set.clone()))
+    }
+
+    fn removals(&self, push: &Push, wanted: &BTreeMap<Name, Arc<Intent>>, refused: &BTreeSet<Name>) -> BTreeSet<Name> {
+        let of_set = |name: &Name| self.live.get(name).and_then(|&id| self.get(id)).is_some_and(|resource| resource.row.set == push.set);
+        let mut removed: BTreeSet<Name> = push.removals.iter().filter(|name| of_set(name) && !wanted.contains_key(*name)).cloned().collect();
+        if push.prune {
+            let all = self.ids().filter_map(|id| self.get(id)).filter(|resource| resource.is_live());
+            let names = all.map(|resource| &resource.row.intent.name);
+            removed.extend(names.filter(|name| of_set(name) && !wanted.contains_key(*name) && !refused.contains(*name)).cloned());
+        }
+        removed
+    }
+
+    fn differs(&self, intent: &Intent, set: &Name) -> bool {
+        let current = self.live.get(&intent.name).and_then(|&id| self.get(id));
+        current.is_none_or(|resource| resource.row.intent.content() != intent.content() || resource.row.set != *set)
+    }
+
+    /// Of two names for the same thing on the same target, the later one (the new one, else the greater name) is refused.
+    fn refuse_same_things(&self, wanted: &mut BTreeMap<Name, Arc<Intent>>, removed: &BTreeSet<Name>, refusals: &mut Vec<Refusal>) {
+        let mut owners: HashMap<Hash, Name> = HashMap::new();
+        let mut refused = Vec::new();
+        for (name, intent) in &*wanted {
+            let key = identity_key(intent);
+            let holder = self.identities.get(&key).and_then(|&id| self.get(id)).filter(|resource| resource.is_live());
+            let holder = holder.map(|resource| &resource.row.intent.name).filter(|holder| {
+                let moves_away = wanted.get(*holder).is_some_and(|next| identity_key(next) != key);
+                *holder != name && !removed.contains(*holder) && !moves_away
+            });
+            match holder.or_else(|| owners.get(&key)) {
+                Some(holder) => refused.push(Refusal { name: name.clone(), kind: RefusalKind::DuplicateIdentity(holder.clone()) }),
+                None => {
+                    owners.insert(key, name.clone());
+                }
+            }
+        }
+        for refusal in refused {
+            wanted.remove(&refusal.name);
+            refusals.push(refusal);
+        }
+    }
+
+    /// Refuses every member of a cycle, and thinks again, since a refused intent leaves its last accepted one in force.
+    fn refuse_cycles(&self, wanted: &mut BTreeMap<Name, Arc<Intent>>, removed: &BTreeSet<Name>, refusals: &mut Vec<Refusal>) {
+        loop {
+            let cycles = super::cycles::find(wanted.keys().cloned(), |name| requirements(self, wanted, removed, name));
+            if cycles.is_empty() {
+                return;
+            }
+            for members in cycles {
+                let path = super::cycles::path(&members, |name| requirements(self, wanted, removed, name));
+                for member in &members {
+                    wanted.remove(member);
+                    refusals.push(Refusal { name: member.clone(), kind: RefusalKind::Cycle(path.clone()) });
+                }
+            }
+        }
+    }
+
+    pub(super) fn ids(&self) -> impl Iterator<Item = ResourceId> + '_ {
+        (0_u32..).zip(&self.resources).filter(|(_, slot)| slot.is_some()).map(|(id, _)| ResourceId(id))
+    }
+}
+
+/// What a name requires after the push.
+fn requirements(state: &EnvironmentState, wanted: &BTreeMap<Name, Arc<Intent>>, removed: &BTreeSet<Name>, name: &Name) -> Vec<Name> {
+    if let Some(intent) = wanted.get(name) {
+        return intent.requires.clone();
+    }
+    let live = state.live.get(name).filter(|_| !removed.contains(name)).and_then(|&id| state.get(id));
+    live.map(|resource| resource.row.intent.requires.clone()).unwrap_or_default()
+}

@@ -1,0 +1,166 @@
+//! The queue: what waits, what is ready, what is skipped. Every resource whose surroundings changed is thought over here until nothing moves.
+
+use super::state::{EnvironmentState, Queued, Resource, Work};
+use super::{Compliance, DeletionPolicy, Mode, Name, Outcome, OutcomeKind, Reason, Record, ResourceId};
+
+impl EnvironmentState {
+    /// Queues work. A higher priority replaces a queued lower one and joins that priority's tail; a lower one is ignored.
+    pub(super) fn enqueue(&mut self, id: ResourceId, reason: Reason) {
+        let Some(resource) = self.get(id) else { return };
+        let already_runs = resource.run.as_ref().is_some_and(|run| run.credited && run.hash == resource.row.intent.hash());
+        let blocked = resource.is_live() && (self.undefined(resource) || already_runs);
+        if blocked || resource.queued.is_some_and(|queued| queued.reason <= reason) {
+            return;
+        }
+        let place = resource.target;
+        self.unready(id);
+        self.sequence += 1;
+        let queued = Queued { reason, sequence: self.sequence, ready: false };
+        if let Some(resource) = self.get_mut(id) {
+            resource.queued = Some(queued);
+        }
+        if let Some(target) = self.target_mut(place) {
+            target.queued.insert(id);
+        }
+        self.disarm(id);
+        self.show(id);
+        self.unsettled.push_back(id);
+        self.publish(id);
+    }
+
+    /// Takes work back out of the queue.
+    pub(super) fn dequeue(&mut self, id: ResourceId) -> Option<Queued> {
+        self.unready(id);
+        let resource = self.get_mut(id)?;
+        let (queued, place) = (resource.queued.take()?, resource.target);
+        if let Some(target) = self.target_mut(place) {
+            target.queued.remove(&id);
+        }
+        self.show(id);
+        self.unsettled.push_back(id);
+        Some(queued)
+    }
+
+    fn ready(&mut self, id: ResourceId) {
+        let Some(resource) = self.get_mut(id) else { return };
+        let place = resource.target;
+        let Some(queued) = resource.queued.as_mut().filter(|queued| !queued.ready) else { return };
+        queued.ready = true;
+        let key = (queued.reason, queued.sequence, Work::Resource(id));
+        if let Some(target) = self.target_mut(place) {
+            target.ready.insert(key);
+        }
+        self.dispatchable.insert(place);
+    }
+
+    fn unready(&mut self, id: ResourceId) {
+        let Some(resource) = self.get_mut(id) else { return };
+        let place = resource.target;
+        let Some(queued) = resource.queued.as_mut().filter(|queued| queued.ready) else { return };
+        queued.ready = false;
+        let key = (queued.reason, queued.sequence, Work::Resource(id));
+        if let Some(target) = self.target_mut(place) {
+            target.ready.remove(&key);
+        }
+        self.dispatchable.insert(place);
+    }
+
+    /// Thinks over everything that was marked, until nothing moves.
+    pub(super) fn settle(&mut self) {
+        while let Some(id) = self.unsettled.pop_front() {
+            match self.get(id) {
+                Some(resource) if resource.is_live() => self.reconsider_live(id),
+                Some(_) => self.reconsider_tombstone(id),
+                None => {}
+            }
+        }
+    }
+
+    fn reconsider_live(&mut self, id: ResourceId) {
+        let Some(resource) = self.get(id) else { return };
+        let was_undefined = resource.published.undefined;
+        if self.undefined(resource) {
+            self.dequeue(id);
+            self.disarm(id);
+            self.answer_requests(id);
+        } else {
+            let recovered = resource.row.skipped && resource.bad_requirements == 0 && resource.busy_requirements == 0;
+            let idle = resource.queued.is_none() && resource.run.is_none();
+            if idle && was_undefined && self.needs_deploy(resource, false) {
+                self.enqueue(id, Reason::Change);
+            } else if idle && recovered {
+                let never = self.compliance(resource) == Compliance::HasUpdate;
+                self.enqueue(id, if never { Reason::Change } else { Reason::Retry });
+            } else if idle && was_undefined {
+                self.arm_verification(id, false);
+            }
+            self.place(id);
+        }
+        // An edge may have been added under a grant that has not begun.
+        if self.get(id).is_some_and(|resource| resource.busy_requirements + resource.bad_requirements + resource.undefined_requirements > 0) {
+            self.ask_back(id);
+        }
+        if self.get(id).is_some_and(|resource| self.undefined(resource) != was_undefined) {
+            self.show(id);
+        }
+        self.publish(id);
+    }
+
+    /// Waiting, ready or skipped: one of them is true of everything queued.
+    fn place(&mut self, id: ResourceId) {
+        let Some(resource) = self.get(id).filter(|resource| resource.queued.is_some()) else { return };
+        let waits = resource.run.is_some()
+            || resource.busy_requirements > 0
+            || resource.yielding_dependents > 0
+            || resource.row.after.is_some();
+        if waits {
+            self.unready(id);
+        } else if resource.bad_requirements > 0 {
+            self.skip(id);
+        } else {
+            self.ready(id);
+        }
+    }
+
+    /// Decided here, recorded, never sent; ends when what caused it recovers, not on a timer of its own.
+    fn skip(&mut self, id: ResourceId) {
+        self.dequeue(id);
+        self.disarm(id);
+        let because = self.first_bad_requirement(id).unwrap_or_default();
+        let (attempt, now) = (self.next_attempt(), self.now);
+        let outcome = Outcome { attempt, began_at: None, finished_at: now, kind: OutcomeKind::Skipped { because } };
+        self.out.records.push(Record::Outcome { resource: id, outcome });
+        if let Some(resource) = self.get_mut(id) {
+            resource.row.skipped = true;
+        }
+        self.touch(id);
+        self.answer_requests(id);
+    }
+
+    pub(super) fn first_bad_requirement(&self, id: ResourceId) -> Option<Name> {
+        let requires = &self.get(id)?.requires;
+        let names = requires.iter().filter_map(|&requirement| self.get(requirement)).filter(|required| !required.published.good);
+        names.map(|required| &required.row.intent.name).min().cloned()
+    }
+
+    /// A tombstone is deleted when nothing requires it any more, or becomes an orphan where nothing is to be deleted.
+    fn reconsider_tombstone(&mut self, id: ResourceId) {
+        let Some(resource) = self.get(id) else { return };
+        if resource.run.is_none() && !deletes(resource) {
+            return self.retire(id, super::Life::Orphan);
+        }
+        let free = resource.run.is_none() && resource.dependents.is_empty() && resource.yielding_dependents == 0;
+        if free {
+            self.ready(id);
+        } else {
+            self.unready(id);
+        }
+        self.publish(id);
+    }
+}
+
+/// Whether a tombstone has anything to delete that it may delete.
+pub(super) fn deletes(resource: &Resource) -> bool {
+    let policy = &resource.row.intent.policy;
+    resource.ever_attempted() && policy.deletion_policy == DeletionPolicy::Delete && policy.mode == Mode::Enforce
+}

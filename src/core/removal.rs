@@ -1,0 +1,127 @@
+//! Removal: tombstones, orphans, and how a removed resource comes back or makes way for its successor.
+
+use super::derive::identity_key;
+use super::queue::deletes;
+use super::state::EnvironmentState;
+use super::{Intent, LastResult, Life, Name, Observed, Reason, ResourceId, VersionNumber};
+use std::sync::Arc;
+
+impl EnvironmentState {
+    /// No version wants it any more. What runs, runs on; what has not begun is asked back; its deletion waits for all that requires it.
+    pub(super) fn remove(&mut self, id: ResourceId) {
+        self.dequeue(id);
+        self.disarm(id);
+        let Some(resource) = self.get_mut(id) else { return };
+        resource.row.life = Life::Tombstone;
+        resource.row.failures = 0;
+        resource.row.skipped = false;
+        if let Some(run) = resource.run.as_mut() {
+            run.credited = false;
+        }
+        let (name, idle, to_delete) = (resource.row.intent.name.clone(), resource.run.is_none(), deletes(resource));
+        self.live.remove(&name);
+        self.tombstones.insert(name, id);
+        self.answer_requests(id);
+        self.touch(id);
+        self.ask_back(id);
+        if idle && to_delete {
+            self.enqueue(id, Reason::Change);
+        }
+        self.unsettled.push_back(id);
+    }
+
+    /// It leaves the scheduler's tables; history keeps it.
+    pub(super) fn retire(&mut self, id: ResourceId, life: Life) {
+        self.dequeue(id);
+        self.disarm(id);
+        let Some(resource) = self.get_mut(id) else { return };
+        resource.row.life = life;
+        let row = resource.row.clone();
+        let place = resource.target;
+        let name = row.intent.name.clone();
+        self.orphan_dependents(id, &name);
+        self.drop_requirements(id);
+        if let Some(target) = self.target_mut(place) {
+            target.residents.remove(&id);
+        }
+        forget(&mut self.tombstones, &name, id);
+        forget(&mut self.live, &name, id);
+        forget(&mut self.identities, &identity_key(&row.intent), id);
+        self.answer_requests(id);
+        self.out.left.push(row);
+        self.show(id);
+        if let Some(slot) = self.resources.get_mut(id.0 as usize) {
+            *slot = None;
+        }
+        self.let_successors_go(id);
+    }
+
+    fn let_successors_go(&mut self, id: ResourceId) {
+        for successor in self.waiting_for.remove(&id).unwrap_or_default() {
+            if let Some(resource) = self.get_mut(successor) {
+                resource.row.after = None;
+                self.touch(successor);
+                self.unsettled.push_back(successor);
+            }
+        }
+    }
+
+    /// The delete was taken back before it began. A successor that is the same thing on the target takes it over; else the delete goes on.
+    pub(super) fn after_revoked_delete(&mut self, id: ResourceId) {
+        let Some(resource) = self.get(id) else { return };
+        let key = identity_key(&resource.row.intent);
+        let identity = resource.row.remote_identity.clone();
+        let successors = self.waiting_for.get(&id).cloned().unwrap_or_default();
+        let same = successors.into_iter().find(|&next| self.get(next).is_some_and(|next| identity_key(&next.row.intent) == key));
+        let Some(successor) = same else { return self.enqueue(id, Reason::Change) };
+        if let Some(resource) = self.get_mut(successor) {
+            resource.row.remote_identity = identity;
+        }
+        self.retire(id, Life::Orphan);
+        self.identities.insert(key, successor);
+    }
+
+    /// Wants a tombstone again before its delete began: it is new, but what the target calls it is kept.
+    pub(super) fn resurrect(&mut self, id: ResourceId, set: &Name, intent: &Arc<Intent>, version: VersionNumber) {
+        self.dequeue(id);
+        self.disarm(id);
+        let Some(old) = self.get(id).map(|resource| resource.row.intent.name.clone()) else { return };
+        forget(&mut self.tombstones, &old, id);
+        if old != intent.name {
+            self.orphan_dependents(id, &old);
+        }
+        let Some(resource) = self.get_mut(id) else { return };
+        let row = &mut resource.row;
+        row.life = Life::Live;
+        row.set = set.clone();
+        row.intent = Arc::clone(intent);
+        row.version = version;
+        row.attempted = None;
+        row.succeeded = None;
+        row.last_result = LastResult::New;
+        row.observed = Observed::Unknown;
+        row.failures = 0;
+        row.error = None;
+        row.drift = None;
+        row.verified_at = None;
+        self.live.insert(intent.name.clone(), id);
+        self.let_successors_go(id);
+        self.ask_back(id);
+        self.touch(id);
+    }
+
+    /// Makes `id` wait until `tombstone` has been deleted.
+    pub(super) fn wait_for(&mut self, id: ResourceId, tombstone: ResourceId) {
+        if let Some(resource) = self.get_mut(id) {
+            resource.row.after = Some(tombstone);
+            self.waiting_for.entry(tombstone).or_default().insert(id);
+        }
+    }
+}
+
+/// Drops an index entry, if it still means `id`.
+fn forget<K: std::hash::Hash + Eq>(index: &mut std::collections::HashMap<K, ResourceId>, key: &K, id: ResourceId) {
+    if index.get(key) == Some(&id) {
+        index.remove(key);
+    }
+}

@@ -1,0 +1,155 @@
+//! Building the state from history: at start, at a takeover, or only to look at it. What it finds undone, it queues: restart and event are one path.
+
+use super::derive::identity_key;
+use super::state::{EnvironmentState, ExecutorState, Open, Run};
+use super::{
+    AttemptId, DryRunId, Effects, Epoch, LastResult, Life, Name, OpenGrant, Reason, RequestId, RequestKind, ResourceId, Settings, Snapshot, Timestamp,
+    VersionNumber,
+};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+
+impl EnvironmentState {
+    /// An environment nobody has said anything of.
+    pub fn new(name: Name, epoch: Epoch, now: Timestamp) -> Self {
+        Self {
+            name,
+            epoch,
+            now,
+            out: Effects::default(),
+            stopping: false,
+            version: VersionNumber(0),
+            last_attempt: AttemptId(0),
+            last_request: RequestId(0),
+            last_dry_run: DryRunId(0),
+            sequence: 0,
+            settings: Settings::default(),
+            resources: Vec::new(),
+            live: HashMap::new(),
+            tombstones: HashMap::new(),
+            identities: HashMap::new(),
+            wanted: HashMap::new(),
+            waiting_for: HashMap::new(),
+            targets: Vec::new(),
+            target_index: BTreeMap::new(),
+            pools: BTreeMap::new(),
+            executors: BTreeMap::new(),
+            open: BTreeMap::new(),
+            timers: BTreeSet::new(),
+            requests: BTreeMap::new(),
+            dry_runs: BTreeMap::new(),
+            unsettled: VecDeque::new(),
+            dispatchable: BTreeSet::new(),
+        }
+    }
+
+    /// Rebuilds the state. Executors of open grants count as disconnected until they say hello or are known to have ended.
+    pub fn restore(name: Name, epoch: Epoch, snapshot: Snapshot, now: Timestamp) -> (Self, Effects) {
+        let mut state = Self::new(name, epoch, now);
+        state.version = snapshot.version;
+        state.last_attempt = snapshot.last_attempt;
+        state.last_request = snapshot.last_request;
+        state.last_dry_run = snapshot.last_dry_run;
+        state.settings = snapshot.settings.unwrap_or_default();
+        for target in snapshot.targets {
+            let index = state.target_at(&target.name);
+            if let Some(place) = state.target_mut(index) {
+                place.target = Some(target);
+            }
+        }
+        for row in snapshot.resources {
+            state.restore_row(row);
+        }
+        if let Some(last) = snapshot.last_resource {
+            state.resources.resize_with(state.resources.len().max(last.0 as usize + 1), || None);
+        }
+        state.restore_edges();
+        for grant in snapshot.grants {
+            state.restore_grant(grant);
+        }
+        let ids: Vec<ResourceId> = state.ids().collect();
+        for &id in &ids {
+            state.publish(id);
+        }
+        for &id in &ids {
+            state.resume(id);
+        }
+        for (id, kind, scope, at) in snapshot.requests {
+            let mut covered = state.covered(kind, &scope);
+            if kind == RequestKind::Repair {
+                covered.retain(|&id| state.get(id).is_some_and(|resource| resource.row.verified_at.is_none_or(|verified| verified < at)));
+            }
+            state.start_request(id, kind, covered);
+        }
+        state.settle();
+        state.dispatch();
+        let effects = std::mem::take(&mut state.out);
+        (state, effects)
+    }
+
+    fn restore_row(&mut self, row: super::ResourceRow) {
+        let (id, name, key) = (row.resource, row.intent.name.clone(), identity_key(&row.intent));
+        let (life, after, due) = (row.life, row.after, row.due_at);
+        self.insert(row);
+        if life == Life::Live {
+            self.live.insert(name, id);
+            self.identities.insert(key, id);
+        } else {
+            self.tombstones.insert(name, id);
+            self.identities.entry(key).or_insert(id);
+        }
+        if let Some(tombstone) = after {
+            self.waiting_for.entry(tombstone).or_default().insert(id);
+        }
+        if let Some(at) = due {
+            self.timers.insert((at, id));
+        }
+    }
+
+    fn restore_edges(&mut self) {
+        let ids: Vec<ResourceId> = self.ids().collect();
+        for &id in &ids {
+            let names = self.get(id).map(|resource| resource.row.intent.requires.clone()).unwrap_or_default();
+            if self.is_tombstone(id) {
+                // A tombstone waits for nothing by name: only what still stands keeps the order of deletion.
+                let standing: Vec<ResourceId> =
+                    names.iter().filter_map(|name| self.tombstones.get(name).or_else(|| self.live.get(name)).copied()).collect();
+                for requirement in standing {
+                    self.link(id, requirement);
+                }
+            } else {
+                self.set_requirements(id, &names);
+            }
+        }
+    }
+
+    fn restore_grant(&mut self, grant: OpenGrant) {
+        let OpenGrant { attempt, resource: id, executor, operation, reason, hash } = grant;
+        let Some(resource) = self.get_mut(id) else { return };
+        let (place, live, pool) = (resource.target, resource.is_live(), Name::default());
+        let credited = live || operation == super::Operation::Delete;
+        resource.run = Some(Run { attempt, executor: executor.clone(), operation, reason, hash, begun: false, yielding: false, credited });
+        self.open.insert(attempt, Open::Resource(id));
+        if let Some(target) = self.target_mut(place) {
+            target.granted += 1;
+            target.executor = Some(executor.clone());
+        }
+        let state = self.executors.entry(executor).or_insert_with(|| ExecutorState { pool, credits: 0, connected: false, holds: BTreeSet::new() });
+        state.holds.insert(attempt);
+    }
+
+    /// Queues what is undone and has no timer of its own.
+    fn resume(&mut self, id: ResourceId) {
+        self.unsettled.push_back(id);
+        let Some(resource) = self.get(id).filter(|resource| resource.row.due_at.is_none() && resource.run.is_none()) else { return };
+        if !resource.is_live() {
+            if super::queue::deletes(resource) {
+                self.enqueue(id, Reason::Change);
+            }
+        } else if !resource.row.skipped && self.needs_deploy(resource, false) {
+            let failed = resource.row.last_result == LastResult::Failed;
+            self.enqueue(id, if failed { Reason::Retry } else { Reason::Change });
+        } else if resource.row.last_result == LastResult::Succeeded && !resource.row.skipped {
+            self.arm_verification(id, true);
+        }
+    }
+}

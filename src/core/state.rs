@@ -1,0 +1,257 @@
+//! The tables of one environment: resources by dense id, targets, pools, executors, and the indexes between them.
+//!
+//! **Architecture invariant:** nothing here is recomputed over all resources. What depends on neighbours is a counter that changes along edges (`graph.rs`).
+
+use super::{
+    AttemptId, DryRunId, DryRunItem, Effects, Epoch, ExecutorName, Hash, Name, Operation, Pool, PoolName, Reason, RequestId, ResourceId, ResourceRow,
+    Settings, Target, TargetName, Timestamp, VersionNumber,
+};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+
+/// Everything the scheduler knows of one environment.
+#[derive(Debug)]
+pub struct EnvironmentState {
+    pub(super) name: Name,
+    pub(super) epoch: Epoch,
+    /// The time of the step being made.
+    pub(super) now: Timestamp,
+    /// What the step being made wants done.
+    pub(super) out: Effects,
+    pub(super) stopping: bool,
+
+    pub(super) version: VersionNumber,
+    pub(super) last_attempt: AttemptId,
+    pub(super) last_request: RequestId,
+    pub(super) last_dry_run: DryRunId,
+    /// Orders the queue: first come, first served within a priority.
+    pub(super) sequence: u64,
+
+    pub(super) settings: Settings,
+    /// Indexed by `ResourceId`; `None` where the resource has left.
+    pub(super) resources: Vec<Option<Box<Resource>>>,
+    pub(super) live: HashMap<Name, ResourceId>,
+    pub(super) tombstones: HashMap<Name, ResourceId>,
+    /// (target, type, identity) of everything live or tombstoned.
+    pub(super) identities: HashMap<Hash, ResourceId>,
+    /// Who requires a name that does not exist.
+    pub(super) wanted: HashMap<Name, BTreeSet<ResourceId>>,
+    /// Who must wait until this tombstone is deleted.
+    pub(super) waiting_for: HashMap<ResourceId, BTreeSet<ResourceId>>,
+
+    pub(super) targets: Vec<TargetState>,
+    pub(super) target_index: BTreeMap<TargetName, TargetIndex>,
+    pub(super) pools: BTreeMap<PoolName, PoolState>,
+    pub(super) executors: BTreeMap<ExecutorName, ExecutorState>,
+    pub(super) open: BTreeMap<AttemptId, Open>,
+    pub(super) timers: BTreeSet<(Timestamp, ResourceId)>,
+    pub(super) requests: BTreeMap<RequestId, BTreeSet<ResourceId>>,
+    pub(super) dry_runs: BTreeMap<DryRunId, DryRunState>,
+
+    /// Resources whose place must be thought over again in this step.
+    pub(super) unsettled: VecDeque<ResourceId>,
+    /// Targets to which something may be granted in this step.
+    pub(super) dispatchable: BTreeSet<TargetIndex>,
+}
+
+/// A target's place in the table.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct TargetIndex(pub(super) u32);
+
+/// A resource or tombstone.
+#[derive(Debug)]
+pub(super) struct Resource {
+    /// What is stored of it.
+    pub(super) row: ResourceRow,
+    pub(super) target: TargetIndex,
+
+    /// Requirements that exist.
+    pub(super) requires: Vec<ResourceId>,
+    /// Names it requires that do not exist.
+    pub(super) missing: Vec<Name>,
+    /// What requires it: live resources and tombstones.
+    pub(super) dependents: BTreeSet<ResourceId>,
+    /// Requirements that are queued, granted or running.
+    pub(super) busy_requirements: u32,
+    /// Requirements that are not good.
+    pub(super) bad_requirements: u32,
+    /// Requirements that are undefined.
+    pub(super) undefined_requirements: u32,
+    /// Dependents whose grant is being taken back.
+    pub(super) yielding_dependents: u32,
+    /// What its dependents have been told of it.
+    pub(super) published: Published,
+
+    pub(super) queued: Option<Queued>,
+    pub(super) run: Option<Run>,
+}
+
+/// What dependents count of a requirement.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Published {
+    pub(super) busy: bool,
+    pub(super) good: bool,
+    pub(super) undefined: bool,
+}
+
+/// Work that waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Queued {
+    pub(super) reason: Reason,
+    pub(super) sequence: u64,
+    /// It stands in its target's ready queue.
+    pub(super) ready: bool,
+}
+
+/// Work in an executor's hands.
+#[derive(Clone, Debug)]
+pub(super) struct Run {
+    pub(super) attempt: AttemptId,
+    pub(super) executor: ExecutorName,
+    pub(super) operation: Operation,
+    pub(super) reason: Reason,
+    pub(super) hash: Hash,
+    pub(super) begun: bool,
+    /// It has been asked back, and the answer is awaited.
+    pub(super) yielding: bool,
+    /// Its result may count; false when the resource was removed meanwhile.
+    pub(super) credited: bool,
+}
+
+/// What an attempt number stands for.
+#[derive(Clone, Debug)]
+pub(super) enum Open {
+    Resource(ResourceId),
+    DryRun { id: DryRunId, item: u32, target: TargetIndex, executor: ExecutorName },
+}
+
+/// Something that stands in a ready queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Work {
+    Resource(ResourceId),
+    DryRun(DryRunId, u32),
+}
+
+#[derive(Debug)]
+pub(super) struct TargetState {
+    /// `None`: resources name it, and it does not exist.
+    pub(super) target: Option<Target>,
+    pub(super) residents: BTreeSet<ResourceId>,
+    pub(super) queued: BTreeSet<ResourceId>,
+    pub(super) ready: BTreeSet<(Reason, u64, Work)>,
+    /// Grants without an outcome.
+    pub(super) granted: u32,
+    /// Who works on it; kept while anything is granted, so that no two ever do.
+    pub(super) executor: Option<ExecutorName>,
+    /// It counts as one of its pool's targets with work.
+    pub(super) working: Option<PoolName>,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct PoolState {
+    pub(super) pool: Option<Pool>,
+    pub(super) unavailable: Option<Name>,
+    /// Targets that have work.
+    pub(super) working: u32,
+    /// What the outside was last told to scale to.
+    pub(super) scaled: Option<u32>,
+}
+
+#[derive(Debug)]
+pub(super) struct ExecutorState {
+    pub(super) pool: PoolName,
+    pub(super) credits: u32,
+    pub(super) connected: bool,
+    pub(super) holds: BTreeSet<AttemptId>,
+}
+
+#[derive(Debug)]
+pub(super) struct DryRunState {
+    pub(super) items: Vec<DryRunItem>,
+    pub(super) remaining: u32,
+}
+
+impl EnvironmentState {
+    pub(super) fn get(&self, id: ResourceId) -> Option<&Resource> {
+        self.resources.get(id.0 as usize)?.as_deref()
+    }
+
+    pub(super) fn get_mut(&mut self, id: ResourceId) -> Option<&mut Resource> {
+        self.resources.get_mut(id.0 as usize)?.as_deref_mut()
+    }
+
+    pub(super) fn target(&self, index: TargetIndex) -> Option<&TargetState> {
+        self.targets.get(index.0 as usize)
+    }
+
+    pub(super) fn target_mut(&mut self, index: TargetIndex) -> Option<&mut TargetState> {
+        self.targets.get_mut(index.0 as usize)
+    }
+
+    /// The target's place; a new one for a name never seen.
+    pub(super) fn target_at(&mut self, name: &TargetName) -> TargetIndex {
+        if let Some(&index) = self.target_index.get(name) {
+            return index;
+        }
+        let index = TargetIndex(self.targets.len() as u32);
+        self.targets.push(TargetState {
+            target: None,
+            residents: BTreeSet::new(),
+            queued: BTreeSet::new(),
+            ready: BTreeSet::new(),
+            granted: 0,
+            executor: None,
+            working: None,
+        });
+        self.target_index.insert(name.clone(), index);
+        index
+    }
+
+    /// Puts a resource into the tables, without edges.
+    pub(super) fn insert(&mut self, row: ResourceRow) {
+        let id = row.resource;
+        let target = self.target_at(&row.intent.target);
+        if let Some(place) = self.target_mut(target) {
+            place.residents.insert(id);
+        }
+        if self.resources.len() <= id.0 as usize {
+            self.resources.resize_with(id.0 as usize + 1, || None);
+        }
+        let resource = Resource {
+            row,
+            target,
+            requires: Vec::new(),
+            missing: Vec::new(),
+            dependents: BTreeSet::new(),
+            busy_requirements: 0,
+            bad_requirements: 0,
+            undefined_requirements: 0,
+            yielding_dependents: 0,
+            published: Published::UNSEEN,
+            queued: None,
+            run: None,
+        };
+        if let Some(slot) = self.resources.get_mut(id.0 as usize) {
+            *slot = Some(Box::new(resource));
+        }
+    }
+
+    pub(super) fn next_resource(&self) -> ResourceId {
+        ResourceId(self.resources.len() as u32)
+    }
+
+    pub(super) fn next_attempt(&mut self) -> AttemptId {
+        self.last_attempt.0 += 1;
+        self.last_attempt
+    }
+
+    /// The stored row changed, and with it what can be seen.
+    pub(super) fn touch(&mut self, id: ResourceId) {
+        self.out.rows.push(id);
+        self.out.changed.push(id);
+    }
+
+    /// What can be seen changed, but nothing that is stored.
+    pub(super) fn show(&mut self, id: ResourceId) {
+        self.out.changed.push(id);
+    }
+}

@@ -1,0 +1,57 @@
+//! The brain's one entrance: an event goes in, effects come out.
+
+use super::state::EnvironmentState;
+use super::{Effects, Event, Record, Timestamp};
+
+/// Takes one event in. Total: it returns effects, never an error, whatever the event says. Effects are added to `effects`, so that several
+/// steps can share one commit.
+pub fn step(state: &mut EnvironmentState, event: Event, now: Timestamp, effects: &mut Effects) {
+    state.now = now;
+    std::mem::swap(&mut state.out, effects);
+    state.take(event);
+    state.fire();
+    state.settle();
+    state.dispatch();
+    std::mem::swap(&mut state.out, effects);
+}
+
+impl EnvironmentState {
+    fn take(&mut self, event: Event) {
+        match event {
+            Event::Push(push) => self.push(&push),
+            Event::Request(request) => self.request(request),
+            Event::DryRun(request) => self.dry_run(request),
+            Event::SettingsChanged(settings) => {
+                if settings != self.settings {
+                    self.out.records.push(Record::Settings(settings.clone()));
+                    self.change_settings(settings);
+                }
+            }
+            Event::TargetChanged(target) => {
+                let known = self.target_index.get(&target.name).and_then(|&index| self.target(index));
+                if known.and_then(|place| place.target.as_ref()) != Some(&target) {
+                    self.out.records.push(Record::Target(target.clone()));
+                    self.change_target(target);
+                }
+            }
+            Event::TargetRemoved(name) => {
+                self.out.records.push(Record::TargetRemoved(name.clone()));
+                self.remove_target(&name);
+            }
+            Event::PoolChanged(pool) => self.change_pool(pool),
+            Event::PoolRemoved(name) => {
+                if let Some(state) = self.pools.get_mut(&name) {
+                    state.pool = None;
+                }
+            }
+            Event::PoolUnavailable(pool, message) => self.pool_unavailable(&pool, message),
+            Event::ExecutorConnected { executor, pool, credits, holds } => self.connect(executor, pool, credits, &holds),
+            Event::ExecutorDisconnected(executor) => self.disconnect(&executor),
+            Event::ExecutorLost(executor) => self.executor_lost(&executor),
+            Event::Begun(executor, attempts) | Event::RevokeRefused(executor, attempts) => self.begin(&executor, &attempts),
+            Event::Finished(executor, outcome) => self.finish(&executor, outcome),
+            Event::Tick => {}
+            Event::Stop => self.stop(),
+        }
+    }
+}

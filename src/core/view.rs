@@ -1,0 +1,190 @@
+//! What the outside may see of an environment: rows with what is derived from them, counts, and why something does not run.
+
+use super::{AttemptId, Blocked, Compliance, ExecutorName, Name, Operation, Reason, ResourceRow, TargetName, Timestamp, VersionNumber};
+use serde::Serialize;
+use std::fmt;
+
+/// One resource or tombstone as it stands.
+#[derive(Clone, Debug)]
+pub struct ResourceView {
+    /// What is stored.
+    pub row: ResourceRow,
+    /// What is known of it against its latest intent.
+    pub compliance: Compliance,
+    /// Compliant, and not skipped since: others may rely on it.
+    pub good: bool,
+    /// Why it cannot run at all.
+    pub blocked: Blocked,
+    /// It waits for its turn, for this reason.
+    pub queued: Option<Reason>,
+    /// The attempt that an executor has.
+    pub running: Option<Running>,
+}
+
+/// An attempt in an executor's hands.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Running {
+    /// Its number.
+    pub attempt: AttemptId,
+    /// Who has it.
+    pub executor: ExecutorName,
+    /// What it does.
+    pub operation: Operation,
+    /// Whether the executor said that it began.
+    pub begun: bool,
+}
+
+/// How many resources are in which state. Each live resource is counted once, tombstones apart.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Counts {
+    /// Live resources.
+    pub total: u32,
+    /// Good.
+    pub compliant: u32,
+    /// Latest intent not attempted yet.
+    pub updating: u32,
+    /// The last attempt failed.
+    pub failed: u32,
+    /// Skipped for a dependency.
+    pub skipped: u32,
+    /// A difference was found and left.
+    pub drifted: u32,
+    /// Not completely known.
+    pub undefined: u32,
+    /// Being deleted on their targets.
+    pub tombstones: u32,
+    /// Of all these: queued.
+    pub queued: u32,
+    /// Of all these: in an executor's hands.
+    pub running: u32,
+}
+
+/// A typed reason why a resource does not start, or that it need not.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase", tag = "hold")]
+pub enum Hold {
+    /// It is as wanted; the next verification, where one is planned.
+    Good {
+        /// When.
+        next_repair: Option<Timestamp>,
+    },
+    /// An executor has it.
+    Running(Running),
+    /// The owner is stopping.
+    Stopping,
+    /// The environment is suspended.
+    EnvironmentSuspended,
+    /// Its target is suspended.
+    TargetSuspended {
+        /// Which.
+        target: TargetName,
+    },
+    /// Its target does not exist.
+    TargetMissing {
+        /// Which.
+        target: TargetName,
+    },
+    /// It requires a name that does not exist.
+    RequirementMissing {
+        /// Which.
+        name: Name,
+    },
+    /// Something it requires is undefined.
+    RequirementUndefined {
+        /// Which.
+        name: Name,
+    },
+    /// Something it requires is queued or running.
+    RequirementBusy {
+        /// Which.
+        name: Name,
+    },
+    /// Something it requires is not good.
+    RequirementNotGood {
+        /// Which.
+        name: Name,
+        /// Its error, where it failed.
+        error: Option<Name>,
+    },
+    /// A tombstone of the same name or identity must be deleted first.
+    TombstoneFirst {
+        /// Which.
+        name: Name,
+    },
+    /// It is to be deleted, and these still require it.
+    RequiredBy {
+        /// The first of them, sorted.
+        names: Vec<Name>,
+    },
+    /// Grants of resources that require it are being taken back.
+    DependentsYielding,
+    /// No executor of its pool is connected; the pool's message, where it has one.
+    ExecutorUnavailable {
+        /// Which pool.
+        pool: Name,
+        /// Why it has none.
+        message: Option<Name>,
+    },
+    /// Its target runs as many attempts as it may.
+    Concurrency {
+        /// Which.
+        target: TargetName,
+        /// How many are there before it.
+        ahead: u32,
+    },
+    /// Its last attempt failed; when it is tried again.
+    RetryAt {
+        /// When.
+        at: Option<Timestamp>,
+        /// Why it failed.
+        error: Option<Name>,
+    },
+    /// A difference was found, and the policy is to leave it.
+    Drifted,
+}
+
+impl fmt::Display for Hold {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Good { .. } => f.write_str("it is as declared; nothing to do"),
+            Self::Running(run) if run.begun => write!(f, "attempt {} runs on executor {}", run.attempt, run.executor),
+            Self::Running(run) => write!(f, "attempt {} is granted to executor {} and has not begun", run.attempt, run.executor),
+            Self::Stopping => f.write_str("the scheduler is stopping"),
+            Self::EnvironmentSuspended => f.write_str("the environment is suspended"),
+            Self::TargetSuspended { target } => write!(f, "target {target} is suspended"),
+            Self::TargetMissing { target } => write!(f, "target {target} does not exist"),
+            Self::RequirementMissing { name } => write!(f, "it requires {name}, which does not exist"),
+            Self::RequirementUndefined { name } => write!(f, "it requires {name}, which is undefined"),
+            Self::RequirementBusy { name } => write!(f, "it waits for {name}, which is queued or running"),
+            Self::RequirementNotGood { name, error: Some(error) } => write!(f, "it requires {name}, which failed: {error}"),
+            Self::RequirementNotGood { name, error: None } => write!(f, "it requires {name}, which is not compliant"),
+            Self::TombstoneFirst { name } => write!(f, "the earlier {name} must be deleted on its target first"),
+            Self::RequiredBy { names } => write!(f, "it is to be deleted, and is still required by {}", names.join(", ")),
+            Self::DependentsYielding => f.write_str("grants of resources that require it are being taken back"),
+            Self::ExecutorUnavailable { pool, message: Some(message) } => write!(f, "pool {pool} has no executor: {message}"),
+            Self::ExecutorUnavailable { pool, message: None } => write!(f, "no executor of pool {pool} is connected"),
+            Self::Concurrency { target, ahead } => write!(f, "target {target} is busy; {ahead} before it"),
+            Self::RetryAt { error: Some(error), .. } => write!(f, "its last attempt failed: {error}"),
+            Self::RetryAt { error: None, .. } => f.write_str("its last attempt was lost"),
+            Self::Drifted => f.write_str("it differs from its intent, and the policy is to leave it"),
+        }
+    }
+}
+
+/// What the outside sees of the environment as a whole.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct EnvironmentView {
+    /// Its name.
+    pub name: Name,
+    /// The newest accepted version.
+    pub version: VersionNumber,
+    /// Its resources by state.
+    pub counts: Counts,
+    /// The earliest timer.
+    pub next_due: Option<Timestamp>,
+    /// Nothing is queued or running.
+    pub quiet: bool,
+}
