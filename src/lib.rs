@@ -8,3 +8,5 @@ pub mod adaptors;
 pub mod executor;
 #[cfg(feature = "full")]
 pub mod history;
+#[cfg(feature = "full")]
+pub mod scheduler;

@@ -2,7 +2,9 @@
 
 use super::derive::identity_key;
 use super::state::EnvironmentState;
-use super::{Intent, IntentRecord, Life, Message, Name, Push, PushMode, Reason, Record, ResourceId, ResourceRow, VersionRecord};
+use super::{
+    Intent, IntentRecord, Life, Message, Name, Push, PushMode, Reason, Record, ResourceId, ResourceRow, VersionRecord,
+};
 use std::sync::Arc;
 
 impl EnvironmentState {
@@ -27,7 +29,12 @@ impl EnvironmentState {
         for intent in plan.changed.into_iter().chain(plan.added) {
             let id = self.upsert(&push.set, &intent, &mut intents);
             upserted.push(id);
-            intents.push(IntentRecord { resource: id, name: intent.name.clone(), set: push.set.clone(), intent: Some(intent) });
+            intents.push(IntentRecord {
+                resource: id,
+                name: intent.name.clone(),
+                set: push.set.clone(),
+                intent: Some(intent),
+            });
         }
         // Edges when all names are known, work when all edges are.
         for &id in &upserted {

@@ -77,7 +77,10 @@ pub(super) fn find(from: impl Iterator<Item = Name>, requires: impl Fn(&Name) ->
                     }
                     if low == at {
                         let members = search.component(at);
-                        let own = members.first().filter(|_| members.len() == 1).is_some_and(|name| requires(name).contains(name));
+                        let own = members
+                            .first()
+                            .filter(|_| members.len() == 1)
+                            .is_some_and(|name| requires(name).contains(name));
                         if members.len() > 1 || own {
                             cycles.push(members);
                         }

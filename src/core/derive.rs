@@ -37,7 +37,9 @@ impl Resource {
 
     /// Nothing is wrong with it but a difference that was found and left.
     fn drifted(&self) -> bool {
-        self.row.observed == Observed::Differs && self.row.last_result == LastResult::Succeeded && self.attempted_current()
+        self.row.observed == Observed::Differs
+            && self.row.last_result == LastResult::Succeeded
+            && self.attempted_current()
     }
 
     /// The delete of a tombstone is in an executor's hands.
@@ -84,17 +86,22 @@ impl EnvironmentState {
         match self.compliance(resource) {
             Compliance::HasUpdate => true,
             Compliance::Compliant | Compliance::Undefined => false,
-            Compliance::NonCompliant if resource.drifted() => resource.row.intent.policy.mode == Mode::Enforce && corrects,
+            Compliance::NonCompliant if resource.drifted() => {
+                resource.row.intent.policy.mode == Mode::Enforce && corrects
+            }
             Compliance::NonCompliant => true,
         }
     }
 
     /// What an attempt made for `reason` does.
     pub(super) fn operation(&self, resource: &Resource, reason: Reason) -> Operation {
-        let verifies = matches!(reason, Reason::Repair | Reason::UserRepair) && self.settings.repair.action == RepairAction::Report;
+        let verifies = matches!(reason, Reason::Repair | Reason::UserRepair)
+            && self.settings.repair.action == RepairAction::Report;
         if !resource.is_live() {
             Operation::Delete
-        } else if resource.row.intent.policy.mode == Mode::Observe || (verifies && resource.row.succeeded == Some(resource.row.intent.hash())) {
+        } else if resource.row.intent.policy.mode == Mode::Observe
+            || (verifies && resource.row.succeeded == Some(resource.row.intent.hash()))
+        {
             Operation::Observe
         } else {
             Operation::Enforce
@@ -102,7 +109,8 @@ impl EnvironmentState {
     }
 
     pub(super) fn suspended(&self, resource: &Resource) -> bool {
-        self.settings.suspend || self.target(resource.target).and_then(|place| place.target.as_ref()).is_some_and(|target| target.suspend)
+        self.settings.suspend
+            || self.target(resource.target).and_then(|place| place.target.as_ref()).is_some_and(|target| target.suspend)
     }
 
     /// What dependents may count of it now.

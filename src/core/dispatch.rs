@@ -1,7 +1,9 @@
 //! Grants: which ready work goes to which executor, and how many executors are wanted.
 
 use super::state::{EnvironmentState, Open, Run, TargetIndex, Work};
-use super::{AttemptId, ExecutorName, Grant, Life, Message, Operation, Pool, PoolName, Reason, Record, ResourceId, limits};
+use super::{
+    AttemptId, ExecutorName, Grant, Life, Message, Operation, Pool, PoolName, Reason, Record, ResourceId, limits,
+};
 use std::sync::Arc;
 
 impl EnvironmentState {
@@ -40,7 +42,8 @@ impl EnvironmentState {
         if self.stopping || place.granted >= target.concurrency.saturating_add(limits::GRANTS_AHEAD) {
             return None;
         }
-        let dry_runs = (Reason::DryRun, 0, Work::Resource(ResourceId(0)))..(Reason::Retry, 0, Work::Resource(ResourceId(0)));
+        let dry_runs =
+            (Reason::DryRun, 0, Work::Resource(ResourceId(0)))..(Reason::Retry, 0, Work::Resource(ResourceId(0)));
         if self.settings.suspend || target.suspend {
             return place.ready.range(dry_runs).next().copied();
         }
@@ -141,9 +144,11 @@ impl EnvironmentState {
     /// Something that held a pool's targets has gone.
     pub(super) fn wake_pool(&mut self, pool: &PoolName) {
         let of_pool = |place: &super::state::TargetState| {
-            place.target.as_ref().is_some_and(|target| target.pool == *pool) && !(place.ready.is_empty() && place.working.is_none())
+            place.target.as_ref().is_some_and(|target| target.pool == *pool)
+                && !(place.ready.is_empty() && place.working.is_none())
         };
-        let indexes = (0_u32..).zip(&self.targets).filter(|(_, place)| of_pool(place)).map(|(index, _)| TargetIndex(index));
+        let indexes =
+            (0_u32..).zip(&self.targets).filter(|(_, place)| of_pool(place)).map(|(index, _)| TargetIndex(index));
         self.dispatchable.extend(indexes);
     }
 

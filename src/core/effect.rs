@@ -1,6 +1,9 @@
 //! What `step` wants done. Records are committed first, in one transaction; only then do the messages leave the process.
 
-use super::{AttemptId, DryRunId, ExecutorName, Grant, PoolName, Record, Refusal, RequestId, ResourceId, ResourceRow, VersionNumber};
+use super::{
+    AttemptId, DryRunId, ExecutorName, Grant, PoolName, Record, Refusal, RequestId, ResourceId, ResourceRow,
+    VersionNumber,
+};
 use std::sync::Arc;
 
 /// The effects of one or several steps, to be carried out together.

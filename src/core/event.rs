@@ -1,6 +1,8 @@
 //! Everything that can happen to an environment.
 
-use super::{AttemptId, DryRunId, ExecutorName, Intent, Name, Outcome, Pool, PoolName, RequestId, Settings, Target, TargetName};
+use super::{
+    AttemptId, DryRunId, ExecutorName, Intent, Name, Outcome, Pool, PoolName, RequestId, Settings, Target, TargetName,
+};
 use std::sync::Arc;
 
 /// What `step` takes in.

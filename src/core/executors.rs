@@ -25,7 +25,8 @@ impl EnvironmentState {
             self.lose(attempt);
         }
         // Answers to what was asked back may have been lost with the stream.
-        let asked: Vec<ResourceId> = self.runs_of(&executor).filter(|&(_, yielding)| yielding).map(|(id, _)| id).collect();
+        let asked: Vec<ResourceId> =
+            self.runs_of(&executor).filter(|&(_, yielding)| yielding).map(|(id, _)| id).collect();
         for id in asked {
             self.stop_yielding(id);
             self.ask_back(id);

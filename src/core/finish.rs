@@ -2,7 +2,8 @@
 
 use super::state::{EnvironmentState, Open, Run};
 use super::{
-    AttemptId, Change, ExecutorName, Finding, LastResult, Life, Message, Name, Observed, Operation, Outcome, OutcomeKind, Reason, Record, ResourceId,
+    AttemptId, Change, ExecutorName, Finding, LastResult, Life, Message, Name, Observed, Operation, Outcome,
+    OutcomeKind, Reason, Record, ResourceId,
 };
 
 impl EnvironmentState {
@@ -56,7 +57,8 @@ impl EnvironmentState {
         if self.is_tombstone(id) {
             return self.after_revoked_delete(id);
         }
-        let wanted = self.get(id).is_some_and(|resource| run.reason != Reason::Change || self.needs_deploy(resource, false));
+        let wanted =
+            self.get(id).is_some_and(|resource| run.reason != Reason::Change || self.needs_deploy(resource, false));
         if wanted {
             self.enqueue(id, run.reason);
         } else {
@@ -117,7 +119,8 @@ impl EnvironmentState {
         let tombstone = self.is_tombstone(id);
         let Some(resource) = self.get_mut(id) else { return };
         let row = &mut resource.row;
-        let fresh = (run.credited && run.hash == row.intent.hash()) || (tombstone && run.operation == Operation::Delete);
+        let fresh =
+            (run.credited && run.hash == row.intent.hash()) || (tombstone && run.operation == Operation::Delete);
         if run.operation != Operation::Delete {
             row.attempted = Some(run.hash);
         }

@@ -2,8 +2,8 @@
 
 use super::state::{EnvironmentState, Resource};
 use super::{
-    Blocked, Compliance, Counts, EnvironmentView, Epoch, Hold, LastResult, Name, Observed, ResourceId, ResourceRow, ResourceView, Running, Settings,
-    Target, VersionNumber, limits,
+    Blocked, Compliance, Counts, EnvironmentView, Epoch, Hold, LastResult, Name, Observed, ResourceId, ResourceRow,
+    ResourceView, Running, Settings, Target, VersionNumber, limits,
 };
 
 impl EnvironmentState {
@@ -101,7 +101,11 @@ impl EnvironmentState {
                 _ if row.skipped => &mut counts.skipped,
                 Compliance::Compliant => &mut counts.compliant,
                 Compliance::HasUpdate => &mut counts.updating,
-                Compliance::NonCompliant if row.last_result != LastResult::Failed && row.observed == Observed::Differs => &mut counts.drifted,
+                Compliance::NonCompliant
+                    if row.last_result != LastResult::Failed && row.observed == Observed::Differs =>
+                {
+                    &mut counts.drifted
+                }
                 Compliance::NonCompliant => &mut counts.failed,
             };
             *counter += 1;
@@ -112,7 +116,13 @@ impl EnvironmentState {
     /// The environment as a whole.
     pub fn overview(&self) -> EnvironmentView {
         let next_due = self.next_due();
-        EnvironmentView { name: self.name.clone(), version: self.version, counts: self.counts(), next_due, quiet: self.quiet() }
+        EnvironmentView {
+            name: self.name.clone(),
+            version: self.version,
+            counts: self.counts(),
+            next_due,
+            quiet: self.quiet(),
+        }
     }
 
     /// Why it does not start, or that it need not: the first that applies first.

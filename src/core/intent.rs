@@ -37,7 +37,11 @@ pub struct Policy {
 
 impl Default for Policy {
     fn default() -> Self {
-        Self { mode: Mode::Enforce, deletion_policy: DeletionPolicy::Delete, deadline_ms: super::limits::DEFAULT_DEADLINE_MS }
+        Self {
+            mode: Mode::Enforce,
+            deletion_policy: DeletionPolicy::Delete,
+            deadline_ms: super::limits::DEFAULT_DEADLINE_MS,
+        }
     }
 }
 

@@ -35,10 +35,12 @@ mod view;
 pub use effect::{Effects, Message};
 pub use event::{DryRunItem, DryRunRequest, Event, Push, PushMode, Refusal, RefusalKind, Request, RequestKind, Scope};
 pub use hash::Hash;
-pub use ids::{AttemptId, DryRunId, Epoch, ExecutorName, Name, PoolName, RequestId, ResourceId, TargetName, VersionNumber};
+pub use ids::{
+    AttemptId, DryRunId, Epoch, ExecutorName, Name, PoolName, RequestId, ResourceId, TargetName, VersionNumber,
+};
 pub use intent::{DeletionPolicy, Intent, IntentParts, Mode, Policy};
-pub use plan::PushPlan;
 pub use outcome::{Change, Finding, Grant, Operation, Outcome, OutcomeKind, Reason};
+pub use plan::PushPlan;
 pub use record::{IntentRecord, OpenGrant, Record, ResourceRow, Snapshot, VersionRecord};
 pub use settings::{Pool, Repair, RepairAction, RepairSchedule, Retry, Settings, Target};
 pub use state::EnvironmentState;

@@ -66,12 +66,17 @@ impl EnvironmentState {
     }
 
     fn removals(&self, push: &Push, wanted: &BTreeMap<Name, Arc<Intent>>, refused: &BTreeSet<Name>) -> BTreeSet<Name> {
-        let of_set = |name: &Name| self.live.get(name).and_then(|&id| self.get(id)).is_some_and(|resource| resource.row.set == push.set);
-        let mut removed: BTreeSet<Name> = push.removals.iter().filter(|name| of_set(name) && !wanted.contains_key(*name)).cloned().collect();
+        let of_set = |name: &Name| {
+            self.live.get(name).and_then(|&id| self.get(id)).is_some_and(|resource| resource.row.set == push.set)
+        };
+        let mut removed: BTreeSet<Name> =
+            push.removals.iter().filter(|name| of_set(name) && !wanted.contains_key(*name)).cloned().collect();
         if push.prune {
             let all = self.ids().filter_map(|id| self.get(id)).filter(|resource| resource.is_live());
             let names = all.map(|resource| &resource.row.intent.name);
-            removed.extend(names.filter(|name| of_set(name) && !wanted.contains_key(*name) && !refused.contains(*name)).cloned());
+            removed.extend(
+                names.filter(|name| of_set(name) && !wanted.contains_key(*name) && !refused.contains(*name)).cloned(),
+            );
         }
         removed
     }
@@ -82,7 +87,12 @@ impl EnvironmentState {
     }
 
     /// Of two names for the same thing on the same target, the later one (the new one, else the greater name) is refused.
-    fn refuse_same_things(&self, wanted: &mut BTreeMap<Name, Arc<Intent>>, removed: &BTreeSet<Name>, refusals: &mut Vec<Refusal>) {
+    fn refuse_same_things(
+        &self,
+        wanted: &mut BTreeMap<Name, Arc<Intent>>,
+        removed: &BTreeSet<Name>,
+        refusals: &mut Vec<Refusal>,
+    ) {
         let mut owners: HashMap<Hash, Name> = HashMap::new();
         let mut refused = Vec::new();
         for (name, intent) in &*wanted {
@@ -93,7 +103,9 @@ impl EnvironmentState {
                 *holder != name && !removed.contains(*holder) && !moves_away
             });
             match holder.or_else(|| owners.get(&key)) {
-                Some(holder) => refused.push(Refusal { name: name.clone(), kind: RefusalKind::DuplicateIdentity(holder.clone()) }),
+                Some(holder) => {
+                    refused.push(Refusal { name: name.clone(), kind: RefusalKind::DuplicateIdentity(holder.clone()) })
+                }
                 None => {
                     owners.insert(key, name.clone());
                 }
@@ -106,7 +118,12 @@ impl EnvironmentState {
     }
 
     /// Refuses every member of a cycle, and thinks again, since a refused intent leaves its last accepted one in force.
-    fn refuse_cycles(&self, wanted: &mut BTreeMap<Name, Arc<Intent>>, removed: &BTreeSet<Name>, refusals: &mut Vec<Refusal>) {
+    fn refuse_cycles(
+        &self,
+        wanted: &mut BTreeMap<Name, Arc<Intent>>,
+        removed: &BTreeSet<Name>,
+        refusals: &mut Vec<Refusal>,
+    ) {
         loop {
             let cycles = super::cycles::find(wanted.keys().cloned(), |name| requirements(self, wanted, removed, name));
             if cycles.is_empty() {
@@ -128,7 +145,12 @@ impl EnvironmentState {
 }
 
 /// What a name requires after the push.
-fn requirements(state: &EnvironmentState, wanted: &BTreeMap<Name, Arc<Intent>>, removed: &BTreeSet<Name>, name: &Name) -> Vec<Name> {
+fn requirements(
+    state: &EnvironmentState,
+    wanted: &BTreeMap<Name, Arc<Intent>>,
+    removed: &BTreeSet<Name>,
+    name: &Name,
+) -> Vec<Name> {
     if let Some(intent) = wanted.get(name) {
         return intent.requires.clone();
     }

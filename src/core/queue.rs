@@ -7,7 +7,8 @@ impl EnvironmentState {
     /// Queues work. A higher priority replaces a queued lower one and joins that priority's tail; a lower one is ignored.
     pub(super) fn enqueue(&mut self, id: ResourceId, reason: Reason) {
         let Some(resource) = self.get(id) else { return };
-        let already_runs = resource.run.as_ref().is_some_and(|run| run.credited && run.hash == resource.row.intent.hash());
+        let already_runs =
+            resource.run.as_ref().is_some_and(|run| run.credited && run.hash == resource.row.intent.hash());
         let blocked = resource.is_live() && (self.undefined(resource) || already_runs);
         if blocked || resource.queued.is_some_and(|queued| queued.reason <= reason) {
             return;
@@ -97,7 +98,9 @@ impl EnvironmentState {
             self.place(id);
         }
         // An edge may have been added under a grant that has not begun.
-        if self.get(id).is_some_and(|resource| resource.busy_requirements + resource.bad_requirements + resource.undefined_requirements > 0) {
+        if self.get(id).is_some_and(|resource| {
+            resource.busy_requirements + resource.bad_requirements + resource.undefined_requirements > 0
+        }) {
             self.ask_back(id);
         }
         if self.get(id).is_some_and(|resource| self.undefined(resource) != was_undefined) {
@@ -139,7 +142,10 @@ impl EnvironmentState {
 
     pub(super) fn first_bad_requirement(&self, id: ResourceId) -> Option<Name> {
         let requires = &self.get(id)?.requires;
-        let names = requires.iter().filter_map(|&requirement| self.get(requirement)).filter(|required| !required.published.good);
+        let names = requires
+            .iter()
+            .filter_map(|&requirement| self.get(requirement))
+            .filter(|required| !required.published.good);
         names.map(|required| &required.row.intent.name).min().cloned()
     }
 

@@ -1,8 +1,8 @@
 //! What is written to history, and what is read back when an environment gets an owner.
 
 use super::{
-    AttemptId, DryRunId, ExecutorName, Grant, Hash, Intent, LastResult, Life, Name, Observed, Operation, Outcome, Reason, RequestId, RequestKind,
-    ResourceId, Scope, Settings, Target, Timestamp, VersionNumber,
+    AttemptId, DryRunId, ExecutorName, Grant, Hash, Intent, LastResult, Life, Name, Observed, Operation, Outcome,
+    Reason, RequestId, RequestKind, ResourceId, Scope, Settings, Target, Timestamp, VersionNumber,
 };
 use std::sync::Arc;
 

@@ -72,7 +72,9 @@ impl EnvironmentState {
         let key = identity_key(&resource.row.intent);
         let identity = resource.row.remote_identity.clone();
         let successors = self.waiting_for.get(&id).cloned().unwrap_or_default();
-        let same = successors.into_iter().find(|&next| self.get(next).is_some_and(|next| identity_key(&next.row.intent) == key));
+        let same = successors
+            .into_iter()
+            .find(|&next| self.get(next).is_some_and(|next| identity_key(&next.row.intent) == key));
         let Some(successor) = same else { return self.enqueue(id, Reason::Change) };
         if let Some(resource) = self.get_mut(successor) {
             resource.row.remote_identity = identity;

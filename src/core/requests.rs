@@ -2,8 +2,8 @@
 
 use super::state::{DryRunState, EnvironmentState, Open, TargetIndex, Work};
 use super::{
-    AttemptId, Change, DeletionPolicy, DryRunId, DryRunRequest, ExecutorName, Message, Name, Operation, OutcomeKind, Reason, Record, Request,
-    RequestId, RequestKind, ResourceId, Scope,
+    AttemptId, Change, DeletionPolicy, DryRunId, DryRunRequest, ExecutorName, Message, Name, Operation, OutcomeKind,
+    Reason, Record, Request, RequestId, RequestKind, ResourceId, Scope,
 };
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -42,11 +42,16 @@ impl EnvironmentState {
             (None, None) => Box::new(self.ids()),
         };
         let meant = |id: &ResourceId| {
-            let Some(resource) = self.get(*id).filter(|resource| resource.is_live() && !self.undefined(resource)) else { return false };
+            let Some(resource) = self.get(*id).filter(|resource| resource.is_live() && !self.undefined(resource))
+            else {
+                return false;
+            };
             let there = scope.target.as_ref().is_none_or(|target| resource.row.intent.target == *target);
             let skipped_and_named = resource.row.skipped && scope.names.is_some();
             let wanted = match kind {
-                RequestKind::Deploy => (self.needs_deploy(resource, true) && !resource.row.skipped) || skipped_and_named,
+                RequestKind::Deploy => {
+                    (self.needs_deploy(resource, true) && !resource.row.skipped) || skipped_and_named
+                }
                 RequestKind::Repair => true,
             };
             there && wanted
@@ -67,7 +72,8 @@ impl EnvironmentState {
 
     fn close_requests(&mut self) {
         let now = self.now;
-        let done: Vec<RequestId> = self.requests.iter().filter(|(_, covered)| covered.is_empty()).map(|(&id, _)| id).collect();
+        let done: Vec<RequestId> =
+            self.requests.iter().filter(|(_, covered)| covered.is_empty()).map(|(&id, _)| id).collect();
         for id in done {
             self.requests.remove(&id);
             self.out.records.push(Record::RequestDone(id, now));
@@ -80,7 +86,8 @@ impl EnvironmentState {
         let items = request.items.len() as u32;
         self.out.records.push(Record::DryRun { id, items, author: request.author, at: self.now });
         self.out.messages.push(Message::DryRunAccepted(id));
-        let names: BTreeSet<Name> = request.items.iter().filter(|item| !item.removed).map(|item| item.intent.name.clone()).collect();
+        let names: BTreeSet<Name> =
+            request.items.iter().filter(|item| !item.removed).map(|item| item.intent.name.clone()).collect();
         self.dry_runs.insert(id, DryRunState { items: request.items, remaining: items });
         if items == 0 {
             self.dry_runs.remove(&id);
@@ -96,8 +103,14 @@ impl EnvironmentState {
         let Some(entry) = self.dry_runs.get(&id).and_then(|run| run.items.get(item as usize)) else { return };
         let intent = Arc::clone(&entry.intent);
         if entry.removed {
-            let touched = self.live.get(&intent.name).and_then(|&id| self.get(id)).is_some_and(super::state::Resource::ever_attempted);
-            let deletes = touched && intent.policy.deletion_policy == DeletionPolicy::Delete && intent.policy.mode == super::Mode::Enforce;
+            let touched = self
+                .live
+                .get(&intent.name)
+                .and_then(|&id| self.get(id))
+                .is_some_and(super::state::Resource::ever_attempted);
+            let deletes = touched
+                && intent.policy.deletion_policy == DeletionPolicy::Delete
+                && intent.policy.mode == super::Mode::Enforce;
             return self.dry_run_result(id, item, if deletes { "delete" } else { "none" }, "".into());
         }
         let unknown = intent.requires.iter().find(|name| !names.contains(*name) && !self.live.contains_key(*name));
@@ -118,7 +131,14 @@ impl EnvironmentState {
         self.dispatchable.insert(index);
     }
 
-    pub(super) fn grant_dry_run(&mut self, id: DryRunId, item: u32, attempt: AttemptId, executor: ExecutorName, index: TargetIndex) {
+    pub(super) fn grant_dry_run(
+        &mut self,
+        id: DryRunId,
+        item: u32,
+        attempt: AttemptId,
+        executor: ExecutorName,
+        index: TargetIndex,
+    ) {
         let Some(entry) = self.dry_runs.get(&id).and_then(|run| run.items.get(item as usize)) else { return };
         let intent = Arc::clone(&entry.intent);
         let known = self.live.get(&intent.name).and_then(|&id| self.get(id));

@@ -3,8 +3,8 @@
 use super::derive::identity_key;
 use super::state::{EnvironmentState, ExecutorState, Open, Run};
 use super::{
-    AttemptId, DryRunId, Effects, Epoch, LastResult, Life, Name, OpenGrant, Reason, RequestId, RequestKind, ResourceId, Settings, Snapshot, Timestamp,
-    VersionNumber,
+    AttemptId, DryRunId, Effects, Epoch, LastResult, Life, Name, OpenGrant, Reason, RequestId, RequestKind, ResourceId,
+    Settings, Snapshot, Timestamp, VersionNumber,
 };
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
@@ -76,7 +76,9 @@ impl EnvironmentState {
         for (id, kind, scope, at) in snapshot.requests {
             let mut covered = state.covered(kind, &scope);
             if kind == RequestKind::Repair {
-                covered.retain(|&id| state.get(id).is_some_and(|resource| resource.row.verified_at.is_none_or(|verified| verified < at)));
+                covered.retain(|&id| {
+                    state.get(id).is_some_and(|resource| resource.row.verified_at.is_none_or(|verified| verified < at))
+                });
             }
             state.start_request(id, kind, covered);
         }
@@ -111,8 +113,10 @@ impl EnvironmentState {
             let names = self.get(id).map(|resource| resource.row.intent.requires.clone()).unwrap_or_default();
             if self.is_tombstone(id) {
                 // A tombstone waits for nothing by name: only what still stands keeps the order of deletion.
-                let standing: Vec<ResourceId> =
-                    names.iter().filter_map(|name| self.tombstones.get(name).or_else(|| self.live.get(name)).copied()).collect();
+                let standing: Vec<ResourceId> = names
+                    .iter()
+                    .filter_map(|name| self.tombstones.get(name).or_else(|| self.live.get(name)).copied())
+                    .collect();
                 for requirement in standing {
                     self.link(id, requirement);
                 }
@@ -127,20 +131,37 @@ impl EnvironmentState {
         let Some(resource) = self.get_mut(id) else { return };
         let (place, live, pool) = (resource.target, resource.is_live(), Name::default());
         let credited = live || operation == super::Operation::Delete;
-        resource.run = Some(Run { attempt, executor: executor.clone(), operation, reason, hash, begun: false, yielding: false, credited });
+        resource.run = Some(Run {
+            attempt,
+            executor: executor.clone(),
+            operation,
+            reason,
+            hash,
+            begun: false,
+            yielding: false,
+            credited,
+        });
         self.open.insert(attempt, Open::Resource(id));
         if let Some(target) = self.target_mut(place) {
             target.granted += 1;
             target.executor = Some(executor.clone());
         }
-        let state = self.executors.entry(executor).or_insert_with(|| ExecutorState { pool, credits: 0, connected: false, holds: BTreeSet::new() });
+        let state = self.executors.entry(executor).or_insert_with(|| ExecutorState {
+            pool,
+            credits: 0,
+            connected: false,
+            holds: BTreeSet::new(),
+        });
         state.holds.insert(attempt);
     }
 
     /// Queues what is undone and has no timer of its own.
     fn resume(&mut self, id: ResourceId) {
         self.unsettled.push_back(id);
-        let Some(resource) = self.get(id).filter(|resource| resource.row.due_at.is_none() && resource.run.is_none()) else { return };
+        let Some(resource) = self.get(id).filter(|resource| resource.row.due_at.is_none() && resource.run.is_none())
+        else {
+            return;
+        };
         if !resource.is_live() {
             if super::queue::deletes(resource) {
                 self.enqueue(id, Reason::Change);

@@ -3,8 +3,8 @@
 //! **Architecture invariant:** nothing here is recomputed over all resources. What depends on neighbours is a counter that changes along edges (`graph.rs`).
 
 use super::{
-    AttemptId, DryRunId, DryRunItem, Effects, Epoch, ExecutorName, Hash, Name, Operation, Pool, PoolName, Reason, RequestId, ResourceId, ResourceRow,
-    Settings, Target, TargetName, Timestamp, VersionNumber,
+    AttemptId, DryRunId, DryRunItem, Effects, Epoch, ExecutorName, Hash, Name, Operation, Pool, PoolName, Reason,
+    RequestId, ResourceId, ResourceRow, Settings, Target, TargetName, Timestamp, VersionNumber,
 };
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 

@@ -72,7 +72,10 @@ impl EnvironmentState {
         for id in ids {
             let verifies = self.get(id).is_some_and(|resource| {
                 let idle = resource.queued.is_none() && resource.run.is_none();
-                idle && resource.is_live() && resource.row.last_result == LastResult::Succeeded && !resource.row.skipped && !self.undefined(resource)
+                idle && resource.is_live()
+                    && resource.row.last_result == LastResult::Succeeded
+                    && !resource.row.skipped
+                    && !self.undefined(resource)
             });
             if verifies {
                 self.arm_verification(id, false);

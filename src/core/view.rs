@@ -1,6 +1,9 @@
 //! What the outside may see of an environment: rows with what is derived from them, counts, and why something does not run.
 
-use super::{AttemptId, Blocked, Compliance, ExecutorName, Name, Operation, Reason, ResourceRow, TargetName, Timestamp, VersionNumber};
+use super::{
+    AttemptId, Blocked, Compliance, ExecutorName, Name, Operation, Reason, ResourceRow, TargetName, Timestamp,
+    VersionNumber,
+};
 use serde::Serialize;
 use std::fmt;
 
@@ -150,7 +153,9 @@ impl fmt::Display for Hold {
         match self {
             Self::Good { .. } => f.write_str("it is as declared; nothing to do"),
             Self::Running(run) if run.begun => write!(f, "attempt {} runs on executor {}", run.attempt, run.executor),
-            Self::Running(run) => write!(f, "attempt {} is granted to executor {} and has not begun", run.attempt, run.executor),
+            Self::Running(run) => {
+                write!(f, "attempt {} is granted to executor {} and has not begun", run.attempt, run.executor)
+            }
             Self::Stopping => f.write_str("the scheduler is stopping"),
             Self::EnvironmentSuspended => f.write_str("the environment is suspended"),
             Self::TargetSuspended { target } => write!(f, "target {target} is suspended"),
@@ -158,12 +163,18 @@ impl fmt::Display for Hold {
             Self::RequirementMissing { name } => write!(f, "it requires {name}, which does not exist"),
             Self::RequirementUndefined { name } => write!(f, "it requires {name}, which is undefined"),
             Self::RequirementBusy { name } => write!(f, "it waits for {name}, which is queued or running"),
-            Self::RequirementNotGood { name, error: Some(error) } => write!(f, "it requires {name}, which failed: {error}"),
+            Self::RequirementNotGood { name, error: Some(error) } => {
+                write!(f, "it requires {name}, which failed: {error}")
+            }
             Self::RequirementNotGood { name, error: None } => write!(f, "it requires {name}, which is not compliant"),
             Self::TombstoneFirst { name } => write!(f, "the earlier {name} must be deleted on its target first"),
-            Self::RequiredBy { names } => write!(f, "it is to be deleted, and is still required by {}", names.join(", ")),
+            Self::RequiredBy { names } => {
+                write!(f, "it is to be deleted, and is still required by {}", names.join(", "))
+            }
             Self::DependentsYielding => f.write_str("grants of resources that require it are being taken back"),
-            Self::ExecutorUnavailable { pool, message: Some(message) } => write!(f, "pool {pool} has no executor: {message}"),
+            Self::ExecutorUnavailable { pool, message: Some(message) } => {
+                write!(f, "pool {pool} has no executor: {message}")
+            }
             Self::ExecutorUnavailable { pool, message: None } => write!(f, "no executor of pool {pool} is connected"),
             Self::Concurrency { target, ahead } => write!(f, "target {target} is busy; {ahead} before it"),
             Self::RetryAt { error: Some(error), .. } => write!(f, "its last attempt failed: {error}"),

@@ -1,15 +1,24 @@
 //! One task per environment: bounded inbox → `core::step` → one group commit → messages to the edges.
 //!
 //! **Architecture invariant:** nothing that depends on an uncommitted record leaves the process; no lock is held over I/O (there is no lock: the
-//! state belongs to the task).
+//! state belongs to the task). While one batch is being committed the next one is gathered, so the cost of a commit is shared by all that
+//! happened during the last one.
+
+mod batch;
+mod run;
+mod writer;
+
+#[cfg(test)]
+mod tests;
 
 use crate::core::{
-    DryRunId, DryRunRequest, EnvironmentState, Epoch, Event, Message, Name, PoolName, Push, Record, Refusal, RequestId, RequestKind, ResourceId,
-    Scope, VersionNumber,
+    DryRunId, DryRunRequest, EnvironmentState, Epoch, Event, Message, Name, PoolName, Push, Record, Refusal, Request,
+    RequestId, RequestKind, ResourceId, Scope, Timestamp, VersionNumber,
 };
 use crate::history::{HistoryError, Owner, Store};
 use std::sync::Arc;
-use tokio::sync::broadcast;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
 /// The outside of a scheduler: carries messages away. Must not block.
 pub trait Edge: Send + Sync + 'static {
@@ -24,15 +33,28 @@ pub trait Edge: Send + Sync + 'static {
 pub struct Committed {
     /// What was appended to history.
     pub records: Vec<Record>,
-    /// Resources whose visible state changed.
+    /// Resources whose visible state changed; may repeat.
     pub changed: Vec<ResourceId>,
-    /// What was said to the outside, dry run ends among it.
+    /// What was said to callers, and dry run ends.
     pub messages: Vec<Message>,
 }
 
 /// A handle on a running scheduler. Cheap to clone; the scheduler runs until [`Scheduler::stop`].
 #[derive(Clone)]
-pub struct Scheduler { /* private */ }
+pub struct Scheduler {
+    epoch: Epoch,
+    inbox: mpsc::Sender<Vec<Event>>,
+    calls: mpsc::Sender<Call>,
+    committed: broadcast::Sender<Arc<Committed>>,
+    ended: watch::Receiver<Option<String>>,
+}
+
+/// What a handle asks of its loop.
+enum Call {
+    Event(Box<Event>, oneshot::Sender<Option<Message>>),
+    Read(Box<dyn FnOnce(&EnvironmentState) + Send>),
+    Stop(oneshot::Sender<()>),
+}
 
 /// Why a scheduler did not do as asked.
 #[derive(Debug, thiserror::Error)]
@@ -41,33 +63,169 @@ pub enum SchedulerError {
     #[error(transparent)]
     History(#[from] HistoryError),
     /// The push was refused.
-    #[error("the push was refused")]
+    #[error("the push was refused: {} intents cannot be accepted", .0.len())]
     Refused(Vec<Refusal>),
     /// The scheduler has ended.
     #[error("the scheduler of this environment has ended: {0}")]
     Ended(String),
 }
 
+/// How many commits a slow subscriber may fall behind before it must read the state instead.
+const COMMITS_KEPT: usize = 1_024;
+/// Calls that wait for the loop before callers wait to call.
+const CALLS: usize = 256;
+
 impl Scheduler {
     /// Takes ownership, loads the state and starts the loop.
     /// `ended`: owners that have provably ended (embedded: the folder lock is ours, so every earlier one).
-    pub async fn start(environment: Name, store: Arc<dyn Store>, owner: Owner, ended: &[Name], edge: Arc<dyn Edge>) -> Result<Self, SchedulerError>;
+    pub async fn start(
+        environment: Name,
+        store: Arc<dyn Store>,
+        owner: Owner,
+        ended: &[Name],
+        edge: Arc<dyn Edge>,
+    ) -> Result<Self, SchedulerError> {
+        let fence = store.take(&environment, &owner, ended).await?;
+        let snapshot = store.load(&fence).await?;
+        let (state, effects) = EnvironmentState::restore(environment.clone(), fence.epoch, snapshot, now());
+        let epoch = fence.epoch;
+        let (inbox, events) = mpsc::channel(crate::core::limits::INBOX_EVENTS);
+        let (calls, called) = mpsc::channel(CALLS);
+        let (committed, _) = broadcast::channel(COMMITS_KEPT);
+        let (end, ended) = watch::channel(None);
+        let writer = writer::spawn(environment, store, fence, edge, committed.clone());
+        let run = run::Loop::new(state, effects, events, called, writer);
+        tokio::spawn(async move {
+            // A panic in a step ends this environment's loop and nothing else; the handle says so.
+            let reason = match tokio::spawn(run.run()).await {
+                Ok(reason) => reason,
+                Err(error) => format!("a defect in the scheduler: {error}"),
+            };
+            end.send_replace(Some(reason));
+        });
+        Ok(Self { epoch, inbox, calls, committed, ended })
+    }
+
     /// The epoch that was taken.
-    pub fn epoch(&self) -> Epoch;
+    pub fn epoch(&self) -> Epoch {
+        self.epoch
+    }
+
     /// Where edges put events (batches).
-    pub fn inbox(&self) -> tokio::sync::mpsc::Sender<Vec<Event>>;
+    pub fn inbox(&self) -> mpsc::Sender<Vec<Event>> {
+        self.inbox.clone()
+    }
+
     /// Pushes intent; answers after the commit with the version and the refusals of single intents.
-    pub async fn push(&self, push: Push) -> Result<(VersionNumber, Vec<Refusal>), SchedulerError>;
+    pub async fn push(&self, push: Push) -> Result<(VersionNumber, Vec<Refusal>), SchedulerError> {
+        match self.call(Event::Push(push)).await? {
+            Some(Message::Accepted(version, refusals)) => Ok((version, refusals)),
+            Some(Message::Refused(refusals)) => Err(SchedulerError::Refused(refusals)),
+            _ => Err(self.gone().await),
+        }
+    }
+
     /// Requests a deploy or a repair; answers after the commit with its number and how many resources it covers.
-    pub async fn request(&self, kind: RequestKind, scope: Scope, author: Name) -> Result<(RequestId, usize), SchedulerError>;
-    /// Starts a dry run; answers after the commit. Its end is a `Message::DryRunFinished` in a `Committed`.
-    pub async fn dry_run(&self, request: DryRunRequest) -> Result<DryRunId, SchedulerError>;
+    pub async fn request(
+        &self,
+        kind: RequestKind,
+        scope: Scope,
+        author: Name,
+    ) -> Result<(RequestId, usize), SchedulerError> {
+        match self.call(Event::Request(Request { id: RequestId(0), kind, scope, author })).await? {
+            Some(Message::RequestAccepted(id, covered)) => Ok((id, covered)),
+            _ => Err(self.gone().await),
+        }
+    }
+
+    /// Starts a dry run; answers after the commit. Its end is a `Message::DryRunFinished` in a [`Committed`].
+    pub async fn dry_run(&self, request: DryRunRequest) -> Result<DryRunId, SchedulerError> {
+        match self.call(Event::DryRun(request)).await? {
+            Some(Message::DryRunAccepted(id)) => Ok(id),
+            _ => Err(self.gone().await),
+        }
+    }
+
     /// Sends an event; answers once it is committed (settings, targets, pools).
-    pub async fn send(&self, event: Event) -> Result<(), SchedulerError>;
+    pub async fn send(&self, event: Event) -> Result<(), SchedulerError> {
+        self.call(event).await.map(|_| ())
+    }
+
     /// Reads the state, inside the loop, between two steps. What is seen may not be committed yet.
-    pub async fn read<T: Send + 'static>(&self, read: impl FnOnce(&EnvironmentState) -> T + Send + 'static) -> Result<T, SchedulerError>;
+    pub async fn read<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&EnvironmentState) -> T + Send + 'static,
+    ) -> Result<T, SchedulerError> {
+        let (answer, answered) = oneshot::channel();
+        let read = move |state: &EnvironmentState| {
+            // The caller may have gone; then nobody is interested.
+            let _ = answer.send(read(state));
+        };
+        if self.calls.send(Call::Read(Box::new(read))).await.is_err() {
+            return Err(self.gone().await);
+        }
+        match answered.await {
+            Ok(answer) => Ok(answer),
+            Err(_) => Err(self.gone().await),
+        }
+    }
+
     /// What commits made true from now on. A slow receiver loses the oldest (`RecvError::Lagged`) and must read the state.
-    pub fn subscribe(&self) -> broadcast::Receiver<Arc<Committed>>;
+    pub fn subscribe(&self) -> broadcast::Receiver<Arc<Committed>> {
+        self.committed.subscribe()
+    }
+
+    /// Waits until the loop ends, and says why it did.
+    pub async fn ended(&self) -> String {
+        let mut ended = self.ended.clone();
+        match ended.wait_for(Option::is_some).await {
+            Ok(reason) => reason.clone().unwrap_or_default(),
+            Err(_) => "the process is ending".to_owned(),
+        }
+    }
+
     /// Ends the loop: nothing new starts, what is committed is delivered, ownership is released.
-    pub async fn stop(self) -> Result<(), SchedulerError>;
+    pub async fn stop(self) -> Result<(), SchedulerError> {
+        let (answer, answered) = oneshot::channel();
+        if self.calls.send(Call::Stop(answer)).await.is_err() || answered.await.is_err() {
+            return Err(self.gone().await);
+        }
+        self.ended().await;
+        Ok(())
+    }
+
+    async fn call(&self, event: Event) -> Result<Option<Message>, SchedulerError> {
+        let (answer, answered) = oneshot::channel();
+        if self.calls.send(Call::Event(Box::new(event), answer)).await.is_err() {
+            return Err(self.gone().await);
+        }
+        match answered.await {
+            Ok(message) => Ok(message),
+            Err(_) => Err(self.gone().await),
+        }
+    }
+
+    async fn gone(&self) -> SchedulerError {
+        SchedulerError::Ended(self.ended().await)
+    }
+}
+
+/// Renews the lease of a process until the task is aborted: at most six times a minute.
+pub fn keep_lease(store: Arc<dyn Store>, owner: Owner) -> tokio::task::JoinHandle<()> {
+    let every = Duration::from_millis((owner.lease_ms / 3).max(10_000));
+    tokio::spawn(async move {
+        let mut ticks = tokio::time::interval(every);
+        loop {
+            ticks.tick().await;
+            if let Err(error) = store.renew(&owner).await {
+                tracing::warn!(%error, owner = %owner.description, "the lease could not be renewed; trying again");
+            }
+        }
+    })
+}
+
+/// The time on this machine's clock, for the steps of a loop.
+pub fn now() -> Timestamp {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Timestamp(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
 }

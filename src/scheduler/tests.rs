@@ -1,0 +1,135 @@
+//! A scheduler over history in memory, with an executor that answers at once.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
+
+use super::{Edge, Scheduler};
+use crate::core::{
+    Event, Finding, Intent, IntentParts, Message, Name, Outcome, OutcomeKind, Policy, PoolName, Push, PushMode,
+    RequestKind, Scope, Target, Timestamp,
+};
+use crate::history::memory::MemoryStore;
+use crate::history::{Owner, Store};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tokio::sync::mpsc;
+
+/// Succeeds at everything it is granted, in order.
+#[derive(Default)]
+struct Obedient {
+    inbox: Mutex<Option<mpsc::Sender<Vec<Event>>>>,
+}
+
+impl Edge for Obedient {
+    fn deliver(&self, _: &Name, messages: Vec<Message>) {
+        let Some(inbox) = self.inbox.lock().unwrap().clone() else { return };
+        let mut events = Vec::new();
+        for message in messages {
+            if let Message::Grant(executor, grant) = message {
+                let kind = OutcomeKind::Succeeded(Finding::same());
+                let outcome = Outcome { attempt: grant.attempt, began_at: None, finished_at: Timestamp(1), kind };
+                events.push(Event::Finished(executor, outcome));
+            }
+        }
+        tokio::spawn(async move { inbox.send(events).await });
+    }
+
+    fn scale(&self, _: &Name, _: &PoolName, _: u32) {}
+}
+
+fn owner() -> Owner {
+    Owner { id: "one".into(), description: "a test".into(), lease_ms: 10_000 }
+}
+
+fn chain(length: usize) -> Push {
+    let intent = |n: usize| {
+        let requires = if n == 0 { Vec::new() } else { vec![format!("r{}", n - 1).into()] };
+        Arc::new(Intent::new(IntentParts {
+            name: format!("r{n}").into(),
+            kind: "test.Nothing".into(),
+            target: "here".into(),
+            identity: format!("{n}").into(),
+            attributes: "{}".into(),
+            requires,
+            policy: Policy::default(),
+        }))
+    };
+    Push {
+        set: "default".into(),
+        upserts: (0..length).map(intent).collect(),
+        removals: Vec::new(),
+        prune: false,
+        mode: PushMode::Whole,
+        author: "me".into(),
+        source: "manifests".into(),
+        message: "".into(),
+    }
+}
+
+async fn start(store: &Arc<MemoryStore>) -> Scheduler {
+    let edge = Arc::new(Obedient::default());
+    let store = Arc::clone(store) as Arc<dyn Store>;
+    let scheduler = Scheduler::start("env".into(), store, owner(), &["one".into()], Arc::clone(&edge) as Arc<dyn Edge>)
+        .await
+        .unwrap();
+    *edge.inbox.lock().unwrap() = Some(scheduler.inbox());
+    scheduler
+}
+
+async fn connect(scheduler: &Scheduler) {
+    let connection = r#"{"type":"local"}"#.into();
+    let target = Target { name: "here".into(), pool: "default".into(), connection, concurrency: 1, suspend: false };
+    scheduler.send(Event::TargetChanged(target)).await.unwrap();
+    let hello =
+        Event::ExecutorConnected { executor: "e".into(), pool: "default".into(), credits: 1_000, holds: Vec::new() };
+    scheduler.send(hello).await.unwrap();
+}
+
+async fn settle(scheduler: &Scheduler) {
+    let mut committed = scheduler.subscribe();
+    let quiet = async {
+        while !scheduler.read(crate::core::EnvironmentState::quiet).await.unwrap() {
+            let _ = committed.recv().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), quiet).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_chain_deploys_in_order_and_is_in_history() {
+    let store = Arc::new(MemoryStore::new(super::now));
+    let scheduler = start(&store).await;
+    connect(&scheduler).await;
+    let (version, refusals) = scheduler.push(chain(5)).await.unwrap();
+    assert_eq!((version.0, refusals.len()), (1, 0));
+    settle(&scheduler).await;
+    let counts = scheduler.read(crate::core::EnvironmentState::counts).await.unwrap();
+    assert_eq!((counts.total, counts.compliant), (5, 5));
+    let names: Vec<_> =
+        store.attempts("env", None, None, 10).await.unwrap().into_iter().rev().map(|attempt| attempt.name).collect();
+    assert_eq!(names, ["r0", "r1", "r2", "r3", "r4"].map(Name::from));
+    scheduler.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_new_owner_finds_everything_good_and_does_nothing() {
+    let store = Arc::new(MemoryStore::new(super::now));
+    let first = start(&store).await;
+    connect(&first).await;
+    first.push(chain(3)).await.unwrap();
+    settle(&first).await;
+    first.stop().await.unwrap();
+    let second = start(&store).await;
+    connect(&second).await;
+    let (_, covered) = second.request(RequestKind::Deploy, Scope::default(), "me".into()).await.unwrap();
+    assert_eq!(covered, 0);
+    settle(&second).await;
+    assert_eq!(store.attempts("env", None, None, 10).await.unwrap().len(), 3);
+}
+
+#[tokio::test]
+async fn a_taken_over_owner_ends_and_says_why() {
+    let store = Arc::new(MemoryStore::new(super::now));
+    let first = start(&store).await;
+    let _second = start(&store).await;
+    assert!(first.push(chain(1)).await.is_err());
+    assert!(first.ended().await.contains("taken over"));
+}
