@@ -3,6 +3,7 @@
 //! An adaptor knows one kind of target. It is idempotent by contract: `apply` after `apply` changes nothing.
 //! Deliberately absent: order, retries and concurrency, which are the scheduler's, and deadlines and panics, which are the executor's.
 
+pub mod host;
 pub mod registry;
 pub mod schema;
 
