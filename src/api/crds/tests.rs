@@ -85,12 +85,3 @@ fn names_columns_and_selectable_fields_are_there() {
         assert!(version.pointer("/subresources/status").is_some(), "{kind}");
     }
 }
-
-#[test]
-fn tmp_write() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("crds");
-    std::fs::create_dir_all(&folder).unwrap();
-    for (file, yaml) in crds().unwrap() {
-        std::fs::write(folder.join(file), yaml).unwrap();
-    }
-}
