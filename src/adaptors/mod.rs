@@ -7,6 +7,8 @@ pub mod host;
 pub mod registry;
 pub mod schema;
 
+pub mod kubernetes;
+
 use crate::core::Change;
 use async_trait::async_trait;
 use serde_json::Value;

@@ -121,18 +121,7 @@ pub(super) struct Run {
 #[derive(Clone, Debug)]
 pub(super) enum Open {
     Resource(ResourceId),
-    /// Of a resource that was forgotten meanwhile: the outcome is recorded, and that is all.
-    Forgotten {
-        id: ResourceId,
-        target: Option<TargetIndex>,
-        executor: ExecutorName,
-    },
-    DryRun {
-        id: DryRunId,
-        item: u32,
-        target: TargetIndex,
-        executor: ExecutorName,
-    },
+    DryRun { id: DryRunId, item: u32, target: TargetIndex, executor: ExecutorName },
 }
 
 /// Something that stands in a ready queue.

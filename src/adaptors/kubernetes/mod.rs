@@ -1,0 +1,167 @@
+//! `kubernetes.Manifest`: any object of any cluster, held to its manifest by server-side apply.
+//!
+//! The API server does the thinking: it computes what an apply would change (a dry run), who owns which field, what is valid. This adaptor
+//! decides three things only: when a field of somebody else may be taken (where the object is ours already, or the manifest says so), when an
+//! object is ready, and which object may be deleted (the one whose UID was recorded).
+//!
+//! | file | what it knows |
+//! |---|---|
+//! | `manifest.rs` | what a manifest may say |
+//! | `connection.rs`, `cluster.rs` | how a cluster is reached, its kinds, the calls |
+//! | `difference.rs` | what differs, in words, without secrets |
+//! | `readiness.rs`, `waiting.rs` | when an object is ready or gone |
+//! | `identity.rs`, `deletion.rs` | which object is ours |
+//! | `errors.rs` | why something failed |
+//!
+//! Deliberately absent: labels and annotations of ours on users' objects, a cache of objects, polling, deletion by name.
+
+mod cluster;
+mod connection;
+mod deletion;
+mod difference;
+mod enforcement;
+mod errors;
+mod identity;
+mod manifest;
+mod readiness;
+mod waiting;
+
+use super::schema::Complaint;
+use super::{Adaptor, AdaptorError, Assessment, Desired, TypeSchema};
+use async_trait::async_trait;
+use connection::Clusters;
+use deletion::Doomed;
+use enforcement::Found;
+use errors::KubernetesError;
+use manifest::Manifest;
+use serde_json::{Value, json};
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// Kept of an attempt's time for saying what went wrong, before the host ends it.
+const LAST_WORDS: Duration = Duration::from_millis(1_500);
+
+/// The adaptor of Kubernetes objects.
+#[derive(Default)]
+pub struct Kubernetes {
+    clusters: Clusters,
+}
+
+impl Kubernetes {
+    /// With no cluster connected yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    async fn assess(&self, desired: &Desired, deleting: bool) -> Result<Assessment, KubernetesError> {
+        let cluster = self.clusters.get(&desired.connection).await?;
+        let deadline = Instant::now() + working_time(desired.deadline);
+        if deleting {
+            deletion::assess(&cluster, desired, deadline).await
+        } else {
+            enforcement::assess(&cluster, desired, deadline).await
+        }
+    }
+
+    async fn carry_out(&self, desired: &Desired, assessment: &Assessment) -> Result<Option<String>, KubernetesError> {
+        let cluster = self.clusters.get(&desired.connection).await?;
+        if let Some(doomed) = assessment.found.downcast_ref::<Doomed>() {
+            return deletion::carry_out(&cluster, doomed).await.map(|()| None);
+        }
+        match assessment.found.downcast_ref::<Found>() {
+            Some(found) => enforcement::carry_out(&cluster, found).await,
+            None => Ok(assessment.remote_identity.clone()),
+        }
+    }
+
+    /// Rotated credentials are read again by the next attempt.
+    fn told(&self, desired: &Desired, error: &KubernetesError) -> AdaptorError {
+        if matches!(error, KubernetesError::Unauthorized { .. }) {
+            self.clusters.forget(&desired.connection);
+        }
+        AdaptorError(error.to_string())
+    }
+}
+
+/// What is left of a deadline when the last words are said.
+fn working_time(deadline: Duration) -> Duration {
+    deadline.saturating_sub(LAST_WORDS.min(deadline / 4))
+}
+
+#[async_trait]
+impl Adaptor for Kubernetes {
+    fn types(&self) -> Vec<TypeSchema> {
+        vec![TypeSchema {
+            kind: "kubernetes.Manifest",
+            description: "Any Kubernetes object, held to its manifest by server-side apply.",
+            attributes: attributes(),
+            identity: &[
+                "/manifest/apiVersion",
+                "/manifest/kind",
+                "/manifest/metadata/namespace",
+                "/manifest/metadata/name",
+            ],
+            sensitive: &[],
+            check: Some(complaints),
+        }]
+    }
+
+    async fn difference(&self, desired: &Desired, deleting: bool) -> Result<Assessment, AdaptorError> {
+        self.assess(desired, deleting).await.map_err(|error| self.told(desired, &error))
+    }
+
+    async fn apply(&self, desired: &Desired, assessment: &Assessment) -> Result<Option<String>, AdaptorError> {
+        self.carry_out(desired, assessment).await.map_err(|error| self.told(desired, &error))
+    }
+}
+
+/// What the schema cannot say, said before anything is accepted.
+fn complaints(attributes: &Value) -> Vec<Complaint> {
+    match Manifest::parse(attributes) {
+        Ok(_) => Vec::new(),
+        Err(KubernetesError::Attributes { path, why }) => {
+            vec![Complaint::new(format!("/{}", path.replace('.', "/")), why)]
+        }
+        Err(other) => vec![Complaint::new("", other.to_string())],
+    }
+}
+
+fn attributes() -> Value {
+    let name = json!({"type": "string", "minLength": 1, "maxLength": 253});
+    json!({
+        "type": "object",
+        "additionalProperties": false,
+        "required": ["manifest"],
+        "properties": {
+            "manifest": {
+                "type": "object",
+                "description": "The object as one would give it to `kubectl apply`; what it leaves out is left to the cluster and to others.",
+                "additionalProperties": true,
+                "required": ["apiVersion", "kind", "metadata"],
+                "properties": {
+                    "apiVersion": name,
+                    "kind": name,
+                    "metadata": {
+                        "type": "object",
+                        "additionalProperties": true,
+                        "required": ["name"],
+                        "properties": {"name": name, "namespace": name},
+                    },
+                },
+            },
+            "readiness": {
+                "type": "string",
+                "enum": ["Wait", "None"],
+                "default": "Wait",
+                "description": "Whether an attempt succeeds only when the object is ready (by the rules of kstatus), or as soon as it is applied.",
+            },
+            "conflicts": {
+                "type": "string",
+                "enum": ["Report", "TakeOver"],
+                "default": "Report",
+                "description": "What happens where another field manager owns a declared field of an object that was not deployed from here before: \
+                    the attempt fails and names it, or the field is taken over.",
+            },
+        },
+    })
+}
