@@ -22,3 +22,19 @@ pub(crate) const QUOTED_LOG_BYTES: u64 = 2_048;
 pub(crate) const LOCK_COMMAND_CHARS: usize = 256;
 /// The oldest major version of PostgreSQL that history is written for: older ones get no fixes any more.
 pub(crate) const OLDEST_POSTGRES: u32 = 14;
+/// How long a call waits for a connection of the pool: longer than a failover's first hiccup, shorter than a user's patience.
+pub(crate) const ACQUIRE: Duration = Duration::from_secs(10);
+/// How long one statement may take in the database before it cancels it, in milliseconds. Below [`CALL`], so that the database gives up first.
+pub(crate) const STATEMENT_MS: u32 = 25_000;
+/// How long a write or a bounded read may take as a whole.
+pub(crate) const CALL: Duration = Duration::from_secs(30);
+/// How long reading a whole environment, deleting one, or a migration may take: a million resources are read in well under a minute.
+pub(crate) const LONG_CALL: Duration = Duration::from_mins(10);
+/// The same for one statement of it, in milliseconds.
+pub(crate) const LONG_STATEMENT_MS: u32 = 590_000;
+/// Rows in one statement: enough to forget the cost of the statement, and small arrays for the planner.
+pub(crate) const STATEMENT_ROWS: usize = 4_096;
+/// Bytes of text in one statement; one row may be larger.
+pub(crate) const STATEMENT_BYTES: usize = 8 * 1_048_576;
+/// Days after which the expired lease of a process that owns nothing is deleted.
+pub(crate) const OLD_LEASE_DAYS: i32 = 1;

@@ -15,9 +15,14 @@
 //!    commit leaves it open whether it was committed, and the same batch is committed again.
 
 mod batch_check;
+#[cfg(test)]
+mod conformance;
 mod limits;
 pub mod memory;
+pub mod postgres;
 pub mod private_server;
+#[cfg(test)]
+pub(crate) mod test_database;
 
 use crate::core::{
     AttemptId, DryRunId, Epoch, IntentRecord, Name, Operation, OutcomeKind, Reason, Record, ResourceRow, Snapshot,

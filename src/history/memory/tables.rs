@@ -23,7 +23,8 @@ pub(super) struct Tables {
     outcomes: BTreeMap<AttemptId, (ResourceId, Outcome)>,
     requests: BTreeMap<RequestId, (RequestKind, Scope, Timestamp)>,
     done: BTreeSet<RequestId>,
-    dry_runs: BTreeMap<DryRunId, BTreeMap<Name, DryRunResult>>,
+    dry_runs: BTreeSet<DryRunId>,
+    dry_run_results: BTreeMap<DryRunId, BTreeMap<Name, DryRunResult>>,
     settings: Option<Settings>,
     targets: BTreeMap<Name, Target>,
 }
@@ -61,9 +62,9 @@ impl Tables {
                 }
                 Record::Request { id, .. } => once("request", id.0, self.requests.contains_key(id))?,
                 Record::RequestDone(id, _) => once("end of request", id.0, self.done.contains(id))?,
-                Record::DryRun { id, .. } => once("dry run", id.0, self.dry_runs.contains_key(id))?,
+                Record::DryRun { id, .. } => once("dry run", id.0, self.dry_runs.contains(id))?,
                 Record::DryRunResult { id, name, .. } => {
-                    let stored = self.dry_runs.get(id).is_some_and(|results| results.contains_key(name));
+                    let stored = self.dry_run_results.get(id).is_some_and(|results| results.contains_key(name));
                     if stored || !results.insert((id, name)) {
                         return refuse(format!("the result of {name:?} in dry run {id} is recorded already"));
                     }
@@ -115,7 +116,9 @@ impl Tables {
                 self.versions.push(version.clone());
             }
             Record::Grant(executor, grant) => {
-                self.open.insert(grant.attempt);
+                if !self.outcomes.contains_key(&grant.attempt) {
+                    self.open.insert(grant.attempt);
+                }
                 self.grants.insert(grant.attempt, (executor.clone(), Arc::clone(grant)));
             }
             Record::Outcome { resource, outcome } => {
@@ -129,11 +132,11 @@ impl Tables {
                 self.done.insert(*id);
             }
             Record::DryRun { id, .. } => {
-                self.dry_runs.entry(*id).or_default();
+                self.dry_runs.insert(*id);
             }
             Record::DryRunResult { id, name, result, detail } => {
                 let result = DryRunResult { name: name.clone(), result: (*result).into(), detail: detail.clone() };
-                self.dry_runs.entry(*id).or_default().insert(name.clone(), result);
+                self.dry_run_results.entry(*id).or_default().insert(name.clone(), result);
             }
             Record::Settings(settings) => self.settings = Some(settings.clone()),
             Record::Target(target) => {
@@ -156,7 +159,7 @@ impl Tables {
             last_attempt: last_grant.max(last_outcome).unwrap_or_default(),
             last_resource: last_intent.max(last_row),
             last_request: self.requests.last_key_value().map(|(id, _)| *id).unwrap_or_default(),
-            last_dry_run: self.dry_runs.last_key_value().map(|(id, _)| *id).unwrap_or_default(),
+            last_dry_run: self.dry_runs.last().copied().unwrap_or_default(),
             settings: self.settings.clone(),
             targets: self.targets.values().cloned().collect(),
             resources: self
@@ -230,7 +233,7 @@ impl Tables {
     }
 
     pub(super) fn dry_run(&self, id: DryRunId) -> Vec<DryRunResult> {
-        self.dry_runs.get(&id).into_iter().flat_map(|results| results.values().cloned()).collect()
+        self.dry_run_results.get(&id).into_iter().flat_map(|results| results.values().cloned()).collect()
     }
 }
 

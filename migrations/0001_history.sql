@@ -1,0 +1,205 @@
+-- The record of intent and attempts. Applied by the owner of the schema; the program then works as the role homeostat_runtime
+-- (src/history/postgres/roles.sql), which may insert into history and change nothing of it.
+--
+-- * Numbers are per environment and given by the program, under the lock of the environment's row: no sequences, no gaps.
+-- * Times are milliseconds since 1970 in UTC, as the program's core counts them (`…_at_ms`): they come back exactly as they went in.
+--   For people: to_timestamp(finished_at_ms / 1000.0). Leases alone are judged by the database's clock and are timestamptz.
+-- * Enumerations are small numbers, listed in src/history/postgres/codes.rs and beside each column.
+-- * No foreign keys: every row is written by the one owner of its environment in a transaction that holds its row, and a check per row would cost
+--   more than the row. Every key begins with the environment and ends with what grows, so that any table can be partitioned by list and range later.
+
+CREATE TABLE environment (
+    id          bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    name        text COLLATE "C" NOT NULL UNIQUE,
+    epoch       bigint NOT NULL DEFAULT 0 CHECK (epoch >= 0),
+    owner       text COLLATE "C",                             -- whose lease counts; null: given up
+    last_batch  bigint NOT NULL DEFAULT 0 CHECK (last_batch >= 0), -- of this epoch
+    version     bigint NOT NULL DEFAULT 0 CHECK (version >= 0),    -- the newest one
+    open_from   bigint NOT NULL DEFAULT 0 CHECK (open_from >= 0),  -- every grant below has its outcome
+    settings    text                                          -- JSON; null: never recorded
+) WITH (fillfactor = 50);
+
+CREATE TABLE lease (
+    owner       text COLLATE "C" PRIMARY KEY,
+    description text NOT NULL,
+    expires_at  timestamptz NOT NULL
+);
+
+-- History: append-only.
+
+CREATE TABLE version (
+    environment    bigint NOT NULL,
+    number         bigint NOT NULL CHECK (number > 0),
+    accepted_at_ms bigint NOT NULL,
+    upserts        integer NOT NULL,
+    removals       integer NOT NULL,
+    author         text NOT NULL,
+    source         text NOT NULL,
+    message        text NOT NULL,
+    PRIMARY KEY (environment, number)
+);
+
+CREATE TABLE intent (
+    environment bigint NOT NULL,
+    resource    bigint NOT NULL CHECK (resource >= 0),
+    version     bigint NOT NULL,
+    name        text COLLATE "C" NOT NULL,
+    set_name    text NOT NULL,
+    kind        text,  -- null: this version removes the resource, and the rest is null too
+    target      text,
+    identity    text,
+    attributes  text,  -- canonical JSON, as text: it must come back byte for byte
+    requires    text,  -- JSON: a list of names
+    policy      text,  -- JSON
+    PRIMARY KEY (environment, resource, version),
+    CHECK (num_nulls(kind, target, identity, attributes, requires, policy) IN (0, 6))
+);
+CREATE INDEX intent_name ON intent (environment, name);
+
+CREATE TABLE resource_grant (
+    environment   bigint NOT NULL,
+    attempt       bigint NOT NULL,
+    resource      bigint NOT NULL,
+    version       bigint NOT NULL,
+    epoch         bigint NOT NULL,
+    granted_at_ms bigint NOT NULL,
+    operation     smallint NOT NULL CHECK (operation BETWEEN 1 AND 4), -- enforce, observe, dry run, delete
+    reason        smallint NOT NULL CHECK (reason BETWEEN 1 AND 6),    -- user deploy, change, user repair, dry run, retry, repair
+    intent_hash   bytea NOT NULL CHECK (octet_length(intent_hash) = 16),
+    executor      text NOT NULL,
+    PRIMARY KEY (environment, attempt)
+);
+
+CREATE TABLE outcome (
+    environment     bigint NOT NULL,
+    attempt         bigint NOT NULL,
+    resource        bigint NOT NULL,
+    began_at_ms     bigint,
+    finished_at_ms  bigint NOT NULL,
+    kind            smallint NOT NULL CHECK (kind BETWEEN 1 AND 5), -- succeeded, failed, revoked, lost, skipped
+    change          smallint CHECK (change BETWEEN 1 AND 5),        -- none, create, update, replace, delete; null: nothing was found
+    diff            text,
+    message         text, -- why it failed; because of what it was skipped
+    remote_identity text,
+    PRIMARY KEY (environment, attempt)
+);
+CREATE INDEX outcome_resource ON outcome (environment, resource, attempt);
+
+CREATE TABLE request (
+    environment bigint NOT NULL,
+    id          bigint NOT NULL,
+    taken_at_ms bigint NOT NULL,
+    kind        smallint NOT NULL CHECK (kind BETWEEN 1 AND 2), -- deploy, repair
+    scope       text NOT NULL, -- JSON
+    author      text NOT NULL,
+    PRIMARY KEY (environment, id)
+);
+
+CREATE TABLE request_done (
+    environment bigint NOT NULL,
+    id          bigint NOT NULL,
+    done_at_ms  bigint NOT NULL,
+    PRIMARY KEY (environment, id)
+);
+
+CREATE TABLE dry_run (
+    environment bigint NOT NULL,
+    id          bigint NOT NULL,
+    taken_at_ms bigint NOT NULL,
+    items       bigint NOT NULL,
+    author      text NOT NULL,
+    PRIMARY KEY (environment, id)
+);
+
+CREATE TABLE dry_run_result (
+    environment bigint NOT NULL,
+    dry_run     bigint NOT NULL,
+    name        text COLLATE "C" NOT NULL,
+    result      text NOT NULL,
+    detail      text NOT NULL,
+    PRIMARY KEY (environment, dry_run, name)
+);
+
+-- The current state: replaced in place.
+
+CREATE TABLE resource_state (
+    environment     bigint NOT NULL,
+    resource        bigint NOT NULL,
+    version         bigint NOT NULL, -- its intent is what this version, or the last one before it that wanted the resource, says
+    after_resource  bigint,
+    due_at_ms       bigint,
+    verified_at_ms  bigint,
+    deployed_at_ms  bigint,
+    last_attempt    bigint,
+    changed_by      bigint,
+    failures        bigint NOT NULL CHECK (failures >= 0),
+    life            smallint NOT NULL CHECK (life BETWEEN 1 AND 4),        -- live, tombstone, orphan, deleted
+    last_result     smallint NOT NULL CHECK (last_result BETWEEN 1 AND 3), -- new, succeeded, failed
+    observed        smallint NOT NULL CHECK (observed BETWEEN 1 AND 3),    -- unknown, same, differs
+    skipped         boolean NOT NULL,
+    attempted       bytea CHECK (octet_length(attempted) = 16),
+    succeeded       bytea CHECK (octet_length(succeeded) = 16),
+    set_name        text NOT NULL,
+    error           text,
+    drift           text,
+    remote_identity text,
+    PRIMARY KEY (environment, resource)
+) WITH (fillfactor = 80);
+
+CREATE TABLE target (
+    environment bigint NOT NULL,
+    name        text COLLATE "C" NOT NULL,
+    definition  text NOT NULL, -- JSON
+    PRIMARY KEY (environment, name)
+);
+
+-- A release that does not know the migration `readable_from` must not touch this schema. A migration that the previous release can live with leaves it.
+CREATE TABLE compatibility (
+    readable_from bigint NOT NULL
+);
+INSERT INTO compatibility VALUES (1);
+
+-- What the runtime role lacks the privilege for, nobody does by accident either.
+CREATE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF TG_OP = 'DELETE' AND current_setting('homeostat.forgetting', true) = 'on' THEN
+        RETURN NULL;
+    END IF;
+    RAISE EXCEPTION '% of % is refused: history is append-only', TG_OP, TG_TABLE_NAME USING ERRCODE = 'restrict_violation';
+END
+$$;
+
+CREATE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON version FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON intent FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON resource_grant FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON outcome FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON request FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON request_done FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON dry_run FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON dry_run_result FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
+-- The one way to delete history: an environment as a whole, by its owner. False: it is owned by somebody else, and nothing was deleted.
+CREATE FUNCTION forget_environment(forgotten bigint, owned_at bigint) RETURNS boolean LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path = homeostat, pg_temp
+    SET homeostat.forgetting = 'on'
+AS $$
+BEGIN
+    PERFORM FROM environment WHERE id = forgotten AND epoch = owned_at FOR UPDATE;
+    IF NOT FOUND THEN
+        RETURN false;
+    END IF;
+    DELETE FROM version WHERE environment = forgotten;
+    DELETE FROM intent WHERE environment = forgotten;
+    DELETE FROM resource_grant WHERE environment = forgotten;
+    DELETE FROM outcome WHERE environment = forgotten;
+    DELETE FROM request WHERE environment = forgotten;
+    DELETE FROM request_done WHERE environment = forgotten;
+    DELETE FROM dry_run WHERE environment = forgotten;
+    DELETE FROM dry_run_result WHERE environment = forgotten;
+    DELETE FROM resource_state WHERE environment = forgotten;
+    DELETE FROM target WHERE environment = forgotten;
+    DELETE FROM environment WHERE id = forgotten;
+    RETURN true;
+END
+$$;
+REVOKE ALL ON FUNCTION forget_environment(bigint, bigint) FROM PUBLIC;

@@ -1,0 +1,75 @@
+//! One suite over both stores: what the contract promises, told as short scenarios.
+//!
+//! Every case runs on the store in memory and on a real PostgreSQL. What only a database can promise (privileges, triggers, a kill) is in
+//! `database.rs`; that the two agree on what nobody thought of is tried in `twins.rs`.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
+
+mod commits;
+mod database;
+mod ownership;
+mod reads;
+mod scenario;
+mod twins;
+
+/// Runs each case on both stores.
+macro_rules! on_both_stores {
+    ($($module:ident::{$($case:ident),+ $(,)?})+) => {
+        mod in_memory {
+            $($(
+                #[tokio::test]
+                async fn $case() {
+                    super::$module::$case(std::sync::Arc::new(crate::history::memory::MemoryStore::default())).await;
+                }
+            )+)+
+        }
+        mod in_postgres {
+            $($(
+                #[tokio::test]
+                async fn $case() {
+                    super::$module::$case(std::sync::Arc::new(crate::history::test_database::store().await)).await;
+                }
+            )+)+
+        }
+    };
+}
+
+on_both_stores! {
+    ownership::{
+        a_held_environment_is_refused_and_names_its_holder,
+        an_ended_owner_is_replaced_at_once,
+        an_expired_lease_is_taken,
+        a_renewed_lease_holds_and_one_lease_holds_all_environments,
+        the_same_owner_takes_again_with_a_higher_epoch,
+        a_taken_over_owner_writes_nothing,
+        a_released_environment_is_free_and_its_fence_worthless,
+        of_two_takers_exactly_one_wins,
+        a_forgotten_environment_is_gone_and_may_come_back,
+    }
+    commits::{
+        a_batch_whose_reply_was_lost_is_committed_once,
+        a_batch_that_skips_a_number_is_refused,
+        a_refused_batch_writes_nothing,
+        versions_are_gap_free,
+        an_attempt_is_granted_once_and_ends_once,
+        a_row_appears_once_in_a_batch,
+        a_grant_of_a_dry_run_is_refused,
+        a_nul_is_refused_with_the_place,
+        a_new_owner_counts_its_batches_from_one,
+        a_batch_of_thousands_is_one_batch,
+    }
+    reads::{
+        a_new_environment_is_empty,
+        what_is_committed_is_loaded,
+        only_grants_without_an_outcome_are_open,
+        gone_resources_are_not_loaded_but_keep_their_numbers,
+        current_state_is_the_last_that_was_written,
+        every_version_can_be_rebuilt,
+        versions_are_paged_newest_first,
+        attempts_are_paged_newest_first,
+        attempts_of_one_name_are_found,
+        every_kind_of_outcome_comes_back,
+        dry_runs_are_read_by_name,
+        requests_are_open_until_done,
+        unknown_environments_are_empty_or_none,
+    }
+}

@@ -1,0 +1,179 @@
+//! The two stores are told the same, at random, right and wrong; they must answer the same and know the same after every step.
+
+use super::scenario::*;
+use crate::core::{
+    AttemptId, DryRunId, Hash, Life, Record, RequestId, RequestKind, ResourceRow, Scope, Timestamp, VersionNumber,
+};
+use crate::history::memory::MemoryStore;
+use crate::history::{Batch, Fence, HistoryError, Store, test_database};
+use std::collections::BTreeMap;
+
+const STEPS: u64 = 150;
+
+/// Stable random numbers.
+struct Dice {
+    seed: u64,
+    thrown: u64,
+}
+
+impl Dice {
+    fn below(&mut self, bound: u64) -> u64 {
+        self.thrown += 1;
+        (Hash::fraction([self.seed, self.thrown]) * bound as f64) as u64
+    }
+}
+
+/// What a random but mostly sensible owner keeps in mind.
+struct World {
+    dice: Dice,
+    version: u64,
+    attempt: u64,
+    batch: u64,
+    /// Resource → name, content and version of its newest intent.
+    wanted: BTreeMap<u32, (String, String, u64)>,
+}
+
+impl World {
+    fn batch(&mut self) -> Batch {
+        let count = self.dice.below(8);
+        let records = (0..count).map(|_| self.record()).collect();
+        let mut rows = Vec::new();
+        for (resource, wanted) in self.wanted.clone() {
+            if self.dice.below(3) == 0 {
+                rows.push(self.row(resource, wanted));
+            }
+        }
+        let number = self.batch + self.dice.below(12).min(1) + u64::from(self.dice.below(40) == 0);
+        Batch { number, records, rows }
+    }
+
+    fn record(&mut self) -> Record {
+        let resource = self.dice.below(6) as u32;
+        let called = format!("file-{}", self.dice.below(5));
+        match self.dice.below(10) {
+            0 | 1 => self.version_record(),
+            2..=4 => {
+                self.attempt += self.dice.below(20).min(1);
+                grant(self.attempt, resource, &called)
+            }
+            5 | 6 => {
+                let kinds = all_endings();
+                let kind = kinds[self.dice.below(kinds.len() as u64) as usize].clone();
+                self.attempt += u64::from(matches!(kind, crate::core::OutcomeKind::Skipped { .. }));
+                ended(self.attempt - self.dice.below(3).min(self.attempt), resource, kind)
+            }
+            7 => {
+                let (id, at) = (RequestId(self.dice.below(20)), Timestamp(self.dice.below(99) as i64));
+                match self.dice.below(2) {
+                    0 => Record::Request {
+                        id,
+                        kind: RequestKind::Repair,
+                        scope: Scope::default(),
+                        author: "ana".into(),
+                        at,
+                    },
+                    _ => Record::RequestDone(id, at),
+                }
+            }
+            8 => {
+                let id = DryRunId(self.dice.below(20));
+                match self.dice.below(2) {
+                    0 => Record::DryRun { id, items: 1, author: "ana".into(), at: Timestamp(1) },
+                    _ => Record::DryRunResult {
+                        id: DryRunId(0),
+                        name: format!("{}", self.dice.below(99)).into(),
+                        result: "none",
+                        detail: called.into(),
+                    },
+                }
+            }
+            _ => Record::TargetRemoved(called.into()),
+        }
+    }
+
+    fn version_record(&mut self) -> Record {
+        self.version += self.dice.below(30).min(1);
+        let count = self.dice.below(4) as u32;
+        let first = self.dice.below(4) as u32;
+        let mut intents = Vec::new();
+        for resource in first..first + count {
+            let (called, content) = (format!("file-{}", self.dice.below(5)), self.dice.below(99).to_string());
+            if self.wanted.contains_key(&resource) && self.dice.below(4) == 0 {
+                intents.push(removes(resource, &called));
+            } else {
+                intents.push(wants(resource, &called, &content));
+                self.wanted.insert(resource, (called, content, self.version));
+            }
+        }
+        version(self.version, intents)
+    }
+
+    fn row(&mut self, resource: u32, (called, content, version): (String, String, u64)) -> ResourceRow {
+        let lives = [Life::Live, Life::Tombstone, Life::Orphan, Life::Deleted];
+        let life = lives[self.dice.below(4) as usize];
+        let row = if self.dice.below(2) == 0 { new_row } else { full_row };
+        ResourceRow { life, failures: self.dice.below(9) as u32, ..row(resource, intent(&called, &content), version) }
+    }
+}
+
+fn verdict(result: &Result<(), HistoryError>) -> &'static str {
+    match result {
+        Ok(()) => "committed",
+        Err(HistoryError::Refused { .. }) => "refused",
+        Err(HistoryError::Fenced { .. }) => "fenced",
+        Err(error) => panic!("{error}"),
+    }
+}
+
+/// Everything that can be read.
+async fn knowledge(store: &dyn Store, fence: &Fence) -> String {
+    let snapshot = store.load(fence).await.unwrap();
+    let mut known = format!("{snapshot:#?}\n{:?}\n", store.versions("prod", None, 7).await.unwrap());
+    for number in snapshot.version.0.saturating_sub(4)..=snapshot.version.0 + 1 {
+        known += &format!("{number} {:?}\n", store.intents_at("prod", VersionNumber(number)).await.unwrap());
+    }
+    for name in [None, Some("file-0"), Some("file-3")] {
+        for before in [None, Some(AttemptId(snapshot.last_attempt.0 / 2))] {
+            known += &format!("{name:?} {before:?} {:?}\n", store.attempts("prod", name, before, 5).await.unwrap());
+        }
+    }
+    known + &format!("{:?}", store.dry_run("prod", DryRunId(0)).await.unwrap())
+}
+
+async fn take_both(one: &dyn Store, other: &dyn Store) -> (Fence, Fence) {
+    let owner = owner("first", LONG_MS);
+    (one.take("prod", &owner, &[]).await.unwrap(), other.take("prod", &owner, &[]).await.unwrap())
+}
+
+#[tokio::test]
+async fn the_twins_agree_on_whatever_they_are_told() {
+    let mut verdicts = BTreeMap::new();
+    for seed in 0..3 {
+        let (memory, postgres) = (MemoryStore::default(), test_database::store().await);
+        let mut fences = take_both(&memory, &postgres).await;
+        let mut world =
+            World { dice: Dice { seed, thrown: 0 }, version: 0, attempt: 0, batch: 0, wanted: BTreeMap::new() };
+        for step in 0..STEPS {
+            if world.dice.below(25) == 0 {
+                fences = take_both(&memory, &postgres).await;
+                world.batch = 0;
+            }
+            let before = (world.version, world.wanted.clone());
+            let batch = world.batch();
+            let said = (memory.commit(&fences.0, &batch).await, postgres.commit(&fences.1, &batch).await);
+            assert_eq!(verdict(&said.0), verdict(&said.1), "seed {seed}, step {step}: {said:?}\n{batch:#?}");
+            *verdicts.entry(verdict(&said.0)).or_insert(0) += 1;
+            if said.0.is_ok() && batch.number == world.batch + 1 {
+                world.batch += 1;
+            } else {
+                (world.version, world.wanted) = before;
+            }
+            let known = (knowledge(&memory, &fences.0).await, knowledge(&postgres, &fences.1).await);
+            for (one, other) in known.0.lines().zip(known.1.lines()) {
+                assert_eq!(one, other, "seed {seed}, step {step}: {batch:#?}");
+            }
+        }
+    }
+    let count = |verdict| verdicts.get(verdict).copied().unwrap_or(0);
+    assert!(count("committed") > STEPS / 2 && count("refused") > STEPS / 10, "{verdicts:?}");
+}

@@ -1,0 +1,144 @@
+//! History in PostgreSQL: the store of every real environment. The schema is in `migrations/`, and says why it is as it is.
+//!
+//! One transaction per batch, one statement per table in it, arrays instead of rows: what a commit costs is shared by all that is in it.
+//! Connections must be the session's own (no transaction pooler in between): they carry a role and timeouts.
+//!
+//! Deliberately absent: retries. An error says whether the same call may be made again; when to make it is the caller's policy.
+
+mod codes;
+mod commit;
+mod connect;
+mod errors;
+mod insert;
+mod load;
+mod ownership;
+mod reads;
+mod state;
+
+use super::{
+    AttemptSummary, Batch, DryRunResult, Fence, HistoryError, Owner, Store, VersionSummary, batch_check, limits,
+};
+use crate::core::{AttemptId, DryRunId, IntentRecord, Name, Snapshot, VersionNumber};
+use async_trait::async_trait;
+use errors::{classify, settle};
+use sqlx::pool::PoolConnection;
+use sqlx::postgres::PgConnectOptions;
+use sqlx::{PgConnection, PgPool, Postgres};
+
+/// A store in a PostgreSQL database. Cloning shares the connections.
+#[derive(Clone, Debug)]
+pub struct PostgresStore {
+    pool: PgPool,
+}
+
+impl PostgresStore {
+    /// Brings the schema of the database up to date, as its owner, and opens at most `max_connections` connections as the runtime role.
+    pub async fn connect(options: PgConnectOptions, max_connections: u32) -> Result<Self, HistoryError> {
+        Ok(Self { pool: connect::open(options, max_connections).await? })
+    }
+
+    /// Ends all connections, after what runs on them.
+    pub async fn close(&self) {
+        self.pool.close().await;
+    }
+
+    async fn acquire(&self, doing: &'static str) -> Result<PoolConnection<Postgres>, HistoryError> {
+        self.pool.acquire().await.map_err(|error| classify(doing, error))
+    }
+}
+
+/// Runs work on a connection of the pool, within its time.
+macro_rules! on_connection {
+    ($store:expr, $doing:literal, $patience:expr, $module:ident::$work:ident($($argument:expr),*)) => {{
+        let mut connection = $store.acquire($doing).await?;
+        let result = tokio::time::timeout($patience, $module::$work(&mut connection, $($argument),*)).await;
+        settle(connection, $doing, result)
+    }};
+}
+
+/// Gives the statements of this transaction the time that a whole environment needs.
+async fn allow_long(transaction: &mut PgConnection) -> Result<(), sqlx::Error> {
+    let setting = limits::LONG_STATEMENT_MS.to_string();
+    sqlx::query("SELECT set_config('statement_timeout', $1, true)").bind(setting).execute(transaction).await.map(drop)
+}
+
+#[async_trait]
+impl Store for PostgresStore {
+    async fn take(&self, environment: &str, owner: &Owner, ended: &[Name]) -> Result<Fence, HistoryError> {
+        on_connection!(self, "taking an environment", limits::CALL, ownership::take(environment, owner, ended))
+    }
+
+    async fn renew(&self, owner: &Owner) -> Result<(), HistoryError> {
+        on_connection!(self, "renewing a lease", limits::CALL, ownership::lease(owner))
+    }
+
+    async fn release(&self, fence: &Fence) -> Result<(), HistoryError> {
+        on_connection!(self, "releasing an environment", limits::CALL, ownership::release(fence))
+    }
+
+    async fn load(&self, fence: &Fence) -> Result<Snapshot, HistoryError> {
+        on_connection!(self, "loading an environment", limits::LONG_CALL, load::load(fence))
+    }
+
+    async fn commit(&self, fence: &Fence, batch: &Batch) -> Result<(), HistoryError> {
+        batch_check::check(batch)?;
+        on_connection!(self, "committing a batch", limits::CALL, commit::commit(fence, batch))
+    }
+
+    async fn forget_environment(&self, fence: &Fence) -> Result<(), HistoryError> {
+        on_connection!(self, "forgetting an environment", limits::LONG_CALL, ownership::forget(fence))
+    }
+
+    async fn environments(&self) -> Result<Vec<Name>, HistoryError> {
+        on_connection!(self, "listing environments", limits::CALL, reads::environments())
+    }
+
+    async fn peek(&self, environment: &str) -> Result<Option<Snapshot>, HistoryError> {
+        on_connection!(self, "reading an environment", limits::LONG_CALL, load::peek(environment))
+    }
+
+    async fn versions(
+        &self,
+        environment: &str,
+        before: Option<VersionNumber>,
+        limit: u32,
+    ) -> Result<Vec<VersionSummary>, HistoryError> {
+        on_connection!(self, "reading versions", limits::CALL, reads::versions(environment, before, limit))
+    }
+
+    async fn intents_at(
+        &self,
+        environment: &str,
+        version: VersionNumber,
+    ) -> Result<Option<Vec<IntentRecord>>, HistoryError> {
+        on_connection!(self, "rebuilding a version", limits::LONG_CALL, reads::intents_at(environment, version))
+    }
+
+    async fn attempts(
+        &self,
+        environment: &str,
+        name: Option<&str>,
+        before: Option<AttemptId>,
+        limit: u32,
+    ) -> Result<Vec<AttemptSummary>, HistoryError> {
+        on_connection!(self, "reading attempts", limits::CALL, reads::attempts(environment, name, before, limit))
+    }
+
+    async fn dry_run(&self, environment: &str, id: DryRunId) -> Result<Vec<DryRunResult>, HistoryError> {
+        on_connection!(self, "reading a dry run", limits::CALL, reads::dry_run(environment, id))
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+impl PostgresStore {
+    /// As whom the pool works.
+    pub(super) async fn current_role(&self) -> String {
+        sqlx::query_scalar("SELECT current_user::text").fetch_one(&self.pool).await.unwrap()
+    }
+
+    /// Makes one connection of the pool like one to a demoted primary.
+    pub(super) async fn become_read_only(&self) {
+        sqlx::query("SET default_transaction_read_only = on").execute(&self.pool).await.unwrap();
+    }
+}

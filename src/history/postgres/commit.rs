@@ -1,0 +1,162 @@
+//! The group commit: one transaction that locks, compares, appends, replaces and counts.
+
+use super::errors::Failure;
+use super::{insert, ownership, state};
+use crate::core::{
+    DryRunId, Grant, IntentRecord, Name, Outcome, Record, RequestId, ResourceId, Settings, Target, Timestamp,
+    VersionNumber, VersionRecord,
+};
+use crate::history::{Batch, Fence, batch_check, limits};
+use sqlx::{Connection, PgConnection, Row};
+use std::collections::BTreeMap;
+
+/// The records of a batch by table, each in the batch's order.
+#[derive(Default)]
+pub(super) struct Sorted<'a> {
+    pub(super) versions: Vec<&'a VersionRecord>,
+    pub(super) intents: Vec<(VersionNumber, &'a IntentRecord)>,
+    pub(super) grants: Vec<(&'a Name, &'a Grant)>,
+    pub(super) outcomes: Vec<(ResourceId, &'a Outcome)>,
+    pub(super) requests: Vec<&'a Record>,
+    pub(super) requests_done: Vec<(RequestId, Timestamp)>,
+    pub(super) dry_runs: Vec<(DryRunId, u32, &'a Name, Timestamp)>,
+    pub(super) dry_run_results: Vec<(DryRunId, &'a Name, &'static str, &'a Name)>,
+    /// Current state: the last one counts.
+    settings: Option<&'a Settings>,
+    /// `None`: removed.
+    targets: BTreeMap<&'a Name, Option<&'a Target>>,
+}
+
+impl<'a> Sorted<'a> {
+    fn new(records: &'a [Record]) -> Self {
+        let mut sorted = Self::default();
+        for record in records {
+            match record {
+                Record::Version(version) => {
+                    sorted.intents.extend(version.intents.iter().map(|intent| (version.number, intent)));
+                    sorted.versions.push(version);
+                }
+                Record::Grant(executor, grant) => sorted.grants.push((executor, grant)),
+                Record::Outcome { resource, outcome } => sorted.outcomes.push((*resource, outcome)),
+                Record::Request { .. } => sorted.requests.push(record),
+                Record::RequestDone(id, at) => sorted.requests_done.push((*id, *at)),
+                Record::DryRun { id, items, author, at } => sorted.dry_runs.push((*id, *items, author, *at)),
+                Record::DryRunResult { id, name, result, detail } => {
+                    sorted.dry_run_results.push((*id, name, result, detail))
+                }
+                Record::Settings(settings) => sorted.settings = Some(settings),
+                Record::Target(target) => {
+                    sorted.targets.insert(&target.name, Some(target));
+                }
+                Record::TargetRemoved(name) => {
+                    sorted.targets.insert(name, None);
+                }
+            }
+        }
+        sorted
+    }
+}
+
+/// Commits a checked batch.
+pub(super) async fn commit(connection: &mut PgConnection, fence: &Fence, batch: &Batch) -> Result<(), Failure> {
+    let mut transaction = connection.begin().await?;
+    let locked = sqlx::query(ownership::LOCK)
+        .bind(fence.environment)
+        .bind(fence.epoch.0 as i64)
+        .fetch_optional(&mut *transaction)
+        .await?;
+    let locked = locked.ok_or_else(|| ownership::fenced(fence))?;
+    if !batch_check::is_next_batch(locked.try_get::<i64, _>("last_batch")? as u64, batch.number)? {
+        return Ok(());
+    }
+    let parent = VersionNumber(locked.try_get::<i64, _>("version")? as u64);
+    let sorted = Sorted::new(&batch.records);
+    if let Some(first) = sorted.versions.first() {
+        batch_check::check_successor(parent, first.number)?;
+    }
+    let environment = fence.environment;
+    insert::records(&mut transaction, environment, &sorted).await?;
+    for rows in chunks(&batch.rows, state::weight) {
+        state::upsert(&mut transaction, environment, rows).await?;
+    }
+    targets(&mut transaction, environment, &sorted.targets).await?;
+    if let Some(settings) = sorted.settings {
+        let settings = serde_json::to_string(settings)?;
+        sqlx::query("UPDATE environment SET settings = $2 WHERE id = $1")
+            .bind(environment)
+            .bind(settings)
+            .execute(&mut *transaction)
+            .await?;
+    }
+    let version = sorted.versions.last().map_or(parent, |version| version.number);
+    sqlx::query("UPDATE environment SET last_batch = $2, version = $3 WHERE id = $1")
+        .bind(environment)
+        .bind(batch.number as i64)
+        .bind(version.0 as i64)
+        .execute(&mut *transaction)
+        .await?;
+    transaction.commit().await?;
+    Ok(())
+}
+
+async fn targets(
+    connection: &mut PgConnection,
+    environment: i64,
+    targets: &BTreeMap<&Name, Option<&Target>>,
+) -> Result<(), Failure> {
+    let removed: Vec<&str> = targets.iter().filter(|(_, target)| target.is_none()).map(|(name, _)| &***name).collect();
+    if !removed.is_empty() {
+        sqlx::query("DELETE FROM target WHERE environment = $1 AND name = ANY($2)")
+            .bind(environment)
+            .bind(removed)
+            .execute(&mut *connection)
+            .await?;
+    }
+    let present: Vec<&Target> = targets.values().filter_map(|target| *target).collect();
+    if !present.is_empty() {
+        let names: Vec<&str> = present.iter().map(|target| &*target.name).collect();
+        let definitions: Vec<String> = present.iter().map(serde_json::to_string).collect::<Result<_, _>>()?;
+        sqlx::query(
+            "INSERT INTO target (environment, name, definition) SELECT $1, * FROM UNNEST($2::text[], $3::text[])
+                 ON CONFLICT (environment, name) DO UPDATE SET definition = EXCLUDED.definition",
+        )
+        .bind(environment)
+        .bind(names)
+        .bind(definitions)
+        .execute(connection)
+        .await?;
+    }
+    Ok(())
+}
+
+/// Cuts a list into pieces that fit a statement. `weight` gives the bytes of an item's texts.
+pub(super) fn chunks<T>(mut items: &[T], weight: fn(&T) -> usize) -> impl Iterator<Item = &[T]> {
+    std::iter::from_fn(move || {
+        let mut bytes = 0;
+        let fits = items.iter().take(limits::STATEMENT_ROWS).take_while(|item| {
+            bytes += weight(item);
+            bytes <= limits::STATEMENT_BYTES
+        });
+        let count = fits.count().max(1);
+        let (chunk, rest) = items.split_at_checked(count)?;
+        items = rest;
+        Some(chunk)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lengths(weights: &[usize]) -> Vec<usize> {
+        chunks(weights, |weight| *weight).map(<[usize]>::len).collect()
+    }
+
+    #[test]
+    fn chunks_are_bounded_by_rows_and_by_bytes() {
+        assert_eq!(lengths(&[]), Vec::<usize>::new());
+        assert_eq!(lengths(&vec![1; limits::STATEMENT_ROWS + 1]), [limits::STATEMENT_ROWS, 1]);
+        let half = limits::STATEMENT_BYTES / 2;
+        assert_eq!(lengths(&[half, half, 1, half * 3, 1]), [2, 1, 1, 1]);
+    }
+}

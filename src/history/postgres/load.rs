@@ -1,0 +1,149 @@
+//! Reading an environment as a whole: at a takeover, and for whoever asks without owning it.
+
+use super::codes::Code;
+use super::errors::Failure;
+use super::ownership::fenced;
+use super::state::{self, Names};
+use crate::core::{
+    AttemptId, DryRunId, Hash, OpenGrant, RequestId, RequestKind, ResourceRow, Scope, Snapshot, Target, Timestamp,
+    VersionNumber,
+};
+use crate::history::Fence;
+use futures::TryStreamExt;
+use sqlx::postgres::PgRow;
+use sqlx::{Connection, PgConnection, Row};
+
+const ENVIRONMENT: &str = "
+    SELECT id, version, settings, open_from,
+        GREATEST((SELECT max(attempt) FROM resource_grant WHERE environment = id),
+                 (SELECT max(attempt) FROM outcome WHERE environment = id), 0) AS last_attempt,
+        GREATEST((SELECT max(resource) FROM intent WHERE environment = id),
+                 (SELECT max(resource) FROM resource_state WHERE environment = id)) AS last_resource,
+        COALESCE((SELECT max(request.id) FROM request WHERE environment = environment.id), 0) AS last_request,
+        COALESCE((SELECT max(dry_run.id) FROM dry_run WHERE environment = environment.id), 0) AS last_dry_run
+    FROM environment";
+
+/// For the owner, who must be it until the end of the read.
+pub(super) async fn load(connection: &mut PgConnection, fence: &Fence) -> Result<Snapshot, Failure> {
+    let mut transaction = connection.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ").await?;
+    super::allow_long(&mut transaction).await?;
+    let sql = environment_where(" WHERE id = $1 AND epoch = $2 FOR UPDATE");
+    let query = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(fence.environment).bind(fence.epoch.0 as i64);
+    let environment = query.fetch_optional(&mut *transaction).await?.ok_or_else(|| fenced(fence))?;
+    let snapshot = snapshot(&mut transaction, &environment).await?;
+    // The next load need not look at what has ended by now.
+    let open_from = snapshot.grants.first().map_or(snapshot.last_attempt.0 + 1, |grant| grant.attempt.0);
+    sqlx::query("UPDATE environment SET open_from = $2 WHERE id = $1")
+        .bind(fence.environment)
+        .bind(open_from as i64)
+        .execute(&mut *transaction)
+        .await?;
+    transaction.commit().await?;
+    Ok(snapshot)
+}
+
+/// For everybody else: one consistent moment, and no lock.
+pub(super) async fn peek(connection: &mut PgConnection, name: &str) -> Result<Option<Snapshot>, Failure> {
+    let mut transaction = connection.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
+    super::allow_long(&mut transaction).await?;
+    let sql = environment_where(" WHERE name = $1");
+    let environment = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(name).fetch_optional(&mut *transaction).await?;
+    match environment {
+        Some(environment) => snapshot(&mut transaction, &environment).await.map(Some),
+        None => Ok(None),
+    }
+}
+
+fn environment_where(condition: &'static str) -> String {
+    format!("{ENVIRONMENT}{condition}")
+}
+
+async fn snapshot(connection: &mut PgConnection, environment: &PgRow) -> Result<Snapshot, Failure> {
+    let number = |column| environment.try_get::<i64, _>(column).map(|number| number as u64);
+    let id: i64 = environment.try_get("id")?;
+    let settings: Option<&str> = environment.try_get("settings")?;
+    Ok(Snapshot {
+        version: VersionNumber(number("version")?),
+        last_attempt: AttemptId(number("last_attempt")?),
+        last_resource: environment.try_get::<Option<i64>, _>("last_resource")?.map(state::resource),
+        last_request: RequestId(number("last_request")?),
+        last_dry_run: DryRunId(number("last_dry_run")?),
+        settings: settings.map(serde_json::from_str).transpose()?,
+        targets: targets(connection, id).await?,
+        resources: resources(connection, id).await?,
+        grants: open_grants(connection, id, environment.try_get("open_from")?).await?,
+        requests: open_requests(connection, id).await?,
+    })
+}
+
+async fn targets(connection: &mut PgConnection, environment: i64) -> Result<Vec<Target>, Failure> {
+    let rows = sqlx::query("SELECT definition FROM target WHERE environment = $1 ORDER BY name")
+        .bind(environment)
+        .fetch_all(connection)
+        .await?;
+    rows.iter().map(|row| Ok(serde_json::from_str(row.try_get("definition")?)?)).collect()
+}
+
+async fn resources(connection: &mut PgConnection, environment: i64) -> Result<Vec<ResourceRow>, Failure> {
+    let mut names = Names::default();
+    let mut rows = sqlx::query(state::SELECT).bind(environment).fetch(connection);
+    let mut resources = Vec::new();
+    while let Some(row) = rows.try_next().await? {
+        resources.push(state::read(&row, &mut names)?);
+    }
+    Ok(resources)
+}
+
+async fn open_grants(
+    connection: &mut PgConnection,
+    environment: i64,
+    open_from: i64,
+) -> Result<Vec<OpenGrant>, Failure> {
+    let rows = sqlx::query(
+        "SELECT attempt, resource, executor, operation, reason, intent_hash FROM resource_grant open
+         WHERE environment = $1 AND attempt >= $2
+             AND NOT EXISTS (SELECT FROM outcome WHERE outcome.environment = open.environment AND outcome.attempt = open.attempt)
+         ORDER BY attempt",
+    )
+    .bind(environment)
+    .bind(open_from)
+    .fetch_all(connection)
+    .await?;
+    rows.iter().map(open_grant).collect()
+}
+
+fn open_grant(row: &PgRow) -> Result<OpenGrant, Failure> {
+    Ok(OpenGrant {
+        attempt: AttemptId(row.try_get::<i64, _>("attempt")? as u64),
+        resource: state::resource(row.try_get("resource")?),
+        executor: row.try_get::<&str, _>("executor")?.into(),
+        operation: Code::read(row, "operation")?,
+        reason: Code::read(row, "reason")?,
+        hash: Hash(row.try_get("intent_hash")?),
+    })
+}
+
+async fn open_requests(
+    connection: &mut PgConnection,
+    environment: i64,
+) -> Result<Vec<(RequestId, RequestKind, Scope, Timestamp)>, Failure> {
+    let rows = sqlx::query(
+        "SELECT id, kind, scope, taken_at_ms FROM request
+         WHERE environment = $1
+             AND NOT EXISTS (SELECT FROM request_done WHERE request_done.environment = request.environment AND request_done.id = request.id)
+         ORDER BY id",
+    )
+    .bind(environment)
+    .fetch_all(connection)
+    .await?;
+    let read = |row: &PgRow| {
+        let id = RequestId(row.try_get::<i64, _>("id")? as u64);
+        Ok((
+            id,
+            Code::read(row, "kind")?,
+            serde_json::from_str(row.try_get("scope")?)?,
+            Timestamp(row.try_get("taken_at_ms")?),
+        ))
+    };
+    rows.iter().map(read).collect()
+}

@@ -1,0 +1,194 @@
+//! Reads for people: versions, attempts, dry runs. Bounded, newest first, by keys that paging cannot upset.
+
+use super::codes::{Code, Ending};
+use super::errors::Failure;
+use super::state::{self, Names};
+use crate::core::{AttemptId, DryRunId, Finding, IntentRecord, Name, OutcomeKind, Timestamp, VersionNumber};
+use crate::history::{AttemptSummary, DryRunResult, VersionSummary};
+use sqlx::postgres::PgRow;
+use sqlx::{Connection, PgConnection, Row};
+use std::sync::Arc;
+
+pub(super) async fn environments(connection: &mut PgConnection) -> Result<Vec<Name>, Failure> {
+    let names: Vec<String> =
+        sqlx::query_scalar("SELECT name FROM environment ORDER BY name").fetch_all(connection).await?;
+    Ok(names.into_iter().map(Into::into).collect())
+}
+
+pub(super) async fn versions(
+    connection: &mut PgConnection,
+    environment: &str,
+    before: Option<VersionNumber>,
+    limit: u32,
+) -> Result<Vec<VersionSummary>, Failure> {
+    let rows = sqlx::query(
+        "SELECT number, accepted_at_ms, author, source, message, upserts, removals FROM version
+         WHERE environment = (SELECT id FROM environment WHERE name = $1) AND number < $2 ORDER BY number DESC LIMIT $3",
+    )
+    .bind(environment)
+    .bind(before.map_or(i64::MAX, |before| before.0 as i64))
+    .bind(i64::from(limit))
+    .fetch_all(connection)
+    .await?;
+    rows.iter().map(version).collect()
+}
+
+fn version(row: &PgRow) -> Result<VersionSummary, Failure> {
+    let name = |column| row.try_get::<&str, _>(column).map(Name::from);
+    Ok(VersionSummary {
+        number: VersionNumber(row.try_get::<i64, _>("number")? as u64),
+        at: Timestamp(row.try_get("accepted_at_ms")?),
+        author: name("author")?,
+        source: name("source")?,
+        message: name("message")?,
+        upserts: row.try_get::<i32, _>("upserts")? as u32,
+        removals: row.try_get::<i32, _>("removals")? as u32,
+    })
+}
+
+pub(super) async fn intents_at(
+    connection: &mut PgConnection,
+    environment: &str,
+    version: VersionNumber,
+) -> Result<Option<Vec<IntentRecord>>, Failure> {
+    let mut transaction = connection.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
+    super::allow_long(&mut transaction).await?;
+    let id: Option<i64> = sqlx::query_scalar("SELECT id FROM environment WHERE name = $1 AND version >= $2")
+        .bind(environment)
+        .bind(version.0 as i64)
+        .fetch_optional(&mut *transaction)
+        .await?;
+    let Some(id) = id else { return Ok(None) };
+    let rows = sqlx::query(
+        "SELECT * FROM (
+             SELECT DISTINCT ON (resource) * FROM intent WHERE environment = $1 AND version <= $2 ORDER BY resource, version DESC
+         ) newest WHERE kind IS NOT NULL ORDER BY resource",
+    )
+    .bind(id)
+    .bind(version.0 as i64)
+    .fetch_all(&mut *transaction)
+    .await?;
+    let mut names = Names::default();
+    let mut read = |row: &PgRow| {
+        Ok(IntentRecord {
+            resource: state::resource(row.try_get("resource")?),
+            name: names.share(row.try_get("name")?),
+            set: names.share(row.try_get("set_name")?),
+            intent: Some(Arc::new(state::read_intent(row, &mut names)?)),
+        })
+    };
+    rows.iter().map(&mut read).collect::<Result<_, Failure>>().map(Some)
+}
+
+/// Numbers first, from the keys alone, then what belongs to them. A skip has no grant and an open attempt no outcome.
+const ATTEMPTS: &str = "
+    WITH numbers AS (
+        (SELECT attempt FROM resource_grant WHERE environment = $1 AND attempt < $2 ORDER BY attempt DESC LIMIT $3)
+        UNION
+        (SELECT attempt FROM outcome WHERE environment = $1 AND attempt < $2 ORDER BY attempt DESC LIMIT $3)
+    ), page AS (SELECT attempt FROM numbers ORDER BY attempt DESC LIMIT $3)";
+
+/// The same for the resources that ever had a name: ended attempts by index, open ones from the few that are open.
+const ATTEMPTS_OF: &str = "
+    WITH called AS (SELECT DISTINCT resource FROM intent WHERE environment = $1 AND name = $4),
+    numbers AS (
+        (SELECT recent.attempt FROM called CROSS JOIN LATERAL (
+             SELECT attempt FROM outcome
+             WHERE outcome.environment = $1 AND outcome.resource = called.resource AND attempt < $2 ORDER BY attempt DESC LIMIT $3
+         ) recent)
+        UNION
+        (SELECT attempt FROM resource_grant open
+         WHERE environment = $1 AND attempt < $2 AND attempt >= (SELECT open_from FROM environment WHERE id = $1)
+             AND resource IN (SELECT resource FROM called)
+             AND NOT EXISTS (SELECT FROM outcome WHERE outcome.environment = open.environment AND outcome.attempt = open.attempt))
+    ), page AS (SELECT attempt FROM numbers ORDER BY attempt DESC LIMIT $3)";
+
+const ATTEMPT_COLUMNS: &str = "
+    SELECT page.attempt, granted.version, granted.reason, granted.operation, granted.executor, granted.granted_at_ms,
+        outcome.began_at_ms, outcome.finished_at_ms, outcome.kind, outcome.change, outcome.diff, outcome.message, outcome.remote_identity,
+        COALESCE((SELECT name FROM intent WHERE environment = $1 AND intent.resource = COALESCE(outcome.resource, granted.resource)
+                  ORDER BY version DESC LIMIT 1), '') AS name
+    FROM page
+    LEFT JOIN resource_grant granted ON granted.environment = $1 AND granted.attempt = page.attempt
+    LEFT JOIN outcome ON outcome.environment = $1 AND outcome.attempt = page.attempt
+    ORDER BY page.attempt DESC";
+
+pub(super) async fn attempts(
+    connection: &mut PgConnection,
+    environment: &str,
+    name: Option<&str>,
+    before: Option<AttemptId>,
+    limit: u32,
+) -> Result<Vec<AttemptSummary>, Failure> {
+    let id: Option<i64> = sqlx::query_scalar("SELECT id FROM environment WHERE name = $1")
+        .bind(environment)
+        .fetch_optional(&mut *connection)
+        .await?;
+    let Some(id) = id else { return Ok(Vec::new()) };
+    let page = if name.is_some() { ATTEMPTS_OF } else { ATTEMPTS };
+    let query = sqlx::query(sqlx::AssertSqlSafe(format!("{page}{ATTEMPT_COLUMNS}")))
+        .bind(id)
+        .bind(before.map_or(i64::MAX, |before| before.0 as i64))
+        .bind(i64::from(limit));
+    let query = if let Some(name) = name { query.bind(name) } else { query };
+    let rows = query.fetch_all(connection).await?;
+    rows.iter().map(attempt).collect()
+}
+
+fn attempt(row: &PgRow) -> Result<AttemptSummary, Failure> {
+    let granted_at = state::time(row, "granted_at_ms")?;
+    let finished_at = state::time(row, "finished_at_ms")?;
+    Ok(AttemptSummary {
+        attempt: AttemptId(row.try_get::<i64, _>("attempt")? as u64),
+        name: row.try_get::<&str, _>("name")?.into(),
+        version: row.try_get::<Option<i64>, _>("version")?.map(|version| VersionNumber(version as u64)),
+        reason: granted_at.map(|_| Code::read(row, "reason")).transpose()?,
+        operation: granted_at.map(|_| Code::read(row, "operation")).transpose()?,
+        executor: state::text(row, "executor")?,
+        granted_at,
+        began_at: state::time(row, "began_at_ms")?,
+        finished_at,
+        outcome: finished_at.map(|_| outcome(row)).transpose()?,
+    })
+}
+
+fn outcome(row: &PgRow) -> Result<OutcomeKind, Failure> {
+    let message = || Ok::<_, Failure>(state::text(row, "message")?.unwrap_or_default());
+    Ok(match Ending::read(row, "kind")? {
+        Ending::Succeeded => OutcomeKind::Succeeded(finding(row)?.unwrap_or_else(Finding::same)),
+        Ending::Failed => OutcomeKind::Failed { message: message()?, finding: finding(row)? },
+        Ending::Revoked => OutcomeKind::Revoked,
+        Ending::Lost => OutcomeKind::Lost,
+        Ending::Skipped => OutcomeKind::Skipped { because: message()? },
+    })
+}
+
+fn finding(row: &PgRow) -> Result<Option<Finding>, Failure> {
+    let Some(_) = row.try_get::<Option<i16>, _>("change")? else { return Ok(None) };
+    let diff = state::text(row, "diff")?.unwrap_or_default();
+    Ok(Some(Finding {
+        change: Code::read(row, "change")?,
+        diff,
+        remote_identity: state::text(row, "remote_identity")?,
+    }))
+}
+
+pub(super) async fn dry_run(
+    connection: &mut PgConnection,
+    environment: &str,
+    id: DryRunId,
+) -> Result<Vec<DryRunResult>, Failure> {
+    let rows = sqlx::query(
+        "SELECT name, result, detail FROM dry_run_result
+         WHERE environment = (SELECT id FROM environment WHERE name = $1) AND dry_run = $2 ORDER BY name",
+    )
+    .bind(environment)
+    .bind(id.0 as i64)
+    .fetch_all(connection)
+    .await?;
+    let read = |row: &PgRow| {
+        let name = |column| row.try_get::<&str, _>(column).map(Name::from);
+        Ok(DryRunResult { name: name("name")?, result: name("result")?, detail: name("detail")? })
+    };
+    rows.iter().map(read).collect()
+}

@@ -1,0 +1,145 @@
+//! The current row of each resource: replaced in place, many at once, and read back with the intent that its version recorded.
+
+use super::codes::Code;
+use super::errors::Failure;
+use crate::core::{
+    AttemptId, Hash, Intent, IntentParts, Life, Name, ResourceId, ResourceRow, Timestamp, VersionNumber,
+};
+use sqlx::postgres::PgRow;
+use sqlx::{PgConnection, Row};
+use std::collections::HashSet;
+use std::sync::Arc;
+
+const UPSERT: &str = "
+    INSERT INTO resource_state (environment, resource, version, after_resource, due_at_ms, verified_at_ms, deployed_at_ms, last_attempt, changed_by,
+        failures, life, last_result, observed, skipped, attempted, succeeded, set_name, error, drift, remote_identity)
+    SELECT $1, * FROM UNNEST($2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[], $8::bigint[], $9::bigint[],
+        $10::bigint[], $11::smallint[], $12::smallint[], $13::smallint[], $14::boolean[], $15::bytea[], $16::bytea[], $17::text[], $18::text[],
+        $19::text[], $20::text[])
+    ON CONFLICT (environment, resource) DO UPDATE SET
+        (version, after_resource, due_at_ms, verified_at_ms, deployed_at_ms, last_attempt, changed_by,
+         failures, life, last_result, observed, skipped, attempted, succeeded, set_name, error, drift, remote_identity) =
+        (EXCLUDED.version, EXCLUDED.after_resource, EXCLUDED.due_at_ms, EXCLUDED.verified_at_ms, EXCLUDED.deployed_at_ms, EXCLUDED.last_attempt,
+         EXCLUDED.changed_by, EXCLUDED.failures, EXCLUDED.life, EXCLUDED.last_result, EXCLUDED.observed, EXCLUDED.skipped, EXCLUDED.attempted,
+         EXCLUDED.succeeded, EXCLUDED.set_name, EXCLUDED.error, EXCLUDED.drift, EXCLUDED.remote_identity)";
+
+/// Live resources and tombstones. A tombstone's intent is the last that was wanted.
+pub(super) const SELECT: &str = "
+    SELECT state.*, intent.name, intent.kind, intent.target, intent.identity, intent.attributes, intent.requires, intent.policy
+    FROM resource_state state
+    CROSS JOIN LATERAL (
+        SELECT * FROM intent
+        WHERE intent.environment = state.environment AND intent.resource = state.resource AND intent.version <= state.version AND kind IS NOT NULL
+        ORDER BY intent.version DESC LIMIT 1
+    ) intent
+    WHERE state.environment = $1 AND state.life IN (1, 2)
+    ORDER BY state.resource";
+
+/// Bytes of a row's texts.
+pub(super) fn weight(row: &ResourceRow) -> usize {
+    let length = |text: &Option<Name>| text.as_ref().map_or(0, |text| text.len());
+    length(&row.error) + length(&row.drift) + length(&row.remote_identity)
+}
+
+/// Replaces or adds rows, each resource at most once.
+pub(super) async fn upsert(
+    connection: &mut PgConnection,
+    environment: i64,
+    rows: &[ResourceRow],
+) -> Result<(), sqlx::Error> {
+    fn column<'a, T>(rows: &'a [ResourceRow], value: impl Fn(&'a ResourceRow) -> T) -> Vec<T> {
+        rows.iter().map(value).collect()
+    }
+    let query = sqlx::query(UPSERT)
+        .bind(environment)
+        .bind(column(rows, |row| i64::from(row.resource.0)))
+        .bind(column(rows, |row| row.version.0 as i64))
+        .bind(column(rows, |row| row.after.map(|resource| i64::from(resource.0))))
+        .bind(column(rows, |row| row.due_at.map(|at| at.0)))
+        .bind(column(rows, |row| row.verified_at.map(|at| at.0)))
+        .bind(column(rows, |row| row.deployed_at.map(|at| at.0)))
+        .bind(column(rows, |row| row.last_attempt.map(|attempt| attempt.0 as i64)))
+        .bind(column(rows, |row| row.changed_by.map(|attempt| attempt.0 as i64)))
+        .bind(column(rows, |row| i64::from(row.failures)))
+        .bind(column(rows, |row| row.life.code()))
+        .bind(column(rows, |row| row.last_result.code()))
+        .bind(column(rows, |row| row.observed.code()))
+        .bind(column(rows, |row| row.skipped))
+        .bind(column(rows, |row| row.attempted.map(|hash| hash.0)))
+        .bind(column(rows, |row| row.succeeded.map(|hash| hash.0)))
+        .bind(column(rows, |row| &*row.set))
+        .bind(column(rows, |row| row.error.as_deref()))
+        .bind(column(rows, |row| row.drift.as_deref()))
+        .bind(column(rows, |row| row.remote_identity.as_deref()));
+    query.execute(connection).await.map(drop)
+}
+
+/// Names that many rows share, each kept once.
+#[derive(Default)]
+pub(super) struct Names(HashSet<Name>);
+
+impl Names {
+    pub(super) fn share(&mut self, text: &str) -> Name {
+        if let Some(name) = self.0.get(text) {
+            return Name::clone(name);
+        }
+        let name: Name = text.into();
+        self.0.insert(Name::clone(&name));
+        name
+    }
+}
+
+/// Reads one row of [`SELECT`].
+pub(super) fn read(row: &PgRow, names: &mut Names) -> Result<ResourceRow, Failure> {
+    Ok(ResourceRow {
+        resource: resource(row.try_get("resource")?),
+        set: names.share(row.try_get("set_name")?),
+        intent: Arc::new(read_intent(row, names)?),
+        version: VersionNumber(row.try_get::<i64, _>("version")? as u64),
+        life: Life::read(row, "life")?,
+        after: row.try_get::<Option<i64>, _>("after_resource")?.map(resource),
+        attempted: row.try_get::<Option<[u8; 16]>, _>("attempted")?.map(Hash),
+        succeeded: row.try_get::<Option<[u8; 16]>, _>("succeeded")?.map(Hash),
+        last_result: Code::read(row, "last_result")?,
+        skipped: row.try_get("skipped")?,
+        observed: Code::read(row, "observed")?,
+        failures: row.try_get::<i64, _>("failures")? as u32,
+        due_at: time(row, "due_at_ms")?,
+        verified_at: time(row, "verified_at_ms")?,
+        deployed_at: time(row, "deployed_at_ms")?,
+        last_attempt: row.try_get::<Option<i64>, _>("last_attempt")?.map(|attempt| AttemptId(attempt as u64)),
+        changed_by: row.try_get::<Option<i64>, _>("changed_by")?.map(|attempt| AttemptId(attempt as u64)),
+        error: text(row, "error")?,
+        drift: text(row, "drift")?,
+        remote_identity: text(row, "remote_identity")?,
+    })
+}
+
+/// Reads an intent from a row that has its columns, none of them null.
+pub(super) fn read_intent(row: &PgRow, names: &mut Names) -> Result<Intent, Failure> {
+    let requires: Vec<String> = serde_json::from_str(row.try_get("requires")?)?; // owned: a name may have escapes in JSON
+    Ok(Intent::new(IntentParts {
+        name: names.share(row.try_get("name")?),
+        kind: names.share(row.try_get("kind")?),
+        target: names.share(row.try_get("target")?),
+        identity: row.try_get::<&str, _>("identity")?.into(),
+        attributes: row.try_get::<&str, _>("attributes")?.into(),
+        requires: requires.iter().map(|name| names.share(name)).collect(),
+        policy: serde_json::from_str(row.try_get("policy")?)?,
+    }))
+}
+
+/// A resource's number from its column.
+pub(super) const fn resource(number: i64) -> ResourceId {
+    ResourceId(number as u32)
+}
+
+/// A text column that may be null.
+pub(super) fn text(row: &PgRow, column: &'static str) -> Result<Option<Name>, sqlx::Error> {
+    Ok(row.try_get::<Option<&str>, _>(column)?.map(Into::into))
+}
+
+/// A time column that may be null.
+pub(super) fn time(row: &PgRow, column: &'static str) -> Result<Option<Timestamp>, sqlx::Error> {
+    Ok(row.try_get::<Option<i64>, _>(column)?.map(Timestamp))
+}
