@@ -5,6 +5,8 @@ pub mod core;
 #[cfg(feature = "full")]
 pub mod adaptors;
 #[cfg(feature = "full")]
+pub mod api;
+#[cfg(feature = "full")]
 pub mod executor;
 #[cfg(feature = "full")]
 pub mod history;

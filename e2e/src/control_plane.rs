@@ -35,7 +35,7 @@ pub fn control_plane() -> &'static ControlPlane {
     static RUNNING: OnceLock<Result<ControlPlane, Error>> = OnceLock::new();
     match RUNNING.get_or_init(start) {
         Ok(running) => running,
-        #[allow(clippy::panic]
+        #[allow(clippy::panic, reason = "said above")]
         Err(error) => panic!("the control plane does not start: {error}"),
     }
 }

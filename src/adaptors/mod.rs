@@ -4,10 +4,9 @@
 //! Deliberately absent: order, retries and concurrency, which are the scheduler's, and deadlines and panics, which are the executor's.
 
 pub mod host;
+pub mod kubernetes;
 pub mod registry;
 pub mod schema;
-
-pub mod kubernetes;
 
 use crate::core::Change;
 use async_trait::async_trait;

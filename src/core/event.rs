@@ -10,6 +10,8 @@ use std::sync::Arc;
 pub enum Event {
     /// Intent was pushed: manifests, objects, a rollback.
     Push(Push),
+    /// Known no more, and left on their targets as they are: objects that vanished without a deletion, hopeless tombstones.
+    Forget(Forget),
     /// A user asked for a deploy or a repair.
     Request(Request),
     /// A user asked for a dry run.
@@ -71,6 +73,17 @@ pub struct Push {
     /// Where it came from: `manifests`, `objects`, `rollback`, …
     pub source: Name,
     /// Why, in the author's words.
+    pub message: Name,
+}
+
+/// Ends resources without touching their targets. Answered like a push.
+#[derive(Clone, Debug)]
+pub struct Forget {
+    /// Live resources or tombstones.
+    pub names: Vec<Name>,
+    /// Who asked, or noticed.
+    pub author: Name,
+    /// Why.
     pub message: Name,
 }
 

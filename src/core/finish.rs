@@ -18,7 +18,7 @@ impl EnvironmentState {
     fn holder_of(&self, attempt: AttemptId) -> Option<&ExecutorName> {
         match self.open.get(&attempt)? {
             Open::Resource(id) => self.get(*id)?.run.as_ref().map(|run| &run.executor),
-            Open::DryRun { executor, .. } => Some(executor),
+            Open::Forgotten { executor, .. } | Open::DryRun { executor, .. } => Some(executor),
         }
     }
 
@@ -26,6 +26,12 @@ impl EnvironmentState {
     pub(super) fn close(&mut self, outcome: Outcome) {
         match self.open.remove(&outcome.attempt) {
             Some(Open::Resource(id)) => self.close_resource(id, outcome),
+            Some(Open::Forgotten { id, target, executor }) => {
+                if let Some(target) = target {
+                    self.release(target, &executor, outcome.attempt);
+                }
+                self.out.records.push(Record::Outcome { resource: id, outcome });
+            }
             Some(Open::DryRun { id, item, target, executor }) => {
                 self.release(target, &executor, outcome.attempt);
                 self.finish_dry_run(id, item, &outcome.kind);

@@ -44,3 +44,15 @@ pub const LEASE_MS: u32 = 30_000;
 pub const LEASE_MARGIN_MS: u32 = 15_000;
 /// How long cancelled work may take to end before the executor gives its process up, in milliseconds.
 pub const CANCEL_GRACE_MS: u64 = 10_000;
+/// Bytes of one manifest file: ten thousand resources of a few hundred bytes fit many times.
+pub const MANIFEST_FILE_BYTES: usize = 64 * 1_048_576;
+/// Bytes of one document in a manifest: what a Kubernetes object may have, and indentation.
+pub const MANIFEST_DOCUMENT_BYTES: usize = 3 * 1_048_576;
+/// Values in one document, aliases replaced: bounds what anchors can make of a few bytes.
+pub const MANIFEST_NODES: usize = 200_000;
+/// Nesting of a document; attributes have a lower bound of their own, reported with their path.
+pub const MANIFEST_DEPTH: usize = 100;
+/// Manifest files of one run.
+pub const MANIFEST_FILES: usize = 100_000;
+/// Nesting of folders with manifests; ends loops of symbolic links.
+pub const MANIFEST_FOLDERS_DEEP: usize = 16;

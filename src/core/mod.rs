@@ -33,7 +33,9 @@ mod vector;
 mod view;
 
 pub use effect::{Effects, Message};
-pub use event::{DryRunItem, DryRunRequest, Event, Push, PushMode, Refusal, RefusalKind, Request, RequestKind, Scope};
+pub use event::{
+    DryRunItem, DryRunRequest, Event, Forget, Push, PushMode, Refusal, RefusalKind, Request, RequestKind, Scope,
+};
 pub use hash::Hash;
 pub use ids::{
     AttemptId, DryRunId, Epoch, ExecutorName, Name, PoolName, RequestId, ResourceId, TargetName, VersionNumber,

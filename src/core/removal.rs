@@ -2,8 +2,11 @@
 
 use super::derive::identity_key;
 use super::queue::deletes;
-use super::state::EnvironmentState;
-use super::{Intent, LastResult, Life, Name, Observed, Reason, ResourceId, VersionNumber};
+use super::state::{EnvironmentState, Open};
+use super::{
+    Forget, Intent, IntentRecord, LastResult, Life, Message, Name, Observed, Reason, Record, ResourceId, VersionNumber,
+    VersionRecord,
+};
 use std::sync::Arc;
 
 impl EnvironmentState {
@@ -64,6 +67,42 @@ impl EnvironmentState {
                 self.unsettled.push_back(successor);
             }
         }
+    }
+
+    /// Ends resources without touching their targets. What runs, runs on; its outcome is recorded and changes nothing.
+    pub(super) fn forget(&mut self, forget: &Forget) {
+        let mut intents = Vec::new();
+        for name in &forget.names {
+            let Some(id) = self.find_any(name) else { continue };
+            let Some(resource) = self.get(id) else { continue };
+            if resource.is_live() {
+                intents.push(IntentRecord {
+                    resource: id,
+                    name: name.clone(),
+                    set: resource.row.set.clone(),
+                    intent: None,
+                });
+            }
+            if let Some(run) = resource.run.clone() {
+                let target = Some(resource.target);
+                self.ask_back(id);
+                self.stop_yielding(id);
+                self.open.insert(run.attempt, Open::Forgotten { id, target, executor: run.executor });
+            }
+            self.retire(id, Life::Orphan);
+        }
+        if !intents.is_empty() {
+            self.version.0 += 1;
+            self.out.records.push(Record::Version(VersionRecord {
+                number: self.version,
+                at: self.now,
+                author: forget.author.clone(),
+                source: "forget".into(),
+                message: forget.message.clone(),
+                intents,
+            }));
+        }
+        self.out.messages.push(Message::Accepted(self.version, Vec::new()));
     }
 
     /// The delete was taken back before it began. A successor that is the same thing on the target takes it over; else the delete goes on.

@@ -128,8 +128,12 @@ impl EnvironmentState {
 
     fn restore_grant(&mut self, grant: OpenGrant) {
         let OpenGrant { attempt, resource: id, executor, operation, reason, hash } = grant;
-        let Some(resource) = self.get_mut(id) else { return };
-        let (place, live, pool) = (resource.target, resource.is_live(), Name::default());
+        let Some(resource) = self.get_mut(id) else {
+            self.open.insert(attempt, Open::Forgotten { id, target: None, executor: executor.clone() });
+            self.hold_unheard(executor, attempt);
+            return;
+        };
+        let (place, live) = (resource.target, resource.is_live());
         let credited = live || operation == super::Operation::Delete;
         resource.run = Some(Run {
             attempt,
@@ -146,13 +150,12 @@ impl EnvironmentState {
             target.granted += 1;
             target.executor = Some(executor.clone());
         }
-        let state = self.executors.entry(executor).or_insert_with(|| ExecutorState {
-            pool,
-            credits: 0,
-            connected: false,
-            holds: BTreeSet::new(),
-        });
-        state.holds.insert(attempt);
+        self.hold_unheard(executor, attempt);
+    }
+
+    fn hold_unheard(&mut self, executor: super::ExecutorName, attempt: AttemptId) {
+        let unheard = || ExecutorState { pool: Name::default(), credits: 0, connected: false, holds: BTreeSet::new() };
+        self.executors.entry(executor).or_insert_with(unheard).holds.insert(attempt);
     }
 
     /// Queues what is undone and has no timer of its own.

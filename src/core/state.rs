@@ -121,7 +121,18 @@ pub(super) struct Run {
 #[derive(Clone, Debug)]
 pub(super) enum Open {
     Resource(ResourceId),
-    DryRun { id: DryRunId, item: u32, target: TargetIndex, executor: ExecutorName },
+    /// Of a resource that was forgotten meanwhile: the outcome is recorded, and that is all.
+    Forgotten {
+        id: ResourceId,
+        target: Option<TargetIndex>,
+        executor: ExecutorName,
+    },
+    DryRun {
+        id: DryRunId,
+        item: u32,
+        target: TargetIndex,
+        executor: ExecutorName,
+    },
 }
 
 /// Something that stands in a ready queue.

@@ -19,6 +19,7 @@ impl EnvironmentState {
     fn take(&mut self, event: Event) {
         match event {
             Event::Push(push) => self.push(&push),
+            Event::Forget(forget) => self.forget(&forget),
             Event::Request(request) => self.request(request),
             Event::DryRun(request) => self.dry_run(request),
             Event::SettingsChanged(settings) => {

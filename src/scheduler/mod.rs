@@ -12,8 +12,8 @@ mod writer;
 mod tests;
 
 use crate::core::{
-    DryRunId, DryRunRequest, EnvironmentState, Epoch, Event, Message, Name, PoolName, Push, Record, Refusal, Request,
-    RequestId, RequestKind, ResourceId, Scope, Timestamp, VersionNumber,
+    DryRunId, DryRunRequest, EnvironmentState, Epoch, Event, Forget, Message, Name, PoolName, Push, Record, Refusal,
+    Request, RequestId, RequestKind, ResourceId, Scope, Timestamp, VersionNumber,
 };
 use crate::history::{HistoryError, Owner, Store};
 use std::sync::Arc;
@@ -121,6 +121,14 @@ impl Scheduler {
         match self.call(Event::Push(push)).await? {
             Some(Message::Accepted(version, refusals)) => Ok((version, refusals)),
             Some(Message::Refused(refusals)) => Err(SchedulerError::Refused(refusals)),
+            _ => Err(self.gone().await),
+        }
+    }
+
+    /// Ends resources without touching their targets; answers after the commit.
+    pub async fn forget(&self, forget: Forget) -> Result<VersionNumber, SchedulerError> {
+        match self.call(Event::Forget(forget)).await? {
+            Some(Message::Accepted(version, _)) => Ok(version),
             _ => Err(self.gone().await),
         }
     }

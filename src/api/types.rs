@@ -1,0 +1,78 @@
+//! The catalogue of types that adaptors know, with their schemas compiled.
+
+use super::schema::{Schema, SchemaError};
+use super::{FieldError, FieldPath};
+use crate::adaptors::{TypeSchema, registry};
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// One type, ready to check attributes.
+#[derive(Debug)]
+pub(super) struct Type {
+    compiled: Schema,
+    schema: TypeSchema,
+}
+
+/// All types. Cheap to clone.
+#[derive(Clone, Debug, Default)]
+pub struct Types {
+    by_name: Arc<BTreeMap<&'static str, Type>>,
+}
+
+impl Types {
+    /// The types of this binary's adaptors. An error is a mistake in an adaptor.
+    pub fn built_in() -> Result<Self, SchemaError> {
+        Self::new(registry::kinds().filter_map(registry::schema).cloned())
+    }
+
+    /// Compiles the schemas of these types. An error is a mistake in an adaptor.
+    pub fn new(types: impl IntoIterator<Item = TypeSchema>) -> Result<Self, SchemaError> {
+        let compile = |schema: TypeSchema| Ok((schema.kind, Type { compiled: Schema::compile(&schema.attributes)?, schema }));
+        Ok(Self { by_name: Arc::new(types.into_iter().map(compile).collect::<Result<_, SchemaError>>()?) })
+    }
+
+    /// Their names, sorted.
+    pub fn names(&self) -> impl Iterator<Item = &'static str> {
+        self.by_name.keys().copied()
+    }
+
+    pub(super) fn get(&self, name: &str) -> Option<&Type> {
+        self.by_name.get(name)
+    }
+}
+
+impl Type {
+    /// Appends everything that is wrong with the attributes: first the schema's word, then, where that has none, the adaptor's own.
+    pub(super) fn check(&self, attributes: &Value, path: &FieldPath, errors: &mut Vec<FieldError>) {
+        let before = errors.len();
+        self.compiled.check(attributes, path, errors);
+        if let Some(rules) = self.schema.check.filter(|_| errors.len() == before) {
+            let complaints = rules(attributes);
+            errors.extend(complaints.into_iter().map(|complaint| {
+                let suggestion = complaint.suggestion.map(|suggestion| format!("did you mean `{suggestion}`?"));
+                FieldError::value(below(path, &complaint.pointer, attributes), complaint.message).suggest(suggestion)
+            }));
+        }
+    }
+
+    /// What makes it the same thing on its target, as canonical JSON.
+    pub(super) fn identity(&self, name: &str, attributes: &Value) -> String {
+        registry::identity(&self.schema, name, attributes)
+    }
+}
+
+/// The path that a JSON pointer (RFC 6901) into `value` means below `path`.
+fn below(path: &FieldPath, pointer: &str, value: &Value) -> FieldPath {
+    let (mut path, mut value) = (path.clone(), Some(value));
+    for part in pointer.split('/').skip(1) {
+        let key = part.replace("~1", "/").replace("~0", "~");
+        let index = value.filter(|value| value.is_array()).and_then(|_| key.parse().ok());
+        path = index.map_or_else(|| path.key(&key), |index| path.index(index));
+        value = match index {
+            Some(index) => value.and_then(|value| value.get(index)),
+            None => value.and_then(|value| value.get(&key)),
+        };
+    }
+    path
+}
