@@ -14,7 +14,7 @@ pub const KINDS: [&str; 4] = ["Environment", "Executor", "Target", "Resource"];
 /// Where the operator runs.
 pub const OPERATOR_NAMESPACE: &str = "homeostat-system";
 /// How long one command may take.
-const COMMAND_TIMEOUT: Duration = Duration::from_secs(120);
+const COMMAND_TIMEOUT: Duration = Duration::from_mins(2);
 
 /// The cluster.
 #[derive(Clone)]
@@ -26,7 +26,8 @@ pub struct Cluster {
 impl Cluster {
     /// The cluster that the environment variables of `e2e/run` lead to.
     pub async fn connect() -> Outcome<Self> {
-        let postgres = std::env::var("E2E_POSTGRES").map_err(|_| Failure::NoCluster("E2E_POSTGRES is not set".to_owned()))?;
+        let postgres =
+            std::env::var("E2E_POSTGRES").map_err(|_| Failure::NoCluster("E2E_POSTGRES is not set".to_owned()))?;
         let config = kube::Config::infer().await.map_err(|error| Failure::NoCluster(error.to_string()))?;
         let client = kube::Client::try_from(config).map_err(|error| Failure::NoCluster(error.to_string()))?;
         Ok(Self { client, postgres })
@@ -56,7 +57,8 @@ impl Cluster {
 
     /// The `CustomResourceDefinitions`.
     pub fn definitions(&self) -> Api<DynamicObject> {
-        let kind = ApiResource::from_gvk(&GroupVersionKind::gvk("apiextensions.k8s.io", "v1", "CustomResourceDefinition"));
+        let kind =
+            ApiResource::from_gvk(&GroupVersionKind::gvk("apiextensions.k8s.io", "v1", "CustomResourceDefinition"));
         Api::all_with(self.client(), &kind)
     }
 }
@@ -73,13 +75,23 @@ pub async fn command(program: &str, arguments: &[&str]) -> Outcome<String> {
     let child = Command::new(program).args(arguments).stdin(Stdio::null()).kill_on_drop(true).output();
     let output = match tokio::time::timeout(COMMAND_TIMEOUT, child).await {
         Ok(output) => output.map_err(failed)?,
-        Err(_) => return Err(Failure::Deadline { what: format!("done: `{}`", shown()), lacking: "it runs".to_owned(), deadline: COMMAND_TIMEOUT }),
+        Err(_) => {
+            return Err(Failure::Deadline {
+                what: format!("done: `{}`", shown()),
+                lacking: "it runs".to_owned(),
+                deadline: COMMAND_TIMEOUT,
+            });
+        }
     };
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     if output.status.success() {
         return Ok(text(&output.stdout));
     }
-    Err(Failure::Command { command: shown(), status: output.status.to_string(), output: text(&output.stdout) + &text(&output.stderr) })
+    Err(Failure::Command {
+        command: shown(),
+        status: output.status.to_string(),
+        output: text(&output.stdout) + &text(&output.stderr),
+    })
 }
 
 /// Turns an error of a call into a failure that says what was tried.

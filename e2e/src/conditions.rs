@@ -11,7 +11,9 @@ pub fn condition<'a>(object: &'a DynamicObject, kind: &str) -> Option<&'a Value>
 
 /// Status and reason of a condition, such as `("True", "Compliant")`; empty texts where there is none.
 pub fn state<'a>(object: &'a DynamicObject, kind: &str) -> (&'a str, &'a str) {
-    let read = |field| condition(object, kind).and_then(|condition| condition.get(field)).and_then(Value::as_str).unwrap_or_default();
+    let read = |field| {
+        condition(object, kind).and_then(|condition| condition.get(field)).and_then(Value::as_str).unwrap_or_default()
+    };
     (read("status"), read("reason"))
 }
 
@@ -22,7 +24,8 @@ pub fn message<'a>(object: &'a DynamicObject, kind: &str) -> &'a str {
 
 /// Whether the object is Ready, and Ready is about its newest generation.
 pub fn is_ready(object: &DynamicObject) -> bool {
-    let about = condition(object, "Ready").and_then(|condition| condition.get("observedGeneration")).and_then(Value::as_i64);
+    let about =
+        condition(object, "Ready").and_then(|condition| condition.get("observedGeneration")).and_then(Value::as_i64);
     let observed = object.data.pointer("/status/observedGeneration").and_then(Value::as_i64);
     let newest = object.metadata.generation;
     state(object, "Ready").0 == "True" && about == newest && observed == newest
@@ -31,15 +34,19 @@ pub fn is_ready(object: &DynamicObject) -> bool {
 /// An object in one line, for people: `r7: generation 2 (observed 1), Ready False DependencyNotReady "waits for r6"`.
 pub fn line(object: &DynamicObject) -> String {
     let name = object.metadata.name.as_deref().unwrap_or("?");
-    let observed = object.data.pointer("/status/observedGeneration").and_then(Value::as_i64).map_or("none".to_owned(), |number| number.to_string());
+    let observed = object
+        .data
+        .pointer("/status/observedGeneration")
+        .and_then(Value::as_i64)
+        .map_or("none".to_owned(), |number| number.to_string());
     let generation = object.metadata.generation.unwrap_or_default();
     let deleting = if object.metadata.deletion_timestamp.is_some() { ", deleting" } else { "" };
-    let mut line = format!("{name}: generation {generation} (observed {observed}){deleting}");
-    for kind in ["Ready", "Reconciling", "Stalled", "Paused", "Drifted"] {
-        if condition(object, kind).is_some() {
-            let (status, reason) = state(object, kind);
-            line.push_str(&format!(", {kind} {status} {reason} {:?}", message(object, kind)));
-        }
-    }
-    line
+    let told = |kind: &&str| condition(object, kind).is_some();
+    let tell = |kind| {
+        let (status, reason) = state(object, kind);
+        format!(", {kind} {status} {reason} {:?}", message(object, kind))
+    };
+    let conditions: String =
+        ["Ready", "Reconciling", "Stalled", "Paused", "Drifted"].into_iter().filter(told).map(tell).collect();
+    format!("{name}: generation {generation} (observed {observed}){deleting}{conditions}")
 }

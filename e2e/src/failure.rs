@@ -60,7 +60,7 @@ impl Failure {
         let mut text = self.to_string();
         let mut cause = std::error::Error::source(self);
         while let Some(error) = cause {
-            text.push_str(&format!("\n  because {error}"));
+            text = format!("{text}\n  because {error}");
             cause = error.source();
         }
         text

@@ -28,10 +28,12 @@ pub struct Folder {
 impl Folder {
     /// An empty one.
     pub fn new(namespace: &str) -> Outcome<Self> {
-        let root = tempfile::tempdir().map_err(|source| Failure::Io { doing: "make a folder for manifests".to_owned(), source })?;
+        let root = tempfile::tempdir()
+            .map_err(|source| Failure::Io { doing: "make a folder for manifests".to_owned(), source })?;
         let folder = Self { root, namespace: namespace.to_owned() };
         for path in [folder.path(), folder.rights()] {
-            std::fs::create_dir(&path).map_err(|source| Failure::Io { doing: format!("make {}", path.display()), source })?;
+            std::fs::create_dir(&path)
+                .map_err(|source| Failure::Io { doing: format!("make {}", path.display()), source })?;
         }
         for manifest in rights() {
             write(&folder.rights(), &manifest)?;
@@ -57,7 +59,8 @@ impl Folder {
     pub async fn delete_one(&self, kind: &str, name: &str) -> Outcome {
         let file = self.path().join(file_name(kind, name));
         kubectl(&["delete", "--namespace", &self.namespace, "--wait=false", "-f", &file.to_string_lossy()]).await?;
-        std::fs::remove_file(&file).map_err(|source| Failure::Io { doing: format!("remove {}", file.display()), source })
+        std::fs::remove_file(&file)
+            .map_err(|source| Failure::Io { doing: format!("remove {}", file.display()), source })
     }
 
     /// The manifests, as they were written.
@@ -69,6 +72,14 @@ impl Folder {
             manifests.push(serde_json::from_str(&text).map_err(|error| Failure::Wrong(error.to_string()))?);
         }
         Ok(manifests)
+    }
+
+    /// Gives the executors of the namespace one more right; it stays when the manifests are deleted.
+    pub async fn grant_right(&self, resources: &str) -> Outcome {
+        for manifest in further_right(resources) {
+            write(&self.rights(), &manifest)?;
+        }
+        self.apply_rights().await
     }
 
     /// Gives the executors of the namespace their rights.
@@ -85,14 +96,17 @@ impl Folder {
     /// `kubectl delete -f` of the folder, which waits until the last object is gone.
     pub async fn delete(&self, deadline_seconds: u32) -> Outcome {
         let timeout = format!("--timeout={deadline_seconds}s");
-        kubectl(&["delete", "--namespace", &self.namespace, &timeout, "-f", &self.path().to_string_lossy()]).await.map(drop)
+        kubectl(&["delete", "--namespace", &self.namespace, &timeout, "-f", &self.path().to_string_lossy()])
+            .await
+            .map(drop)
     }
 }
 
 fn write(folder: &Path, manifest: &Value) -> Outcome {
     let read = |pointer| manifest.pointer(pointer).and_then(Value::as_str).unwrap_or("unnamed");
     let path = folder.join(file_name(read("/kind"), read("/metadata/name")));
-    std::fs::write(&path, manifest.to_string()).map_err(|source| Failure::Io { doing: format!("write {}", path.display()), source })
+    std::fs::write(&path, manifest.to_string())
+        .map_err(|source| Failure::Io { doing: format!("write {}", path.display()), source })
 }
 
 fn file_name(kind: &str, name: &str) -> String {
@@ -125,8 +139,13 @@ pub fn executor(spec: &Value) -> Value {
 
 /// Both targets.
 pub fn targets() -> [Value; 2] {
-    let target = |name, connection: Value| ours("Target", name, &json!({"environmentRef": {"name": ENVIRONMENT}, "connection": connection}));
-    [target(CLUSTER_TARGET, json!({"type": "kubernetes"})), target(TEST_TARGET, json!({"type": "configMap", "name": TEST_TARGET}))]
+    let target = |name, connection: Value| {
+        ours("Target", name, &json!({"environmentRef": {"name": ENVIRONMENT}, "connection": connection}))
+    };
+    [
+        target(CLUSTER_TARGET, json!({"type": "kubernetes"})),
+        target(TEST_TARGET, json!({"type": "configMap", "name": TEST_TARGET})),
+    ]
 }
 
 /// A `ConfigMap` with one value, as a `kubernetes.Manifest`.
@@ -134,6 +153,19 @@ pub fn config_map(namespace: &str, name: &str, value: &str, requires: &[&str]) -
     let manifest = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "namespace": namespace}, "data": {"value": value}});
     let attributes = json!({"manifest": manifest});
     resource(name, "kubernetes.Manifest", CLUSTER_TARGET, &attributes, requires)
+}
+
+/// A `Service` of type `LoadBalancer`, as a `kubernetes.Manifest`. Nothing in the cluster balances loads, so its attempt runs until
+/// [`crate::Scenario::balance`] plays that part: a step that takes exactly as long as a scenario wants.
+pub fn balanced_service(namespace: &str, name: &str, requires: &[&str]) -> Value {
+    let spec = json!({"type": "LoadBalancer", "ports": [{"port": 80}]});
+    let manifest = json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": name, "namespace": namespace}, "spec": spec});
+    resource(name, "kubernetes.Manifest", CLUSTER_TARGET, &json!({"manifest": manifest}), requires)
+}
+
+/// A resource of the `test` adaptor that succeeds.
+pub fn step(name: &str, requires: &[&str]) -> Value {
+    resource(name, "test.Step", TEST_TARGET, &json!({}), requires)
 }
 
 /// A resource.
@@ -147,12 +179,29 @@ pub fn resource(name: &str, kind: &str, target: &str, attributes: &Value, requir
 fn rights() -> [Value; 3] {
     let api = "rbac.authorization.k8s.io/v1";
     let name = json!({"name": ACCOUNT});
-    let verbs = json!(["get", "list", "watch", "create", "update", "patch", "delete"]);
+    let rules = json!([rule("configmaps"), rule("services")]);
     [
         json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": name}),
-        json!({"apiVersion": api, "kind": "Role", "metadata": name, "rules": [{"apiGroups": [""], "resources": ["configmaps"], "verbs": verbs}]}),
+        json!({"apiVersion": api, "kind": "Role", "metadata": name, "rules": rules}),
         json!({"apiVersion": api, "kind": "RoleBinding", "metadata": name,
             "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": ACCOUNT},
+            "subjects": [{"kind": "ServiceAccount", "name": ACCOUNT}]}),
+    ]
+}
+
+/// The right to do everything with a kind of object of the core group.
+fn rule(resources: &str) -> Value {
+    json!({"apiGroups": [""], "resources": [resources], "verbs": ["get", "list", "watch", "create", "update", "patch", "delete"]})
+}
+
+/// One more right for the executors of a namespace, in manifests of its own.
+fn further_right(resources: &str) -> [Value; 2] {
+    let api = "rbac.authorization.k8s.io/v1";
+    let name = json!({"name": format!("{ACCOUNT}-{resources}")});
+    [
+        json!({"apiVersion": api, "kind": "Role", "metadata": name, "rules": [rule(resources)]}),
+        json!({"apiVersion": api, "kind": "RoleBinding", "metadata": name,
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": format!("{ACCOUNT}-{resources}")},
             "subjects": [{"kind": "ServiceAccount", "name": ACCOUNT}]}),
     ]
 }

@@ -8,7 +8,8 @@ impl Cluster {
     /// The rows of a query over history's tables, as JSON objects. `:'name'` in it is replaced by the values given, quoted.
     pub async fn history(&self, query: &str, values: &[(&str, &str)]) -> Outcome<Vec<Value>> {
         let rows = format!("SELECT coalesce(json_agg(row), '[]') FROM ({query}) row");
-        let script = tempfile::NamedTempFile::new().map_err(|source| Failure::Io { doing: "make a file".to_owned(), source })?;
+        let script =
+            tempfile::NamedTempFile::new().map_err(|source| Failure::Io { doing: "make a file".to_owned(), source })?;
         let path = script.path().to_string_lossy().into_owned();
         tokio::fs::write(script.path(), format!("SET search_path = homeostat;\n{rows};\n"))
             .await

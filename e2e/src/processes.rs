@@ -2,8 +2,8 @@
 //!
 //! The scenarios run in the cluster's network only; processes and cgroups are the machine's, where the kubelet's pods are found by their UID.
 
-use crate::failure::{Failure, Outcome};
 use crate::cluster::command;
+use crate::failure::{Failure, Outcome};
 
 /// The name of our program, as the kernel shows it.
 const PROGRAM: &str = "homeostat";
@@ -19,7 +19,9 @@ fn find(pod_uid: &str) -> Outcome<u32> {
     let failed = |source| Failure::Io { doing: "list the processes in /proc".to_owned(), source };
     for entry in std::fs::read_dir("/proc").map_err(failed)? {
         let path = entry.map_err(failed)?.path();
-        let Some(process) = path.file_name().and_then(|name| name.to_str()).and_then(|name| name.parse().ok()) else { continue };
+        let Some(process) = path.file_name().and_then(|name| name.to_str()).and_then(|name| name.parse().ok()) else {
+            continue;
+        };
         // A process may end while it is looked at.
         let groups = std::fs::read_to_string(path.join("cgroup")).unwrap_or_default();
         let name = std::fs::read_to_string(path.join("comm")).unwrap_or_default();

@@ -21,7 +21,10 @@ pub async fn tell(scenario: &Scenario) {
     section("executors", kubectl(&["logs", "-n", namespace, "-l", selector, "--tail=60", "--prefix"]).await);
     let selector = "app.kubernetes.io/name=homeostat";
     section("operator", kubectl(&["logs", "-n", OPERATOR_NAMESPACE, "-l", selector, "--tail=120"]).await);
-    section("operator before", kubectl(&["logs", "-n", OPERATOR_NAMESPACE, "-l", selector, "--tail=40", "--previous"]).await);
+    section(
+        "operator before",
+        kubectl(&["logs", "-n", OPERATOR_NAMESPACE, "-l", selector, "--tail=40", "--previous"]).await,
+    );
     match scenario.cluster.attempts(namespace).await {
         Ok(attempts) => attempts.iter().rev().take(60).rev().for_each(|attempt| eprintln!("attempt {attempt}")),
         Err(failure) => eprintln!("{}", failure.told()),

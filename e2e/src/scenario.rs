@@ -6,13 +6,13 @@ use crate::folder::{self, Folder};
 use crate::watch::{self, Objects};
 use crate::{conditions, report};
 use futures::FutureExt;
-use kube::api::{DynamicObject, ListParams};
+use kube::api::{DynamicObject, ListParams, Patch, PatchParams};
 use serde_json::{Value, json};
 use std::panic::AssertUnwindSafe;
 use std::time::{Duration, Instant};
 
 /// How long a few resources may take to become Ready, with the start of a pod.
-pub const READY: Duration = Duration::from_secs(60);
+pub const READY: Duration = Duration::from_mins(1);
 /// How long everything may take to be gone, in seconds.
 const GONE_SECONDS: u32 = 60;
 /// For how long nothing may be written after nothing was changed: many times the settle time, and longer than status writes are held back.
@@ -42,7 +42,9 @@ pub async fn run(name: &str, body: impl AsyncFnOnce(&mut Scenario) -> Outcome) {
     };
     let ended = match AssertUnwindSafe(whole).catch_unwind().await {
         Ok(ended) => ended,
-        Err(panic) => Err(Failure::Wrong(panic.downcast_ref::<String>().cloned().unwrap_or_else(|| "the scenario panicked".to_owned()))),
+        Err(panic) => Err(Failure::Wrong(
+            panic.downcast_ref::<String>().cloned().unwrap_or_else(|| "the scenario panicked".to_owned()),
+        )),
     };
     if let Err(failure) = ended {
         report::tell(&scenario).await;
@@ -75,9 +77,32 @@ impl Scenario {
         folder::config_map(&self.namespace, name, value, requires)
     }
 
+    /// Plays the load balancer that the cluster lacks: the service gets an address, and its attempt can end.
+    pub async fn balance(&self, service: &str) -> Outcome {
+        let status = json!({"status": {"loadBalancer": {"ingress": [{"ip": "192.0.2.1"}]}}});
+        let api = self.cluster.core_api(&self.namespace, "Service");
+        let patched = api.patch_status(service, &PatchParams::default(), &Patch::Merge(status)).await;
+        patched.map(drop).map_err(calling(format!("give service {service} an address")))
+    }
+
+    /// Awaits that the attempt at a [`folder::balanced_service`] has begun: its effect is there, its result is not.
+    pub async fn until_balancing(&self, service: &str) -> Outcome {
+        self.until_one(("Service", service), "exists", READY, |_| Some(())).await
+    }
+
     /// Awaits that all objects of a kind together are as wanted.
-    pub async fn until<T>(&self, kind: &str, what: &str, deadline: Duration, check: impl FnMut(&Objects) -> Result<T, String>) -> Outcome<T> {
-        let api = if KINDS.contains(&kind) { self.cluster.api(&self.namespace, kind) } else { self.cluster.core_api(&self.namespace, kind) };
+    pub async fn until<T>(
+        &self,
+        kind: &str,
+        what: &str,
+        deadline: Duration,
+        check: impl FnMut(&Objects) -> Result<T, String>,
+    ) -> Outcome<T> {
+        let api = if KINDS.contains(&kind) {
+            self.cluster.api(&self.namespace, kind)
+        } else {
+            self.cluster.core_api(&self.namespace, kind)
+        };
         watch::until(api, what, deadline, check).await
     }
 
@@ -92,7 +117,8 @@ impl Scenario {
         let what = format!("{kind} {name} {what}");
         let one = |objects: &Objects| {
             let object = objects.get(name).ok_or_else(|| format!("there is no {kind} {name}"))?;
-            check(object).ok_or_else(|| if KINDS.contains(&kind) { conditions::line(object) } else { object.data.to_string() })
+            check(object)
+                .ok_or_else(|| if KINDS.contains(&kind) { conditions::line(object) } else { object.data.to_string() })
         };
         self.until(kind, &what, deadline, one).await
     }
@@ -101,8 +127,10 @@ impl Scenario {
     pub async fn until_ready(&self, deadline: Duration) -> Outcome {
         let manifests = self.folder.manifests()?;
         for kind in ["Resource", "Target", "Executor", "Environment"] {
-            let of_kind = manifests.iter().filter(|manifest| manifest.get("kind").and_then(Value::as_str) == Some(kind));
-            let names: Vec<&str> = of_kind.filter_map(|manifest| manifest.pointer("/metadata/name").and_then(Value::as_str)).collect();
+            let of_kind =
+                manifests.iter().filter(|manifest| manifest.get("kind").and_then(Value::as_str) == Some(kind));
+            let names: Vec<&str> =
+                of_kind.filter_map(|manifest| manifest.pointer("/metadata/name").and_then(Value::as_str)).collect();
             self.until(kind, &format!("Ready: every {kind}"), deadline, |objects| all_ready(&names, objects)).await?;
         }
         Ok(())
@@ -117,7 +145,10 @@ impl Scenario {
     /// All objects of one of our kinds.
     pub async fn objects(&self, kind: &str) -> Outcome<Objects> {
         let api = self.cluster.api(&self.namespace, kind);
-        let list = api.list(&ListParams::default()).await.map_err(calling(format!("list every {kind} of {}", self.namespace)))?;
+        let list = api
+            .list(&ListParams::default())
+            .await
+            .map_err(calling(format!("list every {kind} of {}", self.namespace)))?;
         Ok(list.items.into_iter().filter_map(|object| Some((object.metadata.name.clone()?, object))).collect())
     }
 
@@ -128,9 +159,12 @@ impl Scenario {
         for kind in KINDS {
             before.push((kind, self.objects(kind).await?));
         }
-        let changed: Vec<String> = self.folder.apply().await?.into_iter().filter(|line| !line.ends_with(" unchanged")).collect();
+        let changed: Vec<String> =
+            self.folder.apply().await?.into_iter().filter(|line| !line.ends_with(" unchanged")).collect();
         ensure(changed.is_empty(), || format!("kubectl changed what was applied before: {changed:?}"))?;
-        let watches = before.iter().map(|(kind, objects)| watch::unchanged(self.cluster.api(&self.namespace, kind), objects, QUIET));
+        let watches = before
+            .iter()
+            .map(|(kind, objects)| watch::unchanged(self.cluster.api(&self.namespace, kind), objects, QUIET));
         futures::future::try_join_all(watches).await.map(drop)
     }
 
@@ -140,16 +174,17 @@ impl Scenario {
         let left = kubectl(&["get", "--namespace", &self.namespace, "--output=name", &all_kinds()]).await?;
         ensure(left.trim().is_empty(), || format!("left over after the folder was deleted: {left}"))?;
         let deadline = Duration::from_secs(u64::from(GONE_SECONDS));
-        self.until("Pod", "gone: every executor pod", deadline, |pods| if pods.is_empty() { Ok(()) } else { Err(names(pods)) }).await?;
+        self.until("Pod", "gone: every executor pod", deadline, |pods| {
+            if pods.is_empty() { Ok(()) } else { Err(names(pods)) }
+        })
+        .await?;
         // The namespace's own, and what the test adaptor keeps: it outlives its target, as a machine outlives its files.
         let own = ["kube-root-ca.crt", folder::TEST_TARGET];
-        let left = |maps: &Objects| {
-            let maps: Vec<_> = maps.keys().filter(|name| !own.contains(&name.as_str())).collect();
-            if maps.is_empty() { Ok(()) } else { Err(format!("{maps:?} are left on the target")) }
-        };
-        let maps = self.cluster.core_api(&self.namespace, "ConfigMap").list(&ListParams::default()).await;
-        let maps = maps.map_err(calling("list what is left on the target"))?;
-        left(&maps.items.into_iter().filter_map(|map| Some((map.metadata.name.clone()?, map))).collect()).map_err(Failure::Wrong)
+        let left =
+            kubectl(&["get", "--namespace", &self.namespace, "--output=name", "configmaps,services,secrets"]).await?;
+        let left: Vec<&str> =
+            left.lines().filter(|line| !own.iter().any(|own| line.ends_with(&format!("/{own}")))).collect();
+        ensure(left.is_empty(), || format!("left over on the target after the folder was deleted: {left:?}"))
     }
 
     /// The running executor pod of the namespace: name and UID.
@@ -192,7 +227,9 @@ fn running(pods: &Objects) -> Result<(String, String), String> {
     });
     let found = found.and_then(|pod| Some((pod.metadata.name.clone()?, pod.metadata.uid.clone()?)));
     found.ok_or_else(|| {
-        let states = pods.iter().map(|(name, pod)| format!("{name}: {}", pod.data.pointer("/status/containerStatuses/0/state").unwrap_or(&Value::Null)));
+        let states = pods.iter().map(|(name, pod)| {
+            format!("{name}: {}", pod.data.pointer("/status/containerStatuses/0/state").unwrap_or(&Value::Null))
+        });
         format!("pods: [{}]", states.collect::<Vec<_>>().join(", "))
     })
 }

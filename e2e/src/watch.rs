@@ -47,7 +47,9 @@ pub async fn unchanged(api: Api<DynamicObject>, since: &Objects, during: Duratio
     match until(api, "changed", during, changed).await {
         Err(Failure::Deadline { lacking, .. }) if lacking.is_empty() => Ok(()),
         Err(failure) => Err(failure),
-        Ok(difference) => Err(Failure::Wrong(format!("objects were written although nothing had changed:\n{difference}"))),
+        Ok(difference) => {
+            Err(Failure::Wrong(format!("objects were written although nothing had changed:\n{difference}")))
+        }
     }
 }
 

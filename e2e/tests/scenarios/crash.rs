@@ -1,0 +1,71 @@
+//! Crashes at the worst moment: an effect is on the target, its result is not in history.
+
+use crate::attempts::{self, LOST, SUCCEEDED};
+use e2e::cluster::{OPERATOR_NAMESPACE, kubectl};
+use e2e::failure::ensure;
+use e2e::scenario::READY;
+use e2e::{Outcome, Scenario, folder, processes, run};
+
+/// `before` ← `slow` ← `between` ← `slower` ← `after`: an attempt at a slow one runs until the scenario ends it.
+fn write_slow_chain(scenario: &Scenario) -> Outcome {
+    let service = |name, requires: &[&str]| folder::balanced_service(&scenario.namespace, name, requires);
+    scenario.folder.put(&scenario.config_map("before", "1", &[]))?;
+    scenario.folder.put(&service("slow", &["before"]))?;
+    scenario.folder.put(&folder::step("between", &["slow"]))?;
+    scenario.folder.put(&service("slower", &["between"]))?;
+    scenario.folder.put(&folder::step("after", &["slower"]))
+}
+
+/// After all: everything in order, each success once, every grant with its outcome.
+async fn nothing_was_forgotten(scenario: &Scenario) -> Outcome<Vec<attempts::Attempt>> {
+    let all = attempts::of(scenario).await?;
+    attempts::all_ended(&all)?;
+    attempts::once_each_in_order(all.iter(), &["before", "slow", "between", "slower", "after"])?;
+    Ok(all)
+}
+
+#[tokio::test]
+async fn the_operator_is_killed_in_mid_deploy_by_a_crash_and_by_the_loss_of_its_pod() {
+    run("operator-killed", async |scenario: &mut Scenario| {
+        write_slow_chain(scenario)?;
+        scenario.folder.apply().await?;
+        scenario.until_balancing("slow").await?;
+        let (pod, uid) = scenario.operator_pod().await?;
+        processes::kill(&uid).await?;
+        scenario.balance("slow").await?;
+
+        scenario.until_balancing("slower").await?;
+        kubectl(&["delete", "pod", &pod, "--namespace", OPERATOR_NAMESPACE, "--grace-period=0", "--force"]).await?;
+        scenario.balance("slower").await?;
+        scenario.until_ready(READY).await?;
+        nothing_was_forgotten(scenario).await.map(drop)
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_executor_is_killed_in_mid_attempt() {
+    run("executor-killed", async |scenario: &mut Scenario| {
+        write_slow_chain(scenario)?;
+        scenario.folder.apply().await?;
+        scenario.until_balancing("slow").await?;
+        let (_, uid) = scenario.executor_pod().await?;
+        processes::kill(&uid).await?;
+        scenario.balance("slow").await?;
+
+        scenario.until_balancing("slower").await?;
+        let (pod, _) = scenario.executor_pod().await?;
+        kubectl(&["delete", "pod", &pod, "--namespace", &scenario.namespace, "--grace-period=0", "--force"]).await?;
+        scenario.balance("slower").await?;
+        scenario.until_ready(READY).await?;
+        let all = nothing_was_forgotten(scenario).await?;
+        for name in ["slow", "slower"] {
+            let endings = attempts::endings(&all, name);
+            ensure(endings == [Some(LOST), Some(SUCCEEDED)], || {
+                format!("the attempts at {name} ended as {endings:?}")
+            })?;
+        }
+        Ok(())
+    })
+    .await;
+}
