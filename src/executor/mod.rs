@@ -14,6 +14,8 @@
 //! Deliberately absent: any decision about what runs, and where. That is `core`'s.
 
 pub mod endpoint;
+pub mod process;
 pub mod protocol;
+pub mod worker;
 
 pub use endpoint::{AcceptAll, Authenticate, Claim, ConnectedExecutor, Denied, Endpoint, EndpointError, Times};

@@ -1,0 +1,162 @@
+//! One attempt: what the adaptor is asked, and what can cut it short.
+//!
+//! Whatever happens in an adaptor becomes a result: an error, a panic, a deadline, a cancellation. The result is not given before everything that
+//! worked on the attempt has ended, so that the next attempt on the target meets nobody.
+
+use crate::adaptors::{Adaptor, AdaptorError, Desired, Work, registry};
+use crate::core::{Change, Operation, limits};
+use crate::executor::protocol::{bounded, change_to_wire, operation_from_wire, wire};
+use futures::FutureExt as _;
+use std::any::Any;
+use std::panic::AssertUnwindSafe;
+use std::sync::{Arc, OnceLock};
+use tokio::sync::watch;
+use tokio::time::{Duration, Instant};
+
+/// The longest deadline: a week.
+const MOST_DEADLINE_MS: u64 = 7 * 24 * 3_600_000;
+
+/// Says to everything in progress that it is cancelled: `Some` reason, under a number that grows.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Cancellation {
+    pub(super) number: u64,
+    pub(super) reason: Arc<str>,
+}
+
+/// What is known of the change, once the adaptor has read.
+type Known = OnceLock<(Change, String)>;
+
+/// How long an attempt may take.
+pub(super) fn deadline(grant: &wire::Grant) -> Duration {
+    let deadline_ms = if grant.deadline_ms == 0 { limits::DEFAULT_DEADLINE_MS } else { grant.deadline_ms };
+    Duration::from_millis(deadline_ms.min(MOST_DEADLINE_MS))
+}
+
+/// Runs a grant to its end. The ages in the result are filled in when it is sent.
+pub(super) async fn run(grant: &wire::Grant, cancellation: &mut watch::Receiver<Cancellation>) -> wire::Result {
+    // Also what panics while an adaptor's future is dropped is caught here.
+    match AssertUnwindSafe(run_to_end(grant, cancellation)).catch_unwind().await {
+        Ok(result) => result,
+        Err(panic) => failure(grant.attempt, &panic_message(panic.as_ref())),
+    }
+}
+
+/// A result that says why nothing was done.
+pub(super) fn failure(attempt: u64, message: &str) -> wire::Result {
+    wire::Result { attempt, error: bounded(message, limits::MESSAGE_BYTES).to_string(), ..wire::Result::default() }
+}
+
+async fn run_to_end(grant: &wire::Grant, cancellation: &mut watch::Receiver<Cancellation>) -> wire::Result {
+    let (work, ended) = Work::new();
+    let (adaptor, operation, desired) = match prepare(grant, work) {
+        Ok(prepared) => prepared,
+        Err(message) => return failure(grant.attempt, &message),
+    };
+    let (known, deadline) = (Known::new(), desired.deadline);
+    let result = {
+        let perform = AssertUnwindSafe(perform(&*adaptor, operation, &desired, &known)).catch_unwind();
+        let overdue = tokio::time::sleep_until(Instant::now() + deadline);
+        tokio::select! {
+            biased;
+            done = perform => match done {
+                Ok(result) => result.map_err(|error| error.0),
+                Err(panic) => Err(panic_message(panic.as_ref())),
+            },
+            reason = cancelled(cancellation) => Err(cut_short(&reason, &known)),
+            () = overdue => Err(cut_short(
+                &format!("the deadline of {} s passed; raise policy.deadline if it needs longer", deadline.as_secs_f64()),
+                &known,
+            )),
+        }
+    };
+    drop(desired);
+    ended.wait().await;
+    report(grant.attempt, known, result)
+}
+
+/// Everything an adaptor needs, from what the owner sent.
+fn prepare(grant: &wire::Grant, work: Work) -> Result<(Arc<dyn Adaptor>, Operation, Desired), String> {
+    let operation = operation_from_wire(grant.operation).ok_or_else(|| {
+        format!("this executor does not know operation {}; is the operator newer than its executors?", grant.operation)
+    })?;
+    let adaptor = registry::adaptor(&grant.r#type).ok_or_else(|| {
+        let kinds = registry::kinds().collect::<Vec<_>>().join(", ");
+        format!("this executor has no adaptor for the type {}; it knows {kinds}", grant.r#type)
+    })?;
+    let json = |what: &str, text: &str| {
+        serde_json::from_str(text).map_err(|error| format!("the {what} of {} is not JSON: {error}", grant.name))
+    };
+    let desired = Desired {
+        environment: grant.environment.clone(),
+        name: grant.name.clone(),
+        kind: grant.r#type.clone(),
+        target: grant.target.clone(),
+        connection: json("connection", &grant.connection)?,
+        attributes: json("attributes", &grant.attributes)?,
+        remote_identity: if grant.remote_identity.is_empty() { None } else { Some(grant.remote_identity.clone()) },
+        attempt: grant.attempt,
+        deadline: deadline(grant),
+        work,
+    };
+    Ok((adaptor, operation, desired))
+}
+
+/// Read, compare, and where that is wanted, change. Returns the remote identity.
+async fn perform(
+    adaptor: &dyn Adaptor,
+    operation: Operation,
+    desired: &Desired,
+    known: &Known,
+) -> Result<Option<String>, AdaptorError> {
+    let assessment = adaptor.difference(desired, operation == Operation::Delete).await?;
+    let change = assessment.difference.change;
+    let _ = known.set((change, assessment.difference.diff.clone()));
+    match operation {
+        Operation::Enforce | Operation::Delete if change != Change::None => {
+            let identity = adaptor.apply(desired, &assessment).await?;
+            Ok(identity.or_else(|| assessment.remote_identity.clone()))
+        }
+        _ => Ok(assessment.remote_identity.clone()),
+    }
+}
+
+fn report(attempt: u64, known: Known, result: Result<Option<String>, String>) -> wire::Result {
+    let mut report = wire::Result { attempt, ..wire::Result::default() };
+    if let Some((change, diff)) = known.into_inner() {
+        report.change = change_to_wire(change).into();
+        report.diff = bounded(&diff, limits::DIFF_BYTES).to_string();
+    }
+    match result {
+        Ok(identity) => report.remote_identity = identity.unwrap_or_default(),
+        Err(message) => {
+            // An empty error would be a success.
+            let message = if message.trim().is_empty() { "the adaptor failed without saying why" } else { &message };
+            report.error = bounded(message, limits::MESSAGE_BYTES).to_string();
+        }
+    }
+    report
+}
+
+/// Resolves when everything in progress is cancelled.
+async fn cancelled(cancellation: &mut watch::Receiver<Cancellation>) -> Arc<str> {
+    match cancellation.changed().await {
+        Ok(()) => Arc::clone(&cancellation.borrow_and_update().reason),
+        Err(_) => "the executor is ending".into(),
+    }
+}
+
+fn cut_short(why: &str, known: &Known) -> String {
+    let (when, consequence) = match known.get() {
+        None => ("reading", "nothing was changed"),
+        Some(_) => ("changing the target", "the target may have been changed"),
+    };
+    format!("cancelled while {when}: {why} ({consequence})")
+}
+
+fn panic_message(panic: &(dyn Any + Send)) -> String {
+    let message = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    format!(
+        "the adaptor panicked: {}; this is a mistake in the adaptor, please report it",
+        message.unwrap_or("without a message")
+    )
+}
