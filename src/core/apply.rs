@@ -5,6 +5,7 @@ use super::state::EnvironmentState;
 use super::{
     Intent, IntentRecord, Life, Message, Name, Push, PushMode, Reason, Record, ResourceId, ResourceRow, VersionRecord,
 };
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 impl EnvironmentState {
@@ -19,22 +20,19 @@ impl EnvironmentState {
             return;
         }
         self.version.0 += 1;
-        let mut intents = Vec::with_capacity(plan.added.len() + plan.changed.len() + plan.removed.len());
-        for name in &plan.removed {
-            let Some(&id) = self.live.get(name) else { continue };
-            intents.push(IntentRecord { resource: id, name: name.clone(), set: push.set.clone(), intent: None });
+        // One entry per resource: what is removed under one name and comes back under another has only moved.
+        let mut intents: BTreeMap<ResourceId, IntentRecord> = BTreeMap::new();
+        for name in plan.removed.iter().cloned().chain(self.leave_their_identity(&plan.changed)) {
+            let Some(&id) = self.live.get(&name) else { continue };
+            intents.insert(id, IntentRecord { resource: id, name, set: push.set.clone(), intent: None });
             self.remove(id);
         }
         let mut upserted = Vec::new();
         for intent in plan.changed.into_iter().chain(plan.added) {
-            let id = self.upsert(&push.set, &intent, &mut intents);
+            let id = self.upsert(&push.set, &intent);
             upserted.push(id);
-            intents.push(IntentRecord {
-                resource: id,
-                name: intent.name.clone(),
-                set: push.set.clone(),
-                intent: Some(intent),
-            });
+            let (name, set) = (intent.name.clone(), push.set.clone());
+            intents.insert(id, IntentRecord { resource: id, name, set, intent: Some(intent) });
         }
         // Edges when all names are known, work when all edges are.
         for &id in &upserted {
@@ -50,21 +48,26 @@ impl EnvironmentState {
             author: push.author.clone(),
             source: push.source.clone(),
             message: push.message.clone(),
-            intents,
+            intents: intents.into_values().collect(),
         }));
         self.out.messages.push(Message::Accepted(self.version, plan.refusals));
     }
 
-    /// Puts an intent into the tables: in place, over a tombstone, or as a new resource. A name that becomes another thing leaves a tombstone.
-    fn upsert(&mut self, set: &Name, intent: &Arc<Intent>, intents: &mut Vec<IntentRecord>) -> ResourceId {
+    /// Names that become another thing. They leave a tombstone first, so that a thing which only changes its name is found as one.
+    fn leave_their_identity(&self, changed: &[Arc<Intent>]) -> Vec<Name> {
+        let leaves = |intent: &&Arc<Intent>| {
+            let current = self.live.get(&intent.name).and_then(|&id| self.get(id));
+            current.is_some_and(|resource| identity_key(&resource.row.intent) != identity_key(intent))
+        };
+        changed.iter().filter(leaves).map(|intent| intent.name.clone()).collect()
+    }
+
+    /// Puts an intent into the tables: in place, over the tombstone of the same thing, or as a new resource.
+    fn upsert(&mut self, set: &Name, intent: &Arc<Intent>) -> ResourceId {
         let key = identity_key(intent);
         if let Some(&id) = self.live.get(&intent.name) {
-            if self.get(id).is_some_and(|resource| identity_key(&resource.row.intent) == key) {
-                self.update(id, set, intent);
-                return id;
-            }
-            intents.push(IntentRecord { resource: id, name: intent.name.clone(), set: set.clone(), intent: None });
-            self.remove(id);
+            self.update(id, set, intent);
+            return id;
         }
         let same_thing = self.identities.get(&key).copied().filter(|&id| self.is_tombstone(id));
         let id = match same_thing {
@@ -134,11 +137,14 @@ impl EnvironmentState {
 
     fn schedule_change(&mut self, id: ResourceId) {
         let Some(resource) = self.get(id) else { return };
-        let needs = self.needs_deploy(resource, false) && resource.row.due_at.is_none();
+        let needs = self.needs_deploy(resource, false)
+            && resource.row.due_at.is_none()
+            && !resource.row.skipped
+            && !resource.runs_current();
         let only_for_change = resource.queued.is_some_and(|queued| queued.reason == Reason::Change);
         if needs {
             self.enqueue(id, Reason::Change);
-        } else if only_for_change && resource.run.is_none() {
+        } else if only_for_change && (resource.run.is_none() || resource.runs_current()) {
             self.dequeue(id);
         }
         self.publish(id);

@@ -1,7 +1,9 @@
 //! What is derived from a resource's stored state, in one place (design: good, compliance, needs deploy).
 
 use super::state::{EnvironmentState, Published, Resource};
-use super::{Blocked, Compliance, Hash, Intent, LastResult, Life, Mode, Observed, Operation, Reason, RepairAction};
+use super::{
+    Blocked, Compliance, Hash, Intent, LastResult, Life, Mode, Observed, Operation, PoolName, Reason, RepairAction,
+};
 
 /// What makes a thing on a target the same thing: target, type and identity.
 pub(super) fn identity_key(intent: &Intent) -> Hash {
@@ -40,6 +42,16 @@ impl Resource {
         self.row.observed == Observed::Differs
             && self.row.last_result == LastResult::Succeeded
             && self.attempted_current()
+    }
+
+    /// Its newest intent is in an executor's hands, and the result will count.
+    pub(super) fn runs_current(&self) -> bool {
+        self.run.as_ref().is_some_and(|run| run.credited && run.hash == self.row.intent.hash())
+    }
+
+    /// Something it requires is not good. That stops what would change the target; observing needs no dependency.
+    pub(super) fn held_back(&self) -> bool {
+        self.bad_requirements > 0 && self.row.intent.policy.mode == Mode::Enforce
     }
 
     /// The delete of a tombstone is in an executor's hands.
@@ -93,9 +105,9 @@ impl EnvironmentState {
         }
     }
 
-    /// What an attempt made for `reason` does.
+    /// What an attempt made for `reason` does. Where repairs only report, so do their retries: only a change or a user's deploy corrects.
     pub(super) fn operation(&self, resource: &Resource, reason: Reason) -> Operation {
-        let verifies = matches!(reason, Reason::Repair | Reason::UserRepair)
+        let verifies = matches!(reason, Reason::Repair | Reason::UserRepair | Reason::Retry)
             && self.settings.repair.action == RepairAction::Report;
         if !resource.is_live() {
             Operation::Delete
@@ -109,8 +121,19 @@ impl EnvironmentState {
     }
 
     pub(super) fn suspended(&self, resource: &Resource) -> bool {
-        self.settings.suspend
-            || self.target(resource.target).and_then(|place| place.target.as_ref()).is_some_and(|target| target.suspend)
+        let target = self.target(resource.target).and_then(|place| place.target.as_ref());
+        self.settings.suspend || target.is_some_and(|target| target.suspend)
+    }
+
+    /// Nothing of it can start at present, whatever its neighbours do.
+    pub(super) fn held(&self, resource: &Resource) -> bool {
+        let target = self.target(resource.target).and_then(|place| place.target.as_ref());
+        self.suspended(resource) || target.is_none_or(|target| !self.connected(&target.pool))
+    }
+
+    /// Something of this pool can take grants.
+    pub(super) fn connected(&self, pool: &PoolName) -> bool {
+        self.executors.values().any(|executor| executor.connected && executor.pool == *pool)
     }
 
     /// What dependents may count of it now.
@@ -120,7 +143,7 @@ impl EnvironmentState {
             && resource.queued.is_some_and(|queued| {
                 // A verification of a good resource that is held holds nobody.
                 let verifies = matches!(queued.reason, Reason::Repair | Reason::UserRepair);
-                !(verifies && good && self.suspended(resource))
+                !(verifies && good && self.held(resource))
             });
         Published { busy: waits || resource.run.is_some(), good, undefined: self.undefined(resource) }
     }

@@ -24,7 +24,10 @@ impl EnvironmentState {
                 target.granted += 1;
                 target.executor = Some(executor.clone());
             }
-            let attempt = self.next_attempt();
+            let attempt = match work {
+                Work::Resource(_) => self.next_attempt(),
+                Work::DryRun(..) => self.next_dry_run_attempt(),
+            };
             if let Some(state) = self.executors.get_mut(&executor) {
                 state.holds.insert(attempt);
             }
@@ -36,7 +39,7 @@ impl EnvironmentState {
     }
 
     /// The first ready work of a target that nothing holds.
-    fn next_grantable(&self, index: TargetIndex) -> Option<(Reason, u64, Work)> {
+    pub(super) fn next_grantable(&self, index: TargetIndex) -> Option<(Reason, u64, Work)> {
         let place = self.target(index)?;
         let target = place.target.as_ref()?;
         if self.stopping || place.granted >= target.concurrency.saturating_add(limits::GRANTS_AHEAD) {
@@ -51,7 +54,7 @@ impl EnvironmentState {
     }
 
     /// The executor that works on the target; a new choice only while nothing is granted there, so that no two ever work on it.
-    fn executor_for(&self, index: TargetIndex) -> Option<ExecutorName> {
+    pub(super) fn executor_for(&self, index: TargetIndex) -> Option<ExecutorName> {
         let place = self.target(index)?;
         let pool = &place.target.as_ref()?.pool;
         let free = |name: &ExecutorName| {

@@ -62,7 +62,7 @@ pub struct Push {
     pub set: Name,
     /// Intents to add or change.
     pub upserts: Vec<Arc<Intent>>,
-    /// Names to remove, on top of what `prune` removes.
+    /// Names to remove, on top of what `prune` removes. One that is also among the upserts was removed and added again: it is new.
     pub removals: Vec<Name>,
     /// Remove everything of the set that is not among the upserts.
     pub prune: bool,
@@ -156,7 +156,7 @@ pub struct Scope {
 pub struct DryRunRequest {
     /// Its number; given by `step` when 0.
     pub id: DryRunId,
-    /// What to try.
+    /// What to try; of several items of one name, the first.
     pub items: Vec<DryRunItem>,
     /// Who asks.
     pub author: Name,

@@ -1,6 +1,6 @@
 //! Executors come and go. What one holds stays its own until it has provably ended.
 
-use super::state::{EnvironmentState, ExecutorState, Open};
+use super::state::{EnvironmentState, ExecutorState, Open, TargetState};
 use super::{AttemptId, ExecutorName, Name, Outcome, OutcomeKind, PoolName, ResourceId, Settings, Target, TargetName};
 
 impl EnvironmentState {
@@ -32,12 +32,15 @@ impl EnvironmentState {
             self.ask_back(id);
         }
         self.pools.entry(pool.clone()).or_default().unavailable = None;
+        self.reconsider_held(&pool);
         self.wake_pool(&pool);
     }
 
     pub(super) fn disconnect(&mut self, executor: &ExecutorName) {
         if let Some(state) = self.executors.get_mut(executor) {
             state.connected = false;
+            let pool = state.pool.clone();
+            self.reconsider_held(&pool);
         }
     }
 
@@ -47,7 +50,17 @@ impl EnvironmentState {
         for attempt in state.holds {
             self.lose(attempt);
         }
+        self.reconsider_held(&state.pool);
         self.wake_pool(&state.pool);
+    }
+
+    /// Whether the pool can run anything may have changed, and with it whether its queued verifications hold their dependents.
+    fn reconsider_held(&mut self, pool: &PoolName) {
+        let of_pool = |place: &&TargetState| place.target.as_ref().is_some_and(|target| target.pool == *pool);
+        let queued = self.targets.iter().filter(of_pool).flat_map(|place| place.queued.iter().copied());
+        let queued: Vec<ResourceId> = queued.collect();
+        self.out.changed.extend(&queued);
+        self.unsettled.extend(queued);
     }
 
     fn lose(&mut self, attempt: AttemptId) {
@@ -66,17 +79,18 @@ impl EnvironmentState {
 
     pub(super) fn pool_unavailable(&mut self, pool: &PoolName, message: Option<Name>) {
         self.pools.entry(pool.clone()).or_default().unavailable = message;
-        self.show_queued(|place| place.target.as_ref().is_some_and(|target| target.pool == *pool));
+        self.reconsider_held(pool);
     }
 
     pub(super) fn change_target(&mut self, target: Target) {
         let index = self.target_at(&target.name);
-        let suspended = target.suspend;
+        let (suspended, pool) = (target.suspend, target.pool.clone());
         let Some(place) = self.target_mut(index) else { return };
         let was = place.target.replace(target);
         let was_suspended = was.as_ref().is_some_and(|target| target.suspend);
         let residents: Vec<ResourceId> = place.residents.iter().copied().collect();
-        if was.is_none() || was_suspended != suspended {
+        let moved = |was: &Target| was.pool != pool;
+        if was.as_ref().is_none_or(moved) || was_suspended != suspended {
             self.unsettled.extend(&residents);
         }
         if suspended {
@@ -93,6 +107,7 @@ impl EnvironmentState {
         self.ask_back_all(&residents);
         self.unsettled.extend(residents);
         self.dispatchable.insert(index);
+        self.end_dry_runs_on(index);
     }
 
     pub(super) fn change_settings(&mut self, settings: Settings) {
@@ -122,11 +137,5 @@ impl EnvironmentState {
         for &id in ids {
             self.ask_back(id);
         }
-    }
-
-    fn show_queued(&mut self, of: impl Fn(&super::state::TargetState) -> bool) {
-        let ids = self.targets.iter().filter(|place| of(place)).flat_map(|place| place.queued.iter().copied());
-        let ids: Vec<ResourceId> = ids.collect();
-        self.out.changed.extend(ids);
     }
 }

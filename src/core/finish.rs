@@ -1,6 +1,6 @@
 //! How attempts end, and what follows from it.
 
-use super::state::{EnvironmentState, Open, Run};
+use super::state::{EnvironmentState, Open, Resource, Run};
 use super::{
     AttemptId, Change, ExecutorName, Finding, LastResult, Life, Message, Name, Observed, Operation, Outcome,
     OutcomeKind, Reason, Record, ResourceId,
@@ -11,7 +11,22 @@ impl EnvironmentState {
     pub(super) fn finish(&mut self, executor: &ExecutorName, outcome: Outcome) {
         self.out.messages.push(Message::Acknowledge(executor.clone(), outcome.attempt));
         if self.holder_of(outcome.attempt) == Some(executor) {
-            self.close(outcome);
+            let kind = self.believed(&outcome);
+            self.close(Outcome { kind, ..outcome });
+        }
+    }
+
+    /// What begun work did is not unsaid by giving it back, and skipping is not an executor's to decide: nobody knows what such an attempt did.
+    fn believed(&self, outcome: &Outcome) -> OutcomeKind {
+        let run = match self.open.get(&outcome.attempt) {
+            Some(Open::Resource(id)) => self.get(*id).and_then(|resource| resource.run.as_ref()),
+            _ => None,
+        };
+        let begun = outcome.began_at.is_some() || run.is_some_and(|run| run.begun);
+        match &outcome.kind {
+            OutcomeKind::Revoked if begun => OutcomeKind::Lost,
+            OutcomeKind::Skipped { .. } => OutcomeKind::Lost,
+            kind => kind.clone(),
         }
     }
 
@@ -79,14 +94,14 @@ impl EnvironmentState {
             return self.after_failure(id, run, lost, None);
         }
         if let Some(resource) = self.get_mut(id).filter(|_| run.operation == Operation::Enforce) {
-            resource.row.attempted = Some(run.hash);
+            resource.tried(run);
             resource.row.last_attempt = Some(run.attempt);
             if !resource.good() {
                 resource.row.error = Some(lost);
             }
             self.touch(id);
         }
-        self.enqueue(id, Reason::Retry);
+        self.enqueue(id, run.reason);
     }
 
     fn after_success(&mut self, id: ResourceId, run: &Run, finding: &Finding) {
@@ -95,9 +110,9 @@ impl EnvironmentState {
         }
         let now = self.now;
         let Some(resource) = self.get_mut(id) else { return };
+        resource.tried(run);
         let row = &mut resource.row;
         let differs = run.operation == Operation::Observe && finding.change != Change::None;
-        row.attempted = Some(run.hash);
         row.last_attempt = Some(run.attempt);
         if finding.remote_identity.is_some() {
             row.remote_identity.clone_from(&finding.remote_identity);
@@ -124,12 +139,12 @@ impl EnvironmentState {
     fn after_failure(&mut self, id: ResourceId, run: &Run, message: Name, finding: Option<&Finding>) {
         let tombstone = self.is_tombstone(id);
         let Some(resource) = self.get_mut(id) else { return };
+        if run.operation != Operation::Delete {
+            resource.tried(run);
+        }
         let row = &mut resource.row;
         let fresh =
             (run.credited && run.hash == row.intent.hash()) || (tombstone && run.operation == Operation::Delete);
-        if run.operation != Operation::Delete {
-            row.attempted = Some(run.hash);
-        }
         row.last_attempt = Some(run.attempt);
         if let Some(identity) = finding.and_then(|finding| finding.remote_identity.clone()) {
             row.remote_identity = Some(identity);
@@ -174,5 +189,17 @@ impl EnvironmentState {
                 self.show(id);
             }
         }
+    }
+}
+
+impl Resource {
+    /// The target may now be as this run wanted it, and no longer as an earlier intent did. A run from before a removal says nothing of what
+    /// was added since.
+    fn tried(&mut self, run: &Run) {
+        if !run.credited && self.is_live() {
+            return;
+        }
+        self.row.attempted = Some(run.hash);
+        self.row.succeeded = self.row.succeeded.filter(|&hash| hash == run.hash);
     }
 }

@@ -144,11 +144,14 @@ impl EnvironmentState {
         if let Some(tombstone) = resource.row.after.and_then(|after| self.get(after)) {
             holds.push(Hold::TombstoneFirst { name: tombstone.row.intent.name.clone() });
         }
+        if resource.queued.is_some() {
+            self.why_suspended(resource, &mut holds);
+        }
         if resource.is_live() && (resource.queued.is_some() || resource.row.skipped) {
             self.why_requirements(resource, &mut holds);
         }
         if resource.queued.is_some() {
-            self.why_target(resource, &mut holds);
+            self.why_executor(resource, &mut holds);
         } else if resource.run.is_none() {
             self.why_idle(resource, &mut holds);
         }
@@ -170,7 +173,7 @@ impl EnvironmentState {
             let (name, published) = (required.row.intent.name.clone(), required.published);
             if published.busy {
                 holds.push(Hold::RequirementBusy { name });
-            } else if !published.good && !published.undefined {
+            } else if !published.good && !published.undefined && resource.held_back() {
                 let error = required.row.error.clone().filter(|_| required.row.last_result == LastResult::Failed);
                 holds.push(Hold::RequirementNotGood { name, error });
             }
@@ -184,19 +187,30 @@ impl EnvironmentState {
         resource.requires.iter().filter_map(|&requirement| self.get(requirement))
     }
 
-    fn why_target(&self, resource: &Resource, holds: &mut Vec<Hold>) {
+    fn why_suspended(&self, resource: &Resource, holds: &mut Vec<Hold>) {
         if self.stopping {
             holds.push(Hold::Stopping);
         }
         if self.settings.suspend {
             holds.push(Hold::EnvironmentSuspended);
         }
-        let Some(place) = self.target(resource.target) else { return };
-        let Some(target) = place.target.as_ref() else { return };
-        if target.suspend {
+        let target = self.target(resource.target).and_then(|place| place.target.as_ref());
+        if let Some(target) = target.filter(|target| target.suspend) {
             holds.push(Hold::TargetSuspended { target: target.name.clone() });
         }
-        let connected = self.executors.values().any(|executor| executor.connected && executor.pool == target.pool);
+        if target.is_none() && !resource.is_live() {
+            holds.push(Hold::TargetMissing { target: resource.row.intent.target.clone() });
+        }
+    }
+
+    fn why_executor(&self, resource: &Resource, holds: &mut Vec<Hold>) {
+        let Some(place) = self.target(resource.target) else { return };
+        let Some(target) = place.target.as_ref() else { return };
+        // While anything is granted on the target, nobody else may work on it.
+        let connected = match place.executor.as_ref().filter(|_| place.granted > 0) {
+            Some(current) => self.executors.get(current).is_some_and(|executor| executor.connected),
+            None => self.connected(&target.pool),
+        };
         if !connected {
             let message = self.pools.get(&target.pool).and_then(|pool| pool.unavailable.clone());
             holds.push(Hold::ExecutorUnavailable { pool: target.pool.clone(), message });
@@ -213,7 +227,7 @@ impl EnvironmentState {
         let row = &resource.row;
         if self.blocked(resource) == Blocked::No && resource.is_live() && resource.good() {
             holds.push(Hold::Good { next_repair: row.due_at });
-        } else if row.last_result == LastResult::Failed && !row.skipped {
+        } else if row.last_result == LastResult::Failed && !(row.skipped && resource.is_live()) {
             holds.push(Hold::RetryAt { at: row.due_at, error: row.error.clone() });
         } else if row.observed == Observed::Differs && !row.skipped {
             holds.push(Hold::Drifted);

@@ -32,6 +32,9 @@ mod timers;
 mod vector;
 mod view;
 
+#[cfg(test)]
+mod tests;
+
 pub use effect::{Effects, Message};
 pub use event::{
     DryRunItem, DryRunRequest, Event, Forget, Push, PushMode, Refusal, RefusalKind, Request, RequestKind, Scope,

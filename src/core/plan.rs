@@ -13,7 +13,7 @@ pub struct PushPlan {
     pub added: Vec<Arc<Intent>>,
     /// Live ones that differ from their newest intent, by name.
     pub changed: Vec<Arc<Intent>>,
-    /// Live ones that leave, by name.
+    /// Live ones that leave, by name; one that is also added leaves and comes back new.
     pub removed: Vec<Name>,
     /// What is not accepted. In [`PushMode::Whole`] any refusal refuses all.
     pub refusals: Vec<Refusal>,
@@ -44,13 +44,21 @@ impl EnvironmentState {
         }
         let refused: BTreeSet<Name> = refusals.iter().map(|refusal| refusal.name.clone()).collect();
         let removed = self.removals(push, &wanted, &refused);
-        wanted.retain(|_, intent| self.differs(intent, &push.set));
-        self.refuse_same_things(&mut wanted, &removed, &mut refusals);
-        self.refuse_cycles(&mut wanted, &removed, &mut refusals);
+        wanted.retain(|name, intent| removed.contains(name) || self.differs(intent, &push.set));
+        // A refused intent leaves its last accepted one in force, and with it what that one is and requires.
+        loop {
+            let before = refusals.len();
+            self.refuse_same_things(&mut wanted, &removed, &mut refusals);
+            self.refuse_cycles(&mut wanted, &removed, &mut refusals);
+            if refusals.len() == before {
+                break;
+            }
+        }
         if push.mode == PushMode::Whole && !refusals.is_empty() {
             return PushPlan { refusals, ..PushPlan::default() };
         }
-        let (changed, added) = wanted.into_values().partition(|intent| self.live.contains_key(&intent.name));
+        let stays = |name: &Name| self.live.contains_key(name) && !removed.contains(name);
+        let (changed, added) = wanted.into_values().partition(|intent| stays(&intent.name));
         PushPlan { added, changed, removed: removed.into_iter().collect(), refusals }
     }
 
@@ -69,8 +77,7 @@ impl EnvironmentState {
         let of_set = |name: &Name| {
             self.live.get(name).and_then(|&id| self.get(id)).is_some_and(|resource| resource.row.set == push.set)
         };
-        let mut removed: BTreeSet<Name> =
-            push.removals.iter().filter(|name| of_set(name) && !wanted.contains_key(*name)).cloned().collect();
+        let mut removed: BTreeSet<Name> = push.removals.iter().filter(|name| of_set(name)).cloned().collect();
         if push.prune {
             let all = self.ids().filter_map(|id| self.get(id)).filter(|resource| resource.is_live());
             let names = all.map(|resource| &resource.row.intent.name);
@@ -124,8 +131,15 @@ impl EnvironmentState {
         removed: &BTreeSet<Name>,
         refusals: &mut Vec<Refusal>,
     ) {
+        // An intent that keeps its edges closes no cycle that was not there before it.
+        let keeps_edges = |intent: &Intent| {
+            let current = self.live.get(&intent.name).and_then(|&id| self.get(id));
+            current.is_some_and(|resource| resource.row.intent.requires == intent.requires)
+        };
         loop {
-            let cycles = super::cycles::find(wanted.keys().cloned(), |name| requirements(self, wanted, removed, name));
+            let from: Vec<Name> =
+                wanted.iter().filter(|(_, intent)| !keeps_edges(intent)).map(|(name, _)| name.clone()).collect();
+            let cycles = super::cycles::find(from.into_iter(), |name| requirements(self, wanted, removed, name));
             if cycles.is_empty() {
                 return;
             }

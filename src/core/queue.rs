@@ -1,15 +1,13 @@
 //! The queue: what waits, what is ready, what is skipped. Every resource whose surroundings changed is thought over here until nothing moves.
 
 use super::state::{EnvironmentState, Queued, Resource, Work};
-use super::{Compliance, DeletionPolicy, Mode, Name, Outcome, OutcomeKind, Reason, Record, ResourceId};
+use super::{Compliance, DeletionPolicy, LastResult, Mode, Name, Outcome, OutcomeKind, Reason, Record, ResourceId};
 
 impl EnvironmentState {
     /// Queues work. A higher priority replaces a queued lower one and joins that priority's tail; a lower one is ignored.
     pub(super) fn enqueue(&mut self, id: ResourceId, reason: Reason) {
         let Some(resource) = self.get(id) else { return };
-        let already_runs =
-            resource.run.as_ref().is_some_and(|run| run.credited && run.hash == resource.row.intent.hash());
-        let blocked = resource.is_live() && (self.undefined(resource) || already_runs);
+        let blocked = resource.is_live() && (self.undefined(resource) || resource.runs_current());
         if blocked || resource.queued.is_some_and(|queued| queued.reason <= reason) {
             return;
         }
@@ -92,21 +90,48 @@ impl EnvironmentState {
             } else if idle && recovered {
                 let never = self.compliance(resource) == Compliance::HasUpdate;
                 self.enqueue(id, if never { Reason::Change } else { Reason::Retry });
-            } else if idle && was_undefined {
-                self.arm_verification(id, false);
             }
             self.place(id);
+            self.keep_going(id);
         }
-        // An edge may have been added under a grant that has not begun.
-        if self.get(id).is_some_and(|resource| {
-            resource.busy_requirements + resource.bad_requirements + resource.undefined_requirements > 0
-        }) {
+        // Its surroundings may have changed under a grant that has not begun.
+        if self
+            .get(id)
+            .is_some_and(|resource| resource.busy_requirements > 0 || resource.held_back() || self.undefined(resource))
+        {
             self.ask_back(id);
         }
         if self.get(id).is_some_and(|resource| self.undefined(resource) != was_undefined) {
             self.show(id);
         }
         self.publish(id);
+    }
+
+    /// Nothing is left lying: what is idle and neither skipped nor undefined has its timer, or is queued.
+    fn keep_going(&mut self, id: ResourceId) {
+        let Some(resource) = self.get(id) else { return };
+        let waits_for_something = resource.queued.is_some()
+            || resource.run.is_some()
+            || resource.row.due_at.is_some()
+            || resource.row.skipped;
+        if waits_for_something {
+            return;
+        }
+        if self.needs_deploy(resource, false) {
+            let reason = self.reason_to_deploy(resource);
+            self.enqueue(id, reason);
+        } else {
+            self.arm_verification(id, true);
+        }
+    }
+
+    /// Why something that needs a deploy is attempted, when nothing else has happened.
+    pub(super) fn reason_to_deploy(&self, resource: &Resource) -> Reason {
+        match self.compliance(resource) {
+            Compliance::HasUpdate => Reason::Change,
+            _ if resource.row.last_result == LastResult::Failed => Reason::Retry,
+            _ => Reason::Repair,
+        }
     }
 
     /// Waiting, ready or skipped: one of them is true of everything queued.
@@ -118,7 +143,7 @@ impl EnvironmentState {
             || resource.row.after.is_some();
         if waits {
             self.unready(id);
-        } else if resource.bad_requirements > 0 {
+        } else if resource.held_back() {
             self.skip(id);
         } else {
             self.ready(id);

@@ -17,7 +17,6 @@ impl EnvironmentState {
         let Some(resource) = self.get_mut(id) else { return };
         resource.row.life = Life::Tombstone;
         resource.row.failures = 0;
-        resource.row.skipped = false;
         if let Some(run) = resource.run.as_mut() {
             run.credited = false;
         }
@@ -51,21 +50,29 @@ impl EnvironmentState {
         forget(&mut self.live, &name, id);
         forget(&mut self.identities, &identity_key(&row.intent), id);
         self.answer_requests(id);
+        let before = row.after;
         self.out.left.push(row);
         self.show(id);
         if let Some(slot) = self.resources.get_mut(id.0 as usize) {
             *slot = None;
         }
-        self.let_successors_go(id);
+        self.let_successors_go(id, before);
     }
 
-    fn let_successors_go(&mut self, id: ResourceId) {
+    /// What waited for `id` now waits for what `id` itself waited for, if that still stands.
+    fn let_successors_go(&mut self, id: ResourceId, before: Option<ResourceId>) {
+        let standing = before.and_then(|before| Some((before, self.get(before)?.row.intent.name.clone())));
+        if let Some((before, name)) = standing.clone() {
+            self.tombstones.entry(name).or_insert(before);
+        }
         for successor in self.waiting_for.remove(&id).unwrap_or_default() {
-            if let Some(resource) = self.get_mut(successor) {
-                resource.row.after = None;
-                self.touch(successor);
-                self.unsettled.push_back(successor);
+            let Some(resource) = self.get_mut(successor) else { continue };
+            resource.row.after = None;
+            if let Some((before, _)) = standing {
+                self.wait_for(successor, before);
             }
+            self.touch(successor);
+            self.unsettled.push_back(successor);
         }
     }
 
@@ -141,12 +148,13 @@ impl EnvironmentState {
         row.succeeded = None;
         row.last_result = LastResult::New;
         row.observed = Observed::Unknown;
+        row.skipped = false;
         row.failures = 0;
         row.error = None;
         row.drift = None;
         row.verified_at = None;
         self.live.insert(intent.name.clone(), id);
-        self.let_successors_go(id);
+        self.let_successors_go(id, None);
         self.ask_back(id);
         self.touch(id);
     }

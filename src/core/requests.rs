@@ -83,6 +83,9 @@ impl EnvironmentState {
     pub(super) fn dry_run(&mut self, request: DryRunRequest) {
         self.last_dry_run.0 += 1;
         let id = self.last_dry_run;
+        let mut request = request;
+        let mut seen = BTreeSet::new();
+        request.items.retain(|item| seen.insert(item.intent.name.clone()));
         let items = request.items.len() as u32;
         self.out.records.push(Record::DryRun { id, items, author: request.author, at: self.now });
         self.out.messages.push(Message::DryRunAccepted(id));
@@ -129,6 +132,18 @@ impl EnvironmentState {
             place.ready.insert(key);
         }
         self.dispatchable.insert(index);
+    }
+
+    /// The target is gone, and with it what waited for a look at it.
+    pub(super) fn end_dry_runs_on(&mut self, index: TargetIndex) {
+        let Some(place) = self.target_mut(index) else { return };
+        let works: Vec<Work> = place.ready.iter().map(|&(_, _, work)| work).collect();
+        place.ready.retain(|(_, _, work)| matches!(work, Work::Resource(_)));
+        for work in works {
+            if let Work::DryRun(id, item) = work {
+                self.dry_run_result(id, item, "undefined", "its target does not exist any more".into());
+            }
+        }
     }
 
     pub(super) fn grant_dry_run(

@@ -3,8 +3,8 @@
 use super::derive::identity_key;
 use super::state::{EnvironmentState, ExecutorState, Open, Run};
 use super::{
-    AttemptId, DryRunId, Effects, Epoch, LastResult, Life, Name, OpenGrant, Reason, RequestId, RequestKind, ResourceId,
-    Settings, Snapshot, Timestamp, VersionNumber,
+    AttemptId, DryRunId, Effects, Epoch, Life, Name, OpenGrant, Reason, RequestId, RequestKind, ResourceId, Settings,
+    Snapshot, Timestamp, VersionNumber,
 };
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
@@ -21,6 +21,7 @@ impl EnvironmentState {
             last_attempt: AttemptId(0),
             last_request: RequestId(0),
             last_dry_run: DryRunId(0),
+            last_dry_run_attempt: 0,
             sequence: 0,
             settings: Settings::default(),
             resources: Vec::new(),
@@ -150,6 +151,7 @@ impl EnvironmentState {
             target.granted += 1;
             target.executor = Some(executor.clone());
         }
+        self.dispatchable.insert(place);
         self.hold_unheard(executor, attempt);
     }
 
@@ -158,22 +160,24 @@ impl EnvironmentState {
         self.executors.entry(executor).or_insert_with(unheard).holds.insert(attempt);
     }
 
-    /// Queues what is undone and has no timer of its own.
+    /// Queues what is undone and has no timer of its own, and asks back what would not be granted now.
     fn resume(&mut self, id: ResourceId) {
         self.unsettled.push_back(id);
-        let Some(resource) = self.get(id).filter(|resource| resource.row.due_at.is_none() && resource.run.is_none())
-        else {
-            return;
-        };
+        let Some(resource) = self.get(id) else { return };
+        let idle = resource.row.due_at.is_none() && resource.run.is_none();
+        let stale = resource.run.is_some()
+            && if resource.is_live() { !resource.runs_current() } else { !resource.delete_granted() };
+        if stale || self.suspended(resource) {
+            self.ask_back(id);
+        }
+        let Some(resource) = self.get(id) else { return };
         if !resource.is_live() {
-            if super::queue::deletes(resource) {
+            if idle && super::queue::deletes(resource) {
                 self.enqueue(id, Reason::Change);
             }
-        } else if !resource.row.skipped && self.needs_deploy(resource, false) {
-            let failed = resource.row.last_result == LastResult::Failed;
-            self.enqueue(id, if failed { Reason::Retry } else { Reason::Change });
-        } else if resource.row.last_result == LastResult::Succeeded && !resource.row.skipped {
-            self.arm_verification(id, true);
+        } else if stale || (idle && !resource.row.skipped && self.needs_deploy(resource, false)) {
+            let reason = self.reason_to_deploy(resource);
+            self.enqueue(id, reason);
         }
     }
 }

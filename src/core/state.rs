@@ -23,6 +23,7 @@ pub struct EnvironmentState {
     pub(super) last_attempt: AttemptId,
     pub(super) last_request: RequestId,
     pub(super) last_dry_run: DryRunId,
+    pub(super) last_dry_run_attempt: u32,
     /// Orders the queue: first come, first served within a priority.
     pub(super) sequence: u64,
 
@@ -253,6 +254,14 @@ impl EnvironmentState {
     pub(super) fn next_attempt(&mut self) -> AttemptId {
         self.last_attempt.0 += 1;
         self.last_attempt
+    }
+
+    /// Attempts of dry runs are not in history, so no later owner knows which numbers were used. Theirs carry the epoch and lie above all
+    /// others: a late answer to one can never be taken for that of another attempt.
+    pub(super) fn next_dry_run_attempt(&mut self) -> AttemptId {
+        self.last_dry_run_attempt = self.last_dry_run_attempt.wrapping_add(1);
+        let epoch = self.epoch.0 & 0x3fff_ffff;
+        AttemptId(1 << 62 | epoch << 32 | u64::from(self.last_dry_run_attempt))
     }
 
     /// The stored row changed, and with it what can be seen.

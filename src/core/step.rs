@@ -36,8 +36,11 @@ impl EnvironmentState {
                 }
             }
             Event::TargetRemoved(name) => {
-                self.out.records.push(Record::TargetRemoved(name.clone()));
-                self.remove_target(&name);
+                let known = self.target_index.get(&name).and_then(|&index| self.target(index));
+                if known.is_some_and(|place| place.target.is_some()) {
+                    self.out.records.push(Record::TargetRemoved(name.clone()));
+                    self.remove_target(&name);
+                }
             }
             Event::PoolChanged(pool) => self.change_pool(pool),
             Event::PoolRemoved(name) => {

@@ -77,7 +77,11 @@ impl EnvironmentState {
                     && !resource.row.skipped
                     && !self.undefined(resource)
             });
-            if verifies {
+            let Some(resource) = self.get(id).filter(|_| verifies) else { continue };
+            if self.needs_deploy(resource, false) {
+                // Differences that were left are no longer to be left.
+                self.enqueue(id, Reason::Repair);
+            } else {
                 self.arm_verification(id, false);
             }
         }

@@ -1,0 +1,160 @@
+//! A tiny history: folds effects into what an owner reads back, and refuses what the real one would refuse.
+
+use crate::core::{
+    AttemptId, DryRunId, Effects, EnvironmentState, ExecutorName, Grant, Intent, Life, Name, OpenGrant, Outcome,
+    OutcomeKind, Record, RequestId, RequestKind, ResourceId, ResourceRow, Scope, Settings, Snapshot, Target, Timestamp,
+    VersionNumber,
+};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+type OpenRequest = (RequestKind, Scope, Timestamp);
+
+#[derive(Clone, Default)]
+pub(in crate::core) struct History {
+    pub(super) version: VersionNumber,
+    pub(super) intents: BTreeMap<(ResourceId, VersionNumber), Option<Arc<Intent>>>,
+    pub(super) rows: BTreeMap<ResourceId, ResourceRow>,
+    pub(super) grants: BTreeMap<AttemptId, (ExecutorName, Arc<Grant>)>,
+    pub(super) outcomes: BTreeMap<AttemptId, (ResourceId, Outcome)>,
+    pub(super) requests: BTreeMap<RequestId, OpenRequest>,
+    pub(super) requests_done: BTreeSet<RequestId>,
+    pub(super) dry_runs: BTreeMap<DryRunId, (u32, BTreeMap<Name, (&'static str, Name)>)>,
+    settings: Option<Settings>,
+    targets: BTreeMap<Name, Target>,
+}
+
+impl History {
+    /// Commits the effects of one step, as the scheduler's writer does: records in order, then the rows as they stand.
+    pub(super) fn commit(&mut self, effects: &Effects, state: &EnvironmentState) {
+        for record in &effects.records {
+            self.append(record);
+        }
+        let current = effects.rows.iter().filter_map(|&id| state.row(id));
+        for row in current.chain(&effects.left) {
+            self.put(row);
+        }
+    }
+
+    fn append(&mut self, record: &Record) {
+        match record {
+            Record::Version(version) => {
+                self.version.0 += 1;
+                assert_eq!(version.number, self.version, "I5: versions are gap-free");
+                for entry in &version.intents {
+                    let before = self.intents.insert((entry.resource, version.number), entry.intent.clone());
+                    assert!(before.is_none(), "two entries for resource {} in one version", entry.resource);
+                }
+            }
+            Record::Grant(executor, grant) => {
+                let newer = self.last_attempt() < grant.attempt;
+                assert!(newer, "I4: attempt {} is not newer than all before", grant.attempt);
+                self.grants.insert(grant.attempt, (executor.clone(), Arc::clone(grant)));
+            }
+            Record::Outcome { resource, outcome } => self.end(*resource, outcome),
+            Record::Request { id, kind, scope, at, .. } => {
+                let before = self.requests.insert(*id, (*kind, scope.clone(), *at));
+                assert!(before.is_none(), "request {id} is recorded twice");
+            }
+            Record::RequestDone(id, _) => {
+                assert!(self.requests.contains_key(id), "request {id} ends and was never recorded");
+                assert!(self.requests_done.insert(*id), "request {id} ends twice");
+            }
+            Record::DryRun { id, items, .. } => {
+                let before = self.dry_runs.insert(*id, (*items, BTreeMap::new()));
+                assert!(before.is_none(), "dry run {id} is recorded twice");
+            }
+            Record::DryRunResult { id, name, result, detail } => {
+                let results = &mut self.dry_runs.get_mut(id).unwrap().1;
+                let before = results.insert(name.clone(), (*result, detail.clone()));
+                assert!(before.is_none(), "{name} has two results in dry run {id}");
+            }
+            Record::Settings(settings) => self.settings = Some(settings.clone()),
+            Record::Target(target) => drop(self.targets.insert(target.name.clone(), target.clone())),
+            Record::TargetRemoved(name) => {
+                assert!(self.targets.remove(name).is_some(), "target {name} was removed and never recorded");
+            }
+        }
+    }
+
+    fn end(&mut self, resource: ResourceId, outcome: &Outcome) {
+        let attempt = outcome.attempt;
+        match self.grants.get(&attempt) {
+            Some((_, grant)) => {
+                assert_eq!(grant.resource, Some(resource), "attempt {attempt} ends for another resource")
+            }
+            None => {
+                assert!(matches!(outcome.kind, OutcomeKind::Skipped { .. }), "attempt {attempt} ends ungranted");
+                assert!(self.last_attempt() < attempt, "I4: skip {attempt} is not newer than all before");
+            }
+        }
+        let before = self.outcomes.insert(attempt, (resource, outcome.clone()));
+        assert!(before.is_none(), "I5: attempt {attempt} has two outcomes");
+    }
+
+    fn put(&mut self, row: &ResourceRow) {
+        let recorded = self.intents.range((row.resource, VersionNumber(0))..=(row.resource, row.version));
+        let newest = recorded.rev().find_map(|(_, intent)| intent.as_ref());
+        assert_eq!(
+            newest,
+            Some(&row.intent),
+            "the row of {} holds an intent its version did not record",
+            row.intent.name
+        );
+        self.rows.insert(row.resource, row.clone());
+    }
+
+    fn last_attempt(&self) -> AttemptId {
+        let granted = self.grants.last_key_value().map(|(&attempt, _)| attempt);
+        granted.max(self.outcomes.last_key_value().map(|(&attempt, _)| attempt)).unwrap_or_default()
+    }
+
+    pub(super) fn open_grants(&self) -> impl Iterator<Item = AttemptId> + '_ {
+        self.grants.keys().copied().filter(|attempt| !self.outcomes.contains_key(attempt))
+    }
+
+    pub(super) fn open_requests(&self) -> impl Iterator<Item = RequestId> + '_ {
+        self.requests.keys().copied().filter(|id| !self.requests_done.contains(id))
+    }
+
+    /// What is known of resources that the scheduler still knows.
+    pub(super) fn standing(&self) -> impl Iterator<Item = &ResourceRow> {
+        self.rows.values().filter(|row| matches!(row.life, Life::Live | Life::Tombstone))
+    }
+
+    /// The last row of this name that has left.
+    pub(super) fn left(&self, name: &str) -> Option<&ResourceRow> {
+        let left = self.rows.values().filter(|row| matches!(row.life, Life::Orphan | Life::Deleted));
+        left.filter(|row| &*row.intent.name == name).last()
+    }
+
+    pub(super) fn snapshot(&self) -> Snapshot {
+        let grants = self.open_grants().map(|attempt| {
+            let (executor, grant) = &self.grants[&attempt];
+            OpenGrant {
+                attempt,
+                resource: grant.resource.unwrap(),
+                executor: executor.clone(),
+                operation: grant.operation,
+                reason: grant.reason,
+                hash: grant.hash(),
+            }
+        });
+        let requests = self.open_requests().map(|id| {
+            let (kind, scope, at) = self.requests[&id].clone();
+            (id, kind, scope, at)
+        });
+        Snapshot {
+            version: self.version,
+            last_attempt: self.last_attempt(),
+            last_resource: self.intents.last_key_value().map(|(&(id, _), _)| id),
+            last_request: self.requests.last_key_value().map(|(&id, _)| id).unwrap_or_default(),
+            last_dry_run: self.dry_runs.last_key_value().map(|(&id, _)| id).unwrap_or_default(),
+            settings: self.settings.clone(),
+            targets: self.targets.values().cloned().collect(),
+            resources: self.standing().cloned().collect(),
+            grants: grants.collect(),
+            requests: requests.collect(),
+        }
+    }
+}

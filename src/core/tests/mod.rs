@@ -1,0 +1,14 @@
+//! What `core` promises, tried out: each row of the behaviours' checklist is a test that carries its id in its name.
+//!
+//! Every test drives [`step`](super::step) through a [`world::World`], a scripted environment with a clock set by hand. After *every* step the world
+//! checks the promises that hold always (`promises.rs`) and compares the scheduler's counters with a recomputation from scratch
+//! (`naive.rs`), so each example is a property test too. Deliberately absent: anything asynchronous, and the edges.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
+
+mod a_life;
+mod b_scheduling;
+mod history;
+mod naive;
+mod notation;
+mod promises;
+mod world;

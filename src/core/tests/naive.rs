@@ -1,0 +1,230 @@
+//! The scheduler's indexes and counters, recomputed from scratch from rows, queue and runs, and compared with what it keeps.
+
+use crate::core::state::{EnvironmentState, Open, Resource, TargetIndex, Work};
+use crate::core::{AttemptId, LastResult, Life, Mode, Name, Observed, Reason, ResourceId, Timestamp};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What the rules say of every resource, worked out without any counter.
+pub(super) struct Naive<'a> {
+    state: &'a EnvironmentState,
+    resources: BTreeMap<ResourceId, &'a Resource>,
+    undefined: BTreeSet<ResourceId>,
+}
+
+impl<'a> Naive<'a> {
+    pub(super) fn new(state: &'a EnvironmentState) -> Self {
+        let resources = state.ids().map(|id| (id, state.get(id).unwrap())).collect();
+        let mut naive = Self { state, resources, undefined: BTreeSet::new() };
+        loop {
+            let grown: BTreeSet<ResourceId> = naive
+                .resources
+                .values()
+                .filter(|resource| naive.is_undefined(resource))
+                .map(|r| r.row.resource)
+                .collect();
+            if grown == naive.undefined {
+                return naive;
+            }
+            naive.undefined = grown;
+        }
+    }
+
+    fn is_undefined(&self, resource: &Resource) -> bool {
+        if resource.row.life == Life::Tombstone {
+            return resource.run.as_ref().is_some_and(|run| run.operation == crate::core::Operation::Delete);
+        }
+        let target_missing = !self.state.targets().any(|target| target.name == resource.row.intent.target);
+        let required = |name: &Name| self.named(name).is_none_or(|id| self.undefined.contains(&id));
+        target_missing || resource.row.intent.requires.iter().any(required)
+    }
+
+    /// What a live resource that requires this name stands on.
+    fn named(&self, name: &Name) -> Option<ResourceId> {
+        self.state.live.get(name).or_else(|| self.state.tombstones.get(name)).copied()
+    }
+
+    pub(super) fn undefined(&self, id: ResourceId) -> bool {
+        self.undefined.contains(&id)
+    }
+
+    pub(super) fn good(&self, id: ResourceId) -> bool {
+        let row = &self.resources[&id].row;
+        let hash = Some(row.intent.hash());
+        let succeeded = row.attempted == hash && row.succeeded == hash && row.last_result == LastResult::Succeeded;
+        succeeded && row.observed != Observed::Differs && !row.skipped
+    }
+
+    /// Its target, its pool or the environment lets nothing of it start.
+    fn held(&self, resource: &Resource) -> bool {
+        let target = self.state.targets().find(|target| target.name == resource.row.intent.target);
+        let connected = |pool: &Name| self.state.executors.values().any(|one| one.connected && one.pool == *pool);
+        self.state.settings.suspend || target.is_none_or(|target| target.suspend || !connected(&target.pool))
+    }
+
+    pub(super) fn busy(&self, id: ResourceId) -> bool {
+        let resource = self.resources[&id];
+        let verifies = |reason| matches!(reason, Reason::Repair | Reason::UserRepair);
+        let waits =
+            resource.queued.is_some_and(|queued| !(verifies(queued.reason) && self.good(id) && self.held(resource)));
+        resource.run.is_some() || (resource.row.life == Life::Live && waits)
+    }
+
+    /// Direct requirements: of a live resource by name, of a tombstone those that still stand.
+    pub(super) fn requirements(&self, id: ResourceId) -> Vec<ResourceId> {
+        let resource = self.resources[&id];
+        if resource.row.life == Life::Tombstone {
+            return resource.requires.clone();
+        }
+        resource.row.intent.requires.iter().filter_map(|name| self.named(name)).collect()
+    }
+
+    pub(super) fn dependents(&self, id: ResourceId) -> Vec<ResourceId> {
+        self.resources.keys().copied().filter(|&other| self.requirements(other).contains(&id)).collect()
+    }
+
+    /// Whether what is queued here may be granted as far as its neighbours go.
+    fn startable(&self, id: ResourceId) -> bool {
+        let resource = self.resources[&id];
+        let yields = |other: &ResourceId| self.resources[other].run.as_ref().is_some_and(|run| run.yielding);
+        let dependents = self.dependents(id);
+        if resource.run.is_some() || dependents.iter().any(yields) {
+            return false;
+        }
+        if resource.row.life == Life::Tombstone {
+            return dependents.is_empty();
+        }
+        let ignores = resource.row.intent.policy.mode == Mode::Observe;
+        let fine = |required: &ResourceId| !self.busy(*required) && (ignores || self.good(*required));
+        resource.row.after.is_none() && self.requirements(id).iter().all(fine)
+    }
+}
+
+/// Compares everything the scheduler keeps with what it would be from scratch.
+pub(super) fn check(state: &EnvironmentState) {
+    assert!(state.unsettled.is_empty() && state.dispatchable.is_empty(), "a step left something undecided");
+    let naive = Naive::new(state);
+    for &id in naive.resources.keys() {
+        check_edges(&naive, id);
+        check_counters(&naive, id);
+    }
+    check_names(&naive);
+    check_targets(&naive);
+    check_executors(state);
+    let timers: BTreeSet<(Timestamp, ResourceId)> =
+        naive.resources.values().filter_map(|resource| Some((resource.row.due_at?, resource.row.resource))).collect();
+    assert_eq!(state.timers, timers, "timers");
+}
+
+fn check_edges(naive: &Naive, id: ResourceId) {
+    let resource = naive.resources[&id];
+    let name = &resource.row.intent.name;
+    let set = |ids: Vec<ResourceId>| ids.into_iter().collect::<BTreeSet<_>>();
+    assert_eq!(set(resource.requires.clone()), set(naive.requirements(id)), "requirements of {name}");
+    assert_eq!(resource.requires.len(), set(resource.requires.clone()).len(), "a requirement of {name} stands twice");
+    assert_eq!(resource.dependents, set(naive.dependents(id)), "dependents of {name}");
+    if resource.row.life == Life::Live {
+        let missing = resource.row.intent.requires.iter().filter(|name| naive.named(name).is_none());
+        let mut kept = resource.missing.clone();
+        kept.sort();
+        assert_eq!(kept, missing.cloned().collect::<Vec<_>>(), "missing names of {name}");
+        assert!(kept.iter().all(|missing| naive.state.wanted[missing].contains(&id)), "{name} is not in `wanted`");
+    }
+}
+
+fn check_counters(naive: &Naive, id: ResourceId) {
+    let resource = naive.resources[&id];
+    let name = &resource.row.intent.name;
+    let requirements = naive.requirements(id);
+    let count = |holds: &dyn Fn(ResourceId) -> bool| requirements.iter().filter(|&&id| holds(id)).count() as u32;
+    assert_eq!(resource.busy_requirements, count(&|id| naive.busy(id)), "busy requirements of {name}");
+    assert_eq!(resource.bad_requirements, count(&|id| !naive.good(id)), "bad requirements of {name}");
+    assert_eq!(resource.undefined_requirements, count(&|id| naive.undefined(id)), "undefined requirements of {name}");
+    let yields = |other: &&ResourceId| naive.resources[other].run.as_ref().is_some_and(|run| run.yielding);
+    let yielding = resource.dependents.iter().filter(yields).count() as u32;
+    assert_eq!(resource.yielding_dependents, yielding, "yielding dependents of {name}");
+    let published = resource.published;
+    let expected = (naive.busy(id), naive.good(id), naive.undefined(id));
+    assert_eq!((published.busy, published.good, published.undefined), expected, "what {name} published");
+    if let Some(queued) = resource.queued {
+        assert!(!naive.undefined(id) || resource.row.life == Life::Tombstone, "{name} is queued and undefined");
+        assert_eq!(queued.ready, naive.startable(id), "whether {name} is ready");
+        assert!(resource.row.due_at.is_none(), "{name} is queued and has a timer");
+    }
+}
+
+fn check_names(naive: &Naive) {
+    let state = naive.state;
+    let of_life = |life| naive.resources.values().filter(move |resource| resource.row.life == life);
+    let live: BTreeMap<Name, ResourceId> =
+        of_life(Life::Live).map(|resource| (resource.row.intent.name.clone(), resource.row.resource)).collect();
+    assert_eq!(state.live.clone().into_iter().collect::<BTreeMap<_, _>>(), live, "live names");
+    assert_eq!(of_life(Life::Live).count(), live.len(), "two live resources of one name");
+    let named: BTreeSet<&Name> = of_life(Life::Tombstone).map(|resource| &resource.row.intent.name).collect();
+    assert_eq!(state.tombstones.keys().collect::<BTreeSet<_>>(), named, "names of tombstones");
+    assert_eq!(live.len() + of_life(Life::Tombstone).count(), naive.resources.len(), "something that left is kept");
+    let wanted = state.wanted.iter().flat_map(|(name, ids)| ids.iter().map(move |id| (name, id)));
+    for (name, id) in wanted {
+        let resource = naive.resources.get(id).unwrap_or_else(|| panic!("{name} is wanted by something that left"));
+        assert!(resource.missing.contains(name), "{name} is wanted by one that has it");
+    }
+    for (id, resource) in &naive.resources {
+        let key = crate::core::derive::identity_key(&resource.row.intent);
+        let holder =
+            state.identities.get(&key).unwrap_or_else(|| panic!("{} has no identity", resource.row.intent.name));
+        assert!(holder == id || resource.row.life == Life::Tombstone, "identity of {}", resource.row.intent.name);
+        if let Some(after) = resource.row.after {
+            assert!(state.waiting_for[&after].contains(id), "{} waits and nobody knows", resource.row.intent.name);
+            assert!(state.is_tombstone(after), "{} waits for what is no tombstone", resource.row.intent.name);
+        }
+    }
+}
+
+fn check_targets(naive: &Naive) {
+    let state = naive.state;
+    for (index, place) in (0_u32..).map(TargetIndex).zip(&state.targets) {
+        let here = || naive.resources.values().filter(move |resource| resource.target == index);
+        let ids = |some: &mut dyn Iterator<Item = &&Resource>| some.map(|r| r.row.resource).collect::<BTreeSet<_>>();
+        assert_eq!(place.residents, ids(&mut here()), "residents");
+        assert_eq!(place.queued, ids(&mut here().filter(|resource| resource.queued.is_some())), "queued on a target");
+        let ready: BTreeSet<(Reason, u64, Work)> = here()
+            .filter_map(|resource| resource.queued.filter(|queued| queued.ready).map(|queued| (resource, queued)))
+            .map(|(resource, queued)| (queued.reason, queued.sequence, Work::Resource(resource.row.resource)))
+            .collect();
+        let kept = place.ready.iter().filter(|(_, _, work)| matches!(work, Work::Resource(_))).copied();
+        assert_eq!(kept.collect::<BTreeSet<_>>(), ready, "the ready queue of a target");
+        let on_it = |open: &&Open| match open {
+            Open::Resource(id) => naive.resources[id].target == index,
+            Open::Forgotten { target, .. } => *target == Some(index),
+            Open::DryRun { target, .. } => *target == index,
+        };
+        assert_eq!(place.granted, state.open.values().filter(on_it).count() as u32, "grants on a target");
+        let idle = state.next_grantable(index).is_none() || state.executor_for(index).is_none();
+        assert!(idle, "something can be granted and is not");
+        let works = place.granted > 0 || state.next_grantable(index).is_some();
+        let pool = place.target.as_ref().filter(|_| works).map(|target| &target.pool);
+        assert_eq!(place.working.as_ref(), pool, "whether a target works");
+    }
+    for (name, pool) in &state.pools {
+        let working = state.targets.iter().filter(|place| place.working.as_ref() == Some(name)).count() as u32;
+        assert_eq!(pool.working, working, "working targets of pool {name}");
+    }
+}
+
+fn check_executors(state: &EnvironmentState) {
+    let mut holds: BTreeMap<&Name, BTreeSet<AttemptId>> = BTreeMap::new();
+    for (&attempt, open) in &state.open {
+        let executor = match open {
+            Open::Resource(id) => {
+                let run = state.get(*id).and_then(|resource| resource.run.as_ref()).unwrap();
+                assert_eq!(run.attempt, attempt, "a run and its number");
+                &run.executor
+            }
+            Open::Forgotten { executor, .. } | Open::DryRun { executor, .. } => executor,
+        };
+        holds.entry(executor).or_default().insert(attempt);
+    }
+    for (name, executor) in &state.executors {
+        assert_eq!(executor.holds, holds.remove(name).unwrap_or_default(), "what {name} holds");
+    }
+    assert!(holds.is_empty(), "grants held by unknown executors: {holds:?}");
+}

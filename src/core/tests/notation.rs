@@ -1,0 +1,59 @@
+//! Intents in one line: `name[@target][=attributes][#identity] [observe] [orphan] [<- requirement …]`.
+//!
+//! What is left out is `@t1`, `=1` and the name as identity. Several intents stand side by side, separated by `;`.
+
+use crate::core::{DeletionPolicy, Intent, IntentParts, Mode, Name, Policy};
+use std::collections::BTreeSet;
+
+/// An intent as a test wrote it, so that a later line can change one thing of it.
+#[derive(Clone, Debug)]
+pub(super) struct Declared {
+    pub(super) name: String,
+    pub(super) target: String,
+    pub(super) attributes: String,
+    pub(super) identity: String,
+    pub(super) mode: Mode,
+    pub(super) deletion_policy: DeletionPolicy,
+    pub(super) requires: BTreeSet<String>,
+}
+
+impl Declared {
+    pub(super) fn parse(line: &str) -> Self {
+        let (head, requires) = line.split_once("<-").unwrap_or((line, ""));
+        let mut words = head.split_whitespace();
+        let (rest, identity) = cut(words.next().unwrap_or_else(|| panic!("no name in {line:?}")), '#');
+        let (rest, attributes) = cut(rest, '=');
+        let (name, target) = cut(rest, '@');
+        let flags: Vec<&str> = words.collect();
+        assert!(flags.iter().all(|flag| ["observe", "orphan"].contains(flag)), "unknown word in {line:?}");
+        Self {
+            name: name.to_owned(),
+            target: target.unwrap_or("t1").to_owned(),
+            attributes: attributes.unwrap_or("1").to_owned(),
+            identity: identity.unwrap_or(name).to_owned(),
+            mode: if flags.contains(&"observe") { Mode::Observe } else { Mode::Enforce },
+            deletion_policy: if flags.contains(&"orphan") { DeletionPolicy::Orphan } else { DeletionPolicy::Delete },
+            requires: requires.split_whitespace().map(str::to_owned).collect(),
+        }
+    }
+
+    pub(super) fn parse_all(lines: &str) -> Vec<Self> {
+        lines.split(';').filter(|line| !line.trim().is_empty()).map(Self::parse).collect()
+    }
+
+    pub(super) fn intent(&self) -> Intent {
+        Intent::new(IntentParts {
+            name: self.name.as_str().into(),
+            kind: "test.Thing".into(),
+            target: self.target.as_str().into(),
+            identity: self.identity.as_str().into(),
+            attributes: self.attributes.as_str().into(),
+            requires: self.requires.iter().map(|name| Name::from(name.as_str())).collect(),
+            policy: Policy { mode: self.mode, deletion_policy: self.deletion_policy, ..Policy::default() },
+        })
+    }
+}
+
+fn cut(text: &str, at: char) -> (&str, Option<&str>) {
+    text.split_once(at).map_or((text, None), |(before, after)| (before, Some(after)))
+}

@@ -1,0 +1,108 @@
+//! What holds after every step: the promises, that nothing is left lying, and that `why` says the truth.
+
+use super::naive::Naive;
+use super::world::World;
+use crate::core::{Effects, Hold, LastResult, Life, Message, Mode, Observed, Operation, RepairAction, ResourceId};
+
+/// Checks one step: its effects, and the state after it. History has the effects already.
+pub(super) fn check(world: &World, effects: &Effects) {
+    let state = &world.state;
+    super::naive::check(state);
+    let naive = Naive::new(state);
+    for message in &effects.messages {
+        if let Message::Grant(_, grant) = message
+            && grant.operation != Operation::DryRun
+        {
+            let id = grant.resource.unwrap();
+            assert!(world.history.grants.contains_key(&grant.attempt), "Q1: attempt {} is not recorded", grant.attempt);
+            check_grant(&naive, id, grant.operation, grant.intent.policy.mode);
+        }
+    }
+    for id in state.ids() {
+        nothing_is_left_lying(world, &naive, id);
+        why_is_true(world, &naive, id);
+    }
+    check_history(world);
+}
+
+/// I3: nothing starts on what it requires, unless that is good and idle; deletes run in reverse.
+fn check_grant(naive: &Naive, id: ResourceId, operation: Operation, mode: Mode) {
+    if operation == Operation::Delete {
+        assert!(naive.dependents(id).is_empty(), "I3: a delete was granted while something requires it");
+        return;
+    }
+    for required in naive.requirements(id) {
+        assert!(!naive.busy(required), "I3: granted while a requirement is queued, granted or running");
+        assert!(naive.good(required) || mode == Mode::Observe, "I3: granted while a requirement is not good");
+    }
+    assert!(!naive.undefined(id), "granted while undefined");
+}
+
+/// I1: what is neither queued nor in an executor's hands is good, or has a timer, or a reason that ends by itself.
+fn nothing_is_left_lying(world: &World, naive: &Naive, id: ResourceId) {
+    let resource = world.state.get(id).unwrap();
+    let row = &resource.row;
+    if resource.queued.is_some() || resource.run.is_some() || row.due_at.is_some() || naive.undefined(id) {
+        return;
+    }
+    let name = &row.intent.name;
+    assert_eq!(row.life, Life::Live, "the tombstone of {name} is left lying");
+    if row.skipped {
+        let ends = naive.requirements(id).into_iter().any(|required| !naive.good(required) || naive.busy(required));
+        return assert!(ends, "{name} is skipped for nothing");
+    }
+    let correct = world.state.settings.repair.action == RepairAction::Correct;
+    let left = row.observed == Observed::Differs && !(correct && row.intent.policy.mode == Mode::Enforce);
+    assert!(naive.good(id) || (left && row.last_result == LastResult::Succeeded), "{name} is left lying");
+}
+
+/// `why` names at least one hold, and the first one is so.
+fn why_is_true(world: &World, naive: &Naive, id: ResourceId) {
+    let state = &world.state;
+    let resource = state.get(id).unwrap();
+    let row = &resource.row;
+    let target = state.targets().find(|target| target.name == row.intent.target);
+    let required =
+        |name: &str| naive.requirements(id).into_iter().find(|&id| &*state.row(id).unwrap().intent.name == name);
+    let why = state.why(id);
+    let first = why.first().unwrap_or_else(|| panic!("nobody knows why {} does not run", row.intent.name));
+    let is_so = match first {
+        Hold::Good { next_repair } => naive.good(id) && resource.queued.is_none() && *next_repair == row.due_at,
+        Hold::Running(running) => resource.run.as_ref().is_some_and(|run| run.attempt == running.attempt),
+        Hold::Stopping => state.stopping,
+        Hold::EnvironmentSuspended => state.settings.suspend,
+        Hold::TargetSuspended { .. } => target.is_some_and(|target| target.suspend),
+        Hold::TargetMissing { .. } => target.is_none(),
+        Hold::RequirementMissing { name } => row.intent.requires.contains(name) && required(name).is_none(),
+        Hold::RequirementUndefined { name } => naive.undefined(required(name).unwrap()),
+        Hold::RequirementBusy { name } => naive.busy(required(name).unwrap()),
+        Hold::RequirementNotGood { name, .. } => !naive.good(required(name).unwrap()),
+        Hold::TombstoneFirst { .. } => row.after.is_some_and(|after| state.is_tombstone(after)),
+        Hold::RequiredBy { .. } => !naive.dependents(id).is_empty(),
+        Hold::DependentsYielding => naive.dependents(id).iter().any(|&id| state.get(id).unwrap().run.is_some()),
+        Hold::ExecutorUnavailable { .. } => state.executor_for(resource.target).is_none(),
+        Hold::Concurrency { .. } => resource.queued.is_some_and(|queued| queued.ready),
+        Hold::RetryAt { at, .. } => row.last_result == LastResult::Failed && row.due_at == *at,
+        Hold::Drifted => row.observed == Observed::Differs,
+    };
+    assert!(is_so, "{} does not run for a reason that is not so: {first:?} of {why:?}", row.intent.name);
+}
+
+/// History and state tell the same: each row, each open grant, each open request.
+fn check_history(world: &World) {
+    let (state, history) = (&world.state, &world.history);
+    assert_eq!(history.version, state.version());
+    let rows: Vec<_> = state.ids().filter_map(|id| state.row(id)).collect();
+    let stored: Vec<_> = history.standing().collect();
+    assert_eq!(stored, rows, "history and state differ in a row");
+    let open = state.open.iter().filter(|(_, open)| !matches!(open, crate::core::state::Open::DryRun { .. }));
+    assert!(history.open_grants().eq(open.map(|(&attempt, _)| attempt)), "open grants");
+    assert!(history.open_requests().eq(state.requests.keys().copied()), "open requests");
+    for (request, covered) in &state.requests {
+        let waits = |id: &ResourceId| state.get(*id).is_some_and(|one| one.queued.is_some() || one.run.is_some());
+        assert!(!covered.is_empty() && covered.iter().all(waits), "request {request} waits for nothing");
+    }
+    let unfinished = history.dry_runs.iter().filter(|(_, (items, results))| results.len() < *items as usize);
+    let unfinished = unfinished.map(|(id, _)| *id).filter(|id| !world.lost_dry_runs.contains(id));
+    assert!(unfinished.eq(state.dry_runs.keys().copied()), "open dry runs");
+}

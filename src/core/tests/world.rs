@@ -1,0 +1,521 @@
+//! A scripted environment: targets, one pool, model executors, a history and a clock set by hand.
+//!
+//! Executors answer revocations at once, unless [`World::keep_answers`] was said; results come when a test says so.
+
+use super::history::History;
+use super::notation::Declared;
+use super::promises;
+use crate::core::{
+    AttemptId, Change, Compliance, DryRunId, DryRunItem, DryRunRequest, Effects, EnvironmentState, Epoch, Event,
+    ExecutorName, Finding, Forget, Grant, Hold, Intent, LastResult, Life, Message, Mode, Name, Observed, Operation,
+    Outcome, OutcomeKind, Push, PushMode, Refusal, Repair, RepairAction, RepairSchedule, Request, RequestId,
+    RequestKind, ResourceId, ResourceView, Scope, Settings, Target, Timestamp, step,
+};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+
+/// 2026-11-21T00:00:00Z.
+pub(super) const START: Timestamp = Timestamp(1_795_219_200_000);
+/// Where the model executors belong.
+const POOL: &str = "pool";
+
+/// Where the owner dies in a step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Crash {
+    /// Its effects were never committed: whoever sent the event sends it again.
+    BeforeCommit,
+    /// They were committed and nothing was sent.
+    BeforeSend,
+    /// They were committed and sent.
+    AfterSend,
+}
+
+/// A grant in a model executor's hands.
+#[derive(Clone, Debug)]
+pub(super) struct Held {
+    pub(super) executor: ExecutorName,
+    pub(super) grant: Arc<Grant>,
+    pub(super) begun: bool,
+    pub(super) asked_back: bool,
+}
+
+pub(super) struct World {
+    pub(super) state: EnvironmentState,
+    pub(super) history: History,
+    pub(super) now: Timestamp,
+    pub(super) held: BTreeMap<AttemptId, Held>,
+    pub(super) lost_dry_runs: BTreeSet<DryRunId>,
+    pub(super) declared: BTreeMap<String, Declared>,
+    pub(super) settings: Settings,
+    /// The answer to the last push: refusals.
+    pub(super) refused: Vec<Refusal>,
+    pub(super) steps: u32,
+    pub(super) crash: Option<(u32, Crash)>,
+    unacknowledged: BTreeMap<AttemptId, (ExecutorName, Outcome)>,
+    granted: Vec<String>,
+    connected: BTreeSet<ExecutorName>,
+    due: VecDeque<Event>,
+    keeps_answers: bool,
+    checked: bool,
+}
+
+impl World {
+    /// One connected executor, these targets, nothing declared.
+    pub(super) fn new<const N: usize>(targets: [&str; N]) -> Self {
+        let mut world = Self::without_executor();
+        world.connect("e1");
+        for target in targets {
+            world.target(target);
+        }
+        world
+    }
+
+    pub(super) fn without_executor() -> Self {
+        Self {
+            state: EnvironmentState::new("test".into(), Epoch(1), START),
+            history: History::default(),
+            now: START,
+            held: BTreeMap::new(),
+            lost_dry_runs: BTreeSet::new(),
+            declared: BTreeMap::new(),
+            settings: Settings::default(),
+            refused: Vec::new(),
+            steps: 0,
+            crash: None,
+            unacknowledged: BTreeMap::new(),
+            granted: Vec::new(),
+            connected: BTreeSet::new(),
+            due: VecDeque::new(),
+            keeps_answers: false,
+            checked: true,
+        }
+    }
+
+    /// The chain of the checklist's group B: r1 ← r2 ← r3, each on its own target.
+    pub(super) fn chain() -> Self {
+        let mut world = Self::new(["t1", "t2", "t3"]);
+        world.push("r1@t1; r2@t2 <- r1; r3@t3 <- r2");
+        world
+    }
+
+    /// The same, all good.
+    pub(super) fn good_chain() -> Self {
+        let mut world = Self::chain();
+        world.run_all();
+        world.forget_grants();
+        world
+    }
+
+    /// For a hundred thousand of something: checks nothing after each step.
+    pub(super) fn unchecked(mut self) -> Self {
+        self.checked = false;
+        self
+    }
+
+    pub(super) fn keep_answers(&mut self) {
+        self.keeps_answers = true;
+    }
+
+    // ---- what happens
+
+    /// Takes an event in, commits and sends what it leads to, and checks every promise.
+    pub(super) fn step(&mut self, event: Event) {
+        self.due.push_back(event);
+        while let Some(event) = self.due.pop_front() {
+            self.steps += 1;
+            let crash = self.crash.filter(|(at, _)| *at == self.steps).map(|(_, crash)| crash);
+            let mut effects = Effects::default();
+            step(&mut self.state, event.clone(), self.now, &mut effects);
+            if crash == Some(Crash::BeforeCommit) {
+                self.restart();
+                self.due.push_back(event);
+                continue;
+            }
+            self.commit(&effects);
+            if crash != Some(Crash::BeforeSend) {
+                self.send(&effects);
+            }
+            if crash.is_some() {
+                self.restart();
+            }
+        }
+    }
+
+    fn commit(&mut self, effects: &Effects) {
+        self.history.commit(effects, &self.state);
+        if self.checked {
+            promises::check(self, effects);
+        }
+    }
+
+    fn send(&mut self, effects: &Effects) {
+        for message in &effects.messages {
+            match message {
+                Message::Grant(executor, grant) => self.receive(executor, grant),
+                Message::Revoke(_, attempt) => self.ask_back(*attempt),
+                Message::Acknowledge(_, attempt) => drop(self.unacknowledged.remove(attempt)),
+                Message::Accepted(_, refusals) | Message::Refused(refusals) => self.refused.clone_from(refusals),
+                _ => {}
+            }
+        }
+    }
+
+    fn receive(&mut self, executor: &ExecutorName, grant: &Arc<Grant>) {
+        let verb = match grant.operation {
+            Operation::Enforce => "",
+            Operation::Observe => "observe ",
+            Operation::DryRun => "dry-run ",
+            Operation::Delete => "delete ",
+        };
+        self.granted.push(format!("{verb}{}", grant.intent.name));
+        let held = Held { executor: executor.clone(), grant: Arc::clone(grant), begun: false, asked_back: false };
+        let before = self.held.insert(grant.attempt, held);
+        assert!(before.is_none(), "attempt {} was granted twice", grant.attempt);
+        let here = self.held.values().filter(|held| held.grant.intent.target == grant.intent.target);
+        assert!(here.into_iter().all(|held| held.executor == *executor), "I4: two executors work on one target");
+    }
+
+    fn ask_back(&mut self, attempt: AttemptId) {
+        let Some(held) = self.held.get_mut(&attempt) else { return };
+        held.asked_back = true;
+        if !self.keeps_answers {
+            self.answer(attempt);
+        }
+    }
+
+    fn answer(&mut self, attempt: AttemptId) {
+        let held = &self.held[&attempt];
+        if held.begun {
+            self.due.push_back(Event::RevokeRefused(held.executor.clone(), vec![attempt]));
+        } else {
+            let event = self.report(attempt, OutcomeKind::Revoked);
+            self.due.push_back(event);
+        }
+    }
+
+    /// What is left of an attempt at its executor is its report, until that is acknowledged.
+    fn report(&mut self, attempt: AttemptId, kind: OutcomeKind) -> Event {
+        let held = self.held.remove(&attempt).unwrap();
+        let began_at = held.begun.then_some(self.now);
+        let outcome = Outcome { attempt, began_at, finished_at: self.now, kind };
+        self.unacknowledged.insert(attempt, (held.executor.clone(), outcome.clone()));
+        Event::Finished(held.executor, outcome)
+    }
+
+    /// The executor answers what it was asked back.
+    pub(super) fn answer_revokes(&mut self) {
+        let asked = self.held.iter().filter(|(_, held)| held.asked_back).map(|(&attempt, _)| attempt);
+        for attempt in asked.collect::<Vec<_>>() {
+            self.answer(attempt);
+        }
+        self.tick();
+    }
+
+    pub(super) fn tick(&mut self) {
+        self.step(Event::Tick);
+    }
+
+    pub(super) fn advance(&mut self, ms: u64) {
+        self.now = self.now.after_ms(ms);
+        self.tick();
+    }
+
+    /// The owner dies and another one takes over from what is in history; executors come back with what they hold.
+    pub(super) fn restart(&mut self) {
+        self.lost_dry_runs.extend(self.history.dry_runs.keys());
+        let epoch = Epoch(self.state.epoch().0 + 1);
+        let (state, effects) = EnvironmentState::restore("test".into(), epoch, self.history.snapshot(), self.now);
+        self.state = state;
+        self.commit(&effects);
+        self.send(&effects);
+        self.reconnect();
+    }
+
+    /// Streams end and begin anew; what was not acknowledged is reported again.
+    pub(super) fn reconnect(&mut self) {
+        let mut events: Vec<Event> = self.state.executors.keys().cloned().map(Event::ExecutorDisconnected).collect();
+        events.extend(self.connected.iter().map(|executor| self.hello(executor)));
+        let reports = self.unacknowledged.values().cloned();
+        events.extend(reports.map(|(executor, outcome)| Event::Finished(executor, outcome)));
+        let begun = self.held.iter().filter(|(_, held)| held.begun);
+        events.extend(begun.map(|(&attempt, held)| Event::Begun(held.executor.clone(), vec![attempt])));
+        self.due.extend(events);
+        self.tick();
+    }
+
+    fn hello(&self, executor: &ExecutorName) -> Event {
+        let held = self.held.iter().filter(|(_, held)| held.executor == *executor).map(|(&attempt, _)| attempt);
+        let told = self.unacknowledged.iter().filter(|(_, (by, _))| by == executor).map(|(&attempt, _)| attempt);
+        let holds = held.chain(told).collect();
+        Event::ExecutorConnected { executor: executor.clone(), pool: POOL.into(), credits: 1_000_000, holds }
+    }
+
+    pub(super) fn connect(&mut self, executor: &str) {
+        self.connected.insert(executor.into());
+        let hello = self.hello(&executor.into());
+        self.step(hello);
+    }
+
+    /// The executor ended: what it held is gone with it.
+    pub(super) fn lose(&mut self, executor: &str) {
+        self.connected.remove(executor);
+        self.held.retain(|_, held| &*held.executor != executor);
+        self.unacknowledged.retain(|_, (by, _)| &**by != executor);
+        self.step(Event::ExecutorLost(executor.into()));
+    }
+
+    // ---- what users do
+
+    pub(super) fn target(&mut self, name: &str) {
+        self.change_target(name, |_| {});
+    }
+
+    pub(super) fn change_target(&mut self, name: &str, change: impl FnOnce(&mut Target)) {
+        let connection = r#"{"type":"local"}"#.into();
+        let mut target = Target { name: name.into(), pool: POOL.into(), connection, concurrency: 1, suspend: false };
+        change(&mut target);
+        self.step(Event::TargetChanged(target));
+    }
+
+    /// Declares intents (see `notation.rs`) in the set `default`.
+    pub(super) fn push(&mut self, lines: &str) {
+        self.push_with(lines, |_| {});
+    }
+
+    pub(super) fn push_with(&mut self, lines: &str, change: impl FnOnce(&mut Push)) {
+        let declared = Declared::parse_all(lines);
+        let mut push = Push {
+            set: "default".into(),
+            upserts: declared.iter().map(|one| Arc::new(one.intent())).collect(),
+            removals: Vec::new(),
+            prune: false,
+            mode: PushMode::Whole,
+            author: "a test".into(),
+            source: "manifests".into(),
+            message: "".into(),
+        };
+        change(&mut push);
+        for one in declared {
+            self.declared.insert(one.name.clone(), one);
+        }
+        self.step(Event::Push(push));
+    }
+
+    /// Pushes a declared resource again, with something changed.
+    pub(super) fn redeclare(&mut self, name: &str, change: impl FnOnce(&mut Declared)) {
+        let mut declared = self.declared[name].clone();
+        change(&mut declared);
+        let upsert = Arc::new(declared.intent());
+        self.declared.insert(name.to_owned(), declared);
+        self.push_with("", |push| push.upserts.push(upsert));
+    }
+
+    /// A new intent: other attributes.
+    pub(super) fn change(&mut self, name: &str) {
+        self.redeclare(name, |declared| declared.attributes.push('+'));
+    }
+
+    pub(super) fn requires<const N: usize>(&mut self, name: &str, requires: [&str; N]) {
+        self.redeclare(name, |declared| declared.requires = requires.map(str::to_owned).into());
+    }
+
+    pub(super) fn observe(&mut self, name: &str, observe: bool) {
+        self.redeclare(name, |declared| declared.mode = if observe { Mode::Observe } else { Mode::Enforce });
+    }
+
+    pub(super) fn remove<const N: usize>(&mut self, names: [&str; N]) {
+        self.push_with("", |push| push.removals = names.map(Name::from).into());
+    }
+
+    pub(super) fn forget(&mut self, name: &str) {
+        let forget = Forget { names: vec![name.into()], author: "a test".into(), message: "".into() };
+        self.step(Event::Forget(forget));
+    }
+
+    pub(super) fn request(&mut self, kind: RequestKind, scope: Scope) {
+        self.step(Event::Request(Request { id: RequestId(0), kind, scope, author: "a test".into() }));
+    }
+
+    pub(super) fn deploy(&mut self) {
+        self.request(RequestKind::Deploy, Scope::default());
+    }
+
+    pub(super) fn repair(&mut self) {
+        self.request(RequestKind::Repair, Scope::default());
+    }
+
+    pub(super) fn dry_run(&mut self, lines: &str) {
+        let items = Declared::parse_all(lines).into_iter();
+        let items = items.map(|one| DryRunItem { intent: Arc::new(one.intent()), removed: false }).collect();
+        self.step(Event::DryRun(DryRunRequest { id: DryRunId(0), items, author: "a test".into() }));
+    }
+
+    pub(super) fn suspend(&mut self, suspend: bool) {
+        self.change_settings(|settings| settings.suspend = suspend);
+    }
+
+    pub(super) fn repair_every(&mut self, interval_ms: u64, action: RepairAction) {
+        let repair = Repair { schedule: RepairSchedule::EveryMs(interval_ms), jitter_ms: Some(0), action };
+        self.change_settings(|settings| settings.repair = repair);
+    }
+
+    pub(super) fn change_settings(&mut self, change: impl FnOnce(&mut Settings)) {
+        change(&mut self.settings);
+        self.step(Event::SettingsChanged(self.settings.clone()));
+    }
+
+    // ---- what executors do
+
+    /// The attempt that an executor holds for this resource. Of several, the first: that of the tombstone before its successor's.
+    pub(super) fn attempt(&self, name: &str) -> AttemptId {
+        let mut found = self.held.iter().filter(|(_, held)| &*held.grant.intent.name == name);
+        *found.next().unwrap_or_else(|| panic!("no executor holds {name}")).0
+    }
+
+    pub(super) fn begin(&mut self, name: &str) {
+        let attempt = self.attempt(name);
+        let held = self.held.get_mut(&attempt).unwrap();
+        held.begun = true;
+        let executor = held.executor.clone();
+        self.step(Event::Begun(executor, vec![attempt]));
+    }
+
+    /// Begins it, if nobody has, and ends it so.
+    pub(super) fn finish(&mut self, name: &str, kind: OutcomeKind) {
+        let attempt = self.attempt(name);
+        self.held.get_mut(&attempt).unwrap().begun = true;
+        let event = self.report(attempt, kind);
+        self.step(event);
+    }
+
+    /// It ends well: nothing differed.
+    pub(super) fn succeed(&mut self, name: &str) {
+        self.finish(name, OutcomeKind::Succeeded(Finding::same()));
+    }
+
+    /// It ends well, and there was something to do, or is, where it only observes.
+    pub(super) fn succeed_changed(&mut self, name: &str) {
+        let remote_identity = Some(format!("id of {name}").into());
+        let finding = Finding { change: Change::Update, diff: "- a\n+ b".into(), remote_identity };
+        self.finish(name, OutcomeKind::Succeeded(finding));
+    }
+
+    pub(super) fn fail(&mut self, name: &str, message: &str) {
+        self.finish(name, OutcomeKind::Failed { message: message.into(), finding: None });
+    }
+
+    /// Everything that is granted succeeds, in order, until nothing is granted any more.
+    pub(super) fn run_all(&mut self) {
+        for _ in 0..100_000 {
+            let Some(name) = self.held.values().next().map(|held| held.grant.intent.name.clone()) else { return };
+            self.succeed(&name);
+        }
+        panic!("it does not come to rest");
+    }
+
+    // ---- what is seen
+
+    pub(super) fn forget_grants(&mut self) {
+        self.granted.clear();
+    }
+
+    /// Exactly these were granted since this was last asked, in this order.
+    #[track_caller]
+    pub(super) fn expect_granted<const N: usize>(&mut self, names: [&str; N]) {
+        assert_eq!(std::mem::take(&mut self.granted), names.map(str::to_owned), "granted");
+    }
+
+    pub(super) fn id(&self, name: &str) -> ResourceId {
+        self.state.find_any(name).unwrap_or_else(|| panic!("{name} is neither live nor a tombstone"))
+    }
+
+    pub(super) fn view(&self, name: &str) -> ResourceView {
+        self.state.view(self.id(name)).unwrap()
+    }
+
+    /// The state of a resource in one word.
+    pub(super) fn word(&self, name: &str) -> &'static str {
+        let Some(id) = self.state.find_any(name) else {
+            let left = self.history.left(name).map(|row| row.life);
+            return if left == Some(Life::Deleted) {
+                "deleted"
+            } else if left.is_some() {
+                "orphan"
+            } else {
+                "unknown"
+            };
+        };
+        let view = self.state.view(id).unwrap();
+        match (view.row.life, view.running, view.queued, view.compliance) {
+            (_, Some(running), ..) if running.begun => "running",
+            (_, Some(_), ..) => "granted",
+            (Life::Tombstone, ..) => "tombstone",
+            (_, _, Some(_), _) => "queued",
+            (_, _, _, Compliance::Undefined) => "undefined",
+            _ if view.row.skipped => "skipped",
+            (_, _, _, Compliance::Compliant) => "good",
+            (_, _, _, Compliance::HasUpdate) => "new",
+            _ if view.row.last_result == LastResult::Failed => "failed",
+            _ if view.row.observed == Observed::Differs => "drifted",
+            _ => "bad",
+        }
+    }
+
+    #[track_caller]
+    pub(super) fn expect<const N: usize>(&self, states: [(&str, &str); N]) {
+        let found = states.map(|(name, _)| (name, self.word(name)));
+        assert_eq!(found, states);
+    }
+
+    #[track_caller]
+    pub(super) fn expect_compliance(&self, name: &str, compliance: Compliance) {
+        assert_eq!(self.view(name).compliance, compliance, "compliance of {name}");
+    }
+
+    /// Why it does not start: the first reason, as people read it.
+    pub(super) fn why(&self, name: &str) -> String {
+        self.holds(name)[0].to_string()
+    }
+
+    pub(super) fn holds(&self, name: &str) -> Vec<Hold> {
+        self.state.why(self.id(name))
+    }
+
+    /// Every attempt and skip there ever was of a resource, oldest first, as its outcome in one word (`open` without one).
+    pub(super) fn attempts(&self, name: &str) -> Vec<&'static str> {
+        let history = &self.history;
+        let of_name = |id: &ResourceId| history.rows.get(id).is_some_and(|row| &*row.intent.name == name);
+        let granted = history.grants.iter().filter_map(|(&attempt, (_, grant))| Some((attempt, grant.resource?)));
+        let ended = history.outcomes.iter().map(|(&attempt, &(id, _))| (attempt, id));
+        let all: BTreeMap<AttemptId, ResourceId> = granted.chain(ended).filter(|(_, id)| of_name(id)).collect();
+        let word = |attempt| match history.outcomes.get(attempt).map(|(_, outcome)| &outcome.kind) {
+            None => "open",
+            Some(OutcomeKind::Succeeded(_)) => "succeeded",
+            Some(OutcomeKind::Failed { .. }) => "failed",
+            Some(OutcomeKind::Revoked) => "revoked",
+            Some(OutcomeKind::Lost) => "lost",
+            Some(OutcomeKind::Skipped { .. }) => "skipped",
+        };
+        all.keys().map(word).collect()
+    }
+
+    pub(super) fn row_of(&self, name: &str) -> crate::core::ResourceRow {
+        self.view(name).row
+    }
+
+    pub(super) fn intent_of(&self, name: &str) -> Arc<Intent> {
+        self.row_of(name).intent
+    }
+}
+
+/// X2: where nothing has happened since, another step does nothing.
+impl Drop for World {
+    fn drop(&mut self) {
+        if std::thread::panicking() || self.state.next_due().is_some_and(|due| due <= self.now) {
+            return;
+        }
+        let mut effects = Effects::default();
+        step(&mut self.state, Event::Tick, self.now, &mut effects);
+        assert_eq!(format!("{effects:?}"), format!("{:?}", Effects::default()), "X2: a step after rest had effects");
+    }
+}
