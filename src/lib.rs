@@ -7,8 +7,16 @@ pub mod adaptors;
 #[cfg(feature = "full")]
 pub mod api;
 #[cfg(feature = "full")]
+pub mod cluster;
+#[cfg(feature = "full")]
+pub mod controller;
+#[cfg(feature = "full")]
 pub mod executor;
 #[cfg(feature = "full")]
 pub mod history;
 #[cfg(feature = "full")]
+pub mod operator;
+#[cfg(feature = "full")]
 pub mod scheduler;
+#[cfg(feature = "full")]
+pub mod server;

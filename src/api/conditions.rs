@@ -153,6 +153,14 @@ reasons! {
     DuplicateIdentity,
     /// It belongs to another resource set.
     OtherSet,
+    /// Its environment takes its intent by push, not from objects.
+    WrongSource,
+    /// Some resources need a human.
+    ResourcesStalled,
+    /// The last attempt failed, and nothing is tried for now.
+    DeployFailed,
+    /// A defect of the operator.
+    InternalError,
     /// A bound is exceeded.
     TooLarge,
     /// Suspended by the user.

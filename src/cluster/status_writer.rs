@@ -1,0 +1,180 @@
+//! Status writes: the newest per object wins, behind a token bucket, a few at a time, each tried again until it is written or pointless.
+//!
+//! Deliberately absent: a comparison with what is there. Who hands a status in has changed it.
+
+use super::client::Cluster;
+use super::error::{Class, ClusterError};
+use crate::api::{Environment, Executor, Resource, Target};
+use crate::cluster::ObjectRef;
+use crate::controller::Kind;
+use serde_json::Value;
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::sync::{Notify, Semaphore};
+use tokio::time::Instant;
+
+/// Writes per second in the long run.
+const RATE: u32 = 50;
+/// Writes at once after a rest.
+const BURST: u32 = 100;
+/// Writes on their way.
+const AT_ONCE: usize = 8;
+/// Wait after a failed write.
+const RETRY: Duration = Duration::from_secs(2);
+
+/// Which object.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct StatusKey {
+    /// Its kind.
+    pub kind: Kind,
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+    /// Its UID: a successor of the same name is another object.
+    pub uid: String,
+}
+
+#[derive(Default)]
+struct Waiting {
+    order: VecDeque<StatusKey>,
+    newest: HashMap<StatusKey, Value>,
+}
+
+/// The writer. Cheap to clone.
+#[derive(Clone)]
+pub struct StatusWriter {
+    waiting: Arc<Mutex<Waiting>>,
+    wake: Arc<Notify>,
+}
+
+impl StatusWriter {
+    /// Starts the task that writes. Needs a tokio runtime.
+    pub fn start(cluster: Cluster) -> Self {
+        let writer = Self { waiting: Arc::default(), wake: Arc::default() };
+        tokio::spawn(writer.clone().run(cluster));
+        writer
+    }
+
+    /// Hands in a whole status. One that still waits for the same object is replaced.
+    pub fn put(&self, key: StatusKey, status: Value) {
+        let mut waiting = self.waiting();
+        if waiting.newest.insert(key.clone(), status).is_none() {
+            waiting.order.push_back(key);
+        }
+        self.wake.notify_one();
+    }
+
+    /// Hands in a status again, unless a newer one waits.
+    fn put_back(&self, key: StatusKey, status: Value) {
+        let mut waiting = self.waiting();
+        if !waiting.newest.contains_key(&key) {
+            waiting.newest.insert(key.clone(), status);
+            waiting.order.push_back(key);
+        }
+        self.wake.notify_one();
+    }
+
+    fn next(&self) -> Option<(StatusKey, Value)> {
+        let mut waiting = self.waiting();
+        let key = waiting.order.pop_front()?;
+        let status = waiting.newest.remove(&key)?;
+        Some((key, status))
+    }
+
+    async fn run(self, cluster: Cluster) {
+        let slots = Arc::new(Semaphore::new(AT_ONCE));
+        let mut bucket = Bucket::new(Instant::now());
+        loop {
+            let Ok(slot) = Arc::clone(&slots).acquire_owned().await else { return };
+            if let Some(wait) = bucket.take(Instant::now()) {
+                tokio::time::sleep(wait).await;
+            }
+            let (key, status) = loop {
+                match self.next() {
+                    Some(next) => break next,
+                    None => self.wake.notified().await,
+                }
+            };
+            let (writer, cluster) = (self.clone(), cluster.clone());
+            tokio::spawn(async move {
+                let written = write(&cluster, &key, &status).await;
+                drop(slot);
+                writer.after(key, status, written).await;
+            });
+        }
+    }
+
+    async fn after(&self, key: StatusKey, status: Value, written: Result<String, ClusterError>) {
+        let Err(error) = written else { return };
+        match error.class() {
+            // The object is gone, or is another one by now.
+            Class::Gone | Class::Conflict | Class::AlreadyExists => tracing::debug!(%error, "status dropped"),
+            Class::WaitForChange => tracing::warn!(%error, "a status cannot be written; the next change tries again"),
+            Class::Backoff => {
+                tracing::info!(%error, "a status could not be written; trying again");
+                tokio::time::sleep(RETRY).await;
+                self.put_back(key, status);
+            }
+        }
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+async fn write(cluster: &Cluster, key: &StatusKey, status: &Value) -> Result<String, ClusterError> {
+    let object = ObjectRef { namespace: &key.namespace, name: &key.name, uid: &key.uid };
+    match key.kind {
+        Kind::Environment => cluster.apply_status::<Environment>(object, status).await,
+        Kind::Target => cluster.apply_status::<Target>(object, status).await,
+        Kind::Executor => cluster.apply_status::<Executor>(object, status).await,
+        Kind::Resource => cluster.apply_status::<Resource>(object, status).await,
+    }
+}
+
+/// A token bucket: `BURST` at once, `RATE` per second.
+struct Bucket {
+    /// When the bucket would have been empty; the older, the more there is in it.
+    empty_at: Instant,
+}
+
+impl Bucket {
+    fn new(now: Instant) -> Self {
+        Self { empty_at: now.checked_sub(Self::full()).unwrap_or(now) }
+    }
+
+    fn full() -> Duration {
+        Duration::from_secs(1) * BURST / RATE
+    }
+
+    /// Takes a token; says how long to wait for it.
+    fn take(&mut self, now: Instant) -> Option<Duration> {
+        if let Some(fullest) = now.checked_sub(Self::full()) {
+            self.empty_at = self.empty_at.max(fullest);
+        }
+        self.empty_at += Duration::from_secs(1) / RATE;
+        self.empty_at.checked_duration_since(now).filter(|wait| !wait.is_zero())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{BURST, Bucket, RATE};
+    use std::time::Duration;
+    use tokio::time::Instant;
+
+    #[test]
+    fn a_burst_is_free_and_then_the_rate_holds() {
+        let start = Instant::now() + Duration::from_secs(3_600);
+        let mut bucket = Bucket::new(start);
+        for _ in 0..BURST {
+            assert_eq!(bucket.take(start), None);
+        }
+        assert_eq!(bucket.take(start), Some(Duration::from_secs(1) / RATE));
+        assert_eq!(bucket.take(start), Some(Duration::from_secs(2) / RATE));
+        assert_eq!(bucket.take(start + Duration::from_secs(60)), None, "a rest fills it again");
+    }
+}

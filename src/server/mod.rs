@@ -1,0 +1,5 @@
+//! HTTP: probes, so far. Deliberately absent, until they are built: the API, the console, metrics.
+
+mod probes;
+
+pub use probes::{Health, Readiness, serve};
