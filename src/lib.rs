@@ -7,6 +7,10 @@ pub mod adaptors;
 #[cfg(feature = "full")]
 pub mod api;
 #[cfg(feature = "full")]
+pub mod app;
+#[cfg(feature = "full")]
+mod cli;
+#[cfg(feature = "full")]
 pub mod cluster;
 #[cfg(feature = "full")]
 pub mod controller;
@@ -20,3 +24,5 @@ pub mod operator;
 pub mod scheduler;
 #[cfg(feature = "full")]
 pub mod server;
+#[cfg(feature = "full")]
+pub mod telemetry;

@@ -70,12 +70,16 @@ impl PrivateServer {
 
     /// How to connect to it.
     pub fn connect_options(&self) -> sqlx::postgres::PgConnectOptions {
-        sqlx::postgres::PgConnectOptions::new_without_pgpass()
-            .socket(&self.socket_folder)
-            .port(socket::PORT)
-            .username(USER)
-            .database(DATABASE)
-            .application_name("homeostat")
+        connect_options(&self.socket_folder)
+    }
+
+    /// How to connect to the server of a folder that another process holds, and runs it for: to read. It stops when its process does.
+    ///
+    /// # Errors
+    /// The folder cannot be found.
+    pub fn connect_options_of(folder: &Path) -> Result<sqlx::postgres::PgConnectOptions, ServerError> {
+        let folder = folder.canonicalize().map_err(|source| ServerError::Folder { path: folder.to_owned(), source })?;
+        Ok(connect_options(&socket::folder_for(&folder)?))
     }
 
     /// How to connect to it, as a URL that `psql` understands too.
@@ -123,6 +127,15 @@ impl PrivateServer {
         }
         Ok(())
     }
+}
+
+fn connect_options(socket_folder: &Path) -> sqlx::postgres::PgConnectOptions {
+    sqlx::postgres::PgConnectOptions::new_without_pgpass()
+        .socket(socket_folder)
+        .port(socket::PORT)
+        .username(USER)
+        .database(DATABASE)
+        .application_name("homeostat")
 }
 
 /// The major version that wrote a data folder, where there is one.

@@ -1,0 +1,231 @@
+//! The command line, as `clap` reads it and as `docs/cli.md` is generated from it.
+
+use super::Exit;
+use super::output::{Color, Format};
+use crate::executor::worker;
+use clap::{Args, Parser, Subcommand};
+use std::path::PathBuf;
+
+/// Holds infrastructure to its declared intent.
+///
+/// Embedded verbs (deploy, dry-run, repair, status, …) need no cluster: scheduler, executor and history run in this one process, and the state
+/// is kept under `--data-dir`.
+#[derive(Debug, Parser)]
+#[command(name = "homeostat", version, after_help = Exit::help(), max_term_width = 110, propagate_version = true)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+    #[command(flatten)]
+    pub(crate) output: OutputOptions,
+}
+
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Output")]
+pub(crate) struct OutputOptions {
+    /// Shape of results on stdout
+    #[arg(short, long, value_enum, default_value_t, global = true, value_name = "FORMAT")]
+    pub(crate) output: Format,
+    /// When to colour
+    #[arg(long, value_enum, default_value_t, global = true, value_name = "WHEN")]
+    pub(crate) color: Color,
+    /// Print only results and errors
+    #[arg(short, long, global = true)]
+    pub(crate) quiet: bool,
+    /// Log to stderr (-vv: more); `RUST_LOG` overrides it
+    #[arg(short, long, action = clap::ArgAction::Count, global = true)]
+    pub(crate) verbose: u8,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Deploy what the manifests declare and is not compliant
+    Deploy(DeployOptions),
+    /// Show what a deploy would change, and change nothing (exit code 2: something would change)
+    DryRun(DryRunOptions),
+    /// Verify everything against its target now, and correct what has drifted
+    Repair(RepairOptions),
+    /// List the resources and their states
+    Status(StatusOptions),
+    /// Show one resource: intent, state, latest attempts
+    Show(NameOptions),
+    /// List the versions, or the attempts of one resource
+    History(HistoryOptions),
+    /// Say why a resource is where it is, down to the root cause
+    Why(NameOptions),
+    /// Make an earlier version's content the newest version, and deploy it
+    Rollback(RollbackOptions),
+    /// Remove resources from their targets: those named, or all
+    Delete(DeleteOptions),
+    /// Run an executor (started by an operator, or by embedded mode)
+    Executor(worker::Options),
+    /// Write the generated files of this repository: CRDs, references
+    #[command(hide = true)]
+    Generate(GenerateOptions),
+    /// Measure attempts per second with resources that do nothing
+    #[command(hide = true)]
+    Bench(BenchOptions),
+}
+
+/// Where the state of embedded mode is.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "State")]
+pub(crate) struct StateOptions {
+    /// Folder with the private database and the executors' state
+    #[arg(long, value_name = "DIR", default_value = "data/deploy", env = "HOMEOSTAT_DATA_DIR")]
+    pub(crate) data_dir: PathBuf,
+    /// Use this PostgreSQL instead of a private one
+    #[arg(long, value_name = "URL", env = "HOMEOSTAT_DATABASE_URL", hide_env_values = true)]
+    pub(crate) database_url: Option<String>,
+    /// Environment; needed only where there are several
+    #[arg(long, value_name = "NAME", env = "HOMEOSTAT_ENVIRONMENT")]
+    pub(crate) environment: Option<String>,
+}
+
+/// Where intent is read from.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Manifests")]
+pub(crate) struct ManifestOptions {
+    /// Manifests: a file, a folder (all its .yaml, .yml and .json files), or `-` for stdin; repeatable
+    #[arg(short, long = "filename", value_name = "FILE|DIR|-")]
+    pub(crate) files: Vec<PathBuf>,
+}
+
+#[derive(Clone, Debug, Args)]
+pub(crate) struct DeployOptions {
+    /// Only these resources
+    #[arg(value_name = "NAME")]
+    pub(crate) names: Vec<String>,
+    /// Only resources on this target
+    #[arg(long, value_name = "TARGET")]
+    pub(crate) target: Option<String>,
+    /// Also remove what the manifests no longer declare; prints it first, and asks on a terminal
+    #[arg(long)]
+    pub(crate) prune: bool,
+    /// Do not ask
+    #[arg(short, long)]
+    pub(crate) yes: bool,
+    /// Why, for the history
+    #[arg(short, long, value_name = "TEXT", default_value = "")]
+    pub(crate) message: String,
+    #[command(flatten)]
+    pub(crate) manifests: ManifestOptions,
+    #[command(flatten)]
+    pub(crate) state: StateOptions,
+}
+
+#[derive(Clone, Debug, Args)]
+pub(crate) struct DryRunOptions {
+    /// Only these resources
+    #[arg(value_name = "NAME")]
+    pub(crate) names: Vec<String>,
+    /// Only resources on this target
+    #[arg(long, value_name = "TARGET")]
+    pub(crate) target: Option<String>,
+    /// Also show what `deploy --prune` would remove
+    #[arg(long)]
+    pub(crate) prune: bool,
+    #[command(flatten)]
+    pub(crate) manifests: ManifestOptions,
+    #[command(flatten)]
+    pub(crate) state: StateOptions,
+}
+
+#[derive(Clone, Debug, Args)]
+pub(crate) struct RepairOptions {
+    /// Only these resources
+    #[arg(value_name = "NAME")]
+    pub(crate) names: Vec<String>,
+    /// Only resources on this target
+    #[arg(long, value_name = "TARGET")]
+    pub(crate) target: Option<String>,
+    #[command(flatten)]
+    pub(crate) manifests: ManifestOptions,
+    #[command(flatten)]
+    pub(crate) state: StateOptions,
+}
+
+#[derive(Clone, Debug, Args)]
+pub(crate) struct StatusOptions {
+    /// Only these resources
+    #[arg(value_name = "NAME")]
+    pub(crate) names: Vec<String>,
+    /// Only resources on this target
+    #[arg(long, value_name = "TARGET")]
+    pub(crate) target: Option<String>,
+    #[command(flatten)]
+    pub(crate) state: StateOptions,
+}
+
+#[derive(Clone, Debug, Args)]
+pub(crate) struct NameOptions {
+    /// The resource
+    #[arg(value_name = "NAME")]
+    pub(crate) name: String,
+    #[command(flatten)]
+    pub(crate) state: StateOptions,
+}
+
+#[derive(Clone, Debug, Args)]
+pub(crate) struct HistoryOptions {
+    /// Show the attempts of this resource instead of the versions
+    #[arg(value_name = "NAME")]
+    pub(crate) name: Option<String>,
+    /// Show the attempts of all resources instead of the versions
+    #[arg(long, conflicts_with = "name")]
+    pub(crate) attempts: bool,
+    /// Show at most so many, newest first
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub(crate) limit: u32,
+    #[command(flatten)]
+    pub(crate) state: StateOptions,
+}
+
+#[derive(Clone, Debug, Args)]
+pub(crate) struct RollbackOptions {
+    /// The version whose content is wanted again
+    #[arg(long, value_name = "N")]
+    pub(crate) to_version: u64,
+    /// Do not ask
+    #[arg(short, long)]
+    pub(crate) yes: bool,
+    /// Why, for the history
+    #[arg(short, long, value_name = "TEXT")]
+    pub(crate) message: Option<String>,
+    #[command(flatten)]
+    pub(crate) state: StateOptions,
+}
+
+#[derive(Clone, Debug, Args)]
+pub(crate) struct DeleteOptions {
+    /// Only these resources; without any, all of the environment
+    #[arg(value_name = "NAME")]
+    pub(crate) names: Vec<String>,
+    /// Do not ask
+    #[arg(short, long)]
+    pub(crate) yes: bool,
+    /// Why, for the history
+    #[arg(short, long, value_name = "TEXT", default_value = "")]
+    pub(crate) message: String,
+    #[command(flatten)]
+    pub(crate) state: StateOptions,
+}
+
+#[derive(Clone, Debug, Args)]
+pub(crate) struct GenerateOptions {
+    /// Write nothing; fail and name the files that are stale
+    #[arg(long)]
+    pub(crate) check: bool,
+    /// The repository
+    #[arg(long, value_name = "DIR", default_value = ".")]
+    pub(crate) root: PathBuf,
+}
+
+#[derive(Clone, Debug, Args)]
+pub(crate) struct BenchOptions {
+    /// Resources to deploy
+    #[arg(long, value_name = "N", default_value_t = 10_000)]
+    pub(crate) resources: u32,
+    /// Keep the state here instead of in a temporary folder
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data_dir: Option<PathBuf>,
+}

@@ -1,0 +1,342 @@
+//! The documents of `-o json|yaml`. Their shape is part of the interface: fields are added, never renamed or removed.
+
+use super::output::time::iso;
+use crate::core::{
+    Blocked, Change, Compliance, Counts, Finding, Hold, LastResult, Life, Name, Observed, OutcomeKind, ResourceView,
+    Timestamp, VersionNumber,
+};
+use crate::history::{AttemptSummary, VersionSummary};
+use serde::Serialize;
+use std::fmt;
+
+/// The state of a resource in one word, for people and for programs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub(crate) enum State {
+    /// Deployed as last written, and no difference seen since.
+    Compliant,
+    /// Its newest intent was not attempted yet.
+    Updating,
+    /// An executor has it.
+    Deploying,
+    /// Its last attempt failed.
+    Failed,
+    /// Not attempted, because something it requires is not good.
+    Skipped,
+    /// A difference was found and left.
+    Drifted,
+    /// Not completely known: its target, or something it requires, does not exist.
+    Undefined,
+    /// Removed; being deleted on its target.
+    Deleting,
+}
+
+impl State {
+    /// Derives the word.
+    pub(crate) fn of(view: &ResourceView) -> Self {
+        match view {
+            _ if view.row.life == Life::Tombstone => Self::Deleting,
+            _ if view.running.is_some() => Self::Deploying,
+            _ if view.blocked == Blocked::Undefined || view.compliance == Compliance::Undefined => Self::Undefined,
+            _ if view.blocked == Blocked::Dependency => Self::Skipped,
+            _ if view.good => Self::Compliant,
+            _ if view.compliance == Compliance::HasUpdate => Self::Updating,
+            _ if view.row.last_result == LastResult::Succeeded && view.row.observed == Observed::Differs => {
+                Self::Drifted
+            }
+            _ if view.row.last_result == LastResult::Failed => Self::Failed,
+            _ => Self::Updating,
+        }
+    }
+}
+
+impl fmt::Display for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self, f)
+    }
+}
+
+/// A list of things of one environment.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct ListDocument<T> {
+    /// The environment's name.
+    pub(crate) environment: Name,
+    /// Its newest version.
+    pub(crate) version: VersionNumber,
+    /// How many resources are in which state.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) counts: Option<Counts>,
+    /// The things.
+    pub(crate) items: Vec<T>,
+}
+
+/// One resource.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct ResourceDocument {
+    /// Its name.
+    pub(crate) name: Name,
+    /// Its type.
+    #[serde(rename = "type")]
+    pub(crate) kind: Name,
+    /// The target it is deployed on.
+    pub(crate) target: Name,
+    /// The set it belongs to.
+    pub(crate) set: Name,
+    /// Its state in one word.
+    pub(crate) state: State,
+    /// What is known of it against its newest intent.
+    pub(crate) compliance: Compliance,
+    /// The version that brought its intent.
+    pub(crate) version: VersionNumber,
+    /// What it requires.
+    pub(crate) requires: Vec<Name>,
+    /// When an attempt last found or made it as declared.
+    pub(crate) verified_at: Option<String>,
+    /// When an attempt last changed it.
+    pub(crate) deployed_at: Option<String>,
+    /// When its retry or next verification is due.
+    pub(crate) due_at: Option<String>,
+    /// The last attempt that ended.
+    pub(crate) last_attempt: Option<u64>,
+    /// The last attempt that changed something.
+    pub(crate) changed_by: Option<u64>,
+    /// Failures in a row.
+    pub(crate) failures: u32,
+    /// Why the last attempt failed.
+    pub(crate) error: Option<Name>,
+    /// The difference that was found and left.
+    pub(crate) drift: Option<Name>,
+    /// What the target calls it.
+    pub(crate) remote_identity: Option<Name>,
+}
+
+impl From<&ResourceView> for ResourceDocument {
+    fn from(view: &ResourceView) -> Self {
+        let row = &view.row;
+        Self {
+            name: row.intent.name.clone(),
+            kind: row.intent.kind.clone(),
+            target: row.intent.target.clone(),
+            set: row.set.clone(),
+            state: State::of(view),
+            compliance: view.compliance,
+            version: row.version,
+            requires: row.intent.requires.clone(),
+            verified_at: row.verified_at.map(iso),
+            deployed_at: row.deployed_at.map(iso),
+            due_at: row.due_at.map(iso),
+            last_attempt: row.last_attempt.map(|attempt| attempt.0),
+            changed_by: row.changed_by.map(|attempt| attempt.0),
+            failures: row.failures,
+            error: row.error.clone(),
+            drift: row.drift.clone(),
+            remote_identity: row.remote_identity.clone(),
+        }
+    }
+}
+
+/// One resource with its attributes, its latest attempts and why it is where it is.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct ShowDocument {
+    /// The resource.
+    #[serde(flatten)]
+    pub(crate) resource: ResourceDocument,
+    /// Its attributes.
+    pub(crate) attributes: serde_json::Value,
+    /// Why it does not run, first that applies first.
+    pub(crate) holds: Vec<Hold>,
+    /// Its latest attempts, newest first.
+    pub(crate) attempts: Vec<AttemptDocument>,
+}
+
+/// One version.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct VersionDocument {
+    /// Its number.
+    pub(crate) number: VersionNumber,
+    /// When it was accepted.
+    pub(crate) at: String,
+    /// Who made it.
+    pub(crate) author: Name,
+    /// Where it came from.
+    pub(crate) source: Name,
+    /// Why.
+    pub(crate) message: Name,
+    /// Resources it added or changed.
+    pub(crate) upserts: u32,
+    /// Resources it removed.
+    pub(crate) removals: u32,
+}
+
+impl From<&VersionSummary> for VersionDocument {
+    fn from(version: &VersionSummary) -> Self {
+        Self {
+            number: version.number,
+            at: iso(version.at),
+            author: version.author.clone(),
+            source: version.source.clone(),
+            message: version.message.clone(),
+            upserts: version.upserts,
+            removals: version.removals,
+        }
+    }
+}
+
+/// How an attempt ended, in one word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) enum AttemptResult {
+    /// It has not ended.
+    Open,
+    /// Nothing differed.
+    Unchanged,
+    /// It did not exist and was made.
+    Created,
+    /// It was changed.
+    Updated,
+    /// It was deleted and made again.
+    Replaced,
+    /// It was deleted.
+    Deleted,
+    /// It was only read, and differs.
+    Differs,
+    /// It failed.
+    Failed,
+    /// Never sent: something it requires is not good.
+    Skipped,
+    /// Taken back before it began.
+    Revoked,
+    /// The executor ended without a result.
+    Lost,
+}
+
+impl AttemptResult {
+    /// Derives the word from how the attempt ended; `observed` where nothing was applied.
+    pub(crate) fn of(outcome: Option<&OutcomeKind>, observed: bool) -> Self {
+        match outcome {
+            None => Self::Open,
+            Some(OutcomeKind::Failed { .. }) => Self::Failed,
+            Some(OutcomeKind::Skipped { .. }) => Self::Skipped,
+            Some(OutcomeKind::Revoked) => Self::Revoked,
+            Some(OutcomeKind::Lost) => Self::Lost,
+            Some(OutcomeKind::Succeeded(finding)) => match finding.change {
+                Change::None => Self::Unchanged,
+                _ if observed => Self::Differs,
+                Change::Create => Self::Created,
+                Change::Update => Self::Updated,
+                Change::Replace => Self::Replaced,
+                Change::Delete => Self::Deleted,
+            },
+        }
+    }
+
+    /// Whether the target was changed.
+    pub(crate) const fn is_change(self) -> bool {
+        matches!(self, Self::Created | Self::Updated | Self::Replaced | Self::Deleted)
+    }
+}
+
+impl fmt::Display for AttemptResult {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Open => "open",
+            Self::Unchanged => "unchanged",
+            Self::Created => "created",
+            Self::Updated => "updated",
+            Self::Replaced => "replaced",
+            Self::Deleted => "deleted",
+            Self::Differs => "differs",
+            Self::Failed => "failed",
+            Self::Skipped => "skipped",
+            Self::Revoked => "revoked",
+            Self::Lost => "lost",
+        })
+    }
+}
+
+/// One attempt.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct AttemptDocument {
+    /// Its number.
+    pub(crate) attempt: u64,
+    /// The resource's name.
+    pub(crate) name: Name,
+    /// The version it ran.
+    pub(crate) version: Option<VersionNumber>,
+    /// Why it was made.
+    pub(crate) reason: Option<crate::core::Reason>,
+    /// What it did.
+    pub(crate) operation: Option<crate::core::Operation>,
+    /// Who ran it.
+    pub(crate) executor: Option<Name>,
+    /// When it was granted.
+    pub(crate) granted_at: Option<String>,
+    /// When it began.
+    pub(crate) began_at: Option<String>,
+    /// When it ended.
+    pub(crate) finished_at: Option<String>,
+    /// How it ended.
+    pub(crate) result: AttemptResult,
+    /// The difference it found.
+    pub(crate) diff: Option<Name>,
+    /// Why it failed, or which requirement it was skipped for.
+    pub(crate) error: Option<Name>,
+    /// Milliseconds from its begin to its end.
+    pub(crate) took_ms: Option<u64>,
+    #[serde(skip)]
+    pub(crate) at: Option<Timestamp>,
+}
+
+impl From<&AttemptSummary> for AttemptDocument {
+    fn from(attempt: &AttemptSummary) -> Self {
+        let observed = attempt.operation == Some(crate::core::Operation::Observe);
+        let (diff, error) = details(attempt.outcome.as_ref());
+        Self {
+            attempt: attempt.attempt.0,
+            name: attempt.name.clone(),
+            version: attempt.version,
+            reason: attempt.reason,
+            operation: attempt.operation,
+            executor: attempt.executor.clone(),
+            granted_at: attempt.granted_at.map(iso),
+            began_at: attempt.began_at.map(iso),
+            finished_at: attempt.finished_at.map(iso),
+            result: AttemptResult::of(attempt.outcome.as_ref(), observed),
+            diff,
+            error,
+            took_ms: attempt.began_at.zip(attempt.finished_at).map(|(began, finished)| finished.ms_since(began)),
+            at: attempt.finished_at.or(attempt.granted_at),
+        }
+    }
+}
+
+/// The difference an attempt found, and its error.
+fn details(outcome: Option<&OutcomeKind>) -> (Option<Name>, Option<Name>) {
+    let diff = |finding: &Finding| Some(finding.diff.clone()).filter(|diff| !diff.is_empty());
+    match outcome {
+        Some(OutcomeKind::Succeeded(finding)) => (diff(finding), None),
+        Some(OutcomeKind::Failed { message, finding }) => (finding.as_ref().and_then(diff), Some(message.clone())),
+        Some(OutcomeKind::Skipped { because }) => (None, Some(format!("{because} is not good").into())),
+        Some(OutcomeKind::Lost) => (None, Some("the executor ended without a result".into())),
+        Some(OutcomeKind::Revoked) | None => (None, None),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_observed_difference_is_not_called_a_change() {
+        let outcome =
+            OutcomeKind::Succeeded(Finding { change: Change::Update, diff: "mode".into(), remote_identity: None });
+        assert_eq!(AttemptResult::of(Some(&outcome), true), AttemptResult::Differs);
+        assert_eq!(AttemptResult::of(Some(&outcome), false), AttemptResult::Updated);
+        assert!(!AttemptResult::of(Some(&outcome), true).is_change());
+        assert_eq!(AttemptResult::of(None, false), AttemptResult::Open);
+    }
+}

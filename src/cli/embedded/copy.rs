@@ -1,0 +1,114 @@
+//! A copy of an environment in memory, for dry runs: suspended, with executors of its own, gone when the run ends.
+
+use super::session::Opening;
+use super::{EmbeddedError, Place, Session, snapshot_state};
+use crate::cli::CliError;
+use crate::cli::arguments::StateOptions;
+use crate::cli::manifests::Declared;
+use crate::cli::output::Output;
+use crate::core::{
+    EnvironmentState, IntentRecord, Life, Name, Record, ResourceRow, Settings, Snapshot, Timestamp, VersionNumber,
+    VersionRecord,
+};
+use crate::history::memory::MemoryStore;
+use crate::history::{Batch, Owner, Store};
+use std::sync::Arc;
+
+/// The copy.
+pub(crate) struct Copy {
+    /// The environment's name.
+    pub(crate) environment: Name,
+    /// What was copied.
+    pub(crate) state: EnvironmentState,
+    snapshot: Snapshot,
+}
+
+impl Copy {
+    /// Copies the environment that is meant; an environment that does not exist yet is an empty one.
+    pub(crate) async fn of(
+        options: &StateOptions,
+        declared: Option<&Declared>,
+        output: Output,
+    ) -> Result<Self, CliError> {
+        let name = declared.map(|declared| &declared.name);
+        match (Place::visit(options, output).await, name) {
+            (Ok(place), _) => {
+                let copied = Self::read(&place, options, name).await;
+                place.close().await?;
+                copied
+            }
+            (Err(EmbeddedError::Nothing { .. }), Some(name)) => {
+                let state = EnvironmentState::restore(
+                    name.clone(),
+                    crate::core::Epoch(0),
+                    Snapshot::default(),
+                    Timestamp::default(),
+                )
+                .0;
+                Ok(Self { environment: name.clone(), state, snapshot: Snapshot::default() })
+            }
+            (Err(error), _) => Err(error.into()),
+        }
+    }
+
+    async fn read(place: &Place, options: &StateOptions, declared: Option<&Name>) -> Result<Self, CliError> {
+        let environment = place.environment(options.environment.as_deref(), declared).await?;
+        let snapshot = place.store.peek(&environment).await?.unwrap_or_default();
+        let state = snapshot_state(&*place.store, &environment).await?;
+        Ok(Self { environment, state, snapshot })
+    }
+
+    /// Runs `work` in a session on the copy.
+    pub(crate) async fn run<T>(
+        self,
+        output: Output,
+        work: impl AsyncFnOnce(&mut Session) -> Result<T, CliError>,
+    ) -> Result<T, CliError> {
+        let folder = tempfile::Builder::new().prefix("homeostat-dry-run-").tempdir()?;
+        let store: Arc<dyn Store> = Arc::new(MemoryStore::default());
+        let owner = Owner { id: "dry-run".into(), description: "dry run".into(), lease_ms: u64::from(u32::MAX) };
+        fill(&*store, &self.environment, &owner, self.snapshot).await?;
+        let opening = Opening {
+            store,
+            folder: folder.path(),
+            environment: self.environment,
+            owner: owner.id,
+            ended: &[],
+            output,
+        };
+        Session::within(opening, work).await
+    }
+}
+
+/// Writes what an owner would load as one version into an empty store.
+async fn fill(store: &dyn Store, environment: &Name, owner: &Owner, snapshot: Snapshot) -> Result<(), CliError> {
+    let fence = store.take(environment, owner, &[]).await?;
+    let live = snapshot.resources.into_iter().filter(|row| row.life == Life::Live);
+    // Nothing is due in the copy, and what is being deleted is not in it.
+    let rows: Vec<ResourceRow> =
+        live.map(|row| ResourceRow { version: VersionNumber(1), after: None, due_at: None, ..row }).collect();
+    let intents = rows.iter().map(|row| IntentRecord {
+        resource: row.resource,
+        name: row.intent.name.clone(),
+        set: row.set.clone(),
+        intent: Some(Arc::clone(&row.intent)),
+    });
+    let version = VersionRecord {
+        number: VersionNumber(1),
+        at: Timestamp::default(),
+        author: "dry run".into(),
+        source: "copy".into(),
+        message: "".into(),
+        intents: intents.collect(),
+    };
+    let mut records =
+        vec![Record::Version(version), Record::Settings(suspended(snapshot.settings.unwrap_or_default()))];
+    records.extend(snapshot.targets.into_iter().map(Record::Target));
+    store.commit(&fence, &Batch { number: 1, records, rows }).await?;
+    Ok(store.release(&fence).await?)
+}
+
+/// The same, but nothing starts by itself.
+pub(super) fn suspended(settings: Settings) -> Settings {
+    Settings { suspend: true, ..settings }
+}

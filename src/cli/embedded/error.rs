@@ -1,0 +1,86 @@
+//! What can keep embedded mode from running.
+
+use crate::cli::Exit;
+use crate::executor::EndpointError;
+use crate::executor::process::ProcessError;
+use crate::history::HistoryError;
+use crate::history::private_server::{LockError, ServerError};
+use std::path::PathBuf;
+
+/// Why an embedded run did not start, or had to end.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum EmbeddedError {
+    /// The folder is in use, or cannot be used.
+    #[error(transparent)]
+    Lock(#[from] LockError),
+    /// The private server does not run.
+    #[error(transparent)]
+    Server(#[from] ServerError),
+    /// The database cannot be used.
+    #[error("cannot use the database {database}")]
+    Database {
+        /// Which one; never with its password.
+        database: String,
+        /// Why.
+        #[source]
+        source: HistoryError,
+    },
+    /// The URL of the database is not one.
+    #[error("--database-url is not a PostgreSQL URL, such as postgres://user@host/database")]
+    Url {
+        /// Why.
+        #[source]
+        source: sqlx::Error,
+    },
+    /// There is nothing to read.
+    #[error("nothing was ever deployed with --data-dir {}\n  deploy something first: `homeostat deploy -f DIR`, or name another folder", folder.display())]
+    Nothing {
+        /// Which folder.
+        folder: PathBuf,
+    },
+    /// The environment does not exist.
+    #[error("{0}")]
+    NoEnvironment(String),
+    /// A file of the data folder cannot be used.
+    #[error("cannot use {}", path.display())]
+    File {
+        /// Which one.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// Executors cannot connect.
+    #[error(transparent)]
+    Endpoint(#[from] EndpointError),
+    /// An executor process cannot be started.
+    #[error(transparent)]
+    Process(#[from] ProcessError),
+    /// No executor could be started.
+    #[error(
+        "the executors of pool {pool} do not run: {message}\n  their log is on stderr with -v; what was granted to them goes on with the next run"
+    )]
+    Executors {
+        /// Which pool.
+        pool: String,
+        /// The last words.
+        message: String,
+    },
+}
+
+impl EmbeddedError {
+    /// The exit code it stands for.
+    pub(crate) const fn exit(&self) -> Exit {
+        match self {
+            Self::Lock(LockError::Held { .. }) => Exit::Held,
+            Self::Nothing { .. } | Self::NoEnvironment(_) | Self::Url { .. } => Exit::Usage,
+            Self::Lock(_)
+            | Self::Server(_)
+            | Self::Database { .. }
+            | Self::File { .. }
+            | Self::Endpoint(_)
+            | Self::Process(_)
+            | Self::Executors { .. } => Exit::Infrastructure,
+        }
+    }
+}

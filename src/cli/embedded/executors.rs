@@ -1,0 +1,188 @@
+//! The executors of an embedded run: one child process per pool, started when the scheduler asks for it, restarted when it dies.
+//!
+//! A pool is not scaled down while the run lasts: a run is short, and a process is cheap to keep and slow to start.
+
+use super::EmbeddedError;
+use crate::core::{Message, Name, PoolName};
+use crate::executor::Endpoint;
+use crate::executor::process::{self, Child, ChildOptions, SocketPlace};
+use crate::scheduler::Edge;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+
+/// An executor that ends sooner than this after its start counts as one that does not start.
+const STARTED: Duration = Duration::from_secs(10);
+/// So many in a row, and the pool is given up.
+const STARTS: u32 = 3;
+/// How long an executor that was told to end may take before it is killed; it has nothing left to do then.
+const RETIRE: Duration = Duration::from_secs(15);
+
+/// Carries a scheduler's messages to the endpoint, and its wishes for executors to the pools.
+pub(super) struct PoolEdge {
+    endpoint: Endpoint,
+    wanted: mpsc::UnboundedSender<PoolName>,
+}
+
+impl PoolEdge {
+    /// The edge, and where the pools hear that an executor is wanted. The scheduler says so at most once per pool and change of work.
+    pub(super) fn new(endpoint: Endpoint) -> (Self, mpsc::UnboundedReceiver<PoolName>) {
+        let (wanted, hears) = mpsc::unbounded_channel();
+        (Self { endpoint, wanted }, hears)
+    }
+}
+
+impl Edge for PoolEdge {
+    fn deliver(&self, environment: &Name, messages: Vec<Message>) {
+        self.endpoint.deliver(environment, messages);
+    }
+
+    fn scale(&self, _environment: &Name, pool: &PoolName, executors: u32) {
+        if executors > 0 {
+            // The pools have ended only when the session is closing, and then nothing is wanted any more.
+            let _ = self.wanted.send(pool.clone());
+        }
+    }
+}
+
+/// A pool whose executors do not run.
+#[derive(Clone, Debug)]
+pub(super) struct Failure {
+    pub(super) pool: String,
+    pub(super) message: String,
+}
+
+/// The executors of a session.
+pub(super) struct Executors {
+    stop: watch::Sender<bool>,
+    failures: mpsc::Receiver<Failure>,
+    pools: tokio::task::JoinHandle<()>,
+    listener: tokio::task::JoinHandle<()>,
+}
+
+impl Executors {
+    /// Waits until executors of an earlier run have ended, listens for new ones, and starts those that are wanted from now on.
+    pub(super) async fn start(
+        endpoint: Endpoint,
+        environment: Name,
+        folder: &Path,
+        wanted: mpsc::UnboundedReceiver<PoolName>,
+    ) -> Result<Self, EmbeddedError> {
+        process::await_earlier(folder).await?;
+        endpoint.all_ended(&environment);
+        let socket = SocketPlace::new(folder)?;
+        let listener = Endpoint::bind_unix(socket.path())?;
+        let (stop, stopping) = watch::channel(false);
+        let (failed, failures) = mpsc::channel(1);
+        let pool = Pool {
+            endpoint: endpoint.clone(),
+            environment,
+            folder: folder.to_owned(),
+            socket: Arc::new(socket),
+            stopping,
+            failed,
+        };
+        let mut closing = stop.subscribe();
+        let served = async move {
+            if let Err(error) = endpoint.serve_unix(listener, told_to_stop(&mut closing)).await {
+                tracing::error!(%error, "executors can no longer connect");
+            }
+        };
+        Ok(Self { stop, failures, pools: tokio::spawn(pools(pool, wanted)), listener: tokio::spawn(served) })
+    }
+
+    /// Waits for the first pool whose executors do not run.
+    pub(super) async fn failed(&mut self) -> Failure {
+        match self.failures.recv().await {
+            Some(failure) => failure,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Tells the executors to end, and waits until they have.
+    pub(super) async fn stop(self) {
+        self.stop.send_replace(true);
+        // A panic in there has been reported, and there is nothing left to end.
+        let _ = self.pools.await;
+        self.listener.abort();
+    }
+}
+
+/// Resolves when the session stops, or is gone.
+async fn told_to_stop(stopping: &mut watch::Receiver<bool>) {
+    // An error says that the sender is gone, and the session with it.
+    drop(stopping.wait_for(|stopping| *stopping).await);
+}
+
+/// What it takes to keep the executor of a pool running.
+#[derive(Clone)]
+struct Pool {
+    endpoint: Endpoint,
+    environment: Name,
+    folder: PathBuf,
+    socket: Arc<SocketPlace>,
+    stopping: watch::Receiver<bool>,
+    failed: mpsc::Sender<Failure>,
+}
+
+/// Starts each pool when it is first wanted; ends when all of them have ended.
+async fn pools(pool: Pool, mut wanted: mpsc::UnboundedReceiver<PoolName>) {
+    let mut stopping = pool.stopping.clone();
+    let mut known: BTreeSet<PoolName> = BTreeSet::new();
+    let mut running = JoinSet::new();
+    loop {
+        tokio::select! {
+            () = told_to_stop(&mut stopping) => break,
+            Some(name) = wanted.recv() => {
+                if known.insert(name.clone()) {
+                    running.spawn(pool.clone().keep(name));
+                }
+            }
+        }
+    }
+    while running.join_next().await.is_some() {}
+}
+
+impl Pool {
+    /// Keeps one executor of a pool running until the session stops.
+    async fn keep(mut self, name: PoolName) {
+        let mut short_lives = 0;
+        while short_lives < STARTS {
+            let began = Instant::now();
+            let message = match self.run(&name).await {
+                Ok(None) => return,
+                Ok(Some(ended)) => ended,
+                Err(error) => error.to_string(),
+            };
+            tracing::warn!(pool = %name, message, "an executor ended by itself");
+            short_lives = if began.elapsed() < STARTED { short_lives + 1 } else { 0 };
+            if short_lives == STARTS {
+                // Only the first failure is looked at.
+                let _ = self.failed.try_send(Failure { pool: name.to_string(), message });
+            }
+        }
+    }
+
+    /// Runs one executor. `None`: it ended because it was told to; else how it ended by itself.
+    async fn run(&mut self, pool: &PoolName) -> Result<Option<String>, EmbeddedError> {
+        let options =
+            ChildOptions { socket: self.socket.path(), folder: &self.folder, environment: &self.environment, pool };
+        let mut child = Child::start(&options)?;
+        let name = child.name();
+        let ended = tokio::select! {
+            status = child.ended() => Some(status),
+            () = told_to_stop(&mut self.stopping) => {
+                self.endpoint.retire(&self.environment, &name);
+                if tokio::time::timeout(RETIRE, child.ended()).await.is_err() {
+                    child.kill().await;
+                }
+                None
+            }
+        };
+        self.endpoint.ended(&self.environment, &name);
+        Ok(ended)
+    }
+}

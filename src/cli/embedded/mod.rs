@@ -1,0 +1,29 @@
+//! Embedded mode: history, scheduler and executor for one run of one process, without a cluster.
+//!
+//! ```text
+//! Place   the data folder, locked; its private PostgreSQL, or the one of --database-url
+//! Reading an environment read without owning it
+//! Copy    one copied into memory, for dry runs
+//! Session an environment owned: scheduler, executors as child processes
+//! ```
+//!
+//! What is opened first is closed last: executors retire, the scheduler gives the environment up, the database stops, the lock is released.
+
+mod author;
+mod copy;
+mod error;
+mod executors;
+mod owners;
+mod place;
+mod reading;
+mod session;
+mod signals;
+mod wait;
+
+pub(crate) use author::author;
+pub(crate) use copy::Copy;
+pub(crate) use error::EmbeddedError;
+pub(crate) use place::Place;
+pub(crate) use reading::{Reading, find, known_names, snapshot_state};
+pub(crate) use session::{Session, push_of};
+pub(crate) use wait::Finished;

@@ -1,0 +1,122 @@
+//! The data folder of embedded mode, and the database in it or beside it.
+
+use super::EmbeddedError;
+use super::owners::Owners;
+use crate::cli::arguments::StateOptions;
+use crate::cli::output::Output;
+use crate::cli::suggest;
+use crate::core::Name;
+use crate::history::postgres::PostgresStore;
+use crate::history::private_server::{FolderLock, LockError, PrivateServer};
+use crate::history::{HistoryError, Store};
+use sqlx::postgres::PgConnectOptions;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::sync::Arc;
+
+/// Connections to the database: the writer's, the lease's, and those of readers.
+const CONNECTIONS: u32 = 4;
+
+/// History, open.
+pub(crate) struct Place {
+    /// History.
+    pub(crate) store: Arc<dyn Store>,
+    /// The data folder.
+    pub(crate) folder: PathBuf,
+    connections: PostgresStore,
+    connect: PgConnectOptions,
+    server: Option<PrivateServer>,
+    lock: Option<FolderLock>,
+}
+
+impl Place {
+    /// Opens the folder for a run that owns environments; makes it if it is new.
+    pub(crate) async fn own(options: &StateOptions, output: Output) -> Result<(Self, Owners), EmbeddedError> {
+        let lock = FolderLock::acquire(&options.data_dir)?;
+        let place = Self::open(options, output, Some(lock)).await?;
+        let owners = Owners::enter(&place.folder)?;
+        Ok((place, owners))
+    }
+
+    /// Opens the folder to read: through the server of the process that holds it, where one does.
+    pub(crate) async fn visit(options: &StateOptions, output: Output) -> Result<Self, EmbeddedError> {
+        if options.database_url.is_some() {
+            return Self::open(options, output, None).await;
+        }
+        if !options.data_dir.join("postgres").exists() {
+            return Err(EmbeddedError::Nothing { folder: options.data_dir.clone() });
+        }
+        match FolderLock::acquire(&options.data_dir) {
+            Ok(lock) => Self::open(options, output, Some(lock)).await,
+            Err(LockError::Held { .. }) => {
+                let options_of_holder = PrivateServer::connect_options_of(&options.data_dir)?;
+                Self::connect(options, options_of_holder, "of the process that holds the data folder").await
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    async fn open(options: &StateOptions, output: Output, lock: Option<FolderLock>) -> Result<Self, EmbeddedError> {
+        if let Some(url) = &options.database_url {
+            let connect = PgConnectOptions::from_str(url).map_err(|source| EmbeddedError::Url { source })?;
+            let place = Self::connect(options, connect.application_name("homeostat"), "of --database-url").await?;
+            return Ok(Self { lock, ..place });
+        }
+        let server = PrivateServer::start(&options.data_dir, &|text| output.note(text)).await?;
+        let place = Self::connect(options, server.connect_options(), "in the data folder").await?;
+        Ok(Self { server: Some(server), lock, ..place })
+    }
+
+    async fn connect(options: &StateOptions, connect: PgConnectOptions, which: &str) -> Result<Self, EmbeddedError> {
+        let connections =
+            PostgresStore::connect(connect.clone(), CONNECTIONS).await.map_err(|source| database(which, source))?;
+        let (store, folder) = (Arc::new(connections.clone()), options.data_dir.clone());
+        Ok(Self { store, folder, connections, connect, server: None, lock: None })
+    }
+
+    /// The environment that is meant: the one named, else the one of the manifests, else the only one there is.
+    pub(crate) async fn environment(
+        &self,
+        named: Option<&str>,
+        declared: Option<&Name>,
+    ) -> Result<Name, EmbeddedError> {
+        let known = self.store.environments().await.map_err(|source| database("of this data folder", source))?;
+        let names: Vec<&str> = known.iter().map(|name| &**name).collect();
+        match (named, declared, known.as_slice()) {
+            (Some(named), _, _) if names.contains(&named) => Ok(named.into()),
+            (Some(named), Some(declared), _) if *named == **declared => Ok(named.into()),
+            (Some(named), _, _) => Err(EmbeddedError::NoEnvironment(suggest::unknown(
+                "environment",
+                named,
+                &names,
+                &format!("there are: {}", if names.is_empty() { "none yet".to_owned() } else { names.join(", ") }),
+            ))),
+            (None, Some(declared), _) => Ok(declared.clone()),
+            (None, None, [only]) => Ok(only.clone()),
+            (None, None, []) => Err(EmbeddedError::Nothing { folder: self.folder.clone() }),
+            (None, None, _) => Err(EmbeddedError::NoEnvironment(format!(
+                "there are several environments: {}\n  name one with --environment",
+                names.join(", ")
+            ))),
+        }
+    }
+
+    /// How to connect to its database.
+    pub(crate) fn connect_options(&self) -> PgConnectOptions {
+        self.connect.clone()
+    }
+
+    /// Stops the database that was started, then lets the folder go.
+    pub(crate) async fn close(self) -> Result<(), EmbeddedError> {
+        self.connections.close().await;
+        if let Some(server) = self.server {
+            server.stop().await?;
+        }
+        drop(self.lock);
+        Ok(())
+    }
+}
+
+fn database(which: &str, source: HistoryError) -> EmbeddedError {
+    EmbeddedError::Database { database: which.to_owned(), source }
+}

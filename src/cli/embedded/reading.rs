@@ -1,0 +1,83 @@
+//! An environment as history knows it, read without owning it: a verb that only reads never changes who works on what.
+
+use super::{EmbeddedError, Place};
+use crate::cli::arguments::StateOptions;
+use crate::cli::output::{Output, time};
+use crate::cli::{CliError, suggest};
+use crate::core::{EnvironmentState, Epoch, Life, Name, ResourceView, Snapshot, Timestamp};
+use crate::history::Store;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+/// An environment read at one moment.
+pub(crate) struct Reading {
+    /// History, for more than the state.
+    pub(crate) store: Arc<dyn Store>,
+    /// The environment's name.
+    pub(crate) environment: Name,
+    /// Its state.
+    pub(crate) state: EnvironmentState,
+    /// When it was read.
+    pub(crate) now: Timestamp,
+    place: Place,
+}
+
+impl Reading {
+    /// Opens history and reads the environment that is meant.
+    pub(crate) async fn open(options: &StateOptions, output: Output) -> Result<Self, CliError> {
+        let place = Place::visit(options, output).await?;
+        let environment = place.environment(options.environment.as_deref(), None).await?;
+        let now = time::now();
+        let state = peek(&*place.store, &environment, now)
+            .await?
+            .ok_or_else(|| EmbeddedError::Nothing { folder: place.folder.clone() })?;
+        Ok(Self { store: Arc::clone(&place.store), environment, state, now, place })
+    }
+
+    /// The resource of this name.
+    ///
+    /// # Errors
+    /// [`CliError::Usage`] with a suggestion where there is none.
+    pub(crate) fn find(&self, name: &str) -> Result<ResourceView, CliError> {
+        find(&self.state, name)
+    }
+
+    /// Closes what was opened. What goes wrong now no longer concerns what was read.
+    pub(crate) async fn close(self) {
+        drop(self.store);
+        if let Err(error) = self.place.close().await {
+            tracing::warn!(%error, "the private database was not stopped");
+        }
+    }
+}
+
+/// The state as an owner would load it; `None`: there is no such environment.
+pub(super) async fn peek(
+    store: &dyn Store,
+    environment: &Name,
+    now: Timestamp,
+) -> Result<Option<EnvironmentState>, CliError> {
+    let snapshot = store.peek(environment).await?;
+    Ok(snapshot.map(|snapshot| EnvironmentState::restore(environment.clone(), Epoch(0), snapshot, now).0))
+}
+
+/// The resource of this name, or what may have been meant.
+pub(crate) fn find(state: &EnvironmentState, name: &str) -> Result<ResourceView, CliError> {
+    state.find_any(name).and_then(|id| state.view(id)).ok_or_else(|| {
+        let names: Vec<Name> = state.views().map(|view| view.row.intent.name.clone()).collect();
+        let names: Vec<&str> = names.iter().map(|name| &**name).collect();
+        CliError::Usage(suggest::unknown("resource", name, &names, "`homeostat status` lists them all"))
+    })
+}
+
+/// The state as history knows it; empty where there is no such environment yet.
+pub(crate) async fn snapshot_state(store: &dyn Store, environment: &Name) -> Result<EnvironmentState, CliError> {
+    let now = time::now();
+    let state = peek(store, environment, now).await?;
+    Ok(state.unwrap_or_else(|| EnvironmentState::restore(environment.clone(), Epoch(0), Snapshot::default(), now).0))
+}
+
+/// The names of everything that is live.
+pub(crate) fn known_names(state: &EnvironmentState) -> BTreeSet<Name> {
+    state.views().filter(|view| view.row.life == Life::Live).map(|view| view.row.intent.name.clone()).collect()
+}

@@ -1,0 +1,223 @@
+//! An environment that this process owns for one run: scheduler, endpoint, executors.
+
+use super::executors::{Executors, PoolEdge};
+use super::owners::Owners;
+use super::signals::Signals;
+use super::{Finished, Place, author};
+use crate::cli::CliError;
+use crate::cli::arguments::StateOptions;
+use crate::cli::manifests::Declared;
+use crate::cli::output::Output;
+use crate::core::{
+    AttemptId, DryRunId, DryRunItem, DryRunRequest, EnvironmentState, Event, ExecutorName, Name, Push, PushMode,
+    RequestKind, Scope, Snapshot, VersionNumber,
+};
+use crate::executor::{AcceptAll, Endpoint, Times};
+use crate::history::{DryRunResult, Owner, Store};
+use crate::scheduler::Scheduler;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Instant;
+use tokio::task::JoinHandle;
+
+/// How long our ownership outlives us where nobody can know that we have ended, in milliseconds.
+const LEASE_MS: u64 = 30_000;
+
+/// A running environment.
+pub(crate) struct Session {
+    pub(super) scheduler: Scheduler,
+    pub(super) store: Arc<dyn Store>,
+    pub(super) environment: Name,
+    pub(super) executors: Executors,
+    pub(super) signals: Signals,
+    pub(super) began: Instant,
+    /// Attempts above this number belong to this run.
+    pub(super) before: AttemptId,
+    pub(super) output: Output,
+    lease: JoinHandle<()>,
+}
+
+/// What a session is opened with.
+pub(crate) struct Opening<'a> {
+    /// History.
+    pub(crate) store: Arc<dyn Store>,
+    /// Where executors keep their state, and their socket.
+    pub(crate) folder: &'a Path,
+    /// The environment's name.
+    pub(crate) environment: Name,
+    /// Who owns it from now on.
+    pub(crate) owner: Name,
+    /// Who has provably ended.
+    pub(crate) ended: &'a [Name],
+    /// What is told to people, and how.
+    pub(crate) output: Output,
+}
+
+impl Session {
+    /// Locks the data folder, lets `prepare` choose the environment and check what can be checked before anything is owned, runs `work` in a
+    /// session on it, and closes everything afterwards, whatever came of it.
+    pub(crate) async fn run<P, T>(
+        options: &StateOptions,
+        output: Output,
+        prepare: impl AsyncFnOnce(&Place) -> Result<(Name, P), CliError>,
+        work: impl AsyncFnOnce(&mut Self, P) -> Result<T, CliError>,
+    ) -> Result<T, CliError> {
+        let (place, owners) = Place::own(options, output).await?;
+        let done = Self::on(&place, &owners, output, prepare, work).await;
+        // An owner that ended in disorder may still be recorded as owner: the next run must know its id.
+        let left = if matches!(done, Err(CliError::Scheduler(_))) { Ok(()) } else { owners.leave() };
+        let closed = place.close().await;
+        let done = done?;
+        left?;
+        closed?;
+        Ok(done)
+    }
+
+    async fn on<P, T>(
+        place: &Place,
+        owners: &Owners,
+        output: Output,
+        prepare: impl AsyncFnOnce(&Place) -> Result<(Name, P), CliError>,
+        work: impl AsyncFnOnce(&mut Self, P) -> Result<T, CliError>,
+    ) -> Result<T, CliError> {
+        let (environment, prepared) = prepare(place).await?;
+        let opening = Opening {
+            store: Arc::clone(&place.store),
+            folder: &place.folder,
+            environment,
+            owner: owners.own(),
+            ended: owners.ended(),
+            output,
+        };
+        Self::within(opening, async |session| work(session, prepared).await).await
+    }
+
+    /// Runs `work` in a session, and ends its executors and its ownership afterwards.
+    pub(crate) async fn within<T>(
+        opening: Opening<'_>,
+        work: impl AsyncFnOnce(&mut Self) -> Result<T, CliError>,
+    ) -> Result<T, CliError> {
+        let mut session = Self::open(opening).await?;
+        let done = work(&mut session).await;
+        let closed = session.close().await;
+        let done = done?;
+        closed?;
+        Ok(done)
+    }
+
+    async fn open(opening: Opening<'_>) -> Result<Self, CliError> {
+        let Opening { store, folder, environment, owner, ended, output } = opening;
+        let signals = Signals::catch()?;
+        let snapshot = store.peek(&environment).await?.unwrap_or_default();
+        let endpoint = Endpoint::new(Times::default(), Arc::new(AcceptAll));
+        let (edge, wanted) = PoolEdge::new(endpoint.clone());
+        let owner = Owner {
+            id: owner,
+            description: format!("{} (process {})", author(), std::process::id()).into(),
+            lease_ms: LEASE_MS,
+        };
+        let scheduler =
+            Scheduler::start(environment.clone(), Arc::clone(&store), owner.clone(), ended, Arc::new(edge)).await?;
+        let lease = crate::scheduler::keep_lease(Arc::clone(&store), owner);
+        endpoint.attach(environment.clone(), scheduler.epoch(), scheduler.inbox(), holders(&snapshot));
+        let executors = match Executors::start(endpoint, environment.clone(), folder, wanted).await {
+            Ok(executors) => executors,
+            Err(error) => {
+                lease.abort();
+                scheduler.stop().await?;
+                return Err(error.into());
+            }
+        };
+        let before = snapshot.last_attempt;
+        Ok(Self { scheduler, store, environment, executors, signals, began: Instant::now(), before, output, lease })
+    }
+
+    /// Makes the declared settings and targets those of the environment, where they differ.
+    pub(crate) async fn configure(&self, declared: &Declared) -> Result<(), CliError> {
+        let wanted = declared.settings.clone();
+        let targets = declared.targets.clone();
+        let events = self.scheduler.read(move |state| differing(state, wanted, targets)).await?;
+        for event in events {
+            self.scheduler.send(event).await?;
+        }
+        Ok(())
+    }
+
+    /// The same, but nothing starts by itself.
+    pub(crate) async fn configure_suspended(&self, declared: &Declared) -> Result<(), CliError> {
+        let settings = super::copy::suspended(declared.settings.clone());
+        self.configure(&Declared { settings, ..declared.clone() }).await
+    }
+
+    /// Tries these intents, and waits for their results, sorted by name.
+    pub(crate) async fn dry_run(&mut self, items: Vec<DryRunItem>) -> Result<Vec<DryRunResult>, CliError> {
+        if items.is_empty() {
+            return Ok(Vec::new());
+        }
+        let id = self.scheduler.dry_run(DryRunRequest { id: DryRunId(0), items, author: author() }).await?;
+        if super::wait::until_quiet(self).await?.interrupted {
+            return Err(CliError::Interrupted);
+        }
+        Ok(self.store.dry_run(&self.environment, id).await?)
+    }
+
+    /// Pushes intent as a whole.
+    pub(crate) async fn push(&self, push: Push) -> Result<VersionNumber, CliError> {
+        Ok(self.scheduler.push(push).await?.0)
+    }
+
+    /// Requests a deploy or a repair; returns how many resources it covers.
+    pub(crate) async fn request(&self, kind: RequestKind, scope: Scope) -> Result<usize, CliError> {
+        Ok(self.scheduler.request(kind, scope, author()).await?.1)
+    }
+
+    /// Waits until nothing is left to do, or a signal ends the run early.
+    pub(crate) async fn wait(&mut self) -> Result<Finished, CliError> {
+        super::wait::until_quiet(self).await
+    }
+
+    /// Ends the executors, then the ownership.
+    async fn close(self) -> Result<(), CliError> {
+        self.executors.stop().await;
+        self.scheduler.stop().await?;
+        self.lease.abort();
+        Ok(())
+    }
+}
+
+/// A push of this process's user that stands or falls as one.
+pub(crate) fn push_of(set: Name, source: &str, message: &str) -> Push {
+    Push {
+        set,
+        upserts: Vec::new(),
+        removals: Vec::new(),
+        prune: false,
+        mode: PushMode::Whole,
+        author: author(),
+        source: source.into(),
+        message: message.into(),
+    }
+}
+
+/// The executors that hold grants, by what was recorded.
+fn holders(snapshot: &Snapshot) -> Vec<ExecutorName> {
+    let mut names: Vec<ExecutorName> = snapshot.grants.iter().map(|grant| grant.executor.clone()).collect();
+    names.sort_unstable();
+    names.dedup();
+    names
+}
+
+/// Events that make the state's settings and targets what is wanted. Nothing is written where nothing differs.
+fn differing(
+    state: &EnvironmentState,
+    settings: crate::core::Settings,
+    targets: Vec<crate::core::Target>,
+) -> Vec<Event> {
+    let mut events = Vec::new();
+    if *state.settings() != settings {
+        events.push(Event::SettingsChanged(settings));
+    }
+    let is_new = |target: &crate::core::Target| !state.targets().any(|known| known == target);
+    events.extend(targets.into_iter().filter(is_new).map(Event::TargetChanged));
+    events
+}

@@ -1,0 +1,212 @@
+//! Waiting for the end of a run: nothing is queued or running, or all that is left is held by something that a run cannot lift.
+
+use super::Session;
+use super::executors::Failure;
+use crate::cli::CliError;
+use crate::cli::document::{AttemptDocument, State};
+use crate::cli::embedded::EmbeddedError;
+use crate::cli::progress::Progress;
+use crate::cli::verbs::HeldDocument;
+use crate::core::{AttemptId, Counts, EnvironmentState, Event, Hold, Name, OutcomeKind, Record, VersionNumber, limits};
+use crate::scheduler::Committed;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::sync::broadcast;
+
+/// Looks at the state are at least so far apart: one costs a visit to every resource.
+const GLANCE_INTERVAL: Duration = Duration::from_millis(50);
+/// Without a commit for so long, what is left is looked at for holds that do not go away.
+const IDLE: Duration = Duration::from_secs(1);
+/// Attempts read from history at once.
+const PAGE: u32 = 10_000;
+
+/// How a run ended.
+pub(crate) struct Finished {
+    /// The environment's name.
+    pub(crate) environment: Name,
+    /// Its newest version.
+    pub(crate) version: VersionNumber,
+    /// Whether a signal ended it early.
+    pub(crate) interrupted: bool,
+    /// How long it took.
+    pub(crate) elapsed: Duration,
+    /// When nothing was left to do.
+    pub(crate) ended: Instant,
+    /// Resources by state, at its end.
+    pub(crate) counts: Counts,
+    /// The attempts of the run, newest first.
+    pub(crate) attempts: Vec<AttemptDocument>,
+    /// What is left and held.
+    pub(crate) held: Vec<HeldDocument>,
+}
+
+/// One look at the state.
+struct Glance {
+    version: VersionNumber,
+    counts: Counts,
+    quiet: bool,
+}
+
+/// What is known of the run while it goes on.
+#[derive(Default)]
+struct Tally {
+    done: u64,
+    failed: u64,
+}
+
+impl Tally {
+    fn add(&mut self, committed: &Committed) {
+        for record in &committed.records {
+            let Record::Outcome { outcome, .. } = record else { continue };
+            self.done += u64::from(!matches!(outcome.kind, OutcomeKind::Revoked | OutcomeKind::Skipped { .. }));
+            self.failed += u64::from(matches!(outcome.kind, OutcomeKind::Failed { .. } | OutcomeKind::Lost));
+        }
+    }
+}
+
+/// Waits, showing progress; then reads from history what the run did.
+pub(super) async fn until_quiet(session: &mut Session) -> Result<Finished, CliError> {
+    let mut commits = session.scheduler.subscribe();
+    let mut progress = Progress::new(session.output);
+    let ended = watch(session, &mut commits, &mut progress).await;
+    progress.finish();
+    let (interrupted, held) = ended?;
+    // What was seen may not be committed yet; an event is answered when everything before it is.
+    session.scheduler.send(Event::Tick).await?;
+    let ended = Instant::now();
+    let glance = glance(session).await?;
+    Ok(Finished {
+        environment: session.environment.clone(),
+        version: glance.version,
+        interrupted,
+        elapsed: ended.duration_since(session.began),
+        ended,
+        counts: glance.counts,
+        attempts: attempts_since(session, session.before).await?,
+        held,
+    })
+}
+
+/// Whether it was interrupted, and what is left and held.
+async fn watch(
+    session: &mut Session,
+    commits: &mut broadcast::Receiver<Arc<Committed>>,
+    progress: &mut Progress,
+) -> Result<(bool, Vec<HeldDocument>), CliError> {
+    let mut tally = Tally::default();
+    let mut interrupted = false;
+    let mut last_commit = Instant::now();
+    loop {
+        let glance = glance(session).await?;
+        progress.show(tally.done, u64::from(glance.counts.queued + glance.counts.running), tally.failed);
+        if glance.quiet || (interrupted && glance.counts.running == 0) {
+            return Ok((interrupted, Vec::new()));
+        }
+        if glance.counts.running == 0 && last_commit.elapsed() > IDLE {
+            let held = session.scheduler.read(held).await?;
+            if let Some(held) = held {
+                return Ok((interrupted, held));
+            }
+        }
+        tokio::select! {
+            () = session.signals.next() => {
+                if interrupted {
+                    progress.note("stopping at once; what runs is closed as lost and made good by the next run");
+                    return Ok((true, Vec::new()));
+                }
+                interrupted = true;
+                progress.note(&format!("stopping: waiting for {} running attempts (again: stop at once)", glance.counts.running));
+                session.scheduler.send(Event::Stop).await?;
+            }
+            Failure { pool, message } = session.executors.failed() => return Err(EmbeddedError::Executors { pool, message }.into()),
+            () = pause(commits, &mut tally, &mut last_commit) => {}
+        }
+    }
+}
+
+/// Takes in what is committed for one interval.
+async fn pause(commits: &mut broadcast::Receiver<Arc<Committed>>, tally: &mut Tally, last_commit: &mut Instant) {
+    let end = tokio::time::Instant::now() + GLANCE_INTERVAL;
+    loop {
+        match tokio::time::timeout_at(end, commits.recv()).await {
+            Ok(Ok(committed)) => {
+                *last_commit = Instant::now();
+                tally.add(&committed);
+            }
+            // Only the display lags: what the run did is read from history.
+            Ok(Err(broadcast::error::RecvError::Lagged(_))) => *last_commit = Instant::now(),
+            Ok(Err(broadcast::error::RecvError::Closed)) => return tokio::time::sleep_until(end).await,
+            Err(_) => return,
+        }
+    }
+}
+
+async fn glance(session: &Session) -> Result<Glance, CliError> {
+    let read =
+        |state: &EnvironmentState| Glance { version: state.version(), counts: state.counts(), quiet: state.quiet() };
+    Ok(session.scheduler.read(read).await?)
+}
+
+/// What something can do about waiting.
+#[derive(PartialEq, Eq)]
+enum Wait {
+    /// It goes on by itself.
+    Passing,
+    /// It goes on when another resource does.
+    OnOthers,
+    /// Nobody in this run lifts it.
+    Lasting,
+}
+
+const fn wait_of(hold: &Hold) -> Wait {
+    match hold {
+        Hold::EnvironmentSuspended
+        | Hold::TargetSuspended { .. }
+        | Hold::TargetMissing { .. }
+        | Hold::RequirementMissing { .. }
+        | Hold::Stopping => Wait::Lasting,
+        Hold::RequirementUndefined { .. }
+        | Hold::RequirementBusy { .. }
+        | Hold::RequirementNotGood { .. }
+        | Hold::TombstoneFirst { .. }
+        | Hold::RequiredBy { .. } => Wait::OnOthers,
+        Hold::Good { .. }
+        | Hold::Running(_)
+        | Hold::DependentsYielding
+        | Hold::ExecutorUnavailable { .. }
+        | Hold::Concurrency { .. }
+        | Hold::RetryAt { .. }
+        | Hold::Drifted => Wait::Passing,
+    }
+}
+
+/// What is left, where nothing of it goes on by itself; `None` where something does.
+fn held(state: &EnvironmentState) -> Option<Vec<HeldDocument>> {
+    let mut held = Vec::new();
+    for view in state.views().filter(|view| view.queued.is_some()) {
+        let holds = state.why(view.row.resource);
+        let lasting = holds.iter().find(|hold| wait_of(hold) == Wait::Lasting);
+        let hold = lasting.or_else(|| holds.iter().find(|hold| wait_of(hold) == Wait::OnOthers))?;
+        if held.len() < limits::LISTED_NAMES {
+            held.push(HeldDocument { name: view.row.intent.name.clone(), state: State::of(&view), hold: hold.clone() });
+        }
+    }
+    Some(held)
+}
+
+/// The attempts above a number, newest first.
+async fn attempts_since(session: &Session, before: AttemptId) -> Result<Vec<AttemptDocument>, CliError> {
+    let mut attempts: Vec<AttemptDocument> = Vec::new();
+    let mut below = None;
+    loop {
+        let page = session.store.attempts(&session.environment, None, below, PAGE).await?;
+        let full = page.len() == PAGE as usize;
+        let of_run = page.iter().take_while(|attempt| attempt.attempt > before).map(AttemptDocument::from);
+        let known = attempts.len();
+        attempts.extend(of_run);
+        if !full || attempts.len() - known < page.len() {
+            return Ok(attempts);
+        }
+        below = page.last().map(|attempt| attempt.attempt);
+    }
+}

@@ -1,0 +1,112 @@
+//! `homeostat generate`: writes what is generated into the repository, from the types and the command line themselves.
+//!
+//! `--check` writes nothing and names what is stale; a test runs it.
+
+use super::arguments::{Arguments, GenerateOptions};
+use super::{CliError, Exit};
+use crate::adaptors::registry;
+use clap::CommandFactory;
+use serde_json::Value;
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+
+/// One generated file: its path in the repository, and its content.
+struct Generated {
+    path: PathBuf,
+    content: String,
+}
+
+/// Writes, or checks, all generated files.
+pub(crate) fn run(options: &GenerateOptions) -> Result<Exit, CliError> {
+    let mut stale = Vec::new();
+    for Generated { path, content } in all()? {
+        let full = options.root.join(&path);
+        let fresh = std::fs::read_to_string(&full).is_ok_and(|found| found == content);
+        if fresh {
+            continue;
+        }
+        stale.push(path.display().to_string());
+        if !options.check {
+            write(&full, &content)?;
+        }
+    }
+    match (options.check, stale.is_empty()) {
+        (_, true) => println!("generated files are up to date"),
+        (false, false) => println!("wrote {}", stale.join(", ")),
+        (true, false) => {
+            return Err(CliError::Usage(format!(
+                "stale: {}\n  run `make generate` and commit what it writes",
+                stale.join(", ")
+            )));
+        }
+    }
+    Ok(Exit::Done)
+}
+
+fn write(path: &Path, content: &str) -> Result<(), CliError> {
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder)?;
+    }
+    Ok(std::fs::write(path, content)?)
+}
+
+fn all() -> Result<Vec<Generated>, CliError> {
+    let crds = crate::api::crds().map_err(|error| CliError::Document(error.to_string()))?;
+    let mut files: Vec<Generated> =
+        crds.into_iter().map(|(name, content)| Generated { path: Path::new("crds").join(name), content }).collect();
+    files.push(Generated { path: PathBuf::from("docs/cli.md"), content: cli_reference() });
+    files.push(Generated { path: PathBuf::from("docs/types.md"), content: types_reference() });
+    Ok(files)
+}
+
+/// The reference of the command line, from the command line.
+fn cli_reference() -> String {
+    let mut root = Arguments::command().term_width(100);
+    root.build();
+    let mut text = String::from(
+        "<!-- Generated from src/cli/arguments.rs by `make generate`; do not edit. -->\n# Command line reference\n\n",
+    );
+    let _ = writeln!(text, "```text\n{}\n```", trimmed(&mut root));
+    for command in root.get_subcommands_mut().filter(|command| command.get_name() != "help") {
+        let hidden = if command.is_hide_set() { " (for developers)" } else { "" };
+        let _ = writeln!(
+            text,
+            "\n## homeostat {}{hidden}\n\n```text\n{}\n```",
+            command.get_name().to_owned(),
+            trimmed(command)
+        );
+    }
+    text
+}
+
+/// The long help without colour and without blanks at line ends.
+fn trimmed(command: &mut clap::Command) -> String {
+    let help = command.render_long_help().to_string();
+    help.lines().map(str::trim_end).collect::<Vec<_>>().join("\n").trim_end().to_owned()
+}
+
+/// The reference of resource types, from the adaptors.
+fn types_reference() -> String {
+    let mut text = String::from(
+        "<!-- Generated from the adaptors' schemas by `make generate`; do not edit. -->\n# Resource types\n",
+    );
+    for schema in registry::kinds().filter_map(registry::schema) {
+        let _ = writeln!(text, "\n## {}\n\n{}\n", schema.kind, schema.description);
+        let _ = writeln!(text, "| attribute | type | meaning |\n|---|---|---|");
+        let required: Vec<&str> = schema
+            .attributes
+            .get("required")
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_str)
+            .collect();
+        for (name, property) in schema.attributes.get("properties").and_then(Value::as_object).into_iter().flatten() {
+            let kind = property.get("type").and_then(Value::as_str).unwrap_or("any");
+            let must = if required.contains(&name.as_str()) { ", required" } else { "" };
+            let meaning = property.get("description").and_then(Value::as_str).unwrap_or_default().replace('|', "\\|");
+            let _ = writeln!(text, "| `{name}` | {kind}{must} | {meaning} |");
+        }
+    }
+    text
+}

@@ -1,0 +1,64 @@
+//! Progress on stderr: a bar on a terminal, otherwise a plain line now and then, so that a log stays readable.
+
+use super::output::{Output, time};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use std::time::{Duration, Instant};
+
+/// Time between two plain lines.
+const LINE_INTERVAL: Duration = Duration::from_secs(10);
+
+/// Counts attempts that end.
+pub(crate) struct Progress {
+    bar: ProgressBar,
+    plain: bool,
+    began: Instant,
+    last_line: Instant,
+    done: u64,
+}
+
+impl Progress {
+    /// Draws a bar where `output` allows it.
+    pub(crate) fn new(output: Output) -> Self {
+        let target =
+            if output.draws_progress() { ProgressDrawTarget::stderr_with_hz(10) } else { ProgressDrawTarget::hidden() };
+        let bar = ProgressBar::with_draw_target(Some(0), target);
+        let template = "{spinner} {bar:30} {pos}/{len} {msg} ({per_sec}, {elapsed})";
+        if let Ok(style) = ProgressStyle::with_template(template) {
+            bar.set_style(style.progress_chars("=> "));
+        }
+        let now = Instant::now();
+        Self { bar, plain: !output.draws_progress() && !output.is_quiet(), began: now, last_line: now, done: 0 }
+    }
+
+    /// `done` attempts have ended, `left` are queued or running, `failed` of those that ended failed.
+    pub(crate) fn show(&mut self, done: u64, left: u64, failed: u64) {
+        self.done = done;
+        self.bar.set_length(done + left);
+        self.bar.set_position(done);
+        self.bar.set_message(if failed == 0 { String::new() } else { format!("{failed} failed") });
+        if self.plain && self.last_line.elapsed() >= LINE_INTERVAL {
+            self.last_line = Instant::now();
+            let elapsed = self.began.elapsed();
+            let rate = done as f64 / elapsed.as_secs_f64().max(0.001);
+            eprintln!(
+                "{done} of {} attempts done, {failed} failed, {rate:.0}/s, {}",
+                done + left,
+                time::took(elapsed.as_millis() as u64)
+            );
+        }
+    }
+
+    /// Says something above the bar.
+    pub(crate) fn note(&self, text: &str) {
+        if self.bar.is_hidden() {
+            eprintln!("{text}");
+        } else {
+            self.bar.println(text);
+        }
+    }
+
+    /// Takes the bar away.
+    pub(crate) fn finish(&self) {
+        self.bar.finish_and_clear();
+    }
+}

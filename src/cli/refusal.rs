@@ -1,0 +1,42 @@
+//! Refusals of intent in words: one line each, with what to do about it.
+
+use crate::core::{Refusal, RefusalKind};
+
+/// One line per refusal.
+pub(crate) fn describe(refusals: &[Refusal]) -> String {
+    refusals
+        .iter()
+        .map(|refusal| format!("  {}: {}", refusal.name, reason(&refusal.kind)))
+        .collect::<Vec<_>>()
+        .join("\n")
+}
+
+fn reason(kind: &RefusalKind) -> String {
+    match kind {
+        RefusalKind::Cycle(names) => {
+            format!("it transitively requires itself ({}); remove one of these requires", names.join(" → "))
+        }
+        RefusalKind::DuplicateName => "two manifests have this name; rename one".to_owned(),
+        RefusalKind::DuplicateIdentity(other) => {
+            format!("{other} already is this thing on the same target; change or remove one of them")
+        }
+        RefusalKind::OtherSet(set) => {
+            format!("it belongs to resource set {set}; push it there, or give it another name")
+        }
+        RefusalKind::TooLarge(what, bound) => format!("its {what} exceed the bound of {bound}; split it"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cycle_is_shown_with_its_path() {
+        let cycle = Refusal { name: "a".into(), kind: RefusalKind::Cycle(vec!["a".into(), "b".into(), "a".into()]) };
+        assert_eq!(
+            describe(&[cycle]),
+            "  a: it transitively requires itself (a → b → a); remove one of these requires"
+        );
+    }
+}

@@ -1,0 +1,57 @@
+//! `homeostat delete [NAME…]`: removes resources from their targets, in reverse order of what they require.
+
+use super::confirm;
+use super::summary::RunDocument;
+use crate::cli::arguments::DeleteOptions;
+use crate::cli::embedded::{Place, Session, find, push_of, snapshot_state};
+use crate::cli::manifests::Selection;
+use crate::cli::output::Output;
+use crate::cli::{CliError, Exit};
+use crate::core::{EnvironmentState, Life, Name, Push, RequestKind};
+use std::collections::BTreeMap;
+
+/// Pushes the removals, waits until they are deleted, and prints what was done.
+pub(crate) async fn run(options: DeleteOptions, output: Output) -> Result<Exit, CliError> {
+    let prepare = async |place: &Place| prepare(&options, place).await;
+    let finished = Session::run(&options.state, output, prepare, async |session, pushes| {
+        for push in pushes {
+            session.push(push).await?;
+        }
+        // Deletes that failed in an earlier run are tried again now, not when their retry is due.
+        session.request(RequestKind::Deploy, Selection::new(&options.names, None).scope()).await?;
+        session.wait().await
+    })
+    .await?;
+    RunDocument::new(finished).print(output, false)
+}
+
+async fn prepare(options: &DeleteOptions, place: &Place) -> Result<(Name, Vec<Push>), CliError> {
+    let environment = place.environment(options.state.environment.as_deref(), None).await?;
+    let state = snapshot_state(&*place.store, &environment).await?;
+    let (pushes, removed) = removals(options, &state)?;
+    if !removed.is_empty() {
+        let names = confirm::list("-", removed.iter().map(|name| &**name));
+        let heading = format!(
+            "These {} resources of environment {environment} will be deleted on their targets:\n{names}",
+            removed.len()
+        );
+        confirm::confirm(&heading, "Delete them?", options.yes)?;
+    }
+    Ok((environment, pushes))
+}
+
+/// One push per resource set, and the names that leave.
+fn removals(options: &DeleteOptions, state: &EnvironmentState) -> Result<(Vec<Push>, Vec<Name>), CliError> {
+    for name in &options.names {
+        find(state, name)?;
+    }
+    let chosen = |name: &Name| options.names.is_empty() || options.names.iter().any(|wanted| **wanted == **name);
+    let mut sets: BTreeMap<Name, Vec<Name>> = BTreeMap::new();
+    for row in state.views().map(|view| view.row).filter(|row| row.life == Life::Live && chosen(&row.intent.name)) {
+        sets.entry(row.set).or_default().push(row.intent.name.clone());
+    }
+    let mut removed: Vec<Name> = sets.values().flatten().cloned().collect();
+    removed.sort_unstable();
+    let push = |(set, names)| Push { removals: names, ..push_of(set, "delete", &options.message) };
+    Ok((sets.into_iter().map(push).collect(), removed))
+}

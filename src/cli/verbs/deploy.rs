@@ -1,0 +1,73 @@
+//! `homeostat deploy`: the manifests become the newest version, and what is not compliant is deployed.
+
+use super::confirm;
+use super::summary::RunDocument;
+use crate::cli::arguments::DeployOptions;
+use crate::cli::embedded::{Place, Session, known_names, push_of, snapshot_state};
+use crate::cli::manifests::{self, Declared, Selection};
+use crate::cli::output::Output;
+use crate::cli::{CliError, Exit, SET, refusal};
+use crate::core::{EnvironmentState, Push, RequestKind};
+
+/// Pushes, requests a deploy, waits, and prints what was done.
+pub(crate) async fn run(options: DeployOptions, output: Output) -> Result<Exit, CliError> {
+    let selection = Selection::new(&options.names, options.target.as_deref());
+    if options.prune && (options.manifests.files.is_empty() || !selection.is_all()) {
+        let reason = "--prune replaces the whole set by the manifests: give them with -f, and no NAME or --target";
+        return Err(CliError::Usage(reason.to_owned()));
+    }
+    let declared = manifests::read(&options.manifests.files, options.state.environment.as_deref())?;
+    let prepare = async |place: &Place| {
+        let named = options.state.environment.as_deref();
+        let environment = place.environment(named, declared.as_ref().map(|declared| &declared.name)).await?;
+        let push = prepare(&options, &selection, declared.as_ref(), place, &environment).await?;
+        Ok((environment, push))
+    };
+    let finished = Session::run(&options.state, output, prepare, async |session, push| {
+        if let Some(declared) = &declared {
+            session.configure(declared).await?;
+        }
+        if let Some(push) = push {
+            session.push(push).await?;
+        }
+        session.request(RequestKind::Deploy, selection.scope()).await?;
+        session.wait().await
+    })
+    .await?;
+    RunDocument::new(finished).print(output, false)
+}
+
+/// Checks what can be checked before anything is owned, and asks where something would go away.
+async fn prepare(
+    options: &DeployOptions,
+    selection: &Selection,
+    declared: Option<&Declared>,
+    place: &Place,
+    environment: &crate::core::Name,
+) -> Result<Option<Push>, CliError> {
+    let state = snapshot_state(&*place.store, environment).await?;
+    selection.check(known_names(&state), declared)?;
+    let Some(declared) = declared else { return Ok(None) };
+    let mut push = push_of(SET.into(), "manifests", &options.message);
+    push.upserts = declared.intents.iter().filter(|intent| selection.covers(intent)).cloned().collect();
+    push.prune = options.prune;
+    preview(&state, &push, options.yes)?;
+    Ok(Some(push))
+}
+
+/// Refuses early what would be refused, and asks before anything is removed.
+fn preview(state: &EnvironmentState, push: &Push, yes: bool) -> Result<(), CliError> {
+    let plan = state.plan_push(push);
+    if !plan.refusals.is_empty() {
+        return Err(CliError::Refused(refusal::describe(&plan.refusals)));
+    }
+    if plan.removed.is_empty() {
+        return Ok(());
+    }
+    let names = confirm::list("-", plan.removed.iter().map(|name| &**name));
+    let heading = format!(
+        "These {} resources are no longer declared, and will be deleted on their targets:\n{names}",
+        plan.removed.len()
+    );
+    confirm::confirm(&heading, "Delete them?", yes)
+}

@@ -1,0 +1,153 @@
+//! `homeostat dry-run`: what a deploy would do, with differences, and nothing changed anywhere.
+//!
+//! It works on a copy of the environment in memory, suspended: what runs there can reach neither history nor, since executors only read in a
+//! dry run, a target. So it needs no ownership, and can run beside a deploy.
+
+use crate::cli::arguments::DryRunOptions;
+use crate::cli::embedded::{Copy, Session, known_names, push_of};
+use crate::cli::manifests::{self, Declared, Selection};
+use crate::cli::output::{Output, styled_diff};
+use crate::cli::{CliError, Exit, SET, refusal};
+use crate::core::{DryRunItem, EnvironmentState, Life, Name, Push};
+use crate::history::DryRunResult;
+use console::Style;
+use serde::Serialize;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// What `-o json|yaml` prints.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct DryRunDocument {
+    environment: Name,
+    /// The version on which the manifests were tried.
+    version: crate::core::VersionNumber,
+    /// How many resources have which result.
+    results: BTreeMap<Name, usize>,
+    items: Vec<DryRunResultDocument>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct DryRunResultDocument {
+    #[serde(flatten)]
+    result: DryRunResult,
+    /// Its intent is deployed already: what differs has drifted, and a repair corrects it.
+    drift: bool,
+}
+
+/// Tries everything, prints the differences, and says by the exit code whether something would change.
+pub(crate) async fn run(options: DryRunOptions, output: Output) -> Result<Exit, CliError> {
+    let selection = Selection::new(&options.names, options.target.as_deref());
+    let declared = manifests::read(&options.manifests.files, options.state.environment.as_deref())?;
+    let copy = Copy::of(&options.state, declared.as_ref(), output).await?;
+    selection.check(known_names(&copy.state), declared.as_ref())?;
+    let items = items(&copy.state, declared.as_ref(), &selection, options.prune)?;
+    let compliant = compliant(&copy.state, &items);
+    let (environment, version) = (copy.environment.clone(), copy.state.version());
+    let results = copy
+        .run(output, async |session: &mut Session| {
+            if let Some(declared) = &declared {
+                session.configure_suspended(declared).await?;
+            }
+            session.dry_run(items).await
+        })
+        .await?;
+    let mut counts: BTreeMap<Name, usize> = BTreeMap::new();
+    for result in &results {
+        *counts.entry(result.result.clone()).or_default() += 1;
+    }
+    let document = |result: DryRunResult| DryRunResultDocument {
+        drift: would_change(&result.result) && compliant.contains(&result.name),
+        result,
+    };
+    let document =
+        DryRunDocument { environment, version, results: counts, items: results.into_iter().map(document).collect() };
+    output.print(&document, || text(&document, output.is_wide()))?;
+    Ok(exit(&document))
+}
+
+/// What is tried: the manifests, or without any what was accepted; and what a prune would remove.
+fn items(
+    state: &EnvironmentState,
+    declared: Option<&Declared>,
+    selection: &Selection,
+    prune: bool,
+) -> Result<Vec<DryRunItem>, CliError> {
+    let Some(declared) = declared else {
+        let live =
+            state.views().map(|view| view.row).filter(|row| row.life == Life::Live && selection.covers(&row.intent));
+        return Ok(live.map(|row| DryRunItem { intent: row.intent, removed: false }).collect());
+    };
+    let push = Push { upserts: declared.intents.clone(), prune, ..push_of(SET.into(), "manifests", "") };
+    let plan = state.plan_push(&push);
+    if !plan.refusals.is_empty() {
+        return Err(CliError::Refused(refusal::describe(&plan.refusals)));
+    }
+    let kept = push.upserts.iter().filter(|intent| selection.covers(intent));
+    let mut items: Vec<DryRunItem> =
+        kept.map(|intent| DryRunItem { intent: Arc::clone(intent), removed: false }).collect();
+    let removed = plan.removed.iter().filter_map(|name| state.view(state.find(name)?)).map(|view| view.row.intent);
+    items.extend(removed.filter(|intent| selection.covers(intent)).map(|intent| DryRunItem { intent, removed: true }));
+    Ok(items)
+}
+
+/// Names whose intent is deployed as it would be.
+fn compliant(state: &EnvironmentState, items: &[DryRunItem]) -> BTreeSet<Name> {
+    let deployed = |item: &&DryRunItem| {
+        let view = state.find(&item.intent.name).and_then(|id| state.view(id));
+        !item.removed && view.is_some_and(|view| view.good && view.row.intent.hash() == item.intent.hash())
+    };
+    items.iter().filter(deployed).map(|item| item.intent.name.clone()).collect()
+}
+
+fn would_change(result: &str) -> bool {
+    matches!(result, "create" | "update" | "replace" | "delete")
+}
+
+fn exit(document: &DryRunDocument) -> Exit {
+    let results = || document.items.iter().map(|item| &*item.result.result);
+    if results().any(|result| !would_change(result) && result != "none") {
+        Exit::NotCompliant
+    } else if results().any(would_change) {
+        Exit::WouldChange
+    } else {
+        Exit::Done
+    }
+}
+
+fn text(document: &DryRunDocument, wide: bool) -> String {
+    let mut text = String::new();
+    for DryRunResultDocument { result, drift } in
+        document.items.iter().filter(|item| wide || &*item.result.result != "none")
+    {
+        let word = result_style(&result.result).apply_to(&result.result);
+        let note = if *drift { "  (drift: `homeostat repair` corrects it)" } else { "" };
+        text.push_str(&format!("{word} {}{note}\n{}", result.name, styled_diff(&result.detail, "    ")));
+    }
+    let total = document.items.len();
+    let changes = document.items.iter().filter(|item| would_change(&item.result.result)).count();
+    if changes == 0 && exit(document) == Exit::Done {
+        text.push_str(&format!(
+            "nothing would change: {total} of {total} resources as declared (version {})",
+            document.version
+        ));
+    } else {
+        let counted: Vec<String> = document.results.iter().map(|(result, count)| format!("{count} {result}")).collect();
+        text.push_str(&format!(
+            "{changes} of {total} resources would change: {} (on version {})",
+            counted.join(", "),
+            document.version
+        ));
+    }
+    text
+}
+
+fn result_style(result: &str) -> Style {
+    match result {
+        "create" => Style::new().green(),
+        "update" | "replace" => Style::new().yellow(),
+        "none" => Style::new(),
+        _ => Style::new().red(),
+    }
+}

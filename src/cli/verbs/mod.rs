@@ -1,0 +1,16 @@
+//! One file per verb. Reading verbs look at history without owning the environment; the others run a session (see `embedded`).
+
+pub(crate) mod delete;
+pub(crate) mod deploy;
+pub(crate) mod dry_run;
+pub(crate) mod history;
+pub(crate) mod repair;
+pub(crate) mod rollback;
+pub(crate) mod show;
+pub(crate) mod status;
+pub(crate) mod why;
+
+mod confirm;
+mod summary;
+
+pub(crate) use summary::HeldDocument;

@@ -1,0 +1,53 @@
+//! `homeostat repair`: verifies everything against its target now, and corrects what has drifted. Brings no new intent.
+
+use super::summary::RunDocument;
+use crate::cli::arguments::RepairOptions;
+use crate::cli::embedded::{Place, Session, known_names, push_of, snapshot_state};
+use crate::cli::manifests::{self, Declared, Selection};
+use crate::cli::output::Output;
+use crate::cli::{CliError, Exit, SET};
+use crate::core::{Name, RequestKind};
+
+/// Requests a repair, waits, and prints the drift that was found.
+pub(crate) async fn run(options: RepairOptions, output: Output) -> Result<Exit, CliError> {
+    let selection = Selection::new(&options.names, options.target.as_deref());
+    let declared = manifests::read(&options.manifests.files, options.state.environment.as_deref())?;
+    let prepare =
+        async |place: &Place| Ok((prepare(&options, &selection, declared.as_ref(), place, output).await?, ()));
+    let finished = Session::run(&options.state, output, prepare, async |session, ()| {
+        if let Some(declared) = &declared {
+            session.configure(declared).await?;
+        }
+        session.request(RequestKind::Repair, selection.scope()).await?;
+        session.wait().await
+    })
+    .await?;
+    RunDocument::new(finished).print(output, true)
+}
+
+/// Finds the environment, checks the names, and says where the manifests have moved on: a repair never smuggles a change in.
+async fn prepare(
+    options: &RepairOptions,
+    selection: &Selection,
+    declared: Option<&Declared>,
+    place: &Place,
+    output: Output,
+) -> Result<Name, CliError> {
+    let name = declared.map(|declared| &declared.name);
+    let environment = place.environment(options.state.environment.as_deref(), name).await?;
+    let state = snapshot_state(&*place.store, &environment).await?;
+    selection.check(known_names(&state), None)?;
+    if let Some(declared) = declared {
+        let mut push = push_of(SET.into(), "manifests", "");
+        push.upserts.clone_from(&declared.intents);
+        let plan = state.plan_push(&push);
+        let moved = plan.added.len() + plan.changed.len();
+        if moved > 0 {
+            output.note(&format!(
+                "{moved} manifests differ from version {}; repair leaves that to `homeostat deploy`",
+                state.version()
+            ));
+        }
+    }
+    Ok(environment)
+}

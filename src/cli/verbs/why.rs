@@ -1,0 +1,167 @@
+//! `homeostat why NAME`: sentences from the resource down to the root cause, and what to do next.
+
+use crate::cli::arguments::NameOptions;
+use crate::cli::document::State;
+use crate::cli::embedded::Reading;
+use crate::cli::output::{Output, state_style, time};
+use crate::cli::{CliError, Exit, suggest};
+use crate::core::{EnvironmentState, Hold, Name, ResourceView, Timestamp, VersionNumber, limits};
+use serde::Serialize;
+
+/// What `-o json|yaml` prints.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct WhyDocument {
+    environment: Name,
+    version: VersionNumber,
+    /// From the resource asked about to the root cause.
+    items: Vec<Link>,
+    /// What to do next.
+    next: Vec<String>,
+}
+
+/// One resource on the way to the root cause.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Link {
+    name: Name,
+    state: State,
+    holds: Vec<Hold>,
+    sentences: Vec<String>,
+}
+
+/// Prints why the resource is where it is.
+pub(crate) async fn run(options: NameOptions, output: Output) -> Result<Exit, CliError> {
+    let reading = Reading::open(&options.state, output).await?;
+    let view = reading.find(&options.name)?;
+    let good = view.good;
+    let items = chain(&reading.state, view, reading.now);
+    let next = items.last().map(|root| next_steps(&reading.state, root)).unwrap_or_default();
+    let document =
+        WhyDocument { environment: reading.environment.clone(), version: reading.state.version(), items, next };
+    output.print(&document, || text(&document))?;
+    reading.close().await;
+    Ok(if good { Exit::Done } else { Exit::NotCompliant })
+}
+
+/// Follows the first hold that names another resource, until none does.
+fn chain(state: &EnvironmentState, first: ResourceView, now: Timestamp) -> Vec<Link> {
+    let mut links: Vec<Link> = Vec::new();
+    let mut next = Some(first);
+    while let Some(view) = next.take().filter(|_| links.len() < limits::LISTED_NAMES) {
+        let holds = state.why(view.row.resource);
+        let sentences = sentences(&view, &holds, now);
+        let known = |name: &Name| links.iter().any(|link| link.name == *name) || *name == view.row.intent.name;
+        next = holds
+            .iter()
+            .filter_map(culprit)
+            .filter(|name| !known(name))
+            .find_map(|name| state.find_any(name).and_then(|id| state.view(id)));
+        links.push(Link { name: view.row.intent.name.clone(), state: State::of(&view), holds, sentences });
+    }
+    links
+}
+
+/// The resource a hold points at.
+fn culprit(hold: &Hold) -> Option<&Name> {
+    match hold {
+        Hold::RequirementUndefined { name }
+        | Hold::RequirementBusy { name }
+        | Hold::RequirementNotGood { name, .. }
+        | Hold::TombstoneFirst { name } => Some(name),
+        Hold::RequiredBy { names } => names.first(),
+        _ => None,
+    }
+}
+
+/// What is to be said about one resource.
+fn sentences(view: &ResourceView, holds: &[Hold], now: Timestamp) -> Vec<String> {
+    let row = &view.row;
+    let mut all: Vec<String> = holds.iter().map(|hold| sentence(hold, now)).collect();
+    if let Some((at, attempt)) = row.verified_at.zip(row.last_attempt).filter(|_| view.good) {
+        all.push(format!("attempt {attempt} verified it {} (version {})", time::relative(at, now), row.version));
+    }
+    if let Some((at, attempt)) = row.deployed_at.zip(row.changed_by).filter(|_| view.good) {
+        all.push(format!("attempt {attempt} changed it last, {}", time::relative(at, now)));
+    }
+    if row.failures > 1 {
+        all.push(format!("{} attempts in a row failed", row.failures));
+    }
+    if let Some(drift) = &row.drift {
+        all.push(format!("the difference that was found:\n{drift}"));
+    }
+    if all.is_empty() {
+        all.push("nothing holds it: it runs as soon as a homeostat process owns the environment".to_owned());
+    }
+    all
+}
+
+/// A hold as a sentence, with the times that only a reader with a clock can tell.
+fn sentence(hold: &Hold, now: Timestamp) -> String {
+    match hold {
+        Hold::Good { next_repair: Some(at) } => format!("{hold}; verified again {}", time::relative(*at, now)),
+        Hold::RetryAt { at: Some(at), .. } if *at > now => format!("{hold}; tried again {}", time::relative(*at, now)),
+        Hold::RetryAt { at: Some(_), .. } => {
+            format!("{hold}; tried again as soon as a homeostat process owns the environment")
+        }
+        Hold::ExecutorUnavailable { message: None, .. } => {
+            "it waits to be run, and no executor is connected".to_owned()
+        }
+        hold => hold.to_string(),
+    }
+}
+
+/// What a user can do about the root cause.
+fn next_steps(state: &EnvironmentState, root: &Link) -> Vec<String> {
+    let name = &root.name;
+    let step = |hold: &Hold| match hold {
+        Hold::Good { .. } | Hold::Running(_) | Hold::DependentsYielding => None,
+        Hold::RetryAt { .. } => Some(format!(
+            "fix the cause, then `homeostat deploy {name}`; `homeostat history {name}` lists every attempt"
+        )),
+        Hold::RequirementMissing { name: missing } => Some(missing_name(state, name, missing)),
+        Hold::TargetMissing { target } => {
+            Some(format!("declare Target {target}, or correct targetRef of {name}, and deploy again"))
+        }
+        Hold::EnvironmentSuspended => Some("set `suspend: false` in the Environment, and deploy again".to_owned()),
+        Hold::TargetSuspended { target } => Some(format!("set `suspend: false` in Target {target}, and deploy again")),
+        Hold::Drifted => Some(format!(
+            "correct it on the target, or let the next deploy do so; `homeostat show {name}` shows the difference"
+        )),
+        Hold::ExecutorUnavailable { .. } | Hold::Stopping | Hold::Concurrency { .. } | Hold::RequirementBusy { .. } => {
+            Some("`homeostat deploy` goes on with it".to_owned())
+        }
+        Hold::RequirementUndefined { .. }
+        | Hold::RequirementNotGood { .. }
+        | Hold::TombstoneFirst { .. }
+        | Hold::RequiredBy { .. } => None,
+    };
+    if root.holds.is_empty() {
+        return vec!["`homeostat deploy` goes on with it".to_owned()];
+    }
+    root.holds.iter().find_map(step).into_iter().collect()
+}
+
+fn missing_name(state: &EnvironmentState, name: &Name, missing: &Name) -> String {
+    let names: Vec<Name> = state.views().map(|view| view.row.intent.name.clone()).collect();
+    let hint = suggest::closest(missing, names.iter().map(|name| &**name))
+        .map_or_else(String::new, |close| format!(" (did you mean {close}?)"));
+    format!("declare {missing}, or correct requires of {name}{hint}, and deploy again")
+}
+
+/// The chain for people, each cause one step to the right.
+fn text(document: &WhyDocument) -> String {
+    let mut text = String::new();
+    for (depth, link) in document.items.iter().enumerate() {
+        let indent = "  ".repeat(depth);
+        text.push_str(&format!("{indent}{} is {}\n", link.name, state_style(link.state).apply_to(link.state)));
+        for sentence in &link.sentences {
+            let lines = sentence.replace('\n', &format!("\n{indent}    "));
+            text.push_str(&format!("{indent}  {lines}\n"));
+        }
+    }
+    for step in &document.next {
+        text.push_str(&format!("\nnext: {step}\n"));
+    }
+    text
+}
