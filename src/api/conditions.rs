@@ -242,7 +242,8 @@ pub fn date_time(at: Timestamp) -> DateTime {
 
 /// A message on one line, bounded, without control characters.
 pub fn one_line(message: &str) -> String {
-    let mut line: String = message.chars().map(|c| if c.is_control() { ' ' } else { c }).take(MESSAGE_CHARACTERS).collect();
+    let mut line: String =
+        message.chars().map(|c| if c.is_control() { ' ' } else { c }).take(MESSAGE_CHARACTERS).collect();
     if message.chars().nth(MESSAGE_CHARACTERS).is_some() {
         line.pop();
         line.push('…');
@@ -258,11 +259,25 @@ mod tests {
     #[test]
     fn the_transition_time_moves_only_with_the_status() {
         let mut list = Vec::new();
-        assert!(set(&mut list, ConditionType::Stalled, Truth::True, (Reason::InvalidSpec, "a"), Some(1), Timestamp(1_000)));
+        assert!(set(
+            &mut list,
+            ConditionType::Stalled,
+            Truth::True,
+            (Reason::InvalidSpec, "a"),
+            Some(1),
+            Timestamp(1_000)
+        ));
         assert!(set(&mut list, ConditionType::Ready, Truth::False, (Reason::Queued, "a"), Some(1), Timestamp(1_000)));
         assert_eq!(list[0].kind, "Ready");
         assert!(!set(&mut list, ConditionType::Ready, Truth::False, (Reason::Queued, "a"), Some(1), Timestamp(9_000)));
-        assert!(set(&mut list, ConditionType::Ready, Truth::False, (Reason::Deploying, "b"), Some(1), Timestamp(9_000)));
+        assert!(set(
+            &mut list,
+            ConditionType::Ready,
+            Truth::False,
+            (Reason::Deploying, "b"),
+            Some(1),
+            Timestamp(9_000)
+        ));
         assert_eq!(&*list[0].last_transition_time, "1970-01-01T00:00:01Z");
         assert!(set(&mut list, ConditionType::Ready, Truth::True, (Reason::Compliant, ""), Some(2), Timestamp(9_999)));
         assert_eq!(&*list[0].last_transition_time, "1970-01-01T00:00:09Z");

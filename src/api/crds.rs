@@ -33,7 +33,8 @@ pub fn crds() -> Result<Vec<(String, String)>, CrdError> {
     let mut files = Vec::new();
     for (kind, definition) in crd_objects()? {
         let file = format!("{}s.yaml", kind.to_lowercase());
-        let yaml = serde_saphyr::to_string(&definition).map_err(|error| CrdError::Yaml { file: file.clone(), reason: error.to_string() })?;
+        let yaml = serde_saphyr::to_string(&definition)
+            .map_err(|error| CrdError::Yaml { file: file.clone(), reason: error.to_string() })?;
         files.push((file, format!("# Generated from src/api by `make generate`; do not edit.\n---\n{yaml}")));
     }
     Ok(files)
@@ -41,14 +42,19 @@ pub fn crds() -> Result<Vec<(String, String)>, CrdError> {
 
 /// The definitions by kind, in alphabetical order.
 pub fn crd_objects() -> Result<Vec<(&'static str, Value)>, CrdError> {
-    [("Environment", Environment::crd()), ("Executor", Executor::crd()), ("Resource", Resource::crd()), ("Target", Target::crd())]
-        .into_iter()
-        .map(|(kind, definition)| {
-            let mut value = serde_json::to_value(definition).map_err(|source| CrdError::Json { kind, source })?;
-            finish(kind, &mut value);
-            Ok((kind, value))
-        })
-        .collect()
+    [
+        ("Environment", Environment::crd()),
+        ("Executor", Executor::crd()),
+        ("Resource", Resource::crd()),
+        ("Target", Target::crd()),
+    ]
+    .into_iter()
+    .map(|(kind, definition)| {
+        let mut value = serde_json::to_value(definition).map_err(|source| CrdError::Json { kind, source })?;
+        finish(kind, &mut value);
+        Ok((kind, value))
+    })
+    .collect()
 }
 
 /// The schema inside a definition.
@@ -101,7 +107,12 @@ fn without_defaults(schema: &mut Value) {
     let Some(schema) = schema.as_object_mut() else { return };
     schema.remove("default");
     schema.get_mut("items").into_iter().for_each(without_defaults);
-    schema.get_mut("properties").and_then(Value::as_object_mut).into_iter().flat_map(Map::values_mut).for_each(without_defaults);
+    schema
+        .get_mut("properties")
+        .and_then(Value::as_object_mut)
+        .into_iter()
+        .flat_map(Map::values_mut)
+        .for_each(without_defaults);
 }
 
 #[cfg(test)]

@@ -29,7 +29,12 @@ use serde::{Deserialize, Serialize};
     printcolumn(name = "Accepted", type_ = "integer", json_path = ".status.version.accepted", priority = 1),
     printcolumn(name = "Deployed", type_ = "integer", json_path = ".status.version.deployed", priority = 1),
     printcolumn(name = "Next-Repair", type_ = "string", json_path = ".status.nextRepair", priority = 1),
-    printcolumn(name = "Message", type_ = "string", json_path = r#".status.conditions[?(@.type=="Ready")].message"#, priority = 1)
+    printcolumn(
+        name = "Message",
+        type_ = "string",
+        json_path = r#".status.conditions[?(@.type=="Ready")].message"#,
+        priority = 1
+    )
 )]
 #[serde(rename_all = "camelCase")]
 pub struct EnvironmentSpec {
@@ -61,7 +66,14 @@ fn default_executor() -> ObjectName {
 
 impl Default for EnvironmentSpec {
     fn default() -> Self {
-        Self { source: Source::Objects, suspend: false, deploy: Deploy::default(), repair: None, retry: Retry::default(), executor: default_executor() }
+        Self {
+            source: Source::Objects,
+            suspend: false,
+            deploy: Deploy::default(),
+            repair: None,
+            retry: Retry::default(),
+            executor: default_executor(),
+        }
     }
 }
 

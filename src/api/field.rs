@@ -59,7 +59,9 @@ impl fmt::Display for FieldPath {
 }
 
 fn is_plain(key: &str) -> bool {
-    !key.is_empty() && key.len() <= 64 && key.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'$'))
+    !key.is_empty()
+        && key.len() <= 64
+        && key.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'$'))
 }
 
 /// Which part of a field is wrong: decides where a file's line and column point.
@@ -162,7 +164,10 @@ mod tests {
     #[test]
     fn suggestions_come_from_what_is_near() {
         assert_eq!(did_you_mean("require", ["requires", "type"]).as_deref(), Some("did you mean `requires`?"));
-        assert_eq!(did_you_mean("host.file", ["host.File", "host.Directory"]).as_deref(), Some("did you mean `host.File`?"));
+        assert_eq!(
+            did_you_mean("host.file", ["host.File", "host.Directory"]).as_deref(),
+            Some("did you mean `host.File`?")
+        );
         assert_eq!(did_you_mean("zzz", ["requires", "type"]), None);
     }
 }

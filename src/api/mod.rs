@@ -23,14 +23,16 @@ mod types;
 pub use crds::{CrdError, crd_objects, crds};
 pub use duration::{Duration, DurationError};
 pub use environment::{
-    Deploy, Environment, EnvironmentSpec, EnvironmentStatus, Repair, RepairAction, ResourceCounts, Retry, Settle, Source, VersionStatus,
+    Deploy, Environment, EnvironmentSpec, EnvironmentStatus, Repair, RepairAction, ResourceCounts, Retry, Settle,
+    Source, VersionStatus,
 };
 pub use executor::{
-    Executor, ExecutorSpec, ExecutorStatus, PodTemplate, Quantity, Replicas, ResourceAmounts, ResourceRequirements, Toleration,
+    Executor, ExecutorSpec, ExecutorStatus, PodTemplate, Quantity, Replicas, ResourceAmounts, ResourceRequirements,
+    Toleration,
 };
 pub use field::{FieldError, FieldPath, Part, Segment, did_you_mean};
 pub use names::{DateTime, ObjectName, Reference, Text};
-pub use parse::{Checker, CheckerError, ParsedEnvironment, ParsedExecutor, ParsedResource, ParsedTarget, canonical_json};
+pub use parse::{Checker, CheckerError, ParsedEnvironment, ParsedExecutor, ParsedResource, ParsedTarget};
 pub use resource::{DeletionPolicy, Mode, Policy, Resource, ResourceSpec, ResourceStatus};
 pub use target::{Connection, ConnectionType, Target, TargetSpec, TargetStatus};
 pub use types::Types;

@@ -8,9 +8,10 @@ use super::field::shown;
 use super::schema::{MAX_ERRORS, Schema, SchemaError};
 use super::types::{Type, Types};
 use super::{
-    API_VERSION, CrdError, Duration, EnvironmentSpec, ExecutorSpec, FieldError, FieldPath, ResourceSpec, Settle, Source, TargetSpec, crd_objects,
-    did_you_mean, environment, resource,
+    API_VERSION, CrdError, Duration, EnvironmentSpec, ExecutorSpec, FieldError, FieldPath, ResourceSpec, Settle,
+    Source, TargetSpec, crd_objects, did_you_mean, environment, resource,
 };
+use crate::adaptors::registry;
 use crate::core::{self, Intent, IntentParts, Name, PoolName, TargetName, limits};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -130,13 +131,19 @@ impl Checker {
         let schedule = object.pointer("/spec/repair/schedule").and_then(Value::as_str);
         errors.extend(schedule.and_then(|schedule| cron_error(schedule)));
         let (name, spec): (Name, EnvironmentSpec) = typed(object, errors)?;
-        Ok(ParsedEnvironment { name, settings: settings(&spec), settle: spec.deploy.settle, source: spec.source, pool: spec.executor.0.into() })
+        Ok(ParsedEnvironment {
+            name,
+            settings: settings(&spec),
+            settle: spec.deploy.settle,
+            source: spec.source,
+            pool: spec.executor.0.into(),
+        })
     }
 
     /// Reads a `Target`.
     pub fn target(&self, object: &Value) -> Result<ParsedTarget, Vec<FieldError>> {
         let (name, spec): (_, TargetSpec) = typed(object, self.structure("Target", object))?;
-        let connection = object.pointer("/spec/connection").map(canonical_json).unwrap_or_default();
+        let connection = object.pointer("/spec/connection").map(registry::canonical).unwrap_or_default();
         Ok(ParsedTarget {
             environment: spec.environment_ref.name.0.into(),
             name,
@@ -150,7 +157,12 @@ impl Checker {
     /// Reads an `Executor`.
     pub fn executor(&self, object: &Value) -> Result<ParsedExecutor, Vec<FieldError>> {
         let (name, spec): (_, ExecutorSpec) = typed(object, self.structure("Executor", object))?;
-        let pool = core::Pool { name, min: spec.replicas.min, max: spec.replicas.max, idle_timeout_ms: spec.idle_timeout.as_ms() };
+        let pool = core::Pool {
+            name,
+            min: spec.replicas.min,
+            max: spec.replicas.max,
+            idle_timeout_ms: spec.idle_timeout.as_ms(),
+        };
         Ok(ParsedExecutor { environment: (&*spec.environment_ref.name).into(), pool, spec })
     }
 
@@ -161,7 +173,7 @@ impl Checker {
         let attributes = object.pointer("/spec/attributes").unwrap_or(&no_attributes);
         let kind = object.pointer("/spec/type").and_then(Value::as_str);
         let known = kind.and_then(|kind| self.type_of(kind, attributes, &mut errors));
-        let canonical = canonical_json(attributes);
+        let canonical = registry::canonical(attributes);
         if canonical.len() > limits::ATTRIBUTES_BYTES {
             let message = format!("must be at most {} bytes, is {}", limits::ATTRIBUTES_BYTES, canonical.len());
             errors.push(FieldError::value(attributes_path(), message));
@@ -169,7 +181,11 @@ impl Checker {
         let name = object.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default();
         let identity = known.map(|known| known.identity(name, attributes)).unwrap_or_default();
         if identity.len() > limits::IDENTITY_BYTES {
-            let message = format!("the attributes that make its identity must be at most {} bytes, are {}", limits::IDENTITY_BYTES, identity.len());
+            let message = format!(
+                "the attributes that make its identity must be at most {} bytes, are {}",
+                limits::IDENTITY_BYTES,
+                identity.len()
+            );
             errors.push(FieldError::value(attributes_path(), message));
         }
         let (name, spec): (Name, ResourceSpec) = typed(object, errors)?;
@@ -206,14 +222,18 @@ impl Checker {
         errors
     }
 
+    /// The type, its attributes checked; an unknown one is an error that names what is near.
     fn type_of(&self, kind: &str, attributes: &Value, errors: &mut Vec<FieldError>) -> Option<&Type> {
         let path = FieldPath::of(&["spec", "type"]);
         let known = self.types.get(kind);
-        match known {
-            Some(known) if attributes.is_object() && errors.len() < MAX_ERRORS => known.check(attributes, &attributes_path(), errors),
-            // A text that does not look like a type has its error already.
-            None if !errors.iter().any(|error| error.path == path) => errors.push(unknown_type(kind, &self.types, path)),
-            _ => {}
+        if let Some(known) = known {
+            if attributes.is_object() && errors.len() < MAX_ERRORS {
+                known.check(attributes, &attributes_path(), errors);
+            }
+        } else if let Some(malformed) = errors.iter_mut().find(|error| error.path == path) {
+            malformed.suggestion = did_you_mean(kind, self.types.names());
+        } else {
+            errors.push(unknown_type(kind, &self.types, path));
         }
         known
     }
@@ -224,7 +244,8 @@ fn attributes_path() -> FieldPath {
 }
 
 fn unknown_type(kind: &str, types: &Types, path: FieldPath) -> FieldError {
-    let suggestion = did_you_mean(kind, types.names()).unwrap_or_else(|| format!("known types: {}", types.names().collect::<Vec<_>>().join(", ")));
+    let suggestion = did_you_mean(kind, types.names())
+        .unwrap_or_else(|| format!("known types: {}", types.names().collect::<Vec<_>>().join(", ")));
     FieldError::value(path, format!("unknown type {}", shown(kind))).suggest(Some(suggestion))
 }
 
@@ -303,43 +324,13 @@ fn cron_error(schedule: &str) -> Option<FieldError> {
     let path = FieldPath::of(&["spec", "repair", "schedule"]);
     let example = Some("an example: `0 3 * * *` is every day at 03:00 UTC".to_owned());
     if schedule.split_ascii_whitespace().count() != 5 {
-        return Some(FieldError::value(path, format!("must be a cron expression of five fields, is {}", shown(schedule))).suggest(example));
+        return Some(
+            FieldError::value(path, format!("must be a cron expression of five fields, is {}", shown(schedule)))
+                .suggest(example),
+        );
     }
     let error = schedule.parse::<croner::Cron>().err()?;
     Some(FieldError::value(path, format!("is not a cron expression ({error})")).suggest(example))
-}
-
-/// JSON text with sorted keys and no spaces, whatever the map type of `serde_json` is in this build.
-pub fn canonical_json(value: &Value) -> String {
-    let mut text = String::new();
-    write_canonical(value, &mut text);
-    text
-}
-
-fn write_canonical(value: &Value, text: &mut String) {
-    match value {
-        Value::Array(items) => {
-            text.push('[');
-            for (index, item) in items.iter().enumerate() {
-                text.push_str(if index == 0 { "" } else { "," });
-                write_canonical(item, text);
-            }
-            text.push(']');
-        }
-        Value::Object(fields) => {
-            let mut sorted: Vec<_> = fields.iter().collect();
-            sorted.sort_unstable_by(|a, b| a.0.cmp(b.0));
-            text.push('{');
-            for (index, (name, field)) in sorted.into_iter().enumerate() {
-                text.push_str(if index == 0 { "" } else { "," });
-                text.push_str(&Value::from(name.as_str()).to_string());
-                text.push(':');
-                write_canonical(field, text);
-            }
-            text.push('}');
-        }
-        plain => text.push_str(&plain.to_string()),
-    }
 }
 
 #[cfg(test)]

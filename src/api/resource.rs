@@ -34,7 +34,12 @@ pub(super) const TYPE_PATTERN: &str = "^[a-z][a-z0-9]*[.][A-Z][A-Za-z0-9]*$";
     printcolumn(name = "Target", type_ = "string", json_path = ".spec.targetRef.name", priority = 1),
     printcolumn(name = "Compliance", type_ = "string", json_path = ".status.compliance", priority = 1),
     printcolumn(name = "Version", type_ = "integer", json_path = ".status.version", priority = 1),
-    printcolumn(name = "Message", type_ = "string", json_path = r#".status.conditions[?(@.type=="Ready")].message"#, priority = 1)
+    printcolumn(
+        name = "Message",
+        type_ = "string",
+        json_path = r#".status.conditions[?(@.type=="Ready")].message"#,
+        priority = 1
+    )
 )]
 #[serde(rename_all = "camelCase")]
 pub struct ResourceSpec {

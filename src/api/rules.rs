@@ -134,6 +134,13 @@ pub(super) const CONNECTION_KUBECONFIG: Rule = Rule {
     field: Some("kubeconfig"),
     holds: |connection| is(connection, "type", "kubernetes") || !has(connection, "kubeconfig"),
 };
+/// As above.
+pub(super) const CONNECTION_CONTEXT: Rule = Rule {
+    cel: "self.type == 'kubernetes' || !has(self.context)",
+    message: "belongs to type kubernetes only",
+    field: Some("context"),
+    holds: |connection| is(connection, "type", "kubernetes") || !has(connection, "context"),
+};
 /// A toleration for everything names no key's value.
 pub(super) const TOLERATION_VALUE: Rule = Rule {
     cel: "!has(self.operator) || self.operator != 'Exists' || !has(self.value)",
@@ -143,7 +150,7 @@ pub(super) const TOLERATION_VALUE: Rule = Rule {
 };
 
 /// All rules with a twin.
-pub(super) const RULES: [&Rule; 10] = [
+pub(super) const RULES: [&Rule; 11] = [
     &SHORT_NAME,
     &SETTLE_ORDER,
     &RETRY_ORDER,
@@ -153,5 +160,6 @@ pub(super) const RULES: [&Rule; 10] = [
     &CONNECTION_NAME,
     &CONNECTION_DELAY,
     &CONNECTION_KUBECONFIG,
+    &CONNECTION_CONTEXT,
     &TOLERATION_VALUE,
 ];

@@ -36,6 +36,7 @@ pub struct Schema {
     property_count: Bounds<u64>,
     duration: Option<(Duration, Duration)>,
     rules: Vec<&'static Rule>,
+    default: Option<Value>,
 }
 
 /// The types of a value.
@@ -130,4 +131,4 @@ impl Schema {
 }
 
 #[cfg(test)]
-mod tests;
+pub(in crate::api) mod tests;

@@ -28,7 +28,12 @@ use serde::{Deserialize, Serialize};
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
     printcolumn(name = "Environment", type_ = "string", json_path = ".spec.environmentRef.name", priority = 1),
     printcolumn(name = "Executor", type_ = "string", json_path = ".spec.executorRef.name", priority = 1),
-    printcolumn(name = "Message", type_ = "string", json_path = r#".status.conditions[?(@.type=="Ready")].message"#, priority = 1)
+    printcolumn(
+        name = "Message",
+        type_ = "string",
+        json_path = r#".status.conditions[?(@.type=="Ready")].message"#,
+        priority = 1
+    )
 )]
 #[serde(rename_all = "camelCase")]
 pub struct TargetSpec {
@@ -60,7 +65,8 @@ const fn one() -> u32 {
     rules::CONNECTION_PATH.json(),
     rules::CONNECTION_NAME.json(),
     rules::CONNECTION_DELAY.json(),
-    rules::CONNECTION_KUBECONFIG.json()
+    rules::CONNECTION_KUBECONFIG.json(),
+    rules::CONNECTION_CONTEXT.json()
 ]))]
 pub struct Connection {
     /// `local`: the machine the executor runs on (embedded runs only; refused in a pod). `kubernetes`: the API server the executor's own service
@@ -69,12 +75,17 @@ pub struct Connection {
     pub kind: ConnectionType,
     /// With `local`: milliseconds every write is delayed by, for trials.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 0, max = 60_000))]
+    #[schemars(range(min = 0, max = 10_000))]
     pub delay_ms: Option<u32>,
-    /// With `kubernetes`: a kubeconfig file on the machine the executor runs on, instead of the service account.
+    /// With `kubernetes`: a kubeconfig file on the machine the executor runs on, instead of the service
+    /// account.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 4096), regex(pattern = ABSOLUTE_PATH))]
     pub kubeconfig: Option<String>,
+    /// With `kubernetes`: a context of that kubeconfig, instead of its current one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253))]
+    pub context: Option<String>,
     /// With `file`: the file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 4096), regex(pattern = ABSOLUTE_PATH))]

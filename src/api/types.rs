@@ -28,7 +28,8 @@ impl Types {
 
     /// Compiles the schemas of these types. An error is a mistake in an adaptor.
     pub fn new(types: impl IntoIterator<Item = TypeSchema>) -> Result<Self, SchemaError> {
-        let compile = |schema: TypeSchema| Ok((schema.kind, Type { compiled: Schema::compile(&schema.attributes)?, schema }));
+        let compile =
+            |schema: TypeSchema| Ok((schema.kind, Type { compiled: Schema::compile(&schema.attributes)?, schema }));
         Ok(Self { by_name: Arc::new(types.into_iter().map(compile).collect::<Result<_, SchemaError>>()?) })
     }
 

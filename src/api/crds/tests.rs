@@ -13,7 +13,10 @@ fn the_committed_definitions_are_not_stale() {
         assert!(committed == yaml, "crds/{file} is stale: run `make generate`");
         expected.push(file);
     }
-    let mut there: Vec<String> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned()).collect();
+    let mut there: Vec<String> = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned())
+        .collect();
     there.sort();
     assert_eq!(there, expected, "crds/ holds other files");
 }
@@ -78,7 +81,14 @@ fn names_columns_and_selectable_fields_are_there() {
         assert_eq!(definition.pointer("/spec/names/categories"), Some(&json!(["homeostat"])), "{kind}");
         assert_eq!(definition.pointer("/spec/scope"), Some(&json!("Namespaced")), "{kind}");
         let version = definition.pointer("/spec/versions/0").unwrap();
-        let columns: Vec<&str> = version.get("additionalPrinterColumns").unwrap().as_array().unwrap().iter().map(|c| c.get("name").unwrap().as_str().unwrap()).collect();
+        let columns: Vec<&str> = version
+            .get("additionalPrinterColumns")
+            .unwrap()
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|c| c.get("name").unwrap().as_str().unwrap())
+            .collect();
         assert!(["Ready", "Reason", "Age"].iter().all(|column| columns.contains(column)), "{kind}: {columns:?}");
         let selectable = version.pointer("/selectableFields/0/jsonPath").and_then(Value::as_str);
         assert_eq!(selectable, (kind != "Environment").then_some(".spec.environmentRef.name"), "{kind}");

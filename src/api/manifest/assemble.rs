@@ -3,7 +3,8 @@
 use super::{EnvironmentManifests, Input, Located, Manifests, Problem, yaml};
 use crate::api::field::{Part, shown};
 use crate::api::{
-    API_VERSION, Checker, DEFAULT_POOL, Duration, FieldError, FieldPath, ParsedEnvironment, ParsedExecutor, ParsedResource, ParsedTarget, did_you_mean,
+    API_VERSION, Checker, DEFAULT_POOL, Duration, FieldError, FieldPath, ParsedEnvironment, ParsedExecutor,
+    ParsedResource, ParsedTarget, did_you_mean,
 };
 use crate::core::{Name, Pool};
 use std::collections::{BTreeMap, HashMap};
@@ -65,15 +66,21 @@ fn object(located: Located, checker: &Checker, all: &mut All, problems: &mut Vec
         if let Some(first) = all.known.get(&(kind, name.clone())) {
             let message = format!("{kind} {} is already described at {}", shown(&name), first.at());
             let suggestion = Some("give one of them another name (namespaces are ignored here)".to_owned());
-            return problems.push(located.problem(FieldError::value(FieldPath::of(&["metadata", "name"]), message).suggest(suggestion)));
+            return problems.push(
+                located.problem(FieldError::value(FieldPath::of(&["metadata", "name"]), message).suggest(suggestion)),
+            );
         }
         all.known.insert((kind, name), located.clone());
     }
     let value = located.node.value();
     let errors = match kind {
-        "Environment" => checker.environment(&value).map(|parsed| keep(&mut all.environments, parsed.name.clone(), &located, parsed)),
+        "Environment" => {
+            checker.environment(&value).map(|parsed| keep(&mut all.environments, parsed.name.clone(), &located, parsed))
+        }
         "Target" => checker.target(&value).map(|parsed| keep(&mut all.targets, parsed.name.clone(), &located, parsed)),
-        "Executor" => checker.executor(&value).map(|parsed| keep(&mut all.executors, parsed.pool.name.clone(), &located, parsed)),
+        "Executor" => {
+            checker.executor(&value).map(|parsed| keep(&mut all.executors, parsed.pool.name.clone(), &located, parsed))
+        }
         _ => checker.resource(&value).map(|parsed| all.resources.push((located.clone(), parsed))),
     };
     problems.extend(errors.err().into_iter().flatten().map(|error| located.problem(error)));
@@ -85,19 +92,30 @@ fn keep<T>(objects: &mut Objects<T>, name: Name, located: &Located, parsed: T) {
 
 fn kind_of(located: &Located, checker: &Checker) -> Result<&'static str, FieldError> {
     if !matches!(located.node.content, yaml::Content::Map(_)) {
-        let error = FieldError::value(FieldPath::default(), "is not a Kubernetes object: it must have apiVersion, kind, metadata and spec");
+        let error = FieldError::value(
+            FieldPath::default(),
+            "is not a Kubernetes object: it must have apiVersion, kind, metadata and spec",
+        );
         return Err(error);
     }
     let text = |key: &str| located.node.field(key).and_then(|entry| entry.value.text());
     let missing = |key: &str| FieldError::value(FieldPath::of(&[key]), "is required");
-    let version = text("apiVersion").ok_or_else(|| missing("apiVersion").suggest(Some(format!("write `apiVersion: {API_VERSION}`"))))?;
+    let version = text("apiVersion")
+        .ok_or_else(|| missing("apiVersion").suggest(Some(format!("write `apiVersion: {API_VERSION}`"))))?;
     let kind = text("kind").ok_or_else(|| missing("kind"))?;
     if version != API_VERSION {
-        let suggestion = format!("write {API_VERSION}; objects of other groups are deployed by a Resource of type kubernetes.Manifest");
-        return Err(FieldError::value(FieldPath::of(&["apiVersion"]), format!("unknown apiVersion {}", shown(version))).suggest(Some(suggestion)));
+        let suggestion = format!(
+            "write {API_VERSION}; objects of other groups are deployed by a Resource of type kubernetes.Manifest"
+        );
+        return Err(FieldError::value(
+            FieldPath::of(&["apiVersion"]),
+            format!("unknown apiVersion {}", shown(version)),
+        )
+        .suggest(Some(suggestion)));
     }
     checker.kinds().find(|known| *known == kind).ok_or_else(|| {
-        let suggestion = did_you_mean(kind, checker.kinds()).unwrap_or_else(|| format!("known kinds: {}", checker.kinds().collect::<Vec<_>>().join(", ")));
+        let suggestion = did_you_mean(kind, checker.kinds())
+            .unwrap_or_else(|| format!("known kinds: {}", checker.kinds().collect::<Vec<_>>().join(", ")));
         FieldError::value(FieldPath::of(&["kind"]), format!("unknown kind {}", shown(kind))).suggest(Some(suggestion))
     })
 }
@@ -132,22 +150,37 @@ fn references(all: &All, problems: &mut Vec<Problem>) {
 
 impl All {
     /// Reports a reference that leads nowhere, or into another environment.
-    fn expect(&self, kind: &'static str, name: &Name, environment: Option<&Name>, from: &Located, path: FieldPath, problems: &mut Vec<Problem>) {
+    fn expect(
+        &self,
+        kind: &'static str,
+        name: &Name,
+        environment: Option<&Name>,
+        from: &Located,
+        path: FieldPath,
+        problems: &mut Vec<Problem>,
+    ) {
         let other = match kind {
             "Target" => self.targets.get(name).map(|(_, target)| &target.environment),
             "Executor" => self.executors.get(name).map(|(_, executor)| &executor.environment),
             _ => None,
         };
-        let message = match (other, environment) {
-            (Some(other), Some(environment)) if other != environment => format!("{kind} {} belongs to Environment {}", shown(name), shown(other)),
-            _ if self.known.contains_key(&(kind, name.clone())) || (kind == "Executor" && &**name == DEFAULT_POOL) => return,
-            _ => format!("{kind} {} is not described in these manifests", shown(name)),
+        let (message, suggestion) = match (other, environment) {
+            (Some(other), Some(environment)) if other != environment => {
+                (format!("{kind} {} belongs to Environment {}", shown(name), shown(other)), None)
+            }
+            _ if self.known.contains_key(&(kind, name.clone())) || (kind == "Executor" && &**name == DEFAULT_POOL) => {
+                return;
+            }
+            _ => (format!("{kind} {} is not described in these manifests", shown(name)), self.similar(kind, name)),
         };
-        let candidates = self.known.keys().filter(|(known, _)| *known == kind).map(|(_, name)| &**name);
-        let mut sorted: Vec<&str> = candidates.collect();
-        sorted.sort_unstable();
-        let suggestion = did_you_mean(name, sorted);
         problems.push(from.problem(FieldError { path, part: Part::Value, message, suggestion }));
+    }
+
+    fn similar(&self, kind: &str, name: &str) -> Option<String> {
+        let mut names: Vec<&str> =
+            self.known.keys().filter(|(known, _)| *known == kind).map(|(_, name)| &**name).collect();
+        names.sort_unstable();
+        did_you_mean(name, names)
     }
 }
 
@@ -158,9 +191,12 @@ fn identities(all: &All, problems: &mut Vec<Problem>) {
         let intent = &resource.intent;
         let identity = (&resource.environment, &intent.target, &intent.kind, &intent.identity);
         if let Some(first) = seen.get(&identity) {
-            let message = format!("is the same {} on Target {} as the one at {}", intent.kind, shown(&intent.target), first.at());
+            let message =
+                format!("is the same {} on Target {} as the one at {}", intent.kind, shown(&intent.target), first.at());
             let suggestion = Some("remove one of them".to_owned());
-            problems.push(located.problem(FieldError::value(FieldPath::of(&["spec", "attributes"]), message).suggest(suggestion)));
+            problems.push(
+                located.problem(FieldError::value(FieldPath::of(&["spec", "attributes"]), message).suggest(suggestion)),
+            );
         } else {
             seen.insert(identity, located);
         }
@@ -172,7 +208,13 @@ fn group(all: All) -> Manifests {
     let mut default_pools: BTreeMap<Name, Name> = BTreeMap::new();
     for (name, (_, parsed)) in all.environments {
         default_pools.insert(name.clone(), parsed.pool);
-        let environment = EnvironmentManifests { name: name.clone(), settings: parsed.settings, targets: Vec::new(), pools: Vec::new(), intents: Vec::new() };
+        let environment = EnvironmentManifests {
+            name: name.clone(),
+            settings: parsed.settings,
+            targets: Vec::new(),
+            pools: Vec::new(),
+            intents: Vec::new(),
+        };
         environments.insert(name, environment);
     }
     for (_, (_, parsed)) in all.executors {
@@ -181,7 +223,9 @@ fn group(all: All) -> Manifests {
         }
     }
     for (_, (_, parsed)) in all.targets {
-        if let (Some(environment), Some(default)) = (environments.get_mut(&parsed.environment), default_pools.get(&parsed.environment)) {
+        if let (Some(environment), Some(default)) =
+            (environments.get_mut(&parsed.environment), default_pools.get(&parsed.environment))
+        {
             environment.targets.push(parsed.with_default_pool(default));
         }
     }
@@ -198,6 +242,9 @@ fn group(all: All) -> Manifests {
 /// Nobody has to describe the one process an embedded run needs.
 fn add_default_pool(environment: &mut EnvironmentManifests) {
     if !environment.pools.iter().any(|pool| &*pool.name == DEFAULT_POOL) {
-        environment.pools.insert(0, Pool { name: DEFAULT_POOL.into(), min: 0, max: 1, idle_timeout_ms: Duration::from_secs(60).as_ms() });
+        environment.pools.insert(
+            0,
+            Pool { name: DEFAULT_POOL.into(), min: 0, max: 1, idle_timeout_ms: Duration::from_secs(60).as_ms() },
+        );
     }
 }

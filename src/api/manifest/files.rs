@@ -56,13 +56,20 @@ impl Finder<'_> {
             Ok(entries) => entries,
             Err(error) => return self.problem(path, format!("cannot be listed: {error}")),
         };
-        let mut names: Vec<_> = entries.iter().map(std::fs::DirEntry::file_name).filter(|name| !name.to_string_lossy().starts_with('.')).collect();
+        let mut names: Vec<_> = entries
+            .iter()
+            .map(std::fs::DirEntry::file_name)
+            .filter(|name| !name.to_string_lossy().starts_with('.'))
+            .collect();
         names.sort();
         for name in names {
             let below = path.join(name);
             if below.is_dir() {
                 self.folder(&below, depth + 1);
-            } else if matches!(below.extension().and_then(|extension| extension.to_str()), Some("yaml" | "yml" | "json")) {
+            } else if matches!(
+                below.extension().and_then(|extension| extension.to_str()),
+                Some("yaml" | "yml" | "json")
+            ) {
                 self.file(below);
             }
         }
@@ -73,7 +80,10 @@ impl Finder<'_> {
         let real = path.canonicalize().unwrap_or_else(|_| path.clone());
         if self.files.len() >= MANIFEST_FILES {
             if self.files.len() == MANIFEST_FILES && self.seen.insert(real) {
-                self.problem(&path, format!("there are more than {MANIFEST_FILES} files; give fewer folders at a time"));
+                self.problem(
+                    &path,
+                    format!("there are more than {MANIFEST_FILES} files; give fewer folders at a time"),
+                );
             }
         } else if self.seen.insert(real) {
             self.files.push(path);
@@ -87,8 +97,11 @@ fn read(path: &Path, problems: &mut Vec<Problem>) -> Option<Input> {
     let bytes = if stdin { bounded(std::io::stdin().lock()) } else { std::fs::File::open(path).and_then(bounded) };
     let result = match bytes {
         Err(error) => Err(format!("cannot be read: {error}")),
-        Ok(bytes) if bytes.len() > MANIFEST_FILE_BYTES => Err(format!("is longer than {MANIFEST_FILE_BYTES} bytes; split it")),
-        Ok(bytes) => String::from_utf8(bytes).map_err(|error| format!("is not UTF-8 text (byte {})", error.utf8_error().valid_up_to() + 1)),
+        Ok(bytes) if bytes.len() > MANIFEST_FILE_BYTES => {
+            Err(format!("is longer than {MANIFEST_FILE_BYTES} bytes; split it"))
+        }
+        Ok(bytes) => String::from_utf8(bytes)
+            .map_err(|error| format!("is not UTF-8 text (byte {})", error.utf8_error().valid_up_to() + 1)),
     };
     match result {
         Ok(text) => Some(Input { name: name.into(), text }),

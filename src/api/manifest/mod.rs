@@ -10,11 +10,11 @@ mod yaml;
 use super::field::Part;
 use super::{Checker, FieldError, FieldPath};
 use crate::core::{Intent, Name, Pool, Settings, Target};
+pub use files::Input;
 use std::fmt;
 use std::sync::Arc;
-pub use files::Input;
-pub use yaml::Place;
 use yaml::Node;
+pub use yaml::Place;
 
 /// The intent of all environments that some manifests describe.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -121,7 +121,12 @@ impl fmt::Display for Problems {
         for problem in &self.0 {
             writeln!(f, "{problem}")?;
         }
-        write!(f, "{} problem{} in the manifests; nothing was done", self.0.len(), if self.0.len() == 1 { "" } else { "s" })
+        write!(
+            f,
+            "{} problem{} in the manifests; nothing was done",
+            self.0.len(),
+            if self.0.len() == 1 { "" } else { "s" }
+        )
     }
 }
 

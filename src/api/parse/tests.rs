@@ -1,1 +1,233 @@
-//! Tests.
+//! Objects as a cluster hands them over: no files, only paths.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+
+use super::*;
+use proptest::prelude::*;
+use std::sync::LazyLock;
+
+static CHECKER: LazyLock<Checker> = LazyLock::new(|| Checker::new(Types::built_in().unwrap()).unwrap());
+
+fn object(kind: &str, spec: Value) -> Value {
+    json!({"apiVersion": API_VERSION, "kind": kind, "metadata": {"name": "web-1", "namespace": "prod", "resourceVersion": "7"}, "spec": spec})
+}
+
+fn resource_spec() -> Value {
+    json!({
+        "environmentRef": {"name": "web"}, "type": "host.File", "targetRef": {"name": "here"}, "requires": ["b", "a"],
+        "attributes": {"path": "/srv/x", "mode": "0644", "content": "x"}, "policy": {"mode": "Observe", "deadline": "90s"},
+    })
+}
+
+fn with(mut object: Value, pointer: &str, value: Value) -> Value {
+    let (parent, key) = pointer.rsplit_once('/').unwrap();
+    object.pointer_mut(parent).unwrap().as_object_mut().unwrap().insert(key.to_owned(), value);
+    object
+}
+
+fn said<T>(result: Result<T, Vec<FieldError>>) -> Vec<String> {
+    result.err().unwrap_or_default().iter().map(ToString::to_string).collect()
+}
+
+#[test]
+fn a_resource_becomes_an_intent() {
+    let parsed = CHECKER.resource(&object("Resource", resource_spec())).unwrap();
+    let intent = &parsed.intent;
+    assert_eq!(
+        (&*parsed.environment, &*intent.name, &*intent.kind, &*intent.target),
+        ("web", "web-1", "host.File", "here")
+    );
+    assert_eq!(&*intent.attributes, r#"{"content":"x","mode":"0644","path":"/srv/x"}"#);
+    assert_eq!(&*intent.identity, r#"{"/path":"/srv/x"}"#);
+    assert_eq!(intent.requires.iter().map(|name| &**name).collect::<Vec<_>>(), ["a", "b"]);
+    assert_eq!(
+        intent.policy,
+        core::Policy { mode: core::Mode::Observe, deletion_policy: core::DeletionPolicy::Delete, deadline_ms: 90_000 }
+    );
+}
+
+#[test]
+fn defaults_are_those_of_core() {
+    let parsed = CHECKER.environment(&object("Environment", json!({}))).unwrap();
+    assert_eq!(parsed.settings, core::Settings::default());
+    assert_eq!((parsed.settle, parsed.source, &*parsed.pool), (Settle::default(), Source::Objects, "default"));
+    let resource = with(object("Resource", resource_spec()), "/spec/policy", json!({}));
+    assert_eq!(CHECKER.resource(&resource).unwrap().intent.policy, core::Policy::default());
+    let target = object("Target", json!({"environmentRef": {"name": "web"}, "connection": {"type": "local"}}));
+    let target = CHECKER.target(&target).unwrap().with_default_pool(&parsed.pool);
+    let expected = core::Target {
+        name: "web-1".into(),
+        pool: "default".into(),
+        connection: r#"{"type":"local"}"#.into(),
+        concurrency: 1,
+        suspend: false,
+    };
+    assert_eq!(target, expected);
+    let executor = object(
+        "Executor",
+        json!({"environmentRef": {"name": "web"}, "adaptors": ["host"], "serviceAccountName": "runner"}),
+    );
+    let pool = core::Pool { name: "web-1".into(), min: 0, max: 1, idle_timeout_ms: 60_000 };
+    assert_eq!(CHECKER.executor(&executor).unwrap().pool, pool);
+}
+
+#[test]
+fn an_environment_says_all_it_can_say() {
+    let spec = json!({
+        "source": "Push", "suspend": true, "deploy": {"settle": {"quiet": "100ms"}}, "executor": "pods",
+        "repair": {"schedule": "0 3 * * 1-5", "jitter": "10m", "action": "Report"},
+        "retry": {"baseDelay": "1s", "maxDelay": "1m", "factor": 3, "jitterPercent": 50},
+    });
+    let parsed = CHECKER.environment(&object("Environment", spec)).unwrap();
+    let repair = core::Repair {
+        schedule: core::RepairSchedule::Cron("0 3 * * 1-5".into()),
+        jitter_ms: Some(600_000),
+        action: core::RepairAction::Report,
+    };
+    let retry = core::Retry { base_delay_ms: 1_000, max_delay_ms: 60_000, factor: 3.0, jitter: 0.5 };
+    assert_eq!(parsed.settings, core::Settings { suspend: true, retry, repair });
+    assert_eq!((parsed.settle.quiet.as_ms(), parsed.settle.max.as_ms(), parsed.source), (100, 10_000, Source::Push));
+}
+
+/// Going back from any bad spec to the good one recovers: nothing is remembered.
+#[test]
+fn hostile_resources_are_refused_with_their_path() {
+    let good = object("Resource", resource_spec());
+    let depth = (0..100).fold(json!(1), |value, _| json!([value]));
+    let table = [
+        ("/metadata/name", json!("a..b"), "metadata.name: must be a DNS-1123 name"),
+        ("/metadata/name", json!("--flag"), "metadata.name: must be a DNS-1123 name"),
+        ("/metadata/name", json!("a\0"), "metadata.name: contains NUL"),
+        ("/metadata/name", json!("a\u{202e}b"), "metadata.name: must be a DNS-1123 name"),
+        ("/metadata/name", json!("x".repeat(254)), "metadata.name: must have between 1 and 253 characters"),
+        ("/metadata/name", json!("'; drop table"), "metadata.name: must be a DNS-1123 name"),
+        ("/metadata/labels", json!({"a": 1}), "metadata.labels.a: must be a string"),
+        ("/spec/targetRef", json!({"name": "../../etc"}), "spec.targetRef.name: must be a DNS-1123 name"),
+        ("/spec/targetRef", json!({"name": "a", "namespace": "other"}), "spec.targetRef.namespace: unknown field"),
+        ("/spec/requires", json!(vec!["a"; 1_025]), "spec.requires: must have at most 1024 items, has 1025"),
+        ("/spec/requires", json!(["a", "a"]), "spec.requires[1]: \"a\" is listed twice"),
+        ("/spec/requires", json!("a"), "spec.requires: must be a list"),
+        ("/spec/type", json!("host.Fil"), "spec.type: unknown type \"host.Fil\"; did you mean `host.File`?"),
+        ("/spec/type", json!("file"), "spec.type: must be <adaptor>.<Type>, such as host.File"),
+        ("/spec/policy", json!({"deadline": "-1s"}), "spec.policy.deadline: must be a duration such as"),
+        ("/spec/policy", json!({"deadline": "1e999h"}), "spec.policy.deadline: must be a duration such as"),
+        ("/spec/policy", json!({"deadline": "999999999h"}), "spec.policy.deadline: must be between 1s and 24h"),
+        (
+            "/spec/policy",
+            json!({"deadline": 30}),
+            "spec.policy.deadline: must be a string, is the number 30; write \"30\", in quotes",
+        ),
+        ("/spec/policy", json!({"protected": true}), "spec.policy.protected: unknown field"),
+        ("/spec/attributes", json!({"path": "/a", "content": "x".repeat(1_048_577)}), "spec.attributes"),
+        (
+            "/spec/attributes",
+            json!({"path": "/a", "content": depth}),
+            "spec.attributes.content: must be a string, is a list",
+        ),
+        (
+            "/spec/attributes",
+            json!({"path": "/a", "contents": "x"}),
+            "spec.attributes.contents: unknown field; did you mean `content`?",
+        ),
+        ("/spec/attributes", json!([]), "spec.attributes: must be an object, is a list"),
+        ("/spec/attributesFrom", json!([]), "spec.attributesFrom: unknown field"),
+        (
+            "/apiVersion",
+            json!("homeostat.dev/v1"),
+            "apiVersion: must be homeostat.dev/v1alpha1, is \"homeostat.dev/v1\"",
+        ),
+        ("/extra", json!(1), "extra: unknown field"),
+    ];
+    for (pointer, value, expected) in table {
+        let errors = said(CHECKER.resource(&with(good.clone(), pointer, value)));
+        assert!(errors.iter().any(|error| error.starts_with(expected)), "{pointer}: {errors:?}");
+        assert!(CHECKER.resource(&good).is_ok());
+    }
+}
+
+#[test]
+fn the_other_kinds_are_refused_with_their_path_too() {
+    let environment =
+        |pointer: &str, value| said(CHECKER.environment(&with(object("Environment", json!({})), pointer, value)));
+    let target = |value| {
+        said(CHECKER.target(&object("Target", json!({"environmentRef": {"name": "web"}, "connection": value}))))
+    };
+    let executor = |pointer: &str, value| {
+        let spec = json!({"environmentRef": {"name": "web"}, "adaptors": ["host"], "serviceAccountName": "runner"});
+        said(CHECKER.executor(&with(object("Executor", spec), pointer, value)))
+    };
+    let both = "spec.repair: exactly one of interval and schedule must be set; leave repair out to turn it off";
+    let table = [
+        (environment("/spec/repair", json!({"interval": "5m", "schedule": "0 3 * * *"})), both),
+        (environment("/spec/repair", json!({})), both),
+        (
+            environment("/spec/repair", json!({"interval": "1ms"})),
+            "spec.repair.interval: must be between 1s and 8784h, is 1ms",
+        ),
+        (
+            environment("/spec/repair", json!({"schedule": "61 3 * * *"})),
+            "spec.repair.schedule: is not a cron expression (",
+        ),
+        (
+            environment("/spec/repair", json!({"schedule": "0 0 3 * * *"})),
+            "spec.repair.schedule: must be a cron expression of five fields",
+        ),
+        (
+            environment("/spec/retry", json!({"baseDelay": "1h", "maxDelay": "1m"})),
+            "spec.retry.baseDelay: must not be longer than maxDelay",
+        ),
+        (
+            environment("/spec/retry", json!({"baseDelay": "1h"})),
+            "spec.retry.baseDelay: must not be longer than maxDelay",
+        ),
+        (
+            environment("/spec/retry", json!({"factor": 1.5})),
+            "spec.retry.factor: must be a whole number, is the number 1.5",
+        ),
+        (environment("/spec/source", json!("Pull")), "spec.source: must be Objects or Push, is \"Pull\""),
+        (environment("/metadata/name", json!("x".repeat(64))), "metadata.name: must be at most 63 characters"),
+        (environment("/spec/onChange", json!("Manual")), "spec.onChange: unknown field"),
+        (
+            target(json!({"type": "ssh"})),
+            "spec.connection.type: must be local or kubernetes or file or configMap, is \"ssh\"",
+        ),
+        (target(json!({})), "spec.connection.type: is required"),
+        (target(json!({"type": "file"})), "spec.connection.path: is required with type file"),
+        (target(json!({"type": "file", "path": "relative"})), "spec.connection.path: must be an absolute path"),
+        (
+            target(json!({"type": "local", "path": "/x"})),
+            "spec.connection.path: is required with type file, and belongs to it only",
+        ),
+        (
+            target(json!({"type": "local", "kubeconfig": "/x"})),
+            "spec.connection.kubeconfig: belongs to type kubernetes only",
+        ),
+        (target(json!({"type": "kubernetes", "delayMs": 1})), "spec.connection.delayMs: belongs to type local only"),
+        (executor("/spec/replicas", json!({"min": 3})), "spec.replicas.min: must not be greater than max"),
+        (executor("/spec/replicas", json!({"max": 0})), "spec.replicas.max: must be between 1 and 1000, is 0"),
+        (executor("/spec/adaptors", json!([])), "spec.adaptors: must have between 1 and 64 items, has 0"),
+        (
+            executor("/spec/serviceAccountName", json!("")),
+            "spec.serviceAccountName: must have between 1 and 253 characters",
+        ),
+        (executor("/spec/podTemplate", json!({"hostNetwork": true})), "spec.podTemplate.hostNetwork: unknown field"),
+        (
+            executor("/spec/podTemplate", json!({"resources": {"limits": {"cpu": "lots"}}})),
+            "spec.podTemplate.resources.limits.cpu: must match",
+        ),
+        (executor("/spec/image", json!("-rm")), "spec.image: must match"),
+    ];
+    for (errors, expected) in table {
+        assert!(errors.iter().any(|error| error.starts_with(expected)), "{expected}: {errors:?}");
+    }
+    assert_eq!(executor("/spec/podTemplate", json!({"resources": {"limits": {"cpu": 2, "memory": "256Mi"}}})), [""; 0]);
+}
+
+proptest! {
+    #[test]
+    fn parsing_never_panics(value in crate::api::schema::tests::any_value(), pointer in "(/spec|/metadata|/spec/attributes|/spec/policy|/spec/requires|/kind)") {
+        let hostile = with(object("Resource", resource_spec()), &pointer, value.clone());
+        for object in [&value, &hostile] {
+            let _ = (CHECKER.resource(object), CHECKER.environment(object), CHECKER.target(object), CHECKER.executor(object));
+        }
+    }
+}

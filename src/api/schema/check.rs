@@ -5,6 +5,7 @@ use crate::api::duration;
 use crate::api::field::shown;
 use crate::api::{Duration, FieldError, FieldPath, did_you_mean, names, resource, rules, target};
 use serde_json::{Map, Value};
+use std::borrow::Cow;
 use std::collections::HashSet;
 
 /// Checks one value; recursion is bounded by [`MAX_DEPTH`].
@@ -44,8 +45,9 @@ pub(super) fn value(schema: &Schema, value: &Value, path: &FieldPath, errors: &m
 }
 
 fn rules_of(schema: &Schema, value: &Value, path: &FieldPath, errors: &mut Vec<FieldError>) {
+    let filled = if schema.rules.is_empty() { Cow::Borrowed(value) } else { with_defaults(schema, value) };
     for rule in &schema.rules {
-        if !(rule.holds)(value) {
+        if !(rule.holds)(&filled) {
             errors.push(FieldError::value(rules::field_path(path, rule.field), rule.message));
         }
     }
@@ -57,10 +59,26 @@ fn rules_of(schema: &Schema, value: &Value, path: &FieldPath, errors: &mut Vec<F
     }
 }
 
+/// The value as the API server shows it to rules: what is left out has its default.
+fn with_defaults<'a>(schema: &Schema, value: &'a Value) -> Cow<'a, Value> {
+    let mut filled = Cow::Borrowed(value);
+    for (name, property) in &schema.properties {
+        if let (Some(default), None) = (&property.default, value.get(name))
+            && let Some(fields) = filled.to_mut().as_object_mut()
+        {
+            fields.insert(name.clone(), default.clone());
+        }
+    }
+    filled
+}
+
 fn string(schema: &Schema, text: &str, path: &FieldPath, errors: &mut Vec<FieldError>) {
     let characters = text.chars().count() as u64;
     if !schema.length.hold(characters) {
-        errors.push(FieldError::value(path.clone(), format!("must have {} characters, has {characters}", schema.length.text())));
+        errors.push(FieldError::value(
+            path.clone(),
+            format!("must have {} characters, has {characters}", schema.length.text()),
+        ));
     } else if text.contains('\0') {
         errors.push(FieldError::value(path.clone(), "contains NUL, which cannot be stored"));
     } else if let Some(pattern) = schema.pattern.as_ref().filter(|pattern| !pattern.is_match(text)) {
@@ -81,7 +99,10 @@ fn explained(pattern: &str) -> String {
 
 fn array(schema: &Schema, items: &[Value], path: &FieldPath, errors: &mut Vec<FieldError>) {
     if !schema.item_count.hold(items.len() as u64) {
-        errors.push(FieldError::value(path.clone(), format!("must have {} items, has {}", schema.item_count.text(), items.len())));
+        errors.push(FieldError::value(
+            path.clone(),
+            format!("must have {} items, has {}", schema.item_count.text(), items.len()),
+        ));
         return;
     }
     let anything = free();
@@ -99,7 +120,10 @@ fn array(schema: &Schema, items: &[Value], path: &FieldPath, errors: &mut Vec<Fi
 
 fn object(schema: &Schema, fields: &Map<String, Value>, path: &FieldPath, errors: &mut Vec<FieldError>) {
     if !schema.property_count.hold(fields.len() as u64) {
-        errors.push(FieldError::value(path.clone(), format!("must have {} fields, has {}", schema.property_count.text(), fields.len())));
+        errors.push(FieldError::value(
+            path.clone(),
+            format!("must have {} fields, has {}", schema.property_count.text(), fields.len()),
+        ));
         return;
     }
     for name in schema.required.iter().filter(|name| !fields.contains_key(*name)) {
@@ -137,8 +161,9 @@ fn needs_a_look(schema: &Schema, value: &Value) -> bool {
 
 fn unknown(schema: &Schema, fields: &Map<String, Value>, name: &str, path: &FieldPath) -> FieldError {
     let missing = schema.properties.keys().filter(|known| !fields.contains_key(*known)).map(String::as_str);
-    let suggestion = did_you_mean(name, missing).or_else(|| {
-        let known: Vec<&str> = schema.properties.keys().map(String::as_str).take(20).collect();
+    let all = || schema.properties.keys().map(String::as_str);
+    let suggestion = did_you_mean(name, missing).or_else(|| did_you_mean(name, all())).or_else(|| {
+        let known: Vec<&str> = all().take(20).collect();
         (!known.is_empty()).then(|| format!("known here: {}", known.join(", ")))
     });
     FieldError::key(path.key(name), "unknown field").suggest(suggestion)
@@ -147,21 +172,38 @@ fn unknown(schema: &Schema, fields: &Map<String, Value>, name: &str, path: &Fiel
 fn wrong_type(schema: &Schema, value: &Value, path: &FieldPath) -> FieldError {
     let wanted: Vec<&str> = schema.kinds.iter().map(|kind| kind.text()).collect();
     let suggestion = match value {
-        Value::String(text) if schema.kinds.contains(&Kind::Boolean) && matches!(&**text, "true" | "false") => Some(format!("write {text} without quotes")),
-        Value::String(text) if text.parse::<i64>().is_ok() && schema.kinds.iter().any(|kind| matches!(kind, Kind::Integer | Kind::Number)) => {
+        Value::String(text) if schema.kinds.contains(&Kind::Boolean) && matches!(&**text, "true" | "false") => {
             Some(format!("write {text} without quotes"))
         }
-        Value::Number(_) | Value::Bool(_) if schema.kinds.contains(&Kind::String) => Some(format!("write \"{value}\", in quotes")),
+        Value::String(text)
+            if text.parse::<i64>().is_ok()
+                && schema.kinds.iter().any(|kind| matches!(kind, Kind::Integer | Kind::Number)) =>
+        {
+            Some(format!("write {text} without quotes"))
+        }
+        Value::Number(_) | Value::Bool(_) if schema.kinds.contains(&Kind::String) => {
+            Some(format!("write \"{value}\", in quotes"))
+        }
+        Value::String(text)
+            if schema.kinds.contains(&Kind::Object)
+                && schema.properties.contains_key("name")
+                && shown(text) == format!("\"{text}\"") =>
+        {
+            Some(format!("write {{name: {text}}}"))
+        }
         Value::Null => Some("write a value, or leave the field out".to_owned()),
         _ => None,
     };
-    FieldError::value(path.clone(), format!("must be {}, is {}", wanted.join(" or "), described(value))).suggest(suggestion)
+    FieldError::value(path.clone(), format!("must be {}, is {}", wanted.join(" or "), described(value)))
+        .suggest(suggestion)
 }
 
 fn not_a_choice(choices: &[Value], value: &Value, path: &FieldPath) -> FieldError {
-    let texts: Vec<String> = choices.iter().map(|choice| choice.as_str().map_or_else(|| choice.to_string(), str::to_owned)).collect();
+    let texts: Vec<String> =
+        choices.iter().map(|choice| choice.as_str().map_or_else(|| choice.to_string(), str::to_owned)).collect();
     let suggestion = value.as_str().and_then(|text| did_you_mean(text, texts.iter().map(String::as_str)));
-    FieldError::value(path.clone(), format!("must be {}, is {}", texts.join(" or "), described(value))).suggest(suggestion)
+    FieldError::value(path.clone(), format!("must be {}, is {}", texts.join(" or "), described(value)))
+        .suggest(suggestion)
 }
 
 fn described(value: &Value) -> String {
@@ -182,8 +224,15 @@ fn free() -> Schema {
 impl Schema {
     /// Whether it checks nothing by itself.
     fn is_free(&self) -> bool {
-        self.kinds.is_empty() && self.choices.is_empty() && self.properties.is_empty() && self.items.is_none() && self.pattern.is_none()
-            && self.length.least.is_none() && self.length.most.is_none() && self.number.least.is_none() && self.number.most.is_none()
+        self.kinds.is_empty()
+            && self.choices.is_empty()
+            && self.properties.is_empty()
+            && self.items.is_none()
+            && self.pattern.is_none()
+            && self.length.least.is_none()
+            && self.length.most.is_none()
+            && self.number.least.is_none()
+            && self.number.most.is_none()
     }
 }
 

@@ -22,11 +22,25 @@ fn anything() -> Schema {
     Schema { others: Others::Free, ..Schema::default() }
 }
 
-fn annotation_or_check(compiled: &mut Schema, keyword: &str, value: &Value, at: &FieldPath, depth: usize) -> Result<(), SchemaError> {
+fn annotation_or_check(
+    compiled: &mut Schema,
+    keyword: &str,
+    value: &Value,
+    at: &FieldPath,
+    depth: usize,
+) -> Result<(), SchemaError> {
     match keyword {
         // For people and for the API server; `additionalProperties` and its kin are read by `others`.
-        "description" | "title" | "default" | "examples" | "format" | "$schema" | "x-kubernetes-list-map-keys" | "x-kubernetes-map-type"
-        | "additionalProperties" | "x-kubernetes-preserve-unknown-fields" => {}
+        "description"
+        | "title"
+        | "examples"
+        | "format"
+        | "$schema"
+        | "x-kubernetes-list-map-keys"
+        | "x-kubernetes-map-type"
+        | "additionalProperties"
+        | "x-kubernetes-preserve-unknown-fields" => {}
+        "default" => compiled.default = Some(value.clone()),
         "type" => compiled.kinds = kinds(value).ok_or_else(|| bad(at, keyword))?,
         "nullable" if *value == Value::Bool(true) => compiled.kinds.push(Kind::Null),
         "nullable" => {}
@@ -35,7 +49,8 @@ fn annotation_or_check(compiled: &mut Schema, keyword: &str, value: &Value, at: 
         "const" => compiled.choices = vec![value.clone()],
         "pattern" => {
             let text = value.as_str().ok_or_else(|| bad(at, keyword))?;
-            compiled.pattern = Some(Regex::new(text).map_err(|source| SchemaError::Pattern { at: at.clone(), source })?);
+            compiled.pattern =
+                Some(Regex::new(text).map_err(|source| SchemaError::Pattern { at: at.clone(), source })?);
         }
         "minLength" => compiled.length.least = Some(count(value, at, keyword)?),
         "maxLength" => compiled.length.most = Some(count(value, at, keyword)?),
@@ -75,7 +90,12 @@ fn add_rules(compiled: &mut Schema, rules: &Value, at: &FieldPath) -> Result<(),
 }
 
 /// What is allowed beside the named properties: closed by default, free where nothing is named at all.
-fn others(keywords: &Map<String, Value>, compiled: &Schema, at: &FieldPath, depth: usize) -> Result<Others, SchemaError> {
+fn others(
+    keywords: &Map<String, Value>,
+    compiled: &Schema,
+    at: &FieldPath,
+    depth: usize,
+) -> Result<Others, SchemaError> {
     if keywords.get("x-kubernetes-preserve-unknown-fields") == Some(&Value::Bool(true)) {
         return Ok(Others::Free);
     }

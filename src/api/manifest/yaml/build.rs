@@ -2,7 +2,7 @@
 
 use super::{Content, Documents, Entry, Node, Place, scalar};
 use crate::core::limits::{MANIFEST_DEPTH, MANIFEST_DOCUMENT_BYTES, MANIFEST_NODES};
-use granit_parser::{Event, Marker, Parser, ScalarStyle, Span, Tag};
+use granit_parser::{ErrorKind, Event, Marker, Parser, ScalarStyle, Span, Tag};
 use std::collections::{HashMap, HashSet};
 
 /// A list or an object that is not complete yet.
@@ -44,17 +44,24 @@ struct Document {
 pub(super) fn documents(text: &str) -> Documents {
     let mut all = Documents::default();
     let mut document = Document::default();
-    let mut options = granit_parser::options! { flow_nesting_limit: MANIFEST_DEPTH, block_nesting_limit: MANIFEST_DEPTH };
+    let mut options =
+        granit_parser::options! { flow_nesting_limit: MANIFEST_DEPTH + 2, block_nesting_limit: MANIFEST_DEPTH + 2 };
     options.set_emit_comments(false);
     let mut parser = Parser::new_from_str_with_options(text, options);
     while let Some(event) = parser.next_event() {
         match event {
             Ok((Event::StreamEnd, _)) => break,
-            Ok((Event::DocumentStart(..), span)) => document = Document { first_byte: byte(&span), ..Document::default() },
+            Ok((Event::DocumentStart(..), span)) => {
+                document = Document { first_byte: byte(&span), ..Document::default() }
+            }
             Ok((Event::DocumentEnd, _)) => finish(std::mem::take(&mut document), &mut all),
             Ok((event, span)) => document.take(event, &span),
             Err(error) => {
-                document.fail(place(*error.marker()), format!("not valid YAML: {}", error.info()));
+                let message = match error.kind() {
+                    ErrorKind::RecursionLimitExceeded => too_deep(),
+                    _ => format!("not valid YAML: {}", error.info()),
+                };
+                document.fail(place(*error.marker()), message);
                 finish(std::mem::take(&mut document), &mut all);
                 if !matches!(parser.proceed_next_document(), Ok(true)) {
                     break;
@@ -71,6 +78,10 @@ fn finish(document: Document, all: &mut Documents) {
     } else {
         all.errors.extend(document.errors);
     }
+}
+
+fn too_deep() -> String {
+    format!("the document is nested more than {MANIFEST_DEPTH} levels deep")
 }
 
 fn place(marker: Marker) -> Place {
@@ -106,7 +117,9 @@ impl Document {
         let at = start(span);
         match event {
             Event::Scalar(text, style, anchor, tag) => self.scalar(&text, style, anchor, tag.as_deref(), at),
-            Event::SequenceStart(_, anchor, tag) => self.open(at, anchor, tag.as_deref(), "seq", Open::List(Vec::new())),
+            Event::SequenceStart(_, anchor, tag) => {
+                self.open(at, anchor, tag.as_deref(), "seq", Open::List(Vec::new()))
+            }
             Event::MappingStart(_, anchor, tag) => {
                 let kind = Open::Map { entries: Vec::new(), keys: HashSet::new(), key: None };
                 self.open(at, anchor, tag.as_deref(), "map", kind);
@@ -119,7 +132,10 @@ impl Document {
 
     fn within_bounds(&mut self, span: &Span) -> bool {
         if byte(span).saturating_sub(self.first_byte) > MANIFEST_DOCUMENT_BYTES {
-            self.abandon(start(span), format!("the document is longer than {MANIFEST_DOCUMENT_BYTES} bytes; split it with ---"));
+            self.abandon(
+                start(span),
+                format!("the document is longer than {MANIFEST_DOCUMENT_BYTES} bytes; split it with ---"),
+            );
         } else if self.nodes > MANIFEST_NODES {
             self.abandon(start(span), format!("the document has more than {MANIFEST_NODES} values"));
         }
@@ -129,7 +145,9 @@ impl Document {
     fn scalar(&mut self, text: &str, style: ScalarStyle, anchor: usize, tag: Option<&Tag>, at: Place) {
         let is_key = self.awaits_key();
         let as_text = style != ScalarStyle::Plain || tag.is_some_and(|tag| tag.is_yaml_core_schema_tag("str"));
-        if let Some(tag) = tag.filter(|tag| !["str", "int", "float", "bool", "null"].iter().any(|known| tag.is_yaml_core_schema_tag(known))) {
+        if let Some(tag) = tag.filter(|tag| {
+            !["str", "int", "float", "bool", "null"].iter().any(|known| tag.is_yaml_core_schema_tag(known))
+        }) {
             self.fail(at, format!("the tag {} is not supported; leave it out", tag.original().escape_debug()));
         }
         let content = if as_text { Ok(Content::Text(text.to_owned())) } else { scalar::plain(text) };
@@ -154,7 +172,7 @@ impl Document {
         if self.awaits_key() {
             self.abandon(at, "a key must be text, not a list or an object");
         } else if self.stack.len() >= MANIFEST_DEPTH {
-            self.abandon(at, format!("is nested more than {MANIFEST_DEPTH} levels deep"));
+            self.abandon(at, too_deep());
         } else {
             if let Some(tag) = tag.filter(|tag| !tag.is_yaml_core_schema_tag(core_tag)) {
                 self.fail(at, format!("the tag {} is not supported; leave it out", tag.original().escape_debug()));
@@ -170,7 +188,12 @@ impl Document {
             Open::List(items) => Content::List(items),
             Open::Map { entries, .. } => Content::Map(entries),
         };
-        self.complete(Node { place: frame.place, content }, frame.anchor, self.nodes - frame.nodes_before, frame.height + 1);
+        self.complete(
+            Node { place: frame.place, content },
+            frame.anchor,
+            self.nodes - frame.nodes_before,
+            frame.height + 1,
+        );
     }
 
     /// Copies what the alias stands for: growth counts against the document's bound, so a "billion laughs" ends early.
@@ -182,7 +205,8 @@ impl Document {
             return self.abandon(at, format!("aliases make the document grow beyond {MANIFEST_NODES} values"));
         }
         if self.stack.len() + height > MANIFEST_DEPTH {
-            return self.abandon(at, format!("an alias makes the document nest more than {MANIFEST_DEPTH} levels deep"));
+            return self
+                .abandon(at, format!("an alias makes the document nest more than {MANIFEST_DEPTH} levels deep"));
         }
         self.nodes += nodes;
         if let Some(node) = self.anchors.get(&id).map(|anchored| anchored.node.clone()) {
