@@ -3,6 +3,8 @@
 //! **Architecture invariant:** nothing here performs I/O, reads a clock, draws randomness, is `async`, or knows a type of Kubernetes or SQL.
 //! Time comes in as [`Timestamp`], randomness as hashes of stable ids; everything that must happen outside goes out as [`Effects`].
 
+#![warn(clippy::disallowed_methods)]
+
 mod apply;
 mod cycles;
 mod derive;
