@@ -12,7 +12,7 @@ build:
 	@cargo build --quiet --bin homeostat
 
 test: ## every test; the last line says what ran and what was left out
-	@scripts/test
+	@scripts/test $(ALL)
 
 lint: ## what CI refuses
 	cargo fmt --all --check
