@@ -7,6 +7,7 @@ pub mod host;
 pub mod kubernetes;
 pub mod registry;
 pub mod schema;
+pub mod test;
 
 use crate::core::Change;
 use async_trait::async_trait;

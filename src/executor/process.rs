@@ -140,9 +140,9 @@ impl SocketPlace {
         if path.as_os_str().len() <= SOCKET_PATH_BYTES {
             return Ok(Self { path, _short: None });
         }
-        // Made with mode 0700.
         let failed = |source| ProcessError::Folder { path: std::env::temp_dir(), source };
-        let short = tempfile::Builder::new().prefix("homeostat-").tempdir().map_err(failed)?;
+        let only_owner = std::fs::Permissions::from_mode(0o700);
+        let short = tempfile::Builder::new().prefix("homeostat-").permissions(only_owner).tempdir().map_err(failed)?;
         Ok(Self { path: short.path().join(&name), _short: Some(short) })
     }
 
