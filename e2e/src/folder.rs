@@ -165,7 +165,7 @@ pub fn balanced_service(namespace: &str, name: &str, requires: &[&str]) -> Value
 
 /// A resource of the `test` adaptor that succeeds.
 pub fn step(name: &str, requires: &[&str]) -> Value {
-    resource(name, "test.Step", TEST_TARGET, &json!({}), requires)
+    resource(name, "test.Thing", TEST_TARGET, &json!({}), requires)
 }
 
 /// A resource.

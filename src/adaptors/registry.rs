@@ -16,7 +16,8 @@ struct Entry {
 }
 
 static ENTRIES: LazyLock<BTreeMap<&'static str, Entry>> = LazyLock::new(|| {
-    let adaptors: Vec<Arc<dyn Adaptor>> = vec![Arc::new(super::host::Host), Arc::new(super::test::Test)];
+    let adaptors: Vec<Arc<dyn Adaptor>> =
+        vec![Arc::new(super::host::Host), Arc::new(super::kubernetes::Kubernetes::new()), Arc::new(super::test::Test)];
     let mut entries = BTreeMap::new();
     for adaptor in adaptors {
         for schema in adaptor.types() {

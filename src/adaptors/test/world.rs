@@ -95,10 +95,8 @@ impl Place {
                 .await
             }
             Self::ConfigMap { namespace, name } => {
-                let updated = update_config_map(&namespace, &name, &mut change).await;
-                updated.map_err(|error| {
-                    AdaptorError(format!("cannot use the world in ConfigMap {namespace}/{name}: {error}"))
-                })
+                let updated = update_config_map(namespace.as_deref(), &name, &mut change).await;
+                updated.map_err(|error| AdaptorError(format!("cannot use the world in ConfigMap {name}: {error}")))
             }
         }
     }
@@ -128,7 +126,7 @@ fn update_file<T>(path: &Path, mut change: impl FnMut(&mut World) -> T) -> std::
 }
 
 async fn update_config_map<T>(
-    namespace: &str,
+    namespace: Option<&str>,
     name: &str,
     change: &mut (impl FnMut(&mut World) -> T + Send),
 ) -> Result<T, String> {
