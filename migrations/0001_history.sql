@@ -181,13 +181,13 @@ CREATE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON dry_run_result
 -- The one way to delete history: an environment as a whole, by its owner. False: it is owned by somebody else, and nothing was deleted.
 CREATE FUNCTION forget_environment(forgotten bigint, owned_at bigint) RETURNS boolean LANGUAGE plpgsql SECURITY DEFINER
     SET search_path = homeostat, pg_temp
-    SET homeostat.forgetting = 'on'
 AS $$
 BEGIN
     PERFORM FROM environment WHERE id = forgotten AND epoch = owned_at FOR UPDATE;
     IF NOT FOUND THEN
         RETURN false;
     END IF;
+    PERFORM set_config('homeostat.forgetting', 'on', true);
     DELETE FROM version WHERE environment = forgotten;
     DELETE FROM intent WHERE environment = forgotten;
     DELETE FROM resource_grant WHERE environment = forgotten;
@@ -199,6 +199,7 @@ BEGIN
     DELETE FROM resource_state WHERE environment = forgotten;
     DELETE FROM target WHERE environment = forgotten;
     DELETE FROM environment WHERE id = forgotten;
+    PERFORM set_config('homeostat.forgetting', 'off', true);
     RETURN true;
 END
 $$;

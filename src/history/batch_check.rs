@@ -73,7 +73,8 @@ fn check_record(record: &Record) -> Result<(), HistoryError> {
             let texts = [&target.name, &target.pool, &target.connection];
             check_texts(|| format!("target {:?}", target.name), texts.map(|text| Some(&**text)))
         }
-        Record::RequestDone(..) | Record::Settings(_) | Record::TargetRemoved(_) => Ok(()),
+        Record::TargetRemoved(name) => check_texts(|| format!("the removal of target {name:?}"), [Some(&**name)]),
+        Record::RequestDone(..) | Record::Settings(_) => Ok(()),
     }
 }
 

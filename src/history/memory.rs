@@ -193,3 +193,30 @@ impl Store for MemoryStore {
         Ok(self.read(environment, |tables| tables.dry_run(id)).unwrap_or_default())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicI64, Ordering};
+
+    #[tokio::test]
+    async fn leases_expire_by_the_clock_that_was_given() {
+        let now = Arc::new(AtomicI64::new(0));
+        let store = MemoryStore::new({
+            let now = Arc::clone(&now);
+            move || Timestamp(now.load(Ordering::Relaxed))
+        });
+        let owner = |id: &str| Owner { id: id.into(), description: id.into(), lease_ms: 1_000 };
+        store.take("prod", &owner("first"), &[]).await.unwrap();
+        now.store(999, Ordering::Relaxed);
+        let error = store.take("prod", &owner("second"), &[]).await.unwrap_err();
+        assert!(matches!(error, HistoryError::Held { remaining_ms: 1, .. }), "{error}");
+        store.renew(&owner("first")).await.unwrap();
+        now.store(1_998, Ordering::Relaxed);
+        store.take("prod", &owner("second"), &[]).await.unwrap_err();
+        now.store(1_999, Ordering::Relaxed);
+        store.take("prod", &owner("second"), &[]).await.unwrap();
+    }
+}

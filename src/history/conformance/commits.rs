@@ -24,7 +24,7 @@ pub(super) async fn a_batch_that_skips_a_number_is_refused(store: AnyStore) {
     let mut owned = Owned::take(&store, "prod").await;
     owned.record(vec![version(1, vec![])]).await;
     owned.last_batch += 1;
-    let reason = refusal(owned.commit(vec![version(2, vec![])], vec![]).await);
+    let reason = refusal(&owned.commit(vec![version(2, vec![])], vec![]).await);
     assert!(reason.contains("batch 3") && reason.contains("batch 1"), "{reason}");
 }
 
@@ -35,7 +35,7 @@ pub(super) async fn a_refused_batch_writes_nothing(store: AnyStore) {
     let before = format!("{:?}", store.load(&owned.fence).await.unwrap());
     for bad in [succeeded(1, 0), grant(1, 0, "a"), version(4, vec![])] {
         let records = vec![version(2, vec![wants(1, "b", "1")]), grant(2, 1, "b"), skipped(3, 0), bad];
-        refusal(owned.commit(records, vec![new_row(1, intent("b", "1"), 2)]).await);
+        refusal(&owned.commit(records, vec![new_row(1, intent("b", "1"), 2)]).await);
         assert_eq!(format!("{:?}", store.load(&owned.fence).await.unwrap()), before);
     }
     assert_eq!(store.versions("prod", None, 9).await.unwrap().len(), 1);
@@ -45,25 +45,25 @@ pub(super) async fn a_refused_batch_writes_nothing(store: AnyStore) {
 
 pub(super) async fn versions_are_gap_free(store: AnyStore) {
     let mut owned = Owned::take(&store, "prod").await;
-    let reason = refusal(owned.commit(vec![version(2, vec![])], vec![]).await);
+    let reason = refusal(&owned.commit(vec![version(2, vec![])], vec![]).await);
     assert!(reason.contains("version 2") && reason.contains("version 0"), "{reason}");
     owned.commit(vec![version(1, vec![]), version(2, vec![])], vec![]).await.unwrap();
     for number in [1, 2, 4] {
-        refusal(owned.commit(vec![version(number, vec![])], vec![]).await);
+        refusal(&owned.commit(vec![version(number, vec![])], vec![]).await);
     }
-    refusal(owned.commit(vec![version(3, vec![]), version(5, vec![])], vec![]).await);
-    refusal(owned.commit(vec![version(3, vec![wants(0, "a", "1"), removes(0, "a")])], vec![]).await);
+    refusal(&owned.commit(vec![version(3, vec![]), version(5, vec![])], vec![]).await);
+    refusal(&owned.commit(vec![version(3, vec![wants(0, "a", "1"), removes(0, "a")])], vec![]).await);
     owned.commit(vec![version(3, vec![])], vec![]).await.unwrap();
 }
 
 pub(super) async fn an_attempt_is_granted_once_and_ends_once(store: AnyStore) {
     let mut owned = Owned::take(&store, "prod").await;
     owned.record(vec![grant(1, 0, "a"), ended(1, 0, OutcomeKind::Lost), skipped(2, 0)]).await;
-    refusal(owned.commit(vec![grant(1, 0, "a")], vec![]).await);
-    refusal(owned.commit(vec![succeeded(1, 0)], vec![]).await);
-    refusal(owned.commit(vec![succeeded(2, 0)], vec![]).await);
-    refusal(owned.commit(vec![grant(3, 0, "a"), grant(3, 1, "b")], vec![]).await);
-    refusal(owned.commit(vec![skipped(3, 0), skipped(3, 1)], vec![]).await);
+    refusal(&owned.commit(vec![grant(1, 0, "a")], vec![]).await);
+    refusal(&owned.commit(vec![succeeded(1, 0)], vec![]).await);
+    refusal(&owned.commit(vec![succeeded(2, 0)], vec![]).await);
+    refusal(&owned.commit(vec![grant(3, 0, "a"), grant(3, 1, "b")], vec![]).await);
+    refusal(&owned.commit(vec![skipped(3, 0), skipped(3, 1)], vec![]).await);
     owned.commit(vec![grant(3, 0, "a"), succeeded(3, 0)], vec![]).await.unwrap();
 }
 
@@ -71,7 +71,7 @@ pub(super) async fn a_row_appears_once_in_a_batch(store: AnyStore) {
     let mut owned = Owned::take(&store, "prod").await;
     owned.record(vec![version(1, vec![wants(0, "a", "1")])]).await;
     let row = new_row(0, intent("a", "1"), 1);
-    let reason = refusal(owned.commit(vec![], vec![row.clone(), row]).await);
+    let reason = refusal(&owned.commit(vec![], vec![row.clone(), row]).await);
     assert!(reason.contains("resource 0 (a)"), "{reason}");
 }
 
@@ -79,16 +79,17 @@ pub(super) async fn a_grant_of_a_dry_run_is_refused(store: AnyStore) {
     let mut owned = Owned::take(&store, "prod").await;
     let Record::Grant(executor, granted) = grant(1, 0, "a") else { unreachable!() };
     let dry = Grant { resource: None, ..Grant::clone(&granted) };
-    let reason = refusal(owned.commit(vec![Record::Grant(executor, Arc::new(dry))], vec![]).await);
+    let reason = refusal(&owned.commit(vec![Record::Grant(executor, Arc::new(dry))], vec![]).await);
     assert!(reason.contains("grant 1"), "{reason}");
 }
 
 pub(super) async fn a_nul_is_refused_with_the_place(store: AnyStore) {
     let mut owned = Owned::take(&store, "prod").await;
     let message: Name = "ab\0c".into();
-    let reason = refusal(owned.commit(vec![ended(7, 0, OutcomeKind::Failed { message, finding: None })], vec![]).await);
+    let reason =
+        refusal(&owned.commit(vec![ended(7, 0, OutcomeKind::Failed { message, finding: None })], vec![]).await);
     assert_eq!(reason, "the outcome of attempt 7 has a NUL character at byte 2 of a text");
-    refusal(owned.commit(vec![version(1, vec![wants(0, "a\0", "1")])], vec![]).await);
+    refusal(&owned.commit(vec![version(1, vec![wants(0, "a\0", "1")])], vec![]).await);
     // In JSON it is written with six characters, and is as good as any other.
     owned.commit(vec![version(1, vec![wants(0, "a", "\\u0000")])], vec![]).await.unwrap();
 }

@@ -23,7 +23,7 @@ pub(super) async fn an_ended_owner_is_replaced_at_once(store: AnyStore) {
     let first = store.take("prod", &owner("first", LONG_MS), &[]).await.unwrap();
     let second = store.take("prod", &owner("second", LONG_MS), &[name("another"), name("first")]).await.unwrap();
     assert_eq!(second.epoch, Epoch(2));
-    assert!(is_fenced(store.load(&first).await));
+    assert!(is_fenced(&store.load(&first).await));
 }
 
 /// Takes as soon as the lease allows it.
@@ -33,7 +33,7 @@ async fn take_when_free(store: &AnyStore, environment: &str, owner: &Owner) -> F
             match store.take(environment, owner, &[]).await {
                 Ok(fence) => return fence,
                 Err(HistoryError::Held { remaining_ms, .. }) => {
-                    tokio::time::sleep(Duration::from_millis(remaining_ms)).await
+                    tokio::time::sleep(Duration::from_millis(remaining_ms)).await;
                 }
                 Err(error) => panic!("{error}"),
             }
@@ -48,7 +48,7 @@ pub(super) async fn an_expired_lease_is_taken(store: AnyStore) {
     assert_eq!(second.epoch, Epoch(2));
     // Awake too late: renewing the process's lease gives the environment back to nobody.
     store.renew(&owner("first", LONG_MS)).await.unwrap();
-    assert!(is_fenced(store.load(&first).await));
+    assert!(is_fenced(&store.load(&first).await));
 }
 
 pub(super) async fn a_renewed_lease_holds_and_one_lease_holds_all_environments(store: AnyStore) {
@@ -66,7 +66,7 @@ pub(super) async fn the_same_owner_takes_again_with_a_higher_epoch(store: AnySto
     let before = Owned::take(&store, "prod").await;
     let after = Owned::take(&store, "prod").await;
     assert_eq!((before.fence.epoch, after.fence.epoch), (Epoch(1), Epoch(2)));
-    assert!(is_fenced(store.load(&before.fence).await));
+    assert!(is_fenced(&store.load(&before.fence).await));
 }
 
 pub(super) async fn a_taken_over_owner_writes_nothing(store: AnyStore) {
@@ -75,19 +75,19 @@ pub(super) async fn a_taken_over_owner_writes_nothing(store: AnyStore) {
     let second = store.take("prod", &owner("second", LONG_MS), &[name("first")]).await.unwrap();
     let before = format!("{:?}", store.load(&second).await.unwrap());
 
-    assert!(is_fenced(first.commit(vec![version(2, vec![])], vec![]).await));
+    assert!(is_fenced(&first.commit(vec![version(2, vec![])], vec![]).await));
     // Not even one that it had committed is acknowledged again: the answer would say that it is still the owner.
-    assert!(is_fenced(store.commit(&first.fence, &Batch { number: 1, ..Batch::default() }).await));
-    assert!(is_fenced(store.release(&first.fence).await));
-    assert!(is_fenced(store.forget_environment(&first.fence).await));
+    assert!(is_fenced(&store.commit(&first.fence, &Batch { number: 1, ..Batch::default() }).await));
+    assert!(is_fenced(&store.release(&first.fence).await));
+    assert!(is_fenced(&store.forget_environment(&first.fence).await));
     assert_eq!(format!("{:?}", store.load(&second).await.unwrap()), before);
 }
 
 pub(super) async fn a_released_environment_is_free_and_its_fence_worthless(store: AnyStore) {
     let mut first = Owned::take(&store, "prod").await;
     store.release(&first.fence).await.unwrap();
-    assert!(is_fenced(first.commit(vec![version(1, vec![])], vec![]).await));
-    assert!(is_fenced(store.release(&first.fence).await));
+    assert!(is_fenced(&first.commit(vec![version(1, vec![])], vec![]).await));
+    assert!(is_fenced(&store.release(&first.fence).await));
     let second = store.take("prod", &owner("second", LONG_MS), &[]).await.unwrap();
     assert!(second.epoch > first.fence.epoch);
 }
@@ -121,7 +121,7 @@ pub(super) async fn a_forgotten_environment_is_gone_and_may_come_back(store: Any
     store.forget_environment(&gone.fence).await.unwrap();
 
     assert_eq!(store.environments().await.unwrap(), [name("kept")]);
-    assert!(is_fenced(store.load(&gone.fence).await));
+    assert!(is_fenced(&store.load(&gone.fence).await));
     assert!(store.peek("gone").await.unwrap().is_none());
     assert_eq!(store.attempts("kept", None, None, 9).await.unwrap().len(), 1);
 

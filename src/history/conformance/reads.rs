@@ -269,9 +269,9 @@ pub(super) async fn dry_runs_are_read_by_name(store: AnyStore) {
     let found: Vec<_> = found.iter().map(|result| (&*result.name, &*result.result, &*result.detail)).collect();
     assert_eq!(found, [("Z", "unavailable", "+ x"), ("b", "create", "+ x")]);
     assert!(store.dry_run("prod", DryRunId(3)).await.unwrap().is_empty());
-    refusal(owned.commit(vec![run(2)], vec![]).await);
-    refusal(owned.commit(vec![result(2, "b", "none")], vec![]).await);
-    refusal(owned.commit(vec![result(1, "c", "none"), result(1, "c", "update")], vec![]).await);
+    refusal(&owned.commit(vec![run(2)], vec![]).await);
+    refusal(&owned.commit(vec![result(2, "b", "none")], vec![]).await);
+    refusal(&owned.commit(vec![result(1, "c", "none"), result(1, "c", "update")], vec![]).await);
 }
 
 pub(super) async fn requests_are_open_until_done(store: AnyStore) {
@@ -285,8 +285,8 @@ pub(super) async fn requests_are_open_until_done(store: AnyStore) {
         [1, 3].map(|id| (RequestId(id), RequestKind::Deploy, all.clone(), Timestamp(id as i64)))
     );
     assert_eq!(snapshot.last_request, RequestId(3));
-    refusal(owned.commit(vec![request(3, RequestKind::Deploy, &all)], vec![]).await);
-    refusal(owned.commit(vec![Record::RequestDone(RequestId(2), Timestamp(9))], vec![]).await);
+    refusal(&owned.commit(vec![request(3, RequestKind::Deploy, &all)], vec![]).await);
+    refusal(&owned.commit(vec![Record::RequestDone(RequestId(2), Timestamp(9))], vec![]).await);
 }
 
 pub(super) async fn unknown_environments_are_empty_or_none(store: AnyStore) {

@@ -189,13 +189,13 @@ pub(super) fn full_row(resource: u32, intent: Arc<Intent>, version: u64) -> Reso
 }
 
 /// What a refusal says.
-pub(super) fn refusal(result: Result<(), HistoryError>) -> String {
+pub(super) fn refusal(result: &Result<(), HistoryError>) -> String {
     match result {
-        Err(HistoryError::Refused { reason }) => reason,
+        Err(HistoryError::Refused { reason }) => reason.clone(),
         other => panic!("not refused: {other:?}"),
     }
 }
 
-pub(super) fn is_fenced<T>(result: Result<T, HistoryError>) -> bool {
+pub(super) fn is_fenced<T>(result: &Result<T, HistoryError>) -> bool {
     matches!(result, Err(HistoryError::Fenced { .. }))
 }

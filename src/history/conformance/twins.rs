@@ -7,6 +7,7 @@ use crate::core::{
 use crate::history::memory::MemoryStore;
 use crate::history::{Batch, Fence, HistoryError, Store, test_database};
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 
 const STEPS: u64 = 150;
 
@@ -130,11 +131,13 @@ async fn knowledge(store: &dyn Store, fence: &Fence) -> String {
     let snapshot = store.load(fence).await.unwrap();
     let mut known = format!("{snapshot:#?}\n{:?}\n", store.versions("prod", None, 7).await.unwrap());
     for number in snapshot.version.0.saturating_sub(4)..=snapshot.version.0 + 1 {
-        known += &format!("{number} {:?}\n", store.intents_at("prod", VersionNumber(number)).await.unwrap());
+        let intents = store.intents_at("prod", VersionNumber(number)).await.unwrap();
+        writeln!(known, "{number} {intents:?}").unwrap();
     }
     for name in [None, Some("file-0"), Some("file-3")] {
         for before in [None, Some(AttemptId(snapshot.last_attempt.0 / 2))] {
-            known += &format!("{name:?} {before:?} {:?}\n", store.attempts("prod", name, before, 5).await.unwrap());
+            let attempts = store.attempts("prod", name, before, 5).await.unwrap();
+            writeln!(known, "{name:?} {before:?} {attempts:?}").unwrap();
         }
     }
     known + &format!("{:?}", store.dry_run("prod", DryRunId(0)).await.unwrap())

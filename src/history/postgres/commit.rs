@@ -42,7 +42,7 @@ impl<'a> Sorted<'a> {
                 Record::RequestDone(id, at) => sorted.requests_done.push((*id, *at)),
                 Record::DryRun { id, items, author, at } => sorted.dry_runs.push((*id, *items, author, *at)),
                 Record::DryRunResult { id, name, result, detail } => {
-                    sorted.dry_run_results.push((*id, name, result, detail))
+                    sorted.dry_run_results.push((*id, name, result, detail));
                 }
                 Record::Settings(settings) => sorted.settings = Some(settings),
                 Record::Target(target) => {

@@ -4,6 +4,7 @@
 -- and until then the triggers alone keep history append-only.
 DO $$
 BEGIN
+    PERFORM pg_advisory_xact_lock(hashtext('homeostat roles')); -- processes that start at once would change the same catalogue rows
     IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'homeostat_runtime') THEN
         BEGIN
             CREATE ROLE homeostat_runtime NOLOGIN;
