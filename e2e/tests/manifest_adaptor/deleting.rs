@@ -4,7 +4,7 @@ use crate::{Scenario, refusal};
 use homeostat::core::Change;
 use kube::api::{DeleteParams, Patch, PatchParams};
 use serde_json::json;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 #[tokio::test]
 async fn the_recorded_object_is_deleted_and_only_once() {
@@ -99,8 +99,10 @@ async fn a_deletion_waits_for_finalizers_and_names_them() {
         let patch = json!({"metadata": {"finalizers": null}});
         scenario.api(&manifest).patch("settings", &PatchParams::default(), &Patch::Merge(&patch)).await.unwrap();
     };
+    let began = Instant::now();
     let (deleted, ()) = tokio::join!(scenario.delete(&desired), release);
     deleted.unwrap();
+    assert!(began.elapsed() < Duration::from_secs(10), "it was gone long before, but nobody heard");
     assert_eq!(scenario.live(&manifest).await, None);
 }
 

@@ -60,9 +60,11 @@ async fn a_definition_is_ready_when_its_kind_is_served_and_then_its_objects_are_
         }
         scenario.report(&thing(2), &ready("True", 2)).await;
     };
+    let began = Instant::now();
     let (applied, ()) =
         tokio::join!(homeostat::adaptors::Adaptor::apply(&scenario.adaptor, &desired, &assessment), controller);
     applied.unwrap();
+    assert!(began.elapsed() < Duration::from_secs(10), "it was ready long before, but nobody heard");
 
     // nobody waits for what is stalled
     let stalled = json!({"observedGeneration": 2, "conditions": [{"type": "Stalled", "status": "True", "reason": "BadSpec", "message": "no"}]});

@@ -174,7 +174,8 @@ where
     let left = deadline.saturating_duration_since(Instant::now());
     let (Some(version), Look::Missing(_), false) = (version, &look, left.is_zero()) else { return Ok(look) };
     let mut events = cluster.watch(place, version, left).await?;
-    while let (Look::Missing(_), Some(seen)) = (&look, next(&mut events, deadline).await) {
+    while matches!(look, Look::Missing(_)) {
+        let Some(seen) = next(&mut events, deadline).await else { break };
         look = match seen {
             Seen::Object(object) => judge(Some(&object).filter(|object| uid(object) == Some(wanted))),
             Seen::Gone => judge(None),
