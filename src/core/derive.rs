@@ -58,12 +58,17 @@ impl Resource {
     pub(super) fn delete_granted(&self) -> bool {
         self.run.as_ref().is_some_and(|run| run.operation == Operation::Delete)
     }
+
+    /// The delete of a tombstone has begun before, and did not succeed: a removal starts counting failures anew.
+    pub(super) fn delete_failed(&self) -> bool {
+        !self.is_live() && self.row.failures > 0
+    }
 }
 
 impl EnvironmentState {
     pub(super) fn undefined(&self, resource: &Resource) -> bool {
         if !resource.is_live() {
-            return resource.delete_granted();
+            return resource.delete_granted() || resource.delete_failed();
         }
         !resource.missing.is_empty()
             || resource.undefined_requirements > 0
@@ -118,6 +123,14 @@ impl EnvironmentState {
         } else {
             Operation::Enforce
         }
+    }
+
+    /// A tombstone's delete waits for these: all that requires it; once it has begun, only for tombstones, since what is live and requires
+    /// it is undefined from then on.
+    pub(super) fn kept_by<'a>(&'a self, resource: &'a Resource) -> impl Iterator<Item = &'a Resource> {
+        let begun = resource.delete_failed();
+        let dependents = resource.dependents.iter().filter_map(|&dependent| self.get(dependent));
+        dependents.filter(move |dependent| !(begun && dependent.is_live()))
     }
 
     pub(super) fn suspended(&self, resource: &Resource) -> bool {

@@ -130,11 +130,11 @@ impl EnvironmentState {
     }
 
     /// A grant has ended: the target and the executor have room again.
-    pub(super) fn release(&mut self, index: TargetIndex, executor: &ExecutorName, attempt: AttemptId) {
-        if let Some(target) = self.target_mut(index) {
+    pub(super) fn release(&mut self, index: Option<TargetIndex>, executor: &ExecutorName, attempt: AttemptId) {
+        if let Some(target) = index.and_then(|index| self.target_mut(index)) {
             target.granted = target.granted.saturating_sub(1);
         }
-        self.dispatchable.insert(index);
+        self.dispatchable.extend(index);
         let Some(state) = self.executors.get_mut(executor) else { return };
         let was_full = state.holds.len() >= state.credits as usize;
         state.holds.remove(&attempt);

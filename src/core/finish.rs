@@ -42,13 +42,11 @@ impl EnvironmentState {
         match self.open.remove(&outcome.attempt) {
             Some(Open::Resource(id)) => self.close_resource(id, outcome),
             Some(Open::Forgotten { id, target, executor }) => {
-                if let Some(target) = target {
-                    self.release(target, &executor, outcome.attempt);
-                }
+                self.release(target, &executor, outcome.attempt);
                 self.out.records.push(Record::Outcome { resource: id, outcome });
             }
             Some(Open::DryRun { id, item, target, executor }) => {
-                self.release(target, &executor, outcome.attempt);
+                self.release(Some(target), &executor, outcome.attempt);
                 self.finish_dry_run(id, item, &outcome.kind);
             }
             None => {}
@@ -60,7 +58,7 @@ impl EnvironmentState {
         let Some(resource) = self.get_mut(id) else { return };
         let place = resource.target;
         let Some(run) = resource.run.take() else { return };
-        self.release(place, &run.executor, run.attempt);
+        self.release(Some(place), &run.executor, run.attempt);
         self.unsettled.push_back(id);
         self.out.records.push(Record::Outcome { resource: id, outcome: outcome.clone() });
         match outcome.kind {

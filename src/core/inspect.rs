@@ -134,9 +134,8 @@ impl EnvironmentState {
         }
         if resource.is_live() {
             self.why_undefined(resource, &mut holds);
-        } else if !resource.dependents.is_empty() {
-            let names = resource.dependents.iter().filter_map(|&dependent| self.get(dependent));
-            let mut names: Vec<Name> = names.map(|dependent| dependent.row.intent.name.clone()).collect();
+        } else if self.kept_by(resource).next().is_some() {
+            let mut names: Vec<Name> = self.kept_by(resource).map(|kept| kept.row.intent.name.clone()).collect();
             names.sort_unstable();
             names.truncate(limits::LISTED_NAMES);
             holds.push(Hold::RequiredBy { names });

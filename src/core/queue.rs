@@ -180,7 +180,8 @@ impl EnvironmentState {
         if resource.run.is_none() && !deletes(resource) {
             return self.retire(id, super::Life::Orphan);
         }
-        let free = resource.run.is_none() && resource.dependents.is_empty() && resource.yielding_dependents == 0;
+        let kept = self.kept_by(resource).next().is_some();
+        let free = resource.run.is_none() && !kept && resource.yielding_dependents == 0;
         if free {
             self.ready(id);
         } else {

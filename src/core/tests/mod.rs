@@ -3,10 +3,23 @@
 //! Every test drives [`step`](super::step) through a [`world::World`], a scripted environment with a clock set by hand. After *every* step the world
 //! checks the promises that hold always (`promises.rs`) and compares the scheduler's counters with a recomputation from scratch
 //! (`naive.rs`), so each example is a property test too. Deliberately absent: anything asynchronous, and the edges.
-#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, clippy::disallowed_methods)]
 
 mod a_life;
 mod b_scheduling;
+mod c_scope;
+mod e_skips;
+mod f_undefined;
+mod j_dry_runs;
+mod k_timers;
+mod m_matrix;
+mod p_removal;
+mod q_grants;
+mod s_sets;
+mod x_limits;
+mod x_restart;
+mod x_results;
+
 mod history;
 mod naive;
 mod notation;

@@ -1,7 +1,7 @@
 //! The scheduler's indexes and counters, recomputed from scratch from rows, queue and runs, and compared with what it keeps.
 
-use crate::core::state::{EnvironmentState, Open, Resource, TargetIndex, Work};
-use crate::core::{AttemptId, LastResult, Life, Mode, Name, Observed, Reason, ResourceId, Timestamp};
+use crate::core::state::{EnvironmentState, Open, Resource, Run, TargetIndex, Work};
+use crate::core::{AttemptId, LastResult, Life, Mode, Name, Observed, Operation, Reason, ResourceId, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What the rules say of every resource, worked out without any counter.
@@ -31,7 +31,8 @@ impl<'a> Naive<'a> {
 
     fn is_undefined(&self, resource: &Resource) -> bool {
         if resource.row.life == Life::Tombstone {
-            return resource.run.as_ref().is_some_and(|run| run.operation == crate::core::Operation::Delete);
+            let deletes = |run: &Run| run.operation == Operation::Delete;
+            return resource.row.failures > 0 || resource.run.as_ref().is_some_and(deletes);
         }
         let target_missing = !self.state.targets().any(|target| target.name == resource.row.intent.target);
         let required = |name: &Name| self.named(name).is_none_or(|id| self.undefined.contains(&id));
@@ -82,6 +83,13 @@ impl<'a> Naive<'a> {
         self.resources.keys().copied().filter(|&other| self.requirements(other).contains(&id)).collect()
     }
 
+    /// What a tombstone's delete waits for: all that requires it, or, once its delete has begun, the tombstones that do.
+    pub(super) fn kept_by(&self, id: ResourceId) -> Vec<ResourceId> {
+        let begun = self.resources[&id].row.failures > 0;
+        let keeps = |other: &ResourceId| !begun || self.resources[other].row.life == Life::Tombstone;
+        self.dependents(id).into_iter().filter(keeps).collect()
+    }
+
     /// Whether what is queued here may be granted as far as its neighbours go.
     fn startable(&self, id: ResourceId) -> bool {
         let resource = self.resources[&id];
@@ -91,7 +99,7 @@ impl<'a> Naive<'a> {
             return false;
         }
         if resource.row.life == Life::Tombstone {
-            return dependents.is_empty();
+            return self.kept_by(id).is_empty();
         }
         let ignores = resource.row.intent.policy.mode == Mode::Observe;
         let fine = |required: &ResourceId| !self.busy(*required) && (ignores || self.good(*required));

@@ -28,7 +28,7 @@ pub(super) fn check(world: &World, effects: &Effects) {
 /// I3: nothing starts on what it requires, unless that is good and idle; deletes run in reverse.
 fn check_grant(naive: &Naive, id: ResourceId, operation: Operation, mode: Mode) {
     if operation == Operation::Delete {
-        assert!(naive.dependents(id).is_empty(), "I3: a delete was granted while something requires it");
+        assert!(naive.kept_by(id).is_empty(), "I3: a delete was granted while something requires it");
         return;
     }
     for required in naive.requirements(id) {
@@ -78,7 +78,7 @@ fn why_is_true(world: &World, naive: &Naive, id: ResourceId) {
         Hold::RequirementBusy { name } => naive.busy(required(name).unwrap()),
         Hold::RequirementNotGood { name, .. } => !naive.good(required(name).unwrap()),
         Hold::TombstoneFirst { .. } => row.after.is_some_and(|after| state.is_tombstone(after)),
-        Hold::RequiredBy { .. } => !naive.dependents(id).is_empty(),
+        Hold::RequiredBy { .. } => !naive.kept_by(id).is_empty(),
         Hold::DependentsYielding => naive.dependents(id).iter().any(|&id| state.get(id).unwrap().run.is_some()),
         Hold::ExecutorUnavailable { .. } => state.executor_for(resource.target).is_none(),
         Hold::Concurrency { .. } => resource.queued.is_some_and(|queued| queued.ready),

@@ -1,0 +1,106 @@
+//! C: what a user's deploy or repair covers. Two resources on each of three targets; those of the third are only observed.
+
+use super::world::World;
+use crate::core::{Name, RequestKind, Scope};
+
+/// good a1, failed a2; good b1, failed b2; observed and different o1, observed and failed o2.
+fn six() -> World {
+    let mut world = World::new(["t1", "t2", "t3"]);
+    world.push("a1@t1; a2@t1; b1@t2; b2@t2; o1@t3 observe; o2@t3 observe");
+    for name in ["a1", "b1"] {
+        world.succeed(name);
+    }
+    for name in ["a2", "b2", "o2"] {
+        world.fail(name, "no");
+    }
+    world.succeed_changed("o1");
+    world.expect([
+        ("a1", "good"),
+        ("a2", "failed"),
+        ("b1", "good"),
+        ("b2", "failed"),
+        ("o1", "drifted"),
+        ("o2", "failed"),
+    ]);
+    world.forget_grants();
+    world
+}
+
+fn on(target: &str) -> Scope {
+    Scope { target: Some(target.into()), names: None }
+}
+
+fn of<const N: usize>(names: [&str; N]) -> Scope {
+    Scope { target: None, names: Some(names.map(Name::from).into()) }
+}
+
+#[test]
+fn c1_a_deploy_runs_what_is_bad_but_not_an_observed_difference() {
+    let mut world = six();
+    world.deploy();
+    world.expect_granted(["a2", "b2", "observe o2"]);
+}
+
+#[test]
+fn c2_a_repair_runs_everything() {
+    let mut world = six();
+    world.repair();
+    world.expect_granted(["a1", "a2", "b1", "b2", "observe o1", "observe o2"]);
+}
+
+#[test]
+fn c3_of_one_target_only_what_is_on_it() {
+    let mut world = six();
+    world.request(RequestKind::Deploy, on("t1"));
+    world.expect_granted(["a2"]);
+    world.request(RequestKind::Repair, on("t2"));
+    world.expect_granted(["b1", "b2"]);
+}
+
+#[test]
+fn c4_a_deploy_of_a_list_runs_the_bad_ones_of_it() {
+    let mut world = six();
+    world.request(RequestKind::Deploy, of(["a1", "b2", "o1", "nobody"]));
+    world.expect_granted(["b2"]);
+}
+
+#[test]
+fn c5_a_repair_of_a_list_runs_all_of_it() {
+    let mut world = six();
+    world.request(RequestKind::Repair, of(["a1", "b2", "nobody"]));
+    world.expect_granted(["a1", "b2"]);
+}
+
+#[test]
+fn c6_a_target_and_a_list_mean_what_is_in_both() {
+    let mut world = six();
+    world.request(RequestKind::Repair, Scope { target: Some("t2".into()), ..of(["a1", "b1", "o1"]) });
+    world.expect_granted(["b1"]);
+}
+
+#[test]
+fn c7_a_repair_leaves_out_the_undefined_and_what_it_blocks() {
+    let mut world = six();
+    world.push("u <- nobody; v <- u");
+    world.repair();
+    world.expect([("u", "undefined"), ("v", "undefined")]);
+    world.run_all();
+    assert_eq!(world.history.open_requests().count(), 0);
+    assert!(world.attempts("u").is_empty() && world.attempts("v").is_empty());
+}
+
+#[test]
+fn c8_a_repair_includes_what_was_skipped_for_a_dependency_and_a_deploy_does_not() {
+    let mut world = World::new(["t1", "t2"]);
+    world.push("a; b@t2 <- a");
+    world.fail("a", "no");
+    world.expect([("a", "failed"), ("b", "skipped")]);
+    world.deploy();
+    world.fail("a", "no");
+    assert_eq!(world.attempts("b"), ["skipped"]);
+    world.repair();
+    world.expect([("a", "granted"), ("b", "queued")]);
+    world.fail("a", "no");
+    assert_eq!(world.attempts("b"), ["skipped", "skipped"]);
+    assert_eq!(world.history.open_requests().count(), 0);
+}

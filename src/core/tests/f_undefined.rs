@@ -1,0 +1,73 @@
+//! F: undefined resources. What is required and does not exist, or whose target does not, is not completely known.
+
+use super::world::World;
+use crate::core::Compliance;
+
+#[test]
+fn f1_one_that_requires_an_undefined_one_is_blocked_and_the_others_deploy() {
+    let mut world = World::new(["t1"]);
+    world.push("r1 <- r2 r3 r4; r2; r3; r4@nowhere");
+    world.run_all();
+    world.expect([("r1", "undefined"), ("r2", "good"), ("r3", "good"), ("r4", "undefined")]);
+    assert_eq!(world.why("r4"), "target nowhere does not exist");
+    assert_eq!(world.why("r1"), "it requires r4, which is undefined");
+    world.expect_compliance("r1", Compliance::Undefined);
+}
+
+#[test]
+fn f2_it_deploys_when_its_requirement_becomes_defined() {
+    let mut world = World::new(["t1"]);
+    world.push("r1 <- r4; r4@t4");
+    world.target("t4");
+    world.expect_granted(["r4"]);
+    world.succeed("r4");
+    world.expect_granted(["r1"]);
+}
+
+#[test]
+fn f2_what_becomes_undefined_stops_and_keeps_no_timer() {
+    let mut world = World::new(["t1", "t2"]);
+    world.push("a@t2; b <- a; c");
+    world.fail("c", "no");
+    world.fail("a", "no");
+    world.step(crate::core::Event::TargetRemoved("t2".into()));
+    world.expect([("a", "undefined"), ("b", "undefined"), ("c", "failed")]);
+    assert_eq!(world.row_of("a").due_at, None);
+    world.forget_grants();
+    world.target("t2");
+    world.expect_granted(["a"]);
+}
+
+#[test]
+fn f3_of_two_undefined_below_it_one_becomes_defined_and_the_other_still_blocks() {
+    let mut world = World::new(["t1"]);
+    world.push("r1 <- mid r3; mid <- r2; r2@t2; r3@t3");
+    world.target("t2");
+    world.run_all();
+    world.expect([("r2", "good"), ("mid", "good"), ("r3", "undefined"), ("r1", "undefined")]);
+    world.target("t3");
+    world.run_all();
+    world.expect([("r3", "good"), ("r1", "good")]);
+}
+
+#[test]
+fn f4_both_ends_undefined_and_the_upstream_defined_leaves_the_other_undefined() {
+    let mut world = World::new([]);
+    world.push("up@t1; down@t2 <- up");
+    world.target("t1");
+    world.run_all();
+    world.expect([("up", "good"), ("down", "undefined")]);
+    assert_eq!(world.why("down"), "target t2 does not exist");
+}
+
+#[test]
+fn f7_becoming_undefined_ends_the_requests_that_wait_for_it() {
+    let mut world = World::new(["t1", "t2"]);
+    world.push("a; b@t2 <- a");
+    world.begin("a");
+    world.deploy();
+    world.requires("b", ["a", "nobody"]);
+    assert_eq!(world.view("b").queued, None);
+    world.succeed("a");
+    assert_eq!(world.history.open_requests().count(), 0);
+}

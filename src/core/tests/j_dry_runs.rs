@@ -1,0 +1,61 @@
+//! J: dry runs, as far as they need no facts.
+
+use super::world::World;
+use crate::core::{AttemptId, DryRunId, Event};
+
+fn results(world: &World) -> Vec<(&str, &str)> {
+    world.history.dry_runs[&DryRunId(1)].1.iter().map(|(name, (result, _))| (&**name, *result)).collect()
+}
+
+#[test]
+fn j1_a_dry_run_looks_at_each_once_ignores_order_and_changes_no_state() {
+    let mut world = World::chain();
+    world.run_all();
+    let before: Vec<_> = world.history.standing().cloned().collect();
+    world.forget_grants();
+    world.suspend(true);
+    world.dry_run("r1@t1=2; r2@t2 <- r1; r2@t2=3; r3@t3 <- r2");
+    world.expect_granted(["dry-run r1", "dry-run r2", "dry-run r3"]);
+    world.succeed_changed("r1");
+    world.succeed("r3");
+    world.fail("r2", "no route");
+    assert_eq!(results(&world), [("r1", "update"), ("r2", "unavailable"), ("r3", "none")]);
+    assert_eq!(world.history.standing().cloned().collect::<Vec<_>>(), before);
+}
+
+#[test]
+fn j4_a_dry_run_of_what_is_not_accepted_sees_its_own_edges() {
+    let mut world = World::new(["t1"]);
+    world.dry_run("new; on <- new; off <- nobody; lost@nowhere");
+    world.expect_granted(["dry-run new", "dry-run on"]);
+    world.run_all();
+    assert_eq!(results(&world), [("lost", "undefined"), ("new", "none"), ("off", "undefined"), ("on", "none")]);
+    assert_eq!(world.state.version().0, 0);
+}
+
+#[test]
+fn j1_a_dry_run_ends_when_its_executor_or_its_target_does() {
+    let mut world = World::new(["t1"]);
+    world.dry_run("a");
+    world.lose("e1");
+    assert_eq!(results(&world), [("a", "unavailable")]);
+    world.target("t2");
+    world.dry_run("b@t2");
+    world.step(Event::TargetRemoved("t2".into()));
+    assert!(world.state.quiet());
+}
+
+#[test]
+fn j1_a_late_answer_to_a_dry_run_is_never_taken_for_that_of_an_attempt() {
+    let mut world = World::new(["t1"]);
+    world.dry_run("a");
+    world.begin("a");
+    world.restart();
+    world.push("a=2");
+    let attempts: Vec<AttemptId> = world.held.keys().copied().collect();
+    world.finish("a", crate::core::OutcomeKind::Succeeded(crate::core::Finding::same()));
+    assert!(attempts.len() == 2 && attempts[0].0 == 1);
+    world.restart();
+    assert_eq!(world.attempts("a"), ["succeeded"]);
+    assert!(world.history.dry_runs[&DryRunId(1)].1.is_empty());
+}

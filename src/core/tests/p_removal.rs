@@ -1,0 +1,337 @@
+//! P: removal. Tombstones, orphans, and what comes back.
+
+use super::world::World;
+use crate::core::{Event, Life, Name, OutcomeKind};
+
+#[test]
+fn p1_it_is_deleted_after_all_that_required_it_is_gone() {
+    let mut world = World::good_chain();
+    world.remove(["r1", "r2", "r3"]);
+    world.expect_granted(["delete r3"]);
+    assert_eq!(world.why("r2"), "it is to be deleted, and is still required by r3");
+    world.succeed("r3");
+    world.expect_granted(["delete r2"]);
+    world.succeed("r2");
+    world.succeed("r1");
+    world.expect([("r1", "deleted"), ("r2", "deleted"), ("r3", "deleted")]);
+}
+
+#[test]
+fn p1_a_live_dependent_holds_the_delete_and_stands_on_the_tombstone() {
+    let mut world = World::good_chain();
+    world.remove(["r2"]);
+    world.expect([("r2", "tombstone"), ("r3", "good")]);
+    assert_eq!(world.why("r2"), "it is to be deleted, and is still required by r3");
+    world.change("r3");
+    world.expect_granted(["r3"]);
+    world.succeed("r3");
+    world.requires("r3", []);
+    world.expect_granted(["delete r2"]);
+}
+
+#[test]
+fn p1_a_skipped_one_that_is_removed_does_not_count_as_good() {
+    let mut world = World::good_chain();
+    world.change("r1");
+    world.fail("r1", "no");
+    world.change("r2");
+    world.redeclare("r2", |declared| declared.attributes = "1".into());
+    world.request(crate::core::RequestKind::Repair, crate::core::Scope { target: Some("t2".into()), names: None });
+    world.change("r3");
+    world.expect([("r2", "skipped"), ("r3", "skipped")]);
+    world.forget_grants();
+    world.remove(["r2"]);
+    world.expect_granted([]);
+    world.expect([("r2", "tombstone"), ("r3", "skipped")]);
+}
+
+#[test]
+fn p2_a_failed_delete_retries_and_holds_what_it_required() {
+    let mut world = World::good_chain();
+    world.remove(["r2", "r3"]);
+    world.fail("r3", "busy");
+    world.expect([("r3", "tombstone"), ("r2", "tombstone")]);
+    assert_eq!(world.why("r3"), "its last attempt failed: busy");
+    world.forget_grants();
+    world.restart();
+    world.expect_granted([]);
+    world.advance(10_000);
+    world.expect_granted(["delete r3"]);
+    world.succeed("r3");
+    world.expect_granted(["delete r2"]);
+}
+
+#[test]
+fn p3_orphan_observed_and_never_attempted_ones_are_orphans_and_nothing_is_sent() {
+    let mut world = World::without_executor();
+    world.target("t1");
+    world.push("o orphan; w observe");
+    world.connect("e1");
+    world.run_all();
+    world.push("n@nowhere");
+    world.forget_grants();
+    world.remove(["o", "w", "n"]);
+    world.expect([("o", "orphan"), ("w", "orphan"), ("n", "orphan")]);
+    world.expect_granted([]);
+}
+
+#[test]
+fn p3_a_granted_one_that_gave_the_grant_back_was_never_attempted() {
+    let mut world = World::new(["t1"]);
+    world.push("a");
+    world.remove(["a"]);
+    assert_eq!(world.attempts("a"), ["revoked"]);
+    world.expect([("a", "orphan")]);
+}
+
+#[test]
+fn p4_a_failed_create_is_deleted_since_it_may_exist() {
+    let mut world = World::new(["t1"]);
+    world.push("a; b");
+    world.fail("a", "timed out");
+    world.forget_grants();
+    world.remove(["a"]);
+    world.expect_granted(["delete a"]);
+}
+
+#[test]
+fn p4_so_is_a_create_that_was_lost() {
+    let mut world = World::new(["t1"]);
+    world.push("a");
+    world.lose("e1");
+    world.remove(["a"]);
+    world.connect("e2");
+    world.expect_granted(["a", "delete a"]);
+}
+
+#[test]
+fn p4_a_create_that_runs_when_it_is_removed_is_deleted_after_it() {
+    let mut world = World::new(["t1"]);
+    world.push("a");
+    world.begin("a");
+    world.remove(["a"]);
+    world.expect_granted(["a"]);
+    world.succeed_changed("a");
+    world.expect_granted(["delete a"]);
+    let held = world.held.values().next().unwrap();
+    assert_eq!(held.grant.remote_identity.as_deref(), Some("id of a"));
+}
+
+#[test]
+fn p5_added_again_before_its_delete_begins_it_is_new_and_keeps_its_identity() {
+    for granted in [false, true] {
+        let mut world = World::new(["t1", "t2"]);
+        world.push("a; b@t2 <- a");
+        world.succeed_changed("a");
+        world.succeed("b");
+        if granted {
+            world.remove(["b"]);
+            world.succeed("b");
+        }
+        world.forget_grants();
+        world.remove(["a"]);
+        world.push("a");
+        if granted {
+            world.expect_granted(["delete a", "a"]);
+        } else {
+            world.expect_granted(["a"]);
+        }
+        assert_eq!(world.row_of("a").remote_identity.as_deref(), Some("id of a"));
+        world.expect_compliance("a", crate::core::Compliance::HasUpdate);
+        world.run_all();
+        world.expect([("a", "good")]);
+        assert!(world.history.rows.values().all(|row| row.life != Life::Deleted || &*row.intent.name == "b"));
+    }
+}
+
+#[test]
+fn p6_added_again_while_its_delete_runs_it_waits_for_it() {
+    let mut world = World::new(["t1"]);
+    world.push("a");
+    world.run_all();
+    world.remove(["a"]);
+    world.begin("a");
+    world.forget_grants();
+    world.push("a; d <- a");
+    world.expect_granted([]);
+    world.expect([("a", "queued"), ("d", "queued")]);
+    assert_eq!(world.why("a"), "the earlier a must be deleted on its target first");
+    world.restart();
+    world.expect_granted([]);
+    world.succeed("a");
+    world.expect_granted(["a"]);
+    world.succeed("a");
+    world.expect_granted(["d"]);
+}
+
+#[test]
+fn p6_a_failed_delete_still_comes_before_the_successor() {
+    let mut world = World::new(["t1"]);
+    world.push("a");
+    world.run_all();
+    world.remove(["a"]);
+    world.begin("a");
+    world.push("a");
+    world.forget_grants();
+    world.fail("a", "busy");
+    world.expect_granted([]);
+    world.advance(10_000);
+    world.expect_granted(["delete a"]);
+    world.succeed("a");
+    world.expect_granted(["a"]);
+}
+
+#[test]
+fn p7_another_identity_is_a_tombstone_and_a_new_one_that_waits_for_it() {
+    let mut world = World::new(["t1"]);
+    world.push("a#x; d <- a");
+    world.run_all();
+    world.forget_grants();
+    world.push("a#y");
+    world.expect_granted(["delete a"]);
+    world.begin("a");
+    world.push("a#z");
+    world.expect_granted([]);
+    world.succeed("a");
+    world.expect_granted(["a"]);
+    assert_eq!(&*world.intent_of("a").identity, "z");
+    world.run_all();
+    world.expect([("a", "good"), ("d", "good")]);
+}
+
+#[test]
+fn p7_the_same_identity_under_another_name_moves_and_destroys_nothing() {
+    let mut world = World::new(["t1"]);
+    world.push("old#x; d <- old");
+    world.succeed_changed("old");
+    world.run_all();
+    world.forget_grants();
+    world.push_with("new#x; d <- new", |push| push.removals = vec!["old".into()]);
+    world.expect_granted(["new"]);
+    assert_eq!(world.row_of("new").remote_identity.as_deref(), Some("id of old"));
+    world.run_all();
+    world.expect([("new", "good"), ("d", "good"), ("old", "unknown")]);
+}
+
+#[test]
+fn p7_two_names_that_change_places_destroy_nothing() {
+    let mut world = World::new(["t1"]);
+    world.push("a#x; b#y; c <- a b");
+    world.run_all();
+    world.forget_grants();
+    world.push("a#y; b#x");
+    world.run_all();
+    world.expect_granted(["a", "b"]);
+    world.expect([("a", "good"), ("b", "good"), ("c", "good")]);
+}
+
+#[test]
+fn p7_a_name_that_takes_over_what_another_one_leaves_destroys_nothing() {
+    let mut world = World::new(["t1"]);
+    world.push("b#x");
+    world.run_all();
+    world.forget_grants();
+    world.push("a#x; b#y");
+    world.run_all();
+    world.expect_granted(["b", "a"]);
+}
+
+#[test]
+fn p8_a_requirement_that_names_nothing_is_undefined_and_its_arrival_defines_it() {
+    let mut world = World::new(["t1"]);
+    world.push("b <- a");
+    world.expect([("b", "undefined")]);
+    assert_eq!(world.why("b"), "it requires a, which does not exist");
+    world.push("a");
+    world.expect_granted(["a"]);
+    world.succeed("a");
+    world.expect_granted(["b"]);
+}
+
+#[test]
+fn p8_a_requirement_that_becomes_an_orphan_makes_it_undefined_and_takes_its_grant_back() {
+    let mut world = World::new(["t1", "t2"]);
+    world.push("a orphan; b@t2 <- a");
+    world.succeed("a");
+    world.expect([("b", "granted")]);
+    world.remove(["a"]);
+    world.expect([("a", "orphan"), ("b", "undefined")]);
+    assert_eq!(world.attempts("b"), ["revoked"]);
+}
+
+#[test]
+fn p8_a_requirement_whose_delete_has_begun_is_undefined() {
+    let mut world = World::new(["t1", "t2"]);
+    world.push("a");
+    world.run_all();
+    world.remove(["a"]);
+    world.begin("a");
+    world.push("b@t2 <- a");
+    world.expect([("b", "undefined")]);
+    world.succeed("a");
+    world.expect([("a", "deleted"), ("b", "undefined")]);
+}
+
+#[test]
+fn p8_what_came_to_require_it_after_its_delete_began_does_not_hold_it() {
+    let mut world = World::new(["t1", "t2"]);
+    world.push("a; b@t2");
+    world.run_all();
+    world.remove(["a"]);
+    world.begin("a");
+    world.push("b@t2 <- a");
+    world.fail("a", "busy");
+    world.expect([("a", "tombstone"), ("b", "undefined")]);
+    assert_eq!(world.why("a"), "its last attempt failed: busy");
+    world.restart();
+    world.expect([("b", "undefined")]);
+    world.forget_grants();
+    world.advance(10_000);
+    world.expect_granted(["delete a"]);
+}
+
+#[test]
+fn p9_forgetting_ends_a_hopeless_tombstone_and_touches_nothing() {
+    let mut world = World::good_chain();
+    world.remove(["r1", "r2"]);
+    world.requires("r3", []);
+    world.fail("r2", "the device is scrapped");
+    world.forget_grants();
+    world.forget("r2");
+    world.expect([("r2", "orphan")]);
+    world.expect_granted(["delete r1"]);
+}
+
+#[test]
+fn p9_forgetting_what_runs_records_its_end() {
+    let mut world = World::chain();
+    world.begin("r1");
+    world.forget("r1");
+    world.expect([("r1", "orphan"), ("r2", "undefined")]);
+    world.restart();
+    let attempt = *world.held.keys().next().unwrap();
+    world.succeed("r1");
+    assert!(matches!(world.history.outcomes[&attempt].1.kind, OutcomeKind::Succeeded(_)));
+}
+
+#[test]
+fn p_a_tombstone_on_a_target_that_is_gone_says_so_and_goes_on_when_it_is_back() {
+    let mut world = World::new(["t1"]);
+    world.push("a");
+    world.run_all();
+    world.step(Event::TargetRemoved("t1".into()));
+    world.remove(["a"]);
+    world.forget_grants();
+    assert_eq!(world.why("a"), "target t1 does not exist");
+    world.target("t1");
+    world.expect_granted(["delete a"]);
+}
+
+#[test]
+fn p_prune_removes_what_a_push_no_longer_names() {
+    let mut world = World::good_chain();
+    world.push_with("r1@t1", |push| (push.prune = true, push.message = Name::from("less")).0);
+    world.expect_granted(["delete r3"]);
+    world.run_all();
+    world.expect([("r1", "good"), ("r2", "deleted"), ("r3", "deleted")]);
+}

@@ -1,0 +1,191 @@
+//! Q: grants. That one is recorded before it is sent, and has one outcome, is checked after every step of every test.
+
+use super::world::{Crash, World};
+use crate::core::{Event, Finding, Message, OutcomeKind, Record, limits};
+
+#[test]
+fn q1_a_grant_stands_among_the_records_of_the_step_that_sends_it() {
+    let mut world = World::without_executor();
+    world.target("t1");
+    world.push("a");
+    let mut effects = crate::core::Effects::default();
+    let hello = Event::ExecutorConnected { executor: "e1".into(), pool: "pool".into(), credits: 1, holds: Vec::new() };
+    crate::core::step(&mut world.state, hello, world.now, &mut effects);
+    let recorded =
+        effects.records.iter().any(|record| matches!(record, Record::Grant(_, grant) if grant.attempt.0 == 1));
+    let sent =
+        effects.messages.iter().any(|message| matches!(message, Message::Grant(_, grant) if grant.attempt.0 == 1));
+    assert!(recorded && sent);
+}
+
+#[test]
+fn q1_a_grant_that_was_committed_and_never_sent_is_lost_and_runs_under_a_new_number() {
+    let mut world = World::new(["t1"]);
+    world.crash = Some((world.steps + 1, Crash::BeforeSend));
+    world.push("a");
+    assert_eq!(world.attempts("a"), ["lost", "open"]);
+    world.run_all();
+    world.expect([("a", "good")]);
+}
+
+#[test]
+fn q1_a_grant_whose_executor_still_has_it_after_a_restart_goes_on_there() {
+    let mut world = World::new(["t1"]);
+    world.push("a; b <- a");
+    world.begin("a");
+    world.restart();
+    world.expect([("a", "running"), ("b", "queued")]);
+    world.run_all();
+    assert_eq!((world.attempts("a"), world.attempts("b")), (vec!["succeeded"], vec!["succeeded"]));
+}
+
+#[test]
+fn q1_a_begun_attempt_whose_executor_ended_is_lost_and_backs_off() {
+    let mut world = World::new(["t1"]);
+    world.push("a; b <- a");
+    world.begin("a");
+    world.lose("e1");
+    world.connect("e2");
+    world.expect([("a", "failed"), ("b", "skipped")]);
+    world.forget_grants();
+    world.advance(10_000);
+    world.expect_granted(["a"]);
+    assert_eq!(world.attempts("a"), ["lost", "open"]);
+}
+
+#[test]
+fn q1_a_lost_grant_that_never_began_runs_again_at_once_for_the_same_reason() {
+    let mut world = World::new(["t1"]);
+    world.push("a");
+    world.deploy();
+    world.lose("e1");
+    assert_eq!(world.view("a").queued, Some(crate::core::Reason::Change));
+    world.connect("e2");
+    world.succeed("a");
+    assert_eq!(world.attempts("a"), ["lost", "succeeded"]);
+    assert_eq!(world.history.open_requests().count(), 0);
+}
+
+#[test]
+fn q2_suspending_takes_back_what_has_not_begun_and_resuming_goes_on_with_what_is_not_good() {
+    let mut world = World::new(["t1", "t2", "t3"]);
+    world.push("a; b@t2; c@t3; d <- c");
+    world.succeed("c");
+    world.begin("a");
+    world.suspend(true);
+    world.expect([("a", "running"), ("b", "queued"), ("c", "good"), ("d", "queued")]);
+    assert_eq!(world.why("b"), "the environment is suspended");
+    world.succeed("a");
+    world.push("e");
+    world.restart();
+    world.forget_grants();
+    world.suspend(false);
+    world.expect_granted(["d", "e", "b"]);
+}
+
+#[test]
+fn q2_a_suspended_target_holds_its_own_and_those_that_require_them() {
+    let mut world = World::new(["t1", "t2"]);
+    world.push("a; b@t2 <- a; c@t2");
+    world.change_target("t1", |target| target.suspend = true);
+    world.expect([("a", "queued"), ("b", "queued"), ("c", "granted")]);
+    assert_eq!(world.why("a"), "target t1 is suspended");
+    assert_eq!(world.why("b"), "it waits for a, which is queued or running");
+    world.forget_grants();
+    world.change_target("t1", |_| {});
+    world.expect_granted(["a"]);
+}
+
+#[test]
+fn q2_a_held_verification_of_a_good_one_holds_no_dependent_until_it_is_lifted() {
+    let mut world = World::new(["t1", "t2"]);
+    world.push("a; b@t2 <- a");
+    world.run_all();
+    world.change_target("t1", |target| target.suspend = true);
+    world.repair();
+    world.expect([("a", "queued"), ("b", "granted")]);
+    world.forget_grants();
+    world.change_target("t1", |_| {});
+    world.expect([("a", "granted"), ("b", "queued")]);
+}
+
+#[test]
+fn q2_removing_takes_back_what_has_not_begun() {
+    let mut world = World::good_chain();
+    world.change("r3");
+    world.remove(["r3"]);
+    world.expect_granted(["r3", "delete r3"]);
+    assert_eq!(world.attempts("r3"), ["succeeded", "revoked", "open"]);
+}
+
+#[test]
+fn q2_a_requirement_that_is_queued_takes_its_dependents_grants_back_and_awaits_each_answer() {
+    let mut world = World::new(["t1", "t2", "t3"]);
+    world.push("a; b@t2 <- a; c@t3 <- a");
+    world.run_all();
+    world.change("b");
+    world.change("c");
+    world.keep_answers();
+    world.forget_grants();
+    world.change("a");
+    world.expect_granted([]);
+    assert_eq!(world.why("a"), "grants of resources that require it are being taken back");
+    world.begin("b");
+    world.expect_granted([]);
+    world.answer_revokes();
+    world.expect_granted(["a"]);
+    world.expect([("a", "granted"), ("b", "running"), ("c", "queued")]);
+}
+
+#[test]
+fn q3_grants_run_ahead_of_a_target_in_order_and_within_a_bound() {
+    let mut world = World::new(["t1"]);
+    let lines: Vec<String> = (100..500).map(|n| format!("r{n}")).collect();
+    world.push(&lines.join(";"));
+    let ahead = limits::GRANTS_AHEAD as usize + 1;
+    assert_eq!(world.held.len(), ahead);
+    let order: Vec<_> = world.held.values().map(|held| held.grant.intent.name.to_string()).collect();
+    assert_eq!(order, lines[..ahead]);
+    assert!(world.held.values().all(|held| held.grant.concurrency == 1), "the executor begins one at a time");
+    world.succeed("r100");
+    assert_eq!(world.held.len(), ahead);
+    assert_eq!(world.why("r499"), "target t1 is busy; 398 before it");
+}
+
+#[test]
+fn q3_an_executor_gets_no_more_than_its_credits() {
+    let mut world = World::without_executor();
+    (world.target("t1"), world.target("t2"));
+    world.push("a; b; c@t2");
+    let hello = Event::ExecutorConnected { executor: "e1".into(), pool: "pool".into(), credits: 2, holds: Vec::new() };
+    world.step(hello);
+    world.expect_granted(["a", "b"]);
+    world.succeed("a");
+    world.expect_granted(["c"]);
+}
+
+#[test]
+fn q4_a_target_stays_with_its_executor_while_anything_is_granted_there() {
+    let mut world = World::new(["t1"]);
+    world.push("a");
+    world.begin("a");
+    world.connect("e2");
+    world.step(Event::ExecutorDisconnected("e1".into()));
+    world.push("b");
+    world.expect_granted(["a"]);
+    assert_eq!(world.why("b"), "no executor of pool pool is connected");
+    world.lose("e1");
+    world.expect_granted(["b"]);
+}
+
+#[test]
+fn q5_a_lost_executors_late_result_is_refused() {
+    let mut world = World::new(["t1"]);
+    world.push("a");
+    let attempt = world.attempt("a");
+    world.lose("e1");
+    let kind = OutcomeKind::Succeeded(Finding::same());
+    let outcome = crate::core::Outcome { attempt, began_at: None, finished_at: world.now, kind };
+    world.step(Event::Finished("e1".into(), outcome));
+    world.expect([("a", "queued")]);
+}

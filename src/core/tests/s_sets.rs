@@ -1,0 +1,81 @@
+//! S: sets and pushes. S5, the settling of edits, is the operator's.
+
+use super::world::World;
+use crate::core::{PushMode, Refusal, RefusalKind};
+
+fn cycle(refusal: &Refusal) -> Option<String> {
+    match &refusal.kind {
+        RefusalKind::Cycle(path) => Some(path.join(" ")),
+        _ => None,
+    }
+}
+
+#[test]
+fn s1_a_push_is_refused_whole_with_all_its_errors() {
+    let mut world = World::new(["t1"]);
+    world.push_with("other", |push| push.set = "others".into());
+    world.push("a; a; b#x; c#x; other; d <- d; fine");
+    let names: Vec<_> = world.refused.iter().map(|refusal| &*refusal.name).collect();
+    assert_eq!(names, ["a", "other", "c", "d"]);
+    assert_eq!((world.state.version().0, world.state.counts().total), (1, 1));
+}
+
+#[test]
+fn s1_a_prune_leaves_other_sets_alone() {
+    let mut world = World::new(["t1"]);
+    world.push("a; b");
+    world.push_with("other <- a", |push| push.set = "others".into());
+    world.run_all();
+    world.push_with("a", |push| push.prune = true);
+    world.run_all();
+    world.expect([("a", "good"), ("b", "deleted"), ("other", "good")]);
+}
+
+#[test]
+fn s2_the_same_content_again_is_no_version() {
+    let mut world = World::good_chain();
+    world.push("r3@t3 <- r2; r2@t2 <- r1; r1@t1");
+    assert_eq!(world.state.version().0, 1);
+    world.expect_granted([]);
+}
+
+#[test]
+fn s6_members_of_a_cycle_keep_their_last_accepted_intent_in_whatever_order_they_come() {
+    for lines in ["a <- b; b <- c; c <- a; x", "c <- a; x; a <- b; b <- c", "x; b <- c; c <- a; a <- b"] {
+        let mut world = World::new(["t1"]);
+        world.push("a; b; c");
+        world.run_all();
+        world.push_with(lines, |push| push.mode = PushMode::Each);
+        let paths: Vec<_> = world.refused.iter().filter_map(cycle).collect();
+        assert_eq!(paths, ["a b c a"; 3]);
+        for name in ["a", "b", "c"] {
+            assert!(world.intent_of(name).requires.is_empty());
+        }
+        world.run_all();
+        world.expect([("a", "good"), ("b", "good"), ("c", "good"), ("x", "good")]);
+    }
+}
+
+#[test]
+fn s6_a_cycle_that_an_edit_closes_names_every_member_and_an_edit_that_opens_it_is_accepted() {
+    let mut world = World::new(["t1"]);
+    world.push("a <- b; b <- c; c");
+    world.run_all();
+    world.push_with("c=2 <- a", |push| push.mode = PushMode::Each);
+    let members: Vec<_> = world.refused.iter().map(|refusal| &*refusal.name).collect();
+    assert_eq!(members, ["a", "b", "c"]);
+    world.push_with("c=2 <- a; a", |push| push.mode = PushMode::Each);
+    assert!(world.refused.is_empty());
+    world.run_all();
+    world.expect([("a", "good"), ("b", "good"), ("c", "good")]);
+}
+
+#[test]
+fn s6_a_mover_that_is_refused_keeps_its_identity_from_who_would_take_it() {
+    let mut world = World::new(["t1"]);
+    world.push("a#x; z");
+    world.push_with("a#y <- a; b#x", |push| push.mode = PushMode::Each);
+    let kinds: Vec<_> = world.refused.iter().map(|refusal| (&*refusal.name, refusal.kind.clone())).collect();
+    let cycle = RefusalKind::Cycle(vec!["a".into(), "a".into()]);
+    assert_eq!(kinds, [("a", cycle), ("b", RefusalKind::DuplicateIdentity("a".into()))]);
+}

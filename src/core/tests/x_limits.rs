@@ -1,0 +1,83 @@
+//! X4: cycles of any length are refused with their path; depth and breadth neither recurse nor stall.
+
+use super::world::World;
+use crate::core::RefusalKind;
+use std::time::{Duration, Instant};
+
+/// Generous for a loaded machine; what is quadratic in 100,000 takes minutes.
+const BOUND: Duration = Duration::from_secs(20);
+
+fn cycle_of(length: usize) -> Vec<String> {
+    let mut world = World::new(["t1"]);
+    let lines: Vec<String> = (0..length).map(|n| format!("r{n} <- r{}", (n + 1) % length)).collect();
+    world.push(&lines.join(";"));
+    assert_eq!((world.refused.len(), world.state.version().0), (length, 0));
+    match &world.refused[0].kind {
+        RefusalKind::Cycle(path) => path.iter().map(ToString::to_string).collect(),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn x4_cycles_of_1_2_and_1000_are_refused_with_their_path() {
+    assert_eq!(cycle_of(1), ["r0", "r0"]);
+    assert_eq!(cycle_of(2), ["r0", "r1", "r0"]);
+    let path = cycle_of(1_000);
+    assert_eq!(path.len(), 1_001);
+    assert!(path.windows(2).all(|pair| {
+        let number = |name: &str| name[1..].parse::<usize>().unwrap();
+        number(&pair[1]) == (number(&pair[0]) + 1) % 1_000
+    }));
+}
+
+#[test]
+fn x4_a_chain_of_100000_neither_recurses_nor_stalls() {
+    let begun = Instant::now();
+    let mut world = World::new(["t1"]).unchecked();
+    let link = |n: usize| if n == 0 { "r0".to_owned() } else { format!("r{n} <- r{}", n - 1) };
+    let lines: Vec<String> = (0..100_000).map(link).collect();
+    world.push(&lines.join(";"));
+    world.run_all();
+    assert_eq!(world.state.counts().compliant, 100_000);
+    world.push("r0=2");
+    world.fail("r0", "no");
+    world.repair();
+    world.fail("r0", "no");
+    assert_eq!(world.state.counts().skipped, 99_999);
+    world.push_with("", |push| push.prune = true);
+    world.run_all();
+    assert_eq!(world.state.ids().count(), 0);
+    assert!(begun.elapsed() < BOUND, "{:?}", begun.elapsed());
+}
+
+#[test]
+fn x4_a_fan_out_of_100000_neither_recurses_nor_stalls() {
+    let begun = Instant::now();
+    let mut world = World::new(["t1"]).unchecked();
+    let mut lines = vec!["hub".to_owned()];
+    lines.extend((0..100_000).map(|n| format!("r{n} <- hub")));
+    world.push(&lines.join(";"));
+    world.fail("hub", "no");
+    assert_eq!(world.state.counts().skipped, 100_000);
+    world.deploy();
+    world.run_all();
+    assert_eq!(world.state.counts().compliant, 100_001);
+    world.push_with("", |push| push.prune = true);
+    world.run_all();
+    assert_eq!(world.state.ids().count(), 0);
+    assert!(begun.elapsed() < BOUND, "{:?}", begun.elapsed());
+}
+
+#[test]
+fn x4_a_change_at_the_end_of_a_long_chain_costs_what_it_changes() {
+    let mut world = World::new(["t1"]).unchecked();
+    let link = |n: usize| if n == 0 { "r0".to_owned() } else { format!("r{n} <- r{}", n - 1) };
+    world.push(&(0..100_000).map(link).collect::<Vec<_>>().join(";"));
+    world.run_all();
+    let begun = Instant::now();
+    for _ in 0..1_000 {
+        world.change("r99999");
+        world.run_all();
+    }
+    assert!(begun.elapsed() < BOUND, "{:?}", begun.elapsed());
+}
