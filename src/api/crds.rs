@@ -1,8 +1,8 @@
 //! The `CustomResourceDefinitions`, generated from the Rust types, as they stand in `crds/`.
 //!
-//! What the derive cannot say is added here: rules about `metadata`, no `nullable` (absent is the only way to say nothing), no Rust-only formats.
+//! What the derive cannot say is added here: how long some names may be, no `nullable` (absent is the only way to say nothing), no Rust-only formats.
 
-use super::{Environment, Executor, Resource, Target, rules};
+use super::{Environment, Executor, Resource, Target};
 use kube::CustomResourceExt;
 use serde_json::{Map, Value, json};
 
@@ -69,8 +69,16 @@ fn finish(kind: &str, definition: &mut Value) {
             without_defaults(status);
         }
         if let (Some(root), "Environment" | "Executor") = (schema.as_object_mut(), kind) {
-            root.insert("x-kubernetes-validations".to_owned(), json!([rules::SHORT_NAME.json()]));
+            limit_name(root);
         }
+    }
+}
+
+/// The name becomes the value of a label on pods, and those have 63 characters.
+fn limit_name(root: &mut Map<String, Value>) {
+    if let Some(properties) = root.get_mut("properties").and_then(Value::as_object_mut) {
+        let name = json!({"type": "string", "maxLength": 63});
+        properties.insert("metadata".to_owned(), json!({"type": "object", "properties": {"name": name}}));
     }
 }
 

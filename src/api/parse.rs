@@ -104,10 +104,15 @@ impl Checker {
         let mut kinds = BTreeMap::new();
         for (kind, definition) in crd_objects()? {
             let mut schema = schema_of(&definition).cloned().unwrap_or_default();
-            // Checked by `metadata`, and none of our business: what a file says about its status.
             if let Some(properties) = schema.pointer_mut("/properties").and_then(Value::as_object_mut) {
-                for field in ["apiVersion", "kind", "metadata", "status"] {
+                // Checked by `structure`, and none of our business: what a file says about its status.
+                for field in ["apiVersion", "kind", "status"] {
                     properties.insert(field.to_owned(), json!({"x-kubernetes-preserve-unknown-fields": true}));
+                }
+                // The rest of it is checked by `metadata`.
+                let metadata = properties.entry("metadata").or_insert_with(|| json!({}));
+                if let Some(metadata) = metadata.as_object_mut() {
+                    metadata.insert("x-kubernetes-preserve-unknown-fields".to_owned(), Value::Bool(true));
                 }
             }
             kinds.insert(kind, Schema::compile(&schema)?);

@@ -68,13 +68,6 @@ fn ordered(value: &Value, least: &str, most: &str) -> bool {
     read(least).zip(read(most)).is_none_or(|(least, most)| least <= most)
 }
 
-/// Names that become part of a pod's labels.
-pub(super) const SHORT_NAME: Rule = Rule {
-    cel: "size(self.metadata.name) <= 63",
-    message: "must be at most 63 characters: it becomes a label of pods",
-    field: Some("metadata.name"),
-    holds: |object| object.pointer("/metadata/name").and_then(Value::as_str).is_none_or(|name| name.len() <= 63),
-};
 /// A settle time that can be reached.
 pub(super) const SETTLE_ORDER: Rule = Rule {
     cel: "!has(self.quiet) || !has(self.max) || duration(self.quiet) <= duration(self.max)",
@@ -150,8 +143,7 @@ pub(super) const TOLERATION_VALUE: Rule = Rule {
 };
 
 /// All rules with a twin.
-pub(super) const RULES: [&Rule; 11] = [
-    &SHORT_NAME,
+pub(super) const RULES: [&Rule; 10] = [
     &SETTLE_ORDER,
     &RETRY_ORDER,
     &INTERVAL_OR_SCHEDULE,

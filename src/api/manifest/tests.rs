@@ -104,6 +104,25 @@ fn a_bad_object_harms_only_itself() {
     );
 }
 
+/// What the README tells people to run must not greet them with errors.
+#[test]
+fn the_examples_are_read_without_errors() {
+    let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples");
+    let checker = Checker::new(Types::built_in().unwrap()).unwrap();
+    let read = |paths: &[PathBuf]| super::read(paths, &checker).unwrap_or_else(|problems| panic!("{problems}"));
+    let quickstart = read(&[examples.join("quickstart")]);
+    // The namespace and its rights are the cluster's own objects.
+    let cluster = read(&[examples.join("cluster/2-environment.yaml"), examples.join("cluster/3-resources.yaml")]);
+    for (manifests, name, resources) in [(quickstart, "quickstart", 9), (cluster, "demo", 8)] {
+        let [environment] = manifests.environments.as_slice() else { panic!("{name}: {manifests:?}") };
+        assert_eq!(&*environment.name, name);
+        let names: Vec<&str> = environment.intents.iter().map(|intent| &*intent.name).collect();
+        assert_eq!(names.len(), resources, "{name}");
+        let required = environment.intents.iter().flat_map(|intent| intent.requires.iter());
+        required.for_each(|required| assert!(names.contains(&&**required), "{name}: {required}"));
+    }
+}
+
 #[test]
 fn many_resources_are_read_in_reasonable_time() {
     let one = |i: usize| {

@@ -184,7 +184,10 @@ fn the_other_kinds_are_refused_with_their_path_too() {
             "spec.retry.factor: must be a whole number, is the number 1.5",
         ),
         (environment("/spec/source", json!("Pull")), "spec.source: must be Objects or Push, is \"Pull\""),
-        (environment("/metadata/name", json!("x".repeat(64))), "metadata.name: must be at most 63 characters"),
+        (
+            environment("/metadata/name", json!("x".repeat(64))),
+            "metadata.name: must have at most 63 characters, has 64",
+        ),
         (environment("/spec/onChange", json!("Manual")), "spec.onChange: unknown field"),
         (
             target(json!({"type": "ssh"})),

@@ -9,6 +9,9 @@ use std::borrow::Cow;
 use std::collections::HashSet;
 
 /// Checks one value; recursion is bounded by [`MAX_DEPTH`].
+///
+/// An empty (`null`) field is refused where a value is wanted. The API server takes it for absent and drops it before anybody sees it; a file has
+/// no such step, and a key without a value is more often a slip than a wish.
 pub(super) fn value(schema: &Schema, value: &Value, path: &FieldPath, errors: &mut Vec<FieldError>) {
     if errors.len() >= MAX_ERRORS {
         return;
