@@ -1,9 +1,10 @@
 //! What the binary runs: one command, to its exit code. The wiring of the long-running ones stands here, each in one function.
 
-use crate::cli::arguments::Arguments;
+use crate::cli::arguments::{Arguments, Command};
 use crate::cli::{CliError, Exit};
-use crate::executor::worker;
-use crate::telemetry::{self, LogFormat};
+use crate::executor::worker::{self, WorkerError};
+use crate::operator;
+use crate::telemetry;
 use clap::Parser;
 use clap::error::ErrorKind;
 use std::process::ExitCode;
@@ -14,7 +15,7 @@ pub fn main() -> ExitCode {
         Ok(arguments) => arguments,
         Err(error) => return usage(&error).into(),
     };
-    telemetry::start(arguments.output.verbose, LogFormat::Text);
+    telemetry::start(verbosity(&arguments), arguments.output.log_format);
     match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime.block_on(crate::cli::run(arguments)).into(),
         Err(error) => {
@@ -33,8 +34,31 @@ fn usage(error: &clap::Error) -> Exit {
     }
 }
 
+/// What serves others says what it does; what a person runs is silent unless asked.
+fn verbosity(arguments: &Arguments) -> u8 {
+    let serves = match &arguments.command {
+        Command::Operator(_) => true,
+        Command::Executor(options) => !options.exit_with_stream,
+        _ => false,
+    };
+    arguments.output.verbose.saturating_add(u8::from(serves))
+}
+
+/// Runs the operator until it is told to end.
+pub(crate) async fn operator(options: operator::Options) -> Result<Exit, CliError> {
+    operator::run(options).await?;
+    Ok(Exit::Done)
+}
+
 /// Runs an executor until it is told to end.
 pub(crate) async fn executor(options: worker::Options) -> Result<Exit, CliError> {
-    worker::run(options).await?;
-    Ok(Exit::Done)
+    let child = options.exit_with_stream;
+    match worker::run(options).await {
+        // The owner was killed, or stopped at once: whoever started it knows, and nobody else reads what a child says.
+        Err(error @ WorkerError::OwnerGone { .. }) if child => {
+            tracing::info!(%error, "ends with its owner");
+            Ok(Exit::Infrastructure)
+        }
+        done => done.map(|()| Exit::Done).map_err(CliError::from),
+    }
 }

@@ -3,6 +3,8 @@
 use super::Exit;
 use super::output::{Color, Format};
 use crate::executor::worker;
+use crate::operator;
+use crate::telemetry::LogFormat;
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
 
@@ -34,6 +36,9 @@ pub(crate) struct OutputOptions {
     /// Log to stderr (-vv: more); `RUST_LOG` overrides it
     #[arg(short, long, action = clap::ArgAction::Count, global = true)]
     pub(crate) verbose: u8,
+    /// Shape of log lines
+    #[arg(long, value_enum, default_value_t, global = true, value_name = "FORMAT", env = "HOMEOSTAT_LOG_FORMAT")]
+    pub(crate) log_format: LogFormat,
 }
 
 #[derive(Debug, Subcommand)]
@@ -56,6 +61,8 @@ pub(crate) enum Command {
     Rollback(RollbackOptions),
     /// Remove resources from their targets: those named, or all
     Delete(DeleteOptions),
+    /// Run the operator: watches, schedulers, the endpoint for executors (in a cluster; the chart starts it)
+    Operator(Box<operator::Options>),
     /// Run an executor (started by an operator, or by embedded mode)
     Executor(worker::Options),
     /// Write the generated files of this repository: CRDs, references

@@ -4,6 +4,7 @@ use super::Exit;
 use super::embedded::EmbeddedError;
 use crate::executor::worker::WorkerError;
 use crate::history::HistoryError;
+use crate::operator::OperatorError;
 use crate::scheduler::SchedulerError;
 
 /// A command that could not be carried out.
@@ -24,6 +25,9 @@ pub(crate) enum CliError {
     /// Embedded mode could not start or go on.
     #[error(transparent)]
     Embedded(#[from] EmbeddedError),
+    /// The operator cannot run, or had to end.
+    #[error(transparent)]
+    Operator(#[from] OperatorError),
     /// The executor process ended otherwise than by being told to.
     #[error(transparent)]
     Worker(#[from] WorkerError),
@@ -55,7 +59,8 @@ impl CliError {
             Self::Manifests(_) | Self::Refused(_) => Exit::Refused,
             Self::Embedded(error) => error.exit(),
             Self::History(HistoryError::Held { .. }) => Exit::Held,
-            Self::Worker(_)
+            Self::Operator(_)
+            | Self::Worker(_)
             | Self::History(_)
             | Self::Scheduler(_)
             | Self::Output(_)

@@ -41,6 +41,7 @@ pub(crate) async fn run(arguments: Arguments) -> Exit {
         Command::Why(options) => verbs::why::run(options, output).await,
         Command::Rollback(options) => verbs::rollback::run(options, output).await,
         Command::Delete(options) => verbs::delete::run(options, output).await,
+        Command::Operator(options) => crate::app::operator(*options).await,
         Command::Executor(options) => crate::app::executor(options).await,
         Command::Generate(options) => generate::run(&options),
         Command::Bench(options) => bench::run(options, output).await,

@@ -71,6 +71,7 @@ impl Copy {
         let opening = Opening {
             store,
             folder: folder.path(),
+            server: None,
             environment: self.environment,
             owner: owner.id,
             ended: &[],

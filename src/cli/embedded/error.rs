@@ -32,6 +32,12 @@ pub(crate) enum EmbeddedError {
         #[source]
         source: sqlx::Error,
     },
+    /// The private server ended under the run.
+    #[error("the private PostgreSQL has ended during the run; its last words are in {}\n  run the same command again: nothing that was committed is lost", log.display())]
+    ServerEnded {
+        /// Its log.
+        log: PathBuf,
+    },
     /// There is nothing to read.
     #[error("nothing was ever deployed with --data-dir {}\n  deploy something first: `homeostat deploy -f DIR`, or name another folder", folder.display())]
     Nothing {
@@ -58,7 +64,7 @@ pub(crate) enum EmbeddedError {
     Process(#[from] ProcessError),
     /// No executor could be started.
     #[error(
-        "the executors of pool {pool} do not run: {message}\n  their log is on stderr with -v; what was granted to them goes on with the next run"
+        "the executors of pool {pool} do not run: {message}\n  with RUST_LOG=info they say more; what was granted to them goes on with the next run"
     )]
     Executors {
         /// Which pool.
@@ -76,6 +82,7 @@ impl EmbeddedError {
             Self::Nothing { .. } | Self::NoEnvironment(_) | Self::Url { .. } => Exit::Usage,
             Self::Lock(_)
             | Self::Server(_)
+            | Self::ServerEnded { .. }
             | Self::Database { .. }
             | Self::File { .. }
             | Self::Endpoint(_)

@@ -106,6 +106,11 @@ impl Place {
         self.connect.clone()
     }
 
+    /// The process of the private database, where it is ours.
+    pub(crate) fn server_process(&self) -> Option<u32> {
+        self.server.as_ref().map(PrivateServer::pid)
+    }
+
     /// Stops the database that was started, then lets the folder go.
     pub(crate) async fn close(self) -> Result<(), EmbeddedError> {
         self.connections.close().await;

@@ -14,14 +14,17 @@ use crate::core::{
 };
 use crate::executor::{AcceptAll, Endpoint, Times};
 use crate::history::{DryRunResult, Owner, Store};
-use crate::scheduler::Scheduler;
-use std::path::Path;
+use crate::scheduler::{Scheduler, SchedulerError};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tokio::task::JoinHandle;
 
 /// How long our ownership outlives us where nobody can know that we have ended, in milliseconds.
 const LEASE_MS: u64 = 30_000;
+
+/// How long the last commits, and giving the environment up, may take.
+const STOP: Duration = Duration::from_secs(15);
 
 /// A running environment.
 pub(crate) struct Session {
@@ -34,6 +37,9 @@ pub(crate) struct Session {
     /// Attempts above this number belong to this run.
     pub(super) before: AttemptId,
     pub(super) output: Output,
+    /// The private database's process, and its log.
+    pub(super) server: Option<u32>,
+    pub(super) log: PathBuf,
     lease: JoinHandle<()>,
 }
 
@@ -43,6 +49,8 @@ pub(crate) struct Opening<'a> {
     pub(crate) store: Arc<dyn Store>,
     /// Where executors keep their state, and their socket.
     pub(crate) folder: &'a Path,
+    /// The process of the private database, where there is one.
+    pub(crate) server: Option<u32>,
     /// The environment's name.
     pub(crate) environment: Name,
     /// Who owns it from now on.
@@ -84,6 +92,7 @@ impl Session {
         let opening = Opening {
             store: Arc::clone(&place.store),
             folder: &place.folder,
+            server: place.server_process(),
             environment,
             owner: owners.own(),
             ended: owners.ended(),
@@ -106,7 +115,7 @@ impl Session {
     }
 
     async fn open(opening: Opening<'_>) -> Result<Self, CliError> {
-        let Opening { store, folder, environment, owner, ended, output } = opening;
+        let Opening { store, folder, server, environment, owner, ended, output } = opening;
         let signals = Signals::catch()?;
         let snapshot = store.peek(&environment).await?.unwrap_or_default();
         let endpoint = Endpoint::new(Times::default(), Arc::new(AcceptAll));
@@ -129,7 +138,19 @@ impl Session {
             }
         };
         let before = snapshot.last_attempt;
-        Ok(Self { scheduler, store, environment, executors, signals, began: Instant::now(), before, output, lease })
+        Ok(Self {
+            scheduler,
+            store,
+            environment,
+            executors,
+            signals,
+            began: Instant::now(),
+            before,
+            output,
+            server,
+            log: folder.join("postgres.log"),
+            lease,
+        })
     }
 
     /// Makes the declared settings and targets those of the environment, where they differ.
@@ -179,9 +200,10 @@ impl Session {
     /// Ends the executors, then the ownership.
     async fn close(self) -> Result<(), CliError> {
         self.executors.stop().await;
-        self.scheduler.stop().await?;
+        let stopped = tokio::time::timeout(STOP, self.scheduler.stop()).await;
         self.lease.abort();
-        Ok(())
+        // Without a database ownership cannot be given up; the next run knows that we have ended.
+        Ok(stopped.unwrap_or_else(|_| Err(SchedulerError::Ended("the database is away".to_owned())))?)
     }
 }
 

@@ -1,24 +1,48 @@
-//! Ctrl-C and SIGTERM: the first asks to stop in order, the second to stop at once.
+//! Ctrl-C and SIGTERM: the first asks to stop in order, the second stops at once.
+//!
+//! Stopping at once is safe: executors end with our end of the stream, the private database with us, and the next run closes what was granted.
 
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use crate::cli::Exit;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
 
 /// Both signals, from now on caught.
 pub(crate) struct Signals {
-    interrupt: Signal,
-    terminate: Signal,
+    received: watch::Receiver<bool>,
+    catching: JoinHandle<()>,
 }
 
 impl Signals {
     /// Catches them.
     pub(crate) fn catch() -> std::io::Result<Self> {
-        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
+        let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+        let (sender, received) = watch::channel(false);
+        let catching = tokio::spawn(async move {
+            loop {
+                tokio::select! {
+                    _ = interrupt.recv() => {}
+                    _ = terminate.recv() => {}
+                }
+                if sender.send_replace(true) {
+                    eprintln!("stopping at once; what runs is closed as lost, and made good by the next run");
+                    std::process::exit(i32::from(Exit::Interrupted.code()));
+                }
+            }
+        });
+        Ok(Self { received, catching })
     }
 
-    /// Waits for the next one.
-    pub(crate) async fn next(&mut self) {
-        tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
+    /// Waits for the first one, also where it came before.
+    pub(crate) async fn first(&mut self) {
+        if self.received.wait_for(|received| *received).await.is_err() {
+            std::future::pending::<()>().await;
         }
+    }
+}
+
+impl Drop for Signals {
+    fn drop(&mut self) {
+        self.catching.abort();
     }
 }

@@ -102,6 +102,9 @@ async fn watch(
         if glance.quiet || (interrupted && glance.counts.running == 0) {
             return Ok((interrupted, Vec::new()));
         }
+        if last_commit.elapsed() > IDLE && session.server.is_some_and(has_ended) {
+            return Err(EmbeddedError::ServerEnded { log: session.log.clone() }.into());
+        }
         if glance.counts.running == 0 && last_commit.elapsed() > IDLE {
             let held = session.scheduler.read(held).await?;
             if let Some(held) = held {
@@ -109,11 +112,7 @@ async fn watch(
             }
         }
         tokio::select! {
-            () = session.signals.next() => {
-                if interrupted {
-                    progress.note("stopping at once; what runs is closed as lost and made good by the next run");
-                    return Ok((true, Vec::new()));
-                }
+            () = session.signals.first(), if !interrupted => {
                 interrupted = true;
                 progress.note(&format!("stopping: waiting for {} running attempts (again: stop at once)", glance.counts.running));
                 session.scheduler.send(Event::Stop).await?;
@@ -122,6 +121,11 @@ async fn watch(
             () = pause(commits, &mut tally, &mut last_commit) => {}
         }
     }
+}
+
+/// Whether a child process of ours has ended; what remains of one that was not waited for is a zombie.
+fn has_ended(pid: u32) -> bool {
+    std::fs::read_to_string(format!("/proc/{pid}/stat")).map_or(true, |stat| stat.contains(") Z "))
 }
 
 /// Takes in what is committed for one interval.

@@ -34,11 +34,14 @@ pub(super) fn deadline(grant: &wire::Grant) -> Duration {
 
 /// Runs a grant to its end. The ages in the result are filled in when it is sent.
 pub(super) async fn run(grant: &wire::Grant, cancellation: &mut watch::Receiver<Cancellation>) -> wire::Result {
+    tracing::debug!(attempt = grant.attempt, name = grant.name, "begins");
     // Also what panics while an adaptor's future is dropped is caught here.
-    match AssertUnwindSafe(run_to_end(grant, cancellation)).catch_unwind().await {
+    let result = match AssertUnwindSafe(run_to_end(grant, cancellation)).catch_unwind().await {
         Ok(result) => result,
         Err(panic) => failure(grant.attempt, &panic_message(panic.as_ref())),
-    }
+    };
+    tracing::debug!(attempt = grant.attempt, name = grant.name, error = result.error, "ended");
+    result
 }
 
 /// A result that says why nothing was done.

@@ -1,0 +1,144 @@
+//! A deploy of 300 slow files, killed with SIGKILL 50 times at random positions: the files end right, and every grant is accounted for.
+//!
+//! The phase of a kill is what the executor itself says: it logs when an attempt begins and how it ends, outlives its owner by a moment, and
+//! cancels what is in progress when the stream breaks. `KILL_SEED` repeats a run's random positions.
+#![cfg(feature = "full")]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
+
+mod house;
+
+use house::{House, environment, file};
+use rand::rngs::SmallRng;
+use rand::{RngExt, SeedableRng};
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{BufRead, BufReader};
+use std::os::unix::process::ExitStatusExt;
+use std::process::Stdio;
+use std::time::Duration;
+
+const FILES: usize = 300;
+const KILLS: usize = 50;
+/// Attempts that begin in one life before it is killed, at most: 50 lives must not finish 300 files.
+const MOST_BEGUN: usize = 9;
+
+/// What the executor said of an attempt in one life.
+#[derive(Default)]
+struct Life {
+    begun: BTreeMap<u64, String>,
+    ended: BTreeMap<u64, String>,
+}
+
+impl Life {
+    /// Takes in a line of the executor's log; says whether an attempt began.
+    fn take(&mut self, line: &str) -> bool {
+        let Ok(line) = serde_json::from_str::<serde_json::Value>(line) else { return false };
+        let fields = &line["fields"];
+        let Some(attempt) = fields["attempt"].as_u64() else { return false };
+        let text = |field: &str| fields[field].as_str().unwrap_or_default().to_owned();
+        match fields["message"].as_str() {
+            Some("begins") => self.begun.insert(attempt, text("name")).is_none(),
+            Some("ended") => {
+                self.ended.insert(attempt, text("error"));
+                false
+            }
+            _ => false,
+        }
+    }
+
+    /// Attempts that had begun and not ended when the owner was killed, with what they were doing.
+    fn unfinished(&self) -> BTreeMap<u64, String> {
+        let phase = |attempt: &u64| match self.ended.get(attempt) {
+            None => Some("in progress".to_owned()),
+            Some(error) => {
+                error.strip_prefix("cancelled while ").and_then(|rest| rest.split(':').next()).map(str::to_owned)
+            }
+        };
+        self.begun
+            .iter()
+            .filter_map(|(attempt, name)| Some((*attempt, format!("{name}, {}", phase(attempt)?))))
+            .collect()
+    }
+}
+
+/// Starts a deploy, kills it when `position` attempts have begun and `delay` has passed, and waits until its executor has ended too.
+fn live_and_die(house: &House, position: usize, delay: Duration) -> Life {
+    let mut command = house.command("deploy -f manifests");
+    command.env("RUST_LOG", "homeostat=debug").env("HOMEOSTAT_LOG_FORMAT", "json");
+    let mut deploy = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut life = Life::default();
+    let mut begun = 0;
+    // Ends when the last process that can write has ended: the deploy, the executor, and the private server with it.
+    for line in BufReader::new(deploy.stderr.take().unwrap()).lines() {
+        begun += usize::from(life.take(&line.unwrap()));
+        if begun == position {
+            begun += 1; // once
+            std::thread::park_timeout(delay);
+            deploy.kill().unwrap();
+        }
+    }
+    let status = deploy.wait().unwrap();
+    assert_eq!(status.signal(), Some(9), "it ended by itself, and not by our kill");
+    life
+}
+
+#[test]
+fn fifty_kills_lose_nothing() {
+    let seed = std::env::var("KILL_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or_else(rand::random::<u64>);
+    println!("KILL_SEED={seed}");
+    let mut random = SmallRng::seed_from_u64(seed);
+    let house = House::new();
+    let names: Vec<String> = (0..FILES).map(|number| format!("file-{number:03}")).collect();
+    let manifest = |name: &String| file(name, &format!("FOLDER/files/{name}"), name, "");
+    house.write("manifests/environment.yaml", &environment("{type: local, delayMs: 20}", 2));
+    house.write("manifests/resources.yaml", &names.iter().map(manifest).collect::<String>());
+    std::fs::create_dir(house.path("files")).unwrap();
+
+    let (mut lost, mut in_progress) = (BTreeSet::new(), 0);
+    for kill in 1..=KILLS {
+        let (position, delay) = (random.random_range(1..=MOST_BEGUN), random.random_range(0..20));
+        let unfinished = live_and_die(&house, position, Duration::from_millis(delay)).unfinished();
+        let shown: Vec<String> =
+            unfinished.iter().map(|(attempt, phase)| format!("attempt {attempt} ({phase})")).collect();
+        println!(
+            "kill {kill:2}, {delay:2} ms after begin {position}: {}",
+            if shown.is_empty() { "nothing in progress".into() } else { shown.join("; ") }
+        );
+        in_progress += usize::from(!unfinished.is_empty());
+        lost.extend(unfinished.into_keys());
+    }
+    println!("{in_progress} of {KILLS} kills with an attempt begun and unfinished");
+    assert!(in_progress * 4 >= KILLS * 3, "too few kills hit an attempt: {in_progress}");
+
+    let last = house.run("deploy -f manifests");
+    assert_eq!(last.code, 0, "{}{}", last.out, last.err);
+    println!("{}", last.out);
+    for name in &names {
+        assert_eq!(house.read(&format!("files/{name}")), *name);
+    }
+    assert_eq!(std::fs::read_dir(house.path("files")).unwrap().count(), FILES, "nothing else is left behind");
+    account_for(&house, &lost);
+}
+
+/// Every attempt has exactly one outcome, and those that a kill cut short are recorded as lost.
+fn account_for(house: &House, lost: &BTreeSet<u64>) {
+    let history = house.run("history --attempts --limit 100000 -o json").json();
+    let attempts = history["items"].as_array().unwrap();
+    let mut results: BTreeMap<u64, &str> = BTreeMap::new();
+    for attempt in attempts {
+        let earlier = results.insert(attempt["attempt"].as_u64().unwrap(), attempt["result"].as_str().unwrap());
+        assert_eq!(earlier, None, "an attempt is listed once: {attempt}");
+    }
+    let count = |result: &str| results.values().filter(|found| **found == result).count();
+    println!(
+        "{} grants: {} created, {} unchanged, {} lost, {} revoked",
+        results.len(),
+        count("created"),
+        count("unchanged"),
+        count("lost"),
+        count("revoked")
+    );
+    assert_eq!(count("open"), 0, "every grant has an outcome");
+    for attempt in lost {
+        assert_eq!(results.get(attempt), Some(&"lost"), "attempt {attempt} was cut short");
+    }
+}
