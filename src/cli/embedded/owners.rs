@@ -52,7 +52,7 @@ impl Owners {
     }
 
     fn write<'a>(&self, ids: impl Iterator<Item = &'a Name>) -> Result<(), EmbeddedError> {
-        let lines: String = ids.map(|id| format!("{id}\n")).collect();
+        let lines = ids.map(|id| format!("{id}\n")).collect::<Vec<_>>().concat();
         let beside = self.path.with_extension("new");
         let write = || -> std::io::Result<()> {
             let mut file = File::create(&beside)?;

@@ -72,7 +72,7 @@ impl Output {
     /// Prints a document (`-o json|yaml`) or the text made of it for people.
     pub(crate) fn print<D: Serialize>(self, document: &D, text: impl FnOnce() -> String) -> Result<(), CliError> {
         match self.format {
-            Format::Table | Format::Wide => self.line(&text()),
+            Format::Table | Format::Wide => print_text(&text()),
             Format::Json => {
                 let json =
                     serde_json::to_string_pretty(document).map_err(|error| CliError::Document(error.to_string()))?;
@@ -83,11 +83,6 @@ impl Output {
                 write_out(if yaml.ends_with('\n') { yaml } else { yaml + "\n" }.as_str())
             }
         }
-    }
-
-    /// Prints text for people to stdout.
-    fn line(self, text: &str) -> Result<(), CliError> {
-        if text.is_empty() { Ok(()) } else { write_out(&format!("{}\n", text.trim_end_matches('\n'))) }
     }
 
     /// Tells people something on stderr, unless `--quiet`.
@@ -115,4 +110,9 @@ fn write_out(text: &str) -> Result<(), CliError> {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.into()),
         _ => Ok(()),
     }
+}
+
+/// Writes text for people to stdout, ending in one line break.
+fn print_text(text: &str) -> Result<(), CliError> {
+    if text.is_empty() { Ok(()) } else { write_out(&format!("{}\n", text.trim_end_matches('\n'))) }
 }

@@ -14,7 +14,7 @@ pub(crate) fn state_style(state: State) -> Style {
 
 /// A diff with its lines indented and coloured.
 pub(crate) fn styled_diff(diff: &str, indent: &str) -> String {
-    diff_lines(diff).map(|line| format!("{indent}{line}\n")).collect()
+    diff_lines(diff).map(|line| format!("{indent}{line}\n")).collect::<Vec<_>>().concat()
 }
 
 /// The lines of a diff, coloured.

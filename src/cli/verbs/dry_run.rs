@@ -13,6 +13,7 @@ use crate::history::DryRunResult;
 use console::Style;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
 use std::sync::Arc;
 
 /// What `-o json|yaml` prints.
@@ -123,22 +124,24 @@ fn text(document: &DryRunDocument, wide: bool) -> String {
     {
         let word = result_style(&result.result).apply_to(&result.result);
         let note = if *drift { "  (drift: `homeostat repair` corrects it)" } else { "" };
-        text.push_str(&format!("{word} {}{note}\n{}", result.name, styled_diff(&result.detail, "    ")));
+        let _ = write!(text, "{word} {}{note}\n{}", result.name, styled_diff(&result.detail, "    "));
     }
     let total = document.items.len();
     let changes = document.items.iter().filter(|item| would_change(&item.result.result)).count();
     if changes == 0 && exit(document) == Exit::Done {
-        text.push_str(&format!(
+        let _ = write!(
+            text,
             "nothing would change: {total} of {total} resources as declared (version {})",
             document.version
-        ));
+        );
     } else {
         let counted: Vec<String> = document.results.iter().map(|(result, count)| format!("{count} {result}")).collect();
-        text.push_str(&format!(
+        let _ = write!(
+            text,
             "{changes} of {total} resources would change: {} (on version {})",
             counted.join(", "),
             document.version
-        ));
+        );
     }
     text
 }

@@ -73,5 +73,5 @@ fn fields(view: &ResourceView, now: Timestamp) -> Vec<(&'static str, String)> {
 
 /// Every line two spaces to the right.
 fn indent(text: &str) -> String {
-    text.lines().map(|line| format!("  {line}\n")).collect()
+    text.lines().map(|line| format!("  {line}\n")).collect::<Vec<_>>().concat()
 }

@@ -7,6 +7,7 @@ use crate::cli::{CliError, Exit};
 use crate::core::{Counts, Hold, Name, VersionNumber, limits};
 use serde::Serialize;
 use std::collections::{BTreeMap, HashMap};
+use std::fmt::Write as _;
 
 /// What `-o json|yaml` prints after a run.
 #[derive(Debug, Serialize)]
@@ -106,7 +107,7 @@ impl RunDocument {
         let mut text = self.lines(diffs);
         text.push_str(&self.headline());
         for step in self.next_steps() {
-            text.push_str(&format!("\n  {step}"));
+            let _ = write!(text, "\n  {step}");
         }
         text
     }
@@ -128,10 +129,7 @@ impl RunDocument {
             text = if table.is_empty() { text } else { table.render() };
         }
         if told.len() > limits::LISTED_NAMES {
-            text.push_str(&format!(
-                "… and {} more: `homeostat history --attempts`\n",
-                told.len() - limits::LISTED_NAMES
-            ));
+            let _ = write!(text, "… and {} more: `homeostat history --attempts`\n", told.len() - limits::LISTED_NAMES);
         }
         text
     }

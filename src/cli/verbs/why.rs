@@ -7,6 +7,7 @@ use crate::cli::output::{Output, state_style, time};
 use crate::cli::{CliError, Exit, suggest};
 use crate::core::{EnvironmentState, Hold, Name, ResourceView, Timestamp, VersionNumber, limits};
 use serde::Serialize;
+use std::fmt::Write as _;
 
 /// What `-o json|yaml` prints.
 #[derive(Debug, Serialize)]
@@ -115,7 +116,6 @@ fn sentence(hold: &Hold, now: Timestamp) -> String {
 fn next_steps(state: &EnvironmentState, root: &Link) -> Vec<String> {
     let name = &root.name;
     let step = |hold: &Hold| match hold {
-        Hold::Good { .. } | Hold::Running(_) | Hold::DependentsYielding => None,
         Hold::RetryAt { .. } => Some(format!(
             "fix the cause, then `homeostat deploy {name}`; `homeostat history {name}` lists every attempt"
         )),
@@ -131,7 +131,11 @@ fn next_steps(state: &EnvironmentState, root: &Link) -> Vec<String> {
         Hold::ExecutorUnavailable { .. } | Hold::Stopping | Hold::Concurrency { .. } | Hold::RequirementBusy { .. } => {
             Some("`homeostat deploy` goes on with it".to_owned())
         }
-        Hold::RequirementUndefined { .. }
+        // It is well, or goes on by itself, or its cause is the next link of the chain.
+        Hold::Good { .. }
+        | Hold::Running(_)
+        | Hold::DependentsYielding
+        | Hold::RequirementUndefined { .. }
         | Hold::RequirementNotGood { .. }
         | Hold::TombstoneFirst { .. }
         | Hold::RequiredBy { .. } => None,
@@ -154,14 +158,14 @@ fn text(document: &WhyDocument) -> String {
     let mut text = String::new();
     for (depth, link) in document.items.iter().enumerate() {
         let indent = "  ".repeat(depth);
-        text.push_str(&format!("{indent}{} is {}\n", link.name, state_style(link.state).apply_to(link.state)));
+        let _ = write!(text, "{indent}{} is {}\n", link.name, state_style(link.state).apply_to(link.state));
         for sentence in &link.sentences {
             let lines = sentence.replace('\n', &format!("\n{indent}    "));
-            text.push_str(&format!("{indent}  {lines}\n"));
+            let _ = write!(text, "{indent}  {lines}\n");
         }
     }
     for step in &document.next {
-        text.push_str(&format!("\nnext: {step}\n"));
+        let _ = write!(text, "\nnext: {step}\n");
     }
     text
 }
