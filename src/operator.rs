@@ -28,6 +28,9 @@ const READY_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long a process owns its environments without renewing, in milliseconds.
 const LEASE_MS: u64 = 30_000;
 
+/// What the logs of executors say when nothing is said about the operator's own.
+const DEFAULT_LOG: &str = "homeostat=info,warn";
+
 /// The flags of `homeostat operator`. In a pod, the chart sets all of them.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Options {
@@ -133,6 +136,7 @@ pub async fn run(options: Options) -> Result<(), OperatorError> {
     let common = pods::Common {
         image: options.executor_image.clone(),
         pull_policy: options.executor_image_pull_policy.clone(),
+        log: std::env::var("RUST_LOG").unwrap_or_else(|_| DEFAULT_LOG.to_owned()),
         connect: format!("https://{}:{}", service_names(&options).swap_remove(0), options.executor_listen.port()),
     };
     let shared = Shared { index, cluster, store, endpoint, statuses, owner, pods: common, trusted };

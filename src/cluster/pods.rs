@@ -77,6 +77,8 @@ pub struct Common {
     pub pull_policy: Option<String>,
     /// Where executors dial, as an `https` address.
     pub connect: String,
+    /// What their logs say, as `RUST_LOG`.
+    pub log: String,
 }
 
 /// The name of the pod in a slot.
@@ -155,7 +157,10 @@ fn container(owner: Owner<'_>, template: &PodTemplate, common: &Common) -> Conta
         image: Some(template.image.clone().unwrap_or_else(|| common.image.clone())),
         image_pull_policy: common.pull_policy.clone(),
         args: Some(arguments(owner, common)),
-        env: Some(vec![EnvVar { name: "POD_UID".to_owned(), value: None, value_from: Some(uid) }]),
+        env: Some(vec![
+            EnvVar { name: "POD_UID".to_owned(), value: None, value_from: Some(uid) },
+            EnvVar { name: "RUST_LOG".to_owned(), value: Some(common.log.clone()), value_from: None },
+        ]),
         resources: template.resources.clone(),
         security_context: Some(SecurityContext {
             allow_privilege_escalation: Some(false),
@@ -242,7 +247,12 @@ mod tests {
 
     #[test]
     fn pods_meet_the_restricted_level() {
-        let common = Common { image: "i".to_owned(), pull_policy: None, connect: "https://h:1".to_owned() };
+        let common = Common {
+            image: "i".to_owned(),
+            pull_policy: None,
+            connect: "https://h:1".to_owned(),
+            log: "info".to_owned(),
+        };
         let pod = pod(name(OWNER, 0), OWNER, &PodTemplate::default(), &common, "PEM");
         let pod = serde_json::to_value(pod).unwrap();
         assert_eq!(pod.pointer("/spec/securityContext/runAsNonRoot").unwrap(), true);

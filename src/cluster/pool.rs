@@ -142,8 +142,11 @@ pub struct Decision {
 }
 
 impl PoolState {
-    /// The scheduler wants so many executors.
-    pub fn want(&mut self, executors: u32) {
+    /// The scheduler wants so many executors; since the last look it wanted up to `peak`, if only for a moment.
+    pub fn want(&mut self, executors: u32, peak: u32) {
+        if peak > executors {
+            self.idle_since = None;
+        }
         self.wanted = executors;
     }
 
@@ -268,7 +271,7 @@ mod tests {
     fn grows_at_once_within_its_bounds() {
         let mut pool = PoolState::default();
         assert_eq!(pool.decide(BOUNDS, &[], &names(&[]), NOW).create, 0);
-        pool.want(5);
+        pool.want(5, 5);
         assert_eq!(pool.decide(BOUNDS, &[pod("a")], &names(&[]), NOW).create, 2);
         let min = Bounds { min: 1, ..BOUNDS };
         assert_eq!(PoolState::default().decide(min, &[], &names(&[]), NOW).create, 1);
@@ -277,10 +280,10 @@ mod tests {
     #[test]
     fn shrinks_after_the_idle_time_and_never_what_is_busy() {
         let mut pool = PoolState::default();
-        pool.want(2);
+        pool.want(2, 2);
         let pods = [pod("a"), pod("b")];
         assert_eq!(pool.decide(BOUNDS, &pods, &names(&[]), NOW).delete, []);
-        pool.want(0);
+        pool.want(0, 0);
         let early = pool.decide(BOUNDS, &pods, &names(&["a"]), NOW);
         assert_eq!((early.delete, early.wake_at), (vec![], Some(NOW.after_ms(60_000))));
         let late = pool.decide(BOUNDS, &pods, &names(&["a"]), NOW.after_ms(60_000));
@@ -292,10 +295,21 @@ mod tests {
         let mut pool = PoolState::default();
         let pods = [pod("a")];
         pool.decide(BOUNDS, &pods, &names(&[]), NOW);
-        pool.want(1);
+        pool.want(1, 1);
         pool.decide(BOUNDS, &pods, &names(&[]), NOW.after_ms(50_000));
-        pool.want(0);
+        pool.want(0, 0);
         assert_eq!(pool.decide(BOUNDS, &pods, &names(&[]), NOW.after_ms(70_000)).delete, []);
+    }
+
+    #[test]
+    fn work_that_came_and_went_between_two_looks_counts() {
+        let mut pool = PoolState::default();
+        let pods = [pod("a")];
+        for round in 0..10 {
+            pool.want(0, 1);
+            let decision = pool.decide(BOUNDS, &pods, &names(&[]), NOW.after_ms(round * 50_000));
+            assert_eq!(decision.delete, []);
+        }
     }
 
     #[test]
@@ -313,7 +327,7 @@ mod tests {
     #[test]
     fn a_pool_that_fails_waits_longer_each_time_and_says_why() {
         let mut pool = PoolState::default();
-        pool.want(1);
+        pool.want(1, 1);
         pool.refused("pods \"x\" is forbidden: exceeded quota", NOW);
         let first = pool.decide(BOUNDS, &[], &names(&[]), NOW);
         assert_eq!((first.create, first.wake_at), (0, Some(NOW.after_ms(1_000))));
@@ -337,7 +351,7 @@ mod tests {
         assert_eq!(seen.trouble.as_deref(), Some("ImagePullBackOff: Back-off pulling image \"x\""));
         assert!(seen.running_since.is_none() && !seen.ended);
         let mut pool = PoolState::default();
-        pool.want(1);
+        pool.want(1, 1);
         let decision = pool.decide(BOUNDS, &[seen], &names(&[]), NOW);
         assert_eq!(decision.unavailable.as_deref(), Some("pod p: ImagePullBackOff: Back-off pulling image \"x\""));
     }

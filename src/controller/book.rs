@@ -92,6 +92,8 @@ impl Book {
         let edited = before.generation != after.generation
             || before.deleting != after.deleting
             || before.force_orphan != after.force_orphan
+            // Our finalizer was taken off by hand: it is put on again.
+            || (before.is_held() && !after.is_held() && !after.deleting)
             || entry.object.parsed != object.parsed;
         entry.object = object;
         if edited {

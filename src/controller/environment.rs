@@ -86,6 +86,8 @@ pub struct EnvironmentLoop {
     pool_wake: Option<Timestamp>,
     /// The namespace is being deleted: no pod can be made any more.
     terminating: bool,
+    /// The UID of the environment that was let go last.
+    ended: Option<String>,
     /// How many resources are on each target; known while something is being deleted.
     needed: Option<BTreeMap<TargetName, u32>>,
     written: written::Written,
@@ -112,8 +114,26 @@ struct Running {
 /// Carries a scheduler's messages to its executors, and remembers how many it wants.
 pub(super) struct PodEdge {
     endpoint: Endpoint,
-    wanted: Mutex<BTreeMap<PoolName, u32>>,
+    wanted: Mutex<BTreeMap<PoolName, Wanted>>,
     wake: Arc<Notify>,
+}
+
+/// Executors that a pool should have.
+#[derive(Clone, Copy, Debug, Default)]
+struct Wanted {
+    now: u32,
+    /// The most since it was last looked at.
+    peak: u32,
+}
+
+impl PodEdge {
+    /// What is wanted of each pool.
+    fn take_wanted(&self) -> BTreeMap<PoolName, Wanted> {
+        let mut pools = self.wanted.lock().unwrap_or_else(PoisonError::into_inner);
+        let seen = pools.clone();
+        pools.values_mut().for_each(|wanted| wanted.peak = wanted.now);
+        seen
+    }
 }
 
 impl Edge for PodEdge {
@@ -122,7 +142,10 @@ impl Edge for PodEdge {
     }
 
     fn scale(&self, _environment: &Name, pool: &PoolName, executors: u32) {
-        self.wanted.lock().unwrap_or_else(PoisonError::into_inner).insert(pool.clone(), executors);
+        let mut pools = self.wanted.lock().unwrap_or_else(PoisonError::into_inner);
+        let wanted = pools.entry(pool.clone()).or_default();
+        wanted.now = executors;
+        wanted.peak = wanted.peak.max(executors);
         self.wake.notify_one();
     }
 }
@@ -158,6 +181,7 @@ impl EnvironmentLoop {
             pools: BTreeMap::new(),
             pool_wake: None,
             terminating: false,
+            ended: None,
             needed: None,
             written: written::Written::default(),
         }
@@ -191,7 +215,10 @@ impl EnvironmentLoop {
     }
 
     async fn turn(&mut self) -> Result<(), TurnError> {
-        let Some(environment) = self.group.environment.clone() else {
+        // One that we let go may be shown a while longer: it counts as gone.
+        let environment =
+            self.group.environment.clone().filter(|environment| self.ended.as_ref() != Some(&environment.meta.uid));
+        let Some(environment) = environment else {
             self.stop().await;
             return self.without_environment().await;
         };

@@ -6,7 +6,8 @@ use super::index::{Index, OwnPod};
 use super::seen::{self, Kind};
 use crate::api::{API_VERSION, Checker, GROUP, VERSION};
 use crate::cluster::{pod_seen, pods};
-use futures::StreamExt as _;
+use futures::stream::BoxStream;
+use futures::{Stream, StreamExt as _, TryStreamExt as _};
 use k8s_openapi::api::core::v1::Pod;
 use kube::core::{ApiResource, DynamicObject};
 use kube::runtime::WatchStreamExt as _;
@@ -45,6 +46,13 @@ fn resource_of(kind: Kind) -> ApiResource {
     }
 }
 
+/// With backoff. The announcement of a list is left out: it would count as a success, and reset the backoff at every try.
+fn patient<K: Send + 'static>(
+    events: impl Stream<Item = watcher::Result<Event<K>>> + Send + 'static,
+) -> BoxStream<'static, watcher::Result<Event<K>>> {
+    events.try_filter(|event| std::future::ready(!matches!(event, Event::Init))).default_backoff().boxed()
+}
+
 async fn watch_kind(
     client: Client,
     index: Index,
@@ -58,11 +66,11 @@ async fn watch_kind(
         Some(namespace) => Api::namespaced_with(client, namespace, &resource),
         None => Api::all_with(client, &resource),
     };
-    let mut events = watcher::watcher(api, watcher::Config::default()).default_backoff().boxed();
+    let mut events = patient(watcher::watcher(api, watcher::Config::default()));
     let mut listed = Vec::new();
     while let Some(event) = events.next().await {
         match event {
-            Ok(Event::Init) => listed.clear(),
+            Ok(Event::Init) => {}
             Ok(Event::InitApply(object)) => listed.push(seen::read(kind, &checker, object)),
             Ok(Event::InitDone) => {
                 tracing::info!(watch, objects = listed.len(), "listed");
@@ -72,7 +80,11 @@ async fn watch_kind(
             Ok(Event::Delete(object)) => {
                 index.delete(kind, &object.namespace().unwrap_or_default(), &object.name_any());
             }
-            Err(error) => tracing::warn!(watch, %error, "the watch is interrupted; trying again"),
+            Err(error) => {
+                // A list that broke off starts again from its first page.
+                listed.clear();
+                tracing::warn!(watch, %error, "the watch is interrupted; trying again");
+            }
         }
     }
 }
@@ -83,11 +95,11 @@ async fn watch_pods(client: Client, index: Index, namespace: Option<String>, wat
         None => Api::all(client),
     };
     let config = watcher::Config::default().labels(&format!("{}={}", pods::LABEL, pods::LABEL_VALUE));
-    let mut events = watcher::watcher(api, config).default_backoff().boxed();
+    let mut events = patient(watcher::watcher(api, config));
     let mut listed = Vec::new();
     while let Some(event) = events.next().await {
         match event {
-            Ok(Event::Init) => listed.clear(),
+            Ok(Event::Init) => {}
             Ok(Event::InitApply(pod)) => listed.extend(own_pod(&pod)),
             Ok(Event::InitDone) => index.reset_pods(&watch, namespace.as_deref(), std::mem::take(&mut listed)),
             Ok(Event::Apply(pod)) => {
@@ -98,7 +110,11 @@ async fn watch_pods(client: Client, index: Index, namespace: Option<String>, wat
             Ok(Event::Delete(pod)) => {
                 index.delete_pod(&pod.namespace().unwrap_or_default(), &pod.name_any(), &pod.uid().unwrap_or_default());
             }
-            Err(error) => tracing::warn!(watch, %error, "the watch is interrupted; trying again"),
+            Err(error) => {
+                // A list that broke off starts again from its first page.
+                listed.clear();
+                tracing::warn!(watch, %error, "the watch is interrupted; trying again");
+            }
         }
     }
 }

@@ -51,6 +51,7 @@ impl EnvironmentLoop {
             );
             self.stop_executors().await?;
             self.stop().await;
+            self.ended = Some(environment.meta.uid.clone());
             unless_changed(
                 self.set_finalizers(Kind::Environment, &environment.meta, &environment.meta.finalizers_without_ours())
                     .await,
@@ -67,12 +68,6 @@ impl EnvironmentLoop {
             .scheduler
             .read(move |state| leaving.into_iter().filter(|name| state.find_any(name).is_none()).collect())
             .await?;
-        let given_up = self
-            .book
-            .leaving()
-            .into_iter()
-            .filter(|name| self.book.get(name).is_some_and(|entry| entry.object.meta.force_orphan));
-        let gone: BTreeSet<String> = gone.into_iter().chain(given_up).collect();
         if gone.is_empty() {
             return Ok(());
         }
@@ -177,12 +172,15 @@ impl EnvironmentLoop {
         }
         self.stop_executors().await?;
         self.stop().await;
+        self.ended = Some(meta.uid.clone());
         unless_changed(self.set_finalizers(Kind::Environment, meta, &meta.finalizers_without_ours()).await)?;
         Ok(())
     }
 
     /// There is no `Environment` object: what is being deleted goes, everything else waits for one and says so.
     pub(super) async fn without_environment(&mut self) -> Result<(), TurnError> {
+        // One that was let go, and changed before its finalizer was off.
+        let environment = self.group.environment.iter().map(|seen| (Kind::Environment, seen.meta.clone()));
         let targets = self.group.targets.values().map(|seen| (Kind::Target, seen.meta.clone()));
         let executors = self.group.executors.values().map(|seen| (Kind::Executor, seen.meta.clone()));
         let resources = self
@@ -190,8 +188,12 @@ impl EnvironmentLoop {
             .iter()
             .filter(|(_, entry)| !entry.released)
             .map(|(_, entry)| (Kind::Resource, entry.object.meta.clone()));
-        let going: Vec<(Kind, Meta)> =
-            targets.chain(executors).chain(resources).filter(|(_, meta)| meta.deleting && meta.is_held()).collect();
+        let going: Vec<(Kind, Meta)> = environment
+            .chain(targets)
+            .chain(executors)
+            .chain(resources)
+            .filter(|(_, meta)| meta.deleting && meta.is_held())
+            .collect();
         for (kind, meta) in going {
             unless_changed(self.set_finalizers(kind, &meta, &meta.finalizers_without_ours()).await)?;
             if kind == Kind::Resource {

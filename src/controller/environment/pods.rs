@@ -12,7 +12,7 @@ use crate::scheduler;
 use k8s_openapi::api::core::v1::{ResourceRequirements, Toleration};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
 /// What is remembered of one pool.
 #[derive(Debug, Default)]
@@ -39,7 +39,7 @@ impl EnvironmentLoop {
             .filter(|executor| executor.in_flight > 0)
             .map(|executor| executor.executor.clone())
             .collect();
-        let wanted = running.edge.wanted.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let wanted = running.edge.take_wanted();
         let history = running.history.clone();
         let executors: Vec<Arc<SeenExecutor>> = self.group.executors.values().cloned().collect();
         for executor in executors {
@@ -54,8 +54,9 @@ impl EnvironmentLoop {
             let bounds =
                 Bounds { min: parsed.pool.min, max: parsed.pool.max, idle_timeout_ms: parsed.pool.idle_timeout_ms };
             let task = self.pools.entry(pool.clone()).or_default();
-            task.wanted = wanted.get(&pool).copied().unwrap_or_default();
-            task.state.want(task.wanted);
+            let wanted = wanted.get(&pool).copied().unwrap_or_default();
+            task.wanted = wanted.now;
+            task.state.want(wanted.now, wanted.peak);
             let decision = task.state.decide(bounds, &seen, &busy, scheduler::now());
             task.pods =
                 u32::try_from(seen.iter().filter(|pod| !pod.ended && !pod.deleting).count()).unwrap_or(u32::MAX);
