@@ -55,6 +55,11 @@ impl Cluster {
         Api::namespaced_with(self.client(), namespace, &kind)
     }
 
+    /// Persistent volumes.
+    pub fn volumes(&self) -> Api<DynamicObject> {
+        Api::all_with(self.client(), &ApiResource::from_gvk(&GroupVersionKind::gvk("", "v1", "PersistentVolume")))
+    }
+
     /// The `CustomResourceDefinitions`.
     pub fn definitions(&self) -> Api<DynamicObject> {
         let kind =

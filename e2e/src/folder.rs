@@ -155,17 +155,32 @@ pub fn config_map(namespace: &str, name: &str, value: &str, requires: &[&str]) -
     resource(name, "kubernetes.Manifest", CLUSTER_TARGET, &attributes, requires)
 }
 
-/// A `Service` of type `LoadBalancer`, as a `kubernetes.Manifest`. Nothing in the cluster balances loads, so its attempt runs until
-/// [`crate::Scenario::balance`] plays that part: a step that takes exactly as long as a scenario wants.
-pub fn balanced_service(namespace: &str, name: &str, requires: &[&str]) -> Value {
-    let spec = json!({"type": "LoadBalancer", "ports": [{"port": 80}]});
-    let manifest = json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": name, "namespace": namespace}, "spec": spec});
+/// A `PersistentVolumeClaim` that only [`crate::Scenario::provide`] fulfils, as a `kubernetes.Manifest`: until then its attempt runs, so this is a
+/// step that takes exactly as long as a scenario wants.
+pub fn claim(namespace: &str, name: &str, requires: &[&str]) -> Value {
+    let spec = json!({"storageClassName": "", "volumeName": volume_name(namespace, name), "accessModes": ["ReadWriteOnce"],
+        "resources": {"requests": {"storage": "1Mi"}}});
+    let metadata = json!({"name": name, "namespace": namespace});
+    let manifest = json!({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": metadata, "spec": spec});
     resource(name, "kubernetes.Manifest", CLUSTER_TARGET, &json!({"manifest": manifest}), requires)
+}
+
+/// The volume that a [`claim`] waits for.
+pub fn volume(namespace: &str, name: &str) -> Value {
+    let claim = json!({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "name": name, "namespace": namespace});
+    let spec = json!({"storageClassName": "", "accessModes": ["ReadWriteOnce"], "capacity": {"storage": "1Mi"}, "claimRef": claim,
+        "hostPath": {"path": "/tmp"}, "persistentVolumeReclaimPolicy": "Retain"});
+    json!({"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": volume_name(namespace, name)}, "spec": spec})
+}
+
+/// Volumes belong to the whole cluster.
+fn volume_name(namespace: &str, name: &str) -> String {
+    format!("{namespace}-{name}")
 }
 
 /// A resource of the `test` adaptor that succeeds.
 pub fn step(name: &str, requires: &[&str]) -> Value {
-    resource(name, "test.Thing", TEST_TARGET, &json!({}), requires)
+    resource(name, "test.Thing", TEST_TARGET, &json!({"value": "1"}), requires)
 }
 
 /// A resource.
@@ -179,7 +194,7 @@ pub fn resource(name: &str, kind: &str, target: &str, attributes: &Value, requir
 fn rights() -> [Value; 3] {
     let api = "rbac.authorization.k8s.io/v1";
     let name = json!({"name": ACCOUNT});
-    let rules = json!([rule("configmaps"), rule("services")]);
+    let rules = json!([rule("configmaps"), rule("persistentvolumeclaims")]);
     [
         json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": name}),
         json!({"apiVersion": api, "kind": "Role", "metadata": name, "rules": rules}),

@@ -6,7 +6,7 @@ use crate::folder::{self, Folder};
 use crate::watch::{self, Objects};
 use crate::{conditions, report};
 use futures::FutureExt;
-use kube::api::{DynamicObject, ListParams, Patch, PatchParams};
+use kube::api::{DynamicObject, ListParams, PostParams};
 use serde_json::{Value, json};
 use std::panic::AssertUnwindSafe;
 use std::time::{Duration, Instant};
@@ -77,17 +77,17 @@ impl Scenario {
         folder::config_map(&self.namespace, name, value, requires)
     }
 
-    /// Plays the load balancer that the cluster lacks: the service gets an address, and its attempt can end.
-    pub async fn balance(&self, service: &str) -> Outcome {
-        let status = json!({"status": {"loadBalancer": {"ingress": [{"ip": "192.0.2.1"}]}}});
-        let api = self.cluster.core_api(&self.namespace, "Service");
-        let patched = api.patch_status(service, &PatchParams::default(), &Patch::Merge(status)).await;
-        patched.map(drop).map_err(calling(format!("give service {service} an address")))
+    /// Provides the volume that a [`folder::claim`] waits for, so that its attempt can end.
+    pub async fn provide(&self, claim: &str) -> Outcome {
+        let volume = folder::volume(&self.namespace, claim);
+        let volume = serde_json::from_value(volume).map_err(|error| Failure::Wrong(error.to_string()))?;
+        let created = self.cluster.volumes().create(&PostParams::default(), &volume).await;
+        created.map(drop).map_err(calling(format!("provide a volume for {claim}")))
     }
 
-    /// Awaits that the attempt at a [`folder::balanced_service`] has begun: its effect is there, its result is not.
-    pub async fn until_balancing(&self, service: &str) -> Outcome {
-        self.until_one(("Service", service), "exists", READY, |_| Some(())).await
+    /// Awaits that the attempt at a [`folder::claim`] has begun: its effect is there, its result is not.
+    pub async fn until_claimed(&self, claim: &str) -> Outcome {
+        self.until_one(("PersistentVolumeClaim", claim), "exists", READY, |_| Some(())).await
     }
 
     /// Awaits that all objects of a kind together are as wanted.
@@ -180,8 +180,14 @@ impl Scenario {
         .await?;
         // The namespace's own, and what the test adaptor keeps: it outlives its target, as a machine outlives its files.
         let own = ["kube-root-ca.crt", folder::TEST_TARGET];
-        let left =
-            kubectl(&["get", "--namespace", &self.namespace, "--output=name", "configmaps,services,secrets"]).await?;
+        let left = kubectl(&[
+            "get",
+            "--namespace",
+            &self.namespace,
+            "--output=name",
+            "configmaps,persistentvolumeclaims,secrets",
+        ])
+        .await?;
         let left: Vec<&str> =
             left.lines().filter(|line| !own.iter().any(|own| line.ends_with(&format!("/{own}")))).collect();
         ensure(left.is_empty(), || format!("left over on the target after the folder was deleted: {left:?}"))

@@ -8,11 +8,11 @@ use e2e::{Outcome, Scenario, folder, processes, run};
 
 /// `before` ← `slow` ← `between` ← `slower` ← `after`: an attempt at a slow one runs until the scenario ends it.
 fn write_slow_chain(scenario: &Scenario) -> Outcome {
-    let service = |name, requires: &[&str]| folder::balanced_service(&scenario.namespace, name, requires);
+    let claim = |name, requires: &[&str]| folder::claim(&scenario.namespace, name, requires);
     scenario.folder.put(&scenario.config_map("before", "1", &[]))?;
-    scenario.folder.put(&service("slow", &["before"]))?;
+    scenario.folder.put(&claim("slow", &["before"]))?;
     scenario.folder.put(&folder::step("between", &["slow"]))?;
-    scenario.folder.put(&service("slower", &["between"]))?;
+    scenario.folder.put(&claim("slower", &["between"]))?;
     scenario.folder.put(&folder::step("after", &["slower"]))
 }
 
@@ -29,14 +29,14 @@ async fn the_operator_is_killed_in_mid_deploy_by_a_crash_and_by_the_loss_of_its_
     run("operator-killed", async |scenario: &mut Scenario| {
         write_slow_chain(scenario)?;
         scenario.folder.apply().await?;
-        scenario.until_balancing("slow").await?;
+        scenario.until_claimed("slow").await?;
         let (pod, uid) = scenario.operator_pod().await?;
         processes::kill(&uid).await?;
-        scenario.balance("slow").await?;
+        scenario.provide("slow").await?;
 
-        scenario.until_balancing("slower").await?;
+        scenario.until_claimed("slower").await?;
         kubectl(&["delete", "pod", &pod, "--namespace", OPERATOR_NAMESPACE, "--grace-period=0", "--force"]).await?;
-        scenario.balance("slower").await?;
+        scenario.provide("slower").await?;
         scenario.until_ready(READY).await?;
         nothing_was_forgotten(scenario).await.map(drop)
     })
@@ -48,15 +48,15 @@ async fn an_executor_is_killed_in_mid_attempt() {
     run("executor-killed", async |scenario: &mut Scenario| {
         write_slow_chain(scenario)?;
         scenario.folder.apply().await?;
-        scenario.until_balancing("slow").await?;
+        scenario.until_claimed("slow").await?;
         let (_, uid) = scenario.executor_pod().await?;
         processes::kill(&uid).await?;
-        scenario.balance("slow").await?;
+        scenario.provide("slow").await?;
 
-        scenario.until_balancing("slower").await?;
+        scenario.until_claimed("slower").await?;
         let (pod, _) = scenario.executor_pod().await?;
         kubectl(&["delete", "pod", &pod, "--namespace", &scenario.namespace, "--grace-period=0", "--force"]).await?;
-        scenario.balance("slower").await?;
+        scenario.provide("slower").await?;
         scenario.until_ready(READY).await?;
         let all = nothing_was_forgotten(scenario).await?;
         for name in ["slow", "slower"] {
