@@ -6,7 +6,7 @@ use crate::folder::{self, Folder};
 use crate::watch::{self, Objects};
 use crate::{conditions, report};
 use futures::FutureExt;
-use kube::api::{DynamicObject, ListParams, PostParams};
+use kube::api::{DynamicObject, ListParams, Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
 use std::panic::AssertUnwindSafe;
 use std::time::{Duration, Instant};
@@ -53,8 +53,12 @@ pub async fn run(name: &str, body: impl AsyncFnOnce(&mut Scenario) -> Outcome) {
     eprintln!("{name}: {:.1} s", began.elapsed().as_secs_f32());
 }
 
+/// Ends a test that failed.
+///
+/// # Panics
+/// Always.
 #[allow(clippy::panic, reason = "this is how a test fails")]
-fn fail(name: &str, failure: &Failure) -> ! {
+pub fn fail(name: &str, failure: &Failure) -> ! {
     panic!("{name}: {}", failure.told())
 }
 
@@ -79,10 +83,21 @@ impl Scenario {
 
     /// Provides the volume that a [`folder::claim`] waits for, so that its attempt can end.
     pub async fn provide(&self, claim: &str) -> Outcome {
-        let volume = folder::volume(&self.namespace, claim);
-        let volume = serde_json::from_value(volume).map_err(|error| Failure::Wrong(error.to_string()))?;
-        let created = self.cluster.volumes().create(&PostParams::default(), &volume).await;
-        created.map(drop).map_err(calling(format!("provide a volume for {claim}")))
+        let manifest = folder::volume(&self.namespace, claim);
+        let volume = serde_json::from_value(manifest).map_err(|error| Failure::Wrong(error.to_string()))?;
+        let volumes = self.cluster.volumes();
+        let created = volumes.create(&PostParams::default(), &volume).await;
+        let name = created.map_err(calling(format!("provide a volume for {claim}")))?.metadata.name.unwrap_or_default();
+        let seen = |volumes: &Objects| match volumes.get(&name) {
+            Some(volume) if volume.data.pointer("/status/phase").is_some_and(|phase| phase != "Pending") => Ok(()),
+            _ => Err(format!("volume {name} has no phase")),
+        };
+        watch::until(volumes, "seen by its controller: a volume", READY, seen).await?;
+        // The controller looks at a claim when the claim changes, else every 15 s.
+        let touch = Patch::Merge(json!({"metadata": {"annotations": {"e2e/provided": "true"}}}));
+        let claims = self.cluster.core_api(&self.namespace, "PersistentVolumeClaim");
+        let touched = claims.patch(claim, &PatchParams::default(), &touch).await;
+        touched.map(drop).map_err(calling(format!("touch claim {claim}")))
     }
 
     /// Awaits that the attempt at a [`folder::claim`] has begun: its effect is there, its result is not.

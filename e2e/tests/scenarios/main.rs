@@ -8,6 +8,7 @@ mod attempts;
 mod chain;
 mod crash;
 mod drift;
+mod example;
 mod failure;
 mod idle;
 mod removal;
