@@ -77,7 +77,7 @@ impl EnvironmentState {
             }
             deleting => {
                 let id = self.create(set, intent);
-                if let Some(tombstone) = deleting.or_else(|| self.tombstones.get(&intent.name).copied()) {
+                if let Some(tombstone) = deleting.or_else(|| self.tombstone(&intent.name)) {
                     self.wait_for(id, tombstone);
                     self.ask_back(tombstone);
                 }
@@ -85,7 +85,7 @@ impl EnvironmentState {
             }
         };
         self.identities.insert(key, id);
-        self.resolve(&intent.name, id);
+        self.resolve(&intent.name);
         id
     }
 
@@ -144,7 +144,7 @@ impl EnvironmentState {
         let only_for_change = resource.queued.is_some_and(|queued| queued.reason == Reason::Change);
         if needs {
             self.enqueue(id, Reason::Change);
-        } else if only_for_change && (resource.run.is_none() || resource.runs_current()) {
+        } else if only_for_change && (resource.runs_current() || (resource.run.is_none() && !self.asked_for(id))) {
             self.dequeue(id);
         }
         self.publish(id);

@@ -60,31 +60,28 @@ pub(super) fn find(from: impl Iterator<Item = Name>, requires: impl Fn(&Name) ->
         let mut path = vec![(search.enter(&start), requires(&start).into_iter())];
         while let Some((at, rest)) = path.last_mut() {
             let at = *at;
-            match rest.next() {
-                Some(next) => match search.index.get(&next).copied() {
+            if let Some(next) = rest.next() {
+                match search.index.get(&next).copied() {
                     None => {
                         let entered = search.enter(&next);
                         path.push((entered, requires(&next).into_iter()));
                     }
                     Some(seen) if search.on_stack.get(seen) == Some(&true) => search.lower(at, seen),
                     Some(_) => {}
-                },
-                None => {
-                    path.pop();
-                    let low = search.low(at);
-                    if let Some(&(parent, _)) = path.last() {
-                        search.lower(parent, low);
-                    }
-                    if low == at {
-                        let members = search.component(at);
-                        let own = members
-                            .first()
-                            .filter(|_| members.len() == 1)
-                            .is_some_and(|name| requires(name).contains(name));
-                        if members.len() > 1 || own {
-                            cycles.push(members);
-                        }
-                    }
+                }
+                continue;
+            }
+            path.pop();
+            let low = search.low(at);
+            if let Some(&(parent, _)) = path.last() {
+                search.lower(parent, low);
+            }
+            if low == at {
+                let members = search.component(at);
+                let own =
+                    members.first().filter(|_| members.len() == 1).is_some_and(|name| requires(name).contains(name));
+                if members.len() > 1 || own {
+                    cycles.push(members);
                 }
             }
         }

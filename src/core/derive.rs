@@ -101,12 +101,11 @@ impl EnvironmentState {
     pub(super) fn needs_deploy(&self, resource: &Resource, asked_by_user: bool) -> bool {
         let corrects = asked_by_user || self.settings.repair.action == RepairAction::Correct;
         match self.compliance(resource) {
-            Compliance::HasUpdate => true,
             Compliance::Compliant | Compliance::Undefined => false,
             Compliance::NonCompliant if resource.drifted() => {
                 resource.row.intent.policy.mode == Mode::Enforce && corrects
             }
-            Compliance::NonCompliant => true,
+            Compliance::HasUpdate | Compliance::NonCompliant => true,
         }
     }
 

@@ -5,8 +5,8 @@ use super::{AttemptId, ExecutorName, Name, Outcome, OutcomeKind, PoolName, Resou
 
 impl EnvironmentState {
     /// It says what it still knows. Grants of ours that it does not know were never begun there, or ended without a trace: lost.
-    pub(super) fn connect(&mut self, executor: ExecutorName, pool: PoolName, credits: u32, holds: &[AttemptId]) {
-        let forgotten: Vec<AttemptId> = match self.executors.get(&executor) {
+    pub(super) fn connect(&mut self, executor: &ExecutorName, pool: &PoolName, credits: u32, holds: &[AttemptId]) {
+        let forgotten: Vec<AttemptId> = match self.executors.get(executor) {
             Some(known) => known.holds.iter().copied().filter(|attempt| !holds.contains(attempt)).collect(),
             None => Vec::new(),
         };
@@ -26,14 +26,14 @@ impl EnvironmentState {
         }
         // Answers to what was asked back may have been lost with the stream.
         let asked: Vec<ResourceId> =
-            self.runs_of(&executor).filter(|&(_, yielding)| yielding).map(|(id, _)| id).collect();
+            self.runs_of(executor).filter(|&(_, yielding)| yielding).map(|(id, _)| id).collect();
         for id in asked {
             self.stop_yielding(id);
             self.ask_back(id);
         }
         self.pools.entry(pool.clone()).or_default().unavailable = None;
-        self.reconsider_held(&pool);
-        self.wake_pool(&pool);
+        self.reconsider_held(pool);
+        self.wake_pool(pool);
     }
 
     pub(super) fn disconnect(&mut self, executor: &ExecutorName) {

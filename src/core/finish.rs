@@ -8,11 +8,11 @@ use super::{
 
 impl EnvironmentState {
     /// An executor reports an end. Reports of attempts it was not granted, or that have ended before, change nothing.
-    pub(super) fn finish(&mut self, executor: &ExecutorName, outcome: Outcome) {
+    pub(super) fn finish(&mut self, executor: &ExecutorName, outcome: &Outcome) {
         self.out.messages.push(Message::Acknowledge(executor.clone(), outcome.attempt));
         if self.holder_of(outcome.attempt) == Some(executor) {
-            let kind = self.believed(&outcome);
-            self.close(Outcome { kind, ..outcome });
+            let kind = self.believed(outcome);
+            self.close(Outcome { kind, ..*outcome });
         }
     }
 
@@ -76,8 +76,8 @@ impl EnvironmentState {
         if self.is_tombstone(id) {
             return self.after_revoked_delete(id);
         }
-        let wanted =
-            self.get(id).is_some_and(|resource| run.reason != Reason::Change || self.needs_deploy(resource, false));
+        let needs = |resource: &Resource| self.needs_deploy(resource, false) || self.asked_for(id);
+        let wanted = self.get(id).is_some_and(|resource| run.reason != Reason::Change || needs(resource));
         if wanted {
             self.enqueue(id, run.reason);
         } else {

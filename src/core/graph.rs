@@ -8,12 +8,22 @@ impl EnvironmentState {
     pub(super) fn set_requirements(&mut self, id: ResourceId, names: &[Name]) {
         self.drop_requirements(id);
         for name in names {
-            match self.live.get(name).or_else(|| self.tombstones.get(name)).copied() {
-                Some(requirement) => self.link(id, requirement),
-                None => self.want(id, name.clone()),
-            }
+            self.require(id, name);
         }
         self.unsettled.push_back(id);
+    }
+
+    /// Adds an edge to what bears this name: the live one, or else its newest tombstone.
+    fn require(&mut self, id: ResourceId, name: &Name) {
+        match self.find_any(name) {
+            Some(requirement) => self.link(id, requirement),
+            None => self.want(id, name.clone()),
+        }
+    }
+
+    /// The newest tombstone of this name.
+    pub(super) fn tombstone(&self, name: &str) -> Option<ResourceId> {
+        self.tombstones.get(name)?.last().copied()
     }
 
     /// Forgets all edges that start here.
@@ -73,33 +83,37 @@ impl EnvironmentState {
         }
     }
 
-    /// A name came to life: those that wanted it, and live ones that stood on its tombstone, now require it.
-    pub(super) fn resolve(&mut self, name: &Name, id: ResourceId) {
+    /// The name means something else now: live ones that wanted it, or stand on another tombstone of it, require what it means.
+    pub(super) fn resolve(&mut self, name: &Name) {
+        let Some(now) = self.find_any(name) else { return };
         for dependent in self.wanted.remove(name).unwrap_or_default() {
             if let Some(resource) = self.get_mut(dependent) {
                 resource.missing.retain(|missing| missing != name);
             }
-            self.link(dependent, id);
+            self.link(dependent, now);
             self.unsettled.push_back(dependent);
         }
-        let Some(&tombstone) = self.tombstones.get(name) else { return };
-        let dependents = self.get(tombstone).map(|resource| resource.dependents.clone()).unwrap_or_default();
-        for dependent in dependents {
-            if self.get(dependent).is_some_and(super::state::Resource::is_live) {
-                self.cut(dependent, tombstone);
-                self.link(dependent, id);
-                self.unsettled.push_back(dependent);
+        let others = self.tombstones.get(name).into_iter().flatten().copied().filter(|&other| other != now);
+        let others: Vec<ResourceId> = others.collect();
+        for other in others {
+            let dependents = self.get(other).map(|resource| resource.dependents.clone()).unwrap_or_default();
+            for dependent in dependents {
+                if self.get(dependent).is_some_and(super::state::Resource::is_live) {
+                    self.cut(dependent, other);
+                    self.link(dependent, now);
+                    self.unsettled.push_back(dependent);
+                }
             }
         }
     }
 
-    /// A requirement has left: its live dependents want its name again.
+    /// A requirement no longer bears this name: its live dependents require whatever else does.
     pub(super) fn orphan_dependents(&mut self, id: ResourceId, name: &Name) {
         let dependents = self.get(id).map(|resource| resource.dependents.clone()).unwrap_or_default();
         for dependent in dependents {
             self.cut(dependent, id);
             if self.get(dependent).is_some_and(super::state::Resource::is_live) {
-                self.want(dependent, name.clone());
+                self.require(dependent, name);
             }
             self.unsettled.push_back(dependent);
         }

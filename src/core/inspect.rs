@@ -39,7 +39,7 @@ impl EnvironmentState {
 
     /// The live resource of this name, or else its tombstone.
     pub fn find_any(&self, name: &str) -> Option<ResourceId> {
-        self.find(name).or_else(|| self.tombstones.get(name).copied())
+        self.find(name).or_else(|| self.tombstone(name))
     }
 
     /// The stored row of a resource or tombstone.
@@ -79,9 +79,13 @@ impl EnvironmentState {
         unheard.map(|(name, _)| name.clone()).collect()
     }
 
-    /// Nothing is queued, granted or running.
+    /// Nothing is queued, granted or running, but for deletes that wait for what still requires them: that may be for ever.
     pub fn quiet(&self) -> bool {
-        self.open.is_empty() && self.dry_runs.is_empty() && self.targets.iter().all(|place| place.queued.is_empty())
+        let kept = |id: &ResourceId| {
+            self.get(*id).is_some_and(|resource| !resource.is_live() && self.kept_by(resource).next().is_some())
+        };
+        let mut queued = self.targets.iter().flat_map(|place| &place.queued);
+        self.open.is_empty() && self.dry_runs.is_empty() && queued.all(kept)
     }
 
     /// Resources by state.

@@ -111,7 +111,7 @@ impl EnvironmentState {
             });
             match holder.or_else(|| owners.get(&key)) {
                 Some(holder) => {
-                    refused.push(Refusal { name: name.clone(), kind: RefusalKind::DuplicateIdentity(holder.clone()) })
+                    refused.push(Refusal { name: name.clone(), kind: RefusalKind::DuplicateIdentity(holder.clone()) });
                 }
                 None => {
                     owners.insert(key, name.clone());

@@ -22,7 +22,8 @@ impl EnvironmentState {
         }
         let (name, idle, to_delete) = (resource.row.intent.name.clone(), resource.run.is_none(), deletes(resource));
         self.live.remove(&name);
-        self.tombstones.insert(name, id);
+        self.tombstones.entry(name.clone()).or_default().insert(id);
+        self.resolve(&name);
         self.answer_requests(id);
         self.touch(id);
         self.ask_back(id);
@@ -41,13 +42,13 @@ impl EnvironmentState {
         let row = resource.row.clone();
         let place = resource.target;
         let name = row.intent.name.clone();
+        self.unname_tombstone(&name, id);
+        forget(&mut self.live, &name, id);
         self.orphan_dependents(id, &name);
         self.drop_requirements(id);
         if let Some(target) = self.target_mut(place) {
             target.residents.remove(&id);
         }
-        forget(&mut self.tombstones, &name, id);
-        forget(&mut self.live, &name, id);
         forget(&mut self.identities, &identity_key(&row.intent), id);
         self.answer_requests(id);
         let before = row.after;
@@ -59,11 +60,19 @@ impl EnvironmentState {
         self.let_successors_go(id, before);
     }
 
+    fn unname_tombstone(&mut self, name: &Name, id: ResourceId) {
+        let Some(ids) = self.tombstones.get_mut(name) else { return };
+        ids.remove(&id);
+        if ids.is_empty() {
+            self.tombstones.remove(name);
+        }
+    }
+
     /// What waited for `id` now waits for what `id` itself waited for, if that still stands.
     fn let_successors_go(&mut self, id: ResourceId, before: Option<ResourceId>) {
-        let standing = before.and_then(|before| Some((before, self.get(before)?.row.intent.name.clone())));
-        if let Some((before, name)) = standing.clone() {
-            self.tombstones.entry(name).or_insert(before);
+        let standing = before.and_then(|before| Some((before, identity_key(&self.get(before)?.row.intent))));
+        if let Some((before, key)) = standing {
+            self.identities.entry(key).or_insert(before);
         }
         for successor in self.waiting_for.remove(&id).unwrap_or_default() {
             let Some(resource) = self.get_mut(successor) else { continue };
@@ -134,7 +143,7 @@ impl EnvironmentState {
         self.dequeue(id);
         self.disarm(id);
         let Some(old) = self.get(id).map(|resource| resource.row.intent.name.clone()) else { return };
-        forget(&mut self.tombstones, &old, id);
+        self.unname_tombstone(&old, id);
         if old != intent.name {
             self.orphan_dependents(id, &old);
         }

@@ -59,6 +59,11 @@ impl EnvironmentState {
         on_target.filter(meant).collect()
     }
 
+    /// A request waits for it.
+    pub(super) fn asked_for(&self, id: ResourceId) -> bool {
+        self.requests.values().any(|covered| covered.contains(&id))
+    }
+
     /// The resource has been dealt with, for whoever asked.
     pub(super) fn answer_requests(&mut self, id: ResourceId) {
         let mut answered = false;

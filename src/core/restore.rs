@@ -97,7 +97,7 @@ impl EnvironmentState {
             self.live.insert(name, id);
             self.identities.insert(key, id);
         } else {
-            self.tombstones.insert(name, id);
+            self.tombstones.entry(name).or_default().insert(id);
             self.identities.entry(key).or_insert(id);
         }
         if let Some(tombstone) = after {
@@ -114,10 +114,8 @@ impl EnvironmentState {
             let names = self.get(id).map(|resource| resource.row.intent.requires.clone()).unwrap_or_default();
             if self.is_tombstone(id) {
                 // A tombstone waits for nothing by name: only what still stands keeps the order of deletion.
-                let standing: Vec<ResourceId> = names
-                    .iter()
-                    .filter_map(|name| self.tombstones.get(name).or_else(|| self.live.get(name)).copied())
-                    .collect();
+                let standing: Vec<ResourceId> =
+                    names.iter().filter_map(|name| self.tombstone(name).or_else(|| self.find(name))).collect();
                 for requirement in standing {
                     self.link(id, requirement);
                 }

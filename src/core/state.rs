@@ -31,7 +31,8 @@ pub struct EnvironmentState {
     /// Indexed by `ResourceId`; `None` where the resource has left.
     pub(super) resources: Vec<Option<Box<Resource>>>,
     pub(super) live: HashMap<Name, ResourceId>,
-    pub(super) tombstones: HashMap<Name, ResourceId>,
+    /// Several may bear one name: what it was before, and before that.
+    pub(super) tombstones: HashMap<Name, BTreeSet<ResourceId>>,
     /// (target, type, identity) of everything live or tombstoned.
     pub(super) identities: HashMap<Hash, ResourceId>,
     /// Who requires a name that does not exist.

@@ -50,14 +50,14 @@ impl EnvironmentState {
             }
             Event::PoolUnavailable(pool, message) => self.pool_unavailable(&pool, message),
             Event::ExecutorConnected { executor, pool, credits, holds } => {
-                self.connect(executor, pool, credits, &holds)
+                self.connect(&executor, &pool, credits, &holds);
             }
             Event::ExecutorDisconnected(executor) => self.disconnect(&executor),
             Event::ExecutorLost(executor) => self.executor_lost(&executor),
             Event::Begun(executor, attempts) | Event::RevokeRefused(executor, attempts) => {
-                self.begin(&executor, &attempts)
+                self.begin(&executor, &attempts);
             }
-            Event::Finished(executor, outcome) => self.finish(&executor, outcome),
+            Event::Finished(executor, outcome) => self.finish(&executor, &outcome),
             Event::Tick => {}
             Event::Stop => self.stop(),
         }

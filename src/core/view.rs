@@ -196,6 +196,6 @@ pub struct EnvironmentView {
     pub counts: Counts,
     /// The earliest timer.
     pub next_due: Option<Timestamp>,
-    /// Nothing is queued or running.
+    /// Nothing is queued or running, but for deletes that wait for what still requires them.
     pub quiet: bool,
 }

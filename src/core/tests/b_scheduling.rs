@@ -144,7 +144,8 @@ fn b11_dropping_the_only_edge_it_waits_for_starts_it_at_once() {
 #[test]
 fn b12_a_new_edge_makes_a_queued_one_wait() {
     let mut world = World::without_executor();
-    (world.target("t1"), world.target("t2"));
+    world.target("t1");
+    world.target("t2");
     world.push("a; b@t2");
     world.requires("b", ["a"]);
     world.connect("e1");
@@ -278,4 +279,17 @@ fn b20_a_change_that_is_taken_back_leaves_the_next_verification_armed() {
     world.expect([("r1", "good")]);
     assert_eq!(world.attempts("r1"), ["succeeded", "revoked"]);
     assert!(world.row_of("r1").due_at.is_some());
+}
+
+#[test]
+fn b_a_repair_that_joined_a_change_is_done_although_the_change_is_taken_back() {
+    let mut world = World::good_chain();
+    world.suspend(true);
+    world.change("r1");
+    world.repair();
+    world.redeclare("r1", |declared| declared.attributes = "1".into());
+    world.suspend(false);
+    world.run_all();
+    world.expect_granted(["r1", "r2", "r3"]);
+    assert_eq!(world.history.open_requests().count(), 0);
 }

@@ -79,14 +79,11 @@ impl History {
 
     fn end(&mut self, resource: ResourceId, outcome: &Outcome) {
         let attempt = outcome.attempt;
-        match self.grants.get(&attempt) {
-            Some((_, grant)) => {
-                assert_eq!(grant.resource, Some(resource), "attempt {attempt} ends for another resource")
-            }
-            None => {
-                assert!(matches!(outcome.kind, OutcomeKind::Skipped { .. }), "attempt {attempt} ends ungranted");
-                assert!(self.last_attempt() < attempt, "I4: skip {attempt} is not newer than all before");
-            }
+        if let Some((_, grant)) = self.grants.get(&attempt) {
+            assert_eq!(grant.resource, Some(resource), "attempt {attempt} ends for another resource");
+        } else {
+            assert!(matches!(outcome.kind, OutcomeKind::Skipped { .. }), "attempt {attempt} ends ungranted");
+            assert!(self.last_attempt() < attempt, "I4: skip {attempt} is not newer than all before");
         }
         let before = self.outcomes.insert(attempt, (resource, outcome.clone()));
         assert!(before.is_none(), "I5: attempt {attempt} has two outcomes");
@@ -125,7 +122,7 @@ impl History {
     /// The last row of this name that has left.
     pub(super) fn left(&self, name: &str) -> Option<&ResourceRow> {
         let left = self.rows.values().filter(|row| matches!(row.life, Life::Orphan | Life::Deleted));
-        left.filter(|row| &*row.intent.name == name).last()
+        left.filter(|row| &*row.intent.name == name).next_back()
     }
 
     pub(super) fn snapshot(&self) -> Snapshot {

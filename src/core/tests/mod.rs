@@ -3,7 +3,13 @@
 //! Every test drives [`step`](super::step) through a [`world::World`], a scripted environment with a clock set by hand. After *every* step the world
 //! checks the promises that hold always (`promises.rs`) and compares the scheduler's counters with a recomputation from scratch
 //! (`naive.rs`), so each example is a property test too. Deliberately absent: anything asynchronous, and the edges.
-#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, clippy::disallowed_methods)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::disallowed_methods,
+    clippy::type_complexity
+)]
 
 mod a_life;
 mod b_scheduling;
@@ -16,6 +22,7 @@ mod m_matrix;
 mod p_removal;
 mod q_grants;
 mod s_sets;
+mod x_generated;
 mod x_limits;
 mod x_restart;
 mod x_results;

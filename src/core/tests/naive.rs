@@ -41,7 +41,8 @@ impl<'a> Naive<'a> {
 
     /// What a live resource that requires this name stands on.
     fn named(&self, name: &Name) -> Option<ResourceId> {
-        self.state.live.get(name).or_else(|| self.state.tombstones.get(name)).copied()
+        let newest = |tombstones: &BTreeSet<ResourceId>| tombstones.last().copied();
+        self.state.live.get(name).copied().or_else(|| self.state.tombstones.get(name).and_then(newest))
     }
 
     pub(super) fn undefined(&self, id: ResourceId) -> bool {
@@ -167,8 +168,10 @@ fn check_names(naive: &Naive) {
         of_life(Life::Live).map(|resource| (resource.row.intent.name.clone(), resource.row.resource)).collect();
     assert_eq!(state.live.clone().into_iter().collect::<BTreeMap<_, _>>(), live, "live names");
     assert_eq!(of_life(Life::Live).count(), live.len(), "two live resources of one name");
-    let named: BTreeSet<&Name> = of_life(Life::Tombstone).map(|resource| &resource.row.intent.name).collect();
-    assert_eq!(state.tombstones.keys().collect::<BTreeSet<_>>(), named, "names of tombstones");
+    let named: BTreeSet<(&Name, ResourceId)> =
+        of_life(Life::Tombstone).map(|resource| (&resource.row.intent.name, resource.row.resource)).collect();
+    let kept = state.tombstones.iter().flat_map(|(name, ids)| ids.iter().map(move |&id| (name, id)));
+    assert_eq!(kept.collect::<BTreeSet<_>>(), named, "names of tombstones");
     assert_eq!(live.len() + of_life(Life::Tombstone).count(), naive.resources.len(), "something that left is kept");
     let wanted = state.wanted.iter().flat_map(|(name, ids)| ids.iter().map(move |id| (name, id)));
     for (name, id) in wanted {

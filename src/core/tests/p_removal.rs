@@ -335,3 +335,28 @@ fn p_prune_removes_what_a_push_no_longer_names() {
     world.run_all();
     world.expect([("r1", "good"), ("r2", "deleted"), ("r3", "deleted")]);
 }
+
+#[test]
+fn p_a_delete_that_a_live_one_holds_leaves_the_environment_quiet() {
+    let mut world = World::good_chain();
+    world.remove(["r2"]);
+    assert!(world.state.quiet());
+    world.requires("r3", []);
+    assert!(!world.state.quiet());
+}
+
+#[test]
+fn p_of_two_tombstones_of_one_name_both_are_deleted_and_neither_is_forgotten() {
+    let mut world = World::new(["t1"]);
+    world.push("a#x; d <- a");
+    world.run_all();
+    world.push("a#y");
+    world.begin("a");
+    world.remove(["a"]);
+    world.expect([("a", "running"), ("d", "undefined")]);
+    world.restart();
+    world.run_all();
+    world.push("a#y");
+    world.run_all();
+    world.expect([("a", "good"), ("d", "good")]);
+}

@@ -155,7 +155,8 @@ fn q3_grants_run_ahead_of_a_target_in_order_and_within_a_bound() {
 #[test]
 fn q3_an_executor_gets_no_more_than_its_credits() {
     let mut world = World::without_executor();
-    (world.target("t1"), world.target("t2"));
+    world.target("t1");
+    world.target("t2");
     world.push("a; b; c@t2");
     let hello = Event::ExecutorConnected { executor: "e1".into(), pool: "pool".into(), credits: 2, holds: Vec::new() };
     world.step(hello);
