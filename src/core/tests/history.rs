@@ -121,8 +121,8 @@ impl History {
 
     /// The last row of this name that has left.
     pub(super) fn left(&self, name: &str) -> Option<&ResourceRow> {
-        let left = self.rows.values().filter(|row| matches!(row.life, Life::Orphan | Life::Deleted));
-        left.filter(|row| &*row.intent.name == name).next_back()
+        let mut left = self.rows.values().filter(|row| matches!(row.life, Life::Orphan | Life::Deleted));
+        left.rfind(|row| &*row.intent.name == name)
     }
 
     pub(super) fn snapshot(&self) -> Snapshot {
