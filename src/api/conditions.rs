@@ -196,8 +196,8 @@ pub fn set(
         reason: reason.as_str().to_owned(),
         message: one_line(message),
     };
-    match conditions.binary_search_by(|other| order(&other.kind).cmp(&order(kind.as_str()))) {
-        Ok(position) => match conditions.get_mut(position) {
+    if let Ok(position) = conditions.binary_search_by(|other| order(&other.kind).cmp(&order(kind.as_str()))) {
+        match conditions.get_mut(position) {
             Some(old) => {
                 if old.status == new.status {
                     new.last_transition_time = old.last_transition_time.clone();
@@ -207,12 +207,11 @@ pub fn set(
                 changed
             }
             None => false,
-        },
-        Err(_) => {
-            conditions.push(new);
-            conditions.sort_by(|a, b| order(&a.kind).cmp(&order(&b.kind)));
-            true
         }
+    } else {
+        conditions.push(new);
+        conditions.sort_by(|a, b| order(&a.kind).cmp(&order(&b.kind)));
+        true
     }
 }
 

@@ -134,7 +134,7 @@ impl Checker {
     pub fn environment(&self, object: &Value) -> Result<ParsedEnvironment, Vec<FieldError>> {
         let mut errors = self.structure("Environment", object);
         let schedule = object.pointer("/spec/repair/schedule").and_then(Value::as_str);
-        errors.extend(schedule.and_then(|schedule| cron_error(schedule)));
+        errors.extend(schedule.and_then(cron_error));
         let (name, spec): (Name, EnvironmentSpec) = typed(object, errors)?;
         Ok(ParsedEnvironment {
             name,

@@ -119,7 +119,7 @@ pub struct ResourceStatus {
     /// The generation whose acceptance or refusal is in history.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// What is known of it against its newest intent: Compliant, HasUpdate, NonCompliant, Undefined.
+    /// What is known of it against its newest intent: Compliant, `HasUpdate`, `NonCompliant`, Undefined.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 32))]
     pub compliance: Option<String>,

@@ -168,13 +168,13 @@ mod tests {
 
     #[test]
     fn a_burst_is_free_and_then_the_rate_holds() {
-        let start = Instant::now() + Duration::from_secs(3_600);
+        let start = Instant::now() + Duration::from_hours(1);
         let mut bucket = Bucket::new(start);
         for _ in 0..BURST {
             assert_eq!(bucket.take(start), None);
         }
         assert_eq!(bucket.take(start), Some(Duration::from_secs(1) / RATE));
         assert_eq!(bucket.take(start), Some(Duration::from_secs(2) / RATE));
-        assert_eq!(bucket.take(start + Duration::from_secs(60)), None, "a rest fills it again");
+        assert_eq!(bucket.take(start + Duration::from_mins(1)), None, "a rest fills it again");
     }
 }

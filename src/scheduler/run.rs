@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 
 /// How long the loop sleeps when no timer is armed; events wake it at once.
-const IDLE: Duration = Duration::from_secs(3_600);
+const IDLE: Duration = Duration::from_hours(1);
 /// Records that may gather before the loop takes nothing more in until the writer is free.
 const PENDING: usize = 16_384;
 

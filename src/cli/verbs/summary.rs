@@ -129,7 +129,7 @@ impl RunDocument {
             text = if table.is_empty() { text } else { table.render() };
         }
         if told.len() > limits::LISTED_NAMES {
-            let _ = write!(text, "… and {} more: `homeostat history --attempts`\n", told.len() - limits::LISTED_NAMES);
+            let _ = writeln!(text, "… and {} more: `homeostat history --attempts`", told.len() - limits::LISTED_NAMES);
         }
         text
     }

@@ -158,10 +158,10 @@ fn text(document: &WhyDocument) -> String {
     let mut text = String::new();
     for (depth, link) in document.items.iter().enumerate() {
         let indent = "  ".repeat(depth);
-        let _ = write!(text, "{indent}{} is {}\n", link.name, state_style(link.state).apply_to(link.state));
+        let _ = writeln!(text, "{indent}{} is {}", link.name, state_style(link.state).apply_to(link.state));
         for sentence in &link.sentences {
             let lines = sentence.replace('\n', &format!("\n{indent}    "));
-            let _ = write!(text, "{indent}  {lines}\n");
+            let _ = writeln!(text, "{indent}  {lines}");
         }
     }
     for step in &document.next {

@@ -118,7 +118,7 @@ impl Document {
         match event {
             Event::Scalar(text, style, anchor, tag) => self.scalar(&text, style, anchor, tag.as_deref(), at),
             Event::SequenceStart(_, anchor, tag) => {
-                self.open(at, anchor, tag.as_deref(), "seq", Open::List(Vec::new()))
+                self.open(at, anchor, tag.as_deref(), "seq", Open::List(Vec::new()));
             }
             Event::MappingStart(_, anchor, tag) => {
                 let kind = Open::Map { entries: Vec::new(), keys: HashSet::new(), key: None };
