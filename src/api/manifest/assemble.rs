@@ -36,7 +36,7 @@ pub(super) fn assemble(inputs: &[Input], checker: &Checker, problems: &mut Vec<P
         }));
         for node in documents.documents {
             for node in items_of(node) {
-                object(Located { file: Arc::clone(&input.name), node }, checker, &mut all, problems);
+                object(&Located { file: Arc::clone(&input.name), node }, checker, &mut all, problems);
             }
         }
     }
@@ -57,12 +57,12 @@ fn items_of(node: yaml::Node) -> Vec<yaml::Node> {
     }
 }
 
-fn object(located: Located, checker: &Checker, all: &mut All, problems: &mut Vec<Problem>) {
-    let kind = match kind_of(&located, checker) {
+fn object(located: &Located, checker: &Checker, all: &mut All, problems: &mut Vec<Problem>) {
+    let kind = match kind_of(located, checker) {
         Ok(kind) => kind,
         Err(error) => return problems.push(located.problem(error)),
     };
-    if let Some(name) = name_of(&located) {
+    if let Some(name) = name_of(located) {
         if let Some(first) = all.known.get(&(kind, name.clone())) {
             let message = format!("{kind} {} is already described at {}", shown(&name), first.at());
             let suggestion = Some("give one of them another name (namespaces are ignored here)".to_owned());
@@ -75,11 +75,11 @@ fn object(located: Located, checker: &Checker, all: &mut All, problems: &mut Vec
     let value = located.node.value();
     let errors = match kind {
         "Environment" => {
-            checker.environment(&value).map(|parsed| keep(&mut all.environments, parsed.name.clone(), &located, parsed))
+            checker.environment(&value).map(|parsed| keep(&mut all.environments, parsed.name.clone(), located, parsed))
         }
-        "Target" => checker.target(&value).map(|parsed| keep(&mut all.targets, parsed.name.clone(), &located, parsed)),
+        "Target" => checker.target(&value).map(|parsed| keep(&mut all.targets, parsed.name.clone(), located, parsed)),
         "Executor" => {
-            checker.executor(&value).map(|parsed| keep(&mut all.executors, parsed.pool.name.clone(), &located, parsed))
+            checker.executor(&value).map(|parsed| keep(&mut all.executors, parsed.pool.name.clone(), located, parsed))
         }
         _ => checker.resource(&value).map(|parsed| all.resources.push((located.clone(), parsed))),
     };

@@ -1,5 +1,5 @@
 //! Golden error output (`testdata/*.yaml`, each with what is said of it), grouping, and whole-way hostile input.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, clippy::format_collect)]
 
 use super::*;
 use crate::adaptors::registry;

@@ -1,5 +1,5 @@
 //! Objects as a cluster hands them over: no files, only paths.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::needless_pass_by_value)]
 
 use super::*;
 use proptest::prelude::*;

@@ -42,8 +42,7 @@ fn annotation_or_check(
         | "x-kubernetes-preserve-unknown-fields" => {}
         "default" => compiled.default = Some(value.clone()),
         "type" => compiled.kinds = kinds(value).ok_or_else(|| bad(at, keyword))?,
-        "nullable" if *value == Value::Bool(true) => compiled.kinds.push(Kind::Null),
-        "nullable" => {}
+        "nullable" => compiled.kinds.extend((*value == Value::Bool(true)).then_some(Kind::Null)),
         "x-kubernetes-int-or-string" => compiled.kinds = vec![Kind::Integer, Kind::String],
         "enum" => compiled.choices = value.as_array().cloned().ok_or_else(|| bad(at, keyword))?,
         "const" => compiled.choices = vec![value.clone()],
@@ -61,7 +60,7 @@ fn annotation_or_check(
         "minProperties" => compiled.property_count.least = Some(count(value, at, keyword)?),
         "maxProperties" => compiled.property_count.most = Some(count(value, at, keyword)?),
         "uniqueItems" => compiled.unique |= *value == Value::Bool(true),
-        "x-kubernetes-list-type" => compiled.unique |= *value == Value::from("set"),
+        "x-kubernetes-list-type" => compiled.unique |= value.as_str() == Some("set"),
         "items" => compiled.items = Some(Box::new(schema(value, &at.key("items"), depth + 1)?)),
         "required" => compiled.required = strings(value).ok_or_else(|| bad(at, keyword))?,
         "properties" => {

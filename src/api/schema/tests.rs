@@ -1,5 +1,5 @@
 //! One table per promise: what is refused and how it is said, what is let through, and that no schema or value makes it panic.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::needless_pass_by_value)]
 
 use super::*;
 use proptest::prelude::*;

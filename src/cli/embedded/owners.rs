@@ -75,7 +75,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let crashed = Owners::enter(folder.path()).unwrap().own();
         let next = Owners::enter(folder.path()).unwrap();
-        assert_eq!(next.ended(), [crashed.clone()]);
+        assert_eq!(next.ended(), std::slice::from_ref(&crashed));
         next.leave().unwrap();
         assert_eq!(Owners::enter(folder.path()).unwrap().ended(), [crashed]);
     }
