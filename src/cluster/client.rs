@@ -54,7 +54,8 @@ impl Cluster {
         &self.events
     }
 
-    /// Replaces the whole status by server-side apply, whatever the spec looks like. Returns the new resource version.
+    /// Replaces the whole status by server-side apply, whatever the spec looks like (a status of an object that does not fit its definition is
+    /// merged instead, so what the new one leaves out stays). Returns the new resource version.
     pub async fn apply_status<K>(&self, object: ObjectRef<'_>, status: &Value) -> Result<String, ClusterError>
     where
         K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Debug + DeserializeOwned,
@@ -66,13 +67,17 @@ impl Cluster {
             "metadata": {"name": object.name, "namespace": object.namespace, "uid": object.uid},
             "status": status,
         });
+        let (doing, about) = ("write the status of", about::<K>(object));
         let params = PatchParams::apply(FIELD_MANAGER).force();
-        let written = bounded(
-            "write the status of",
-            &about::<K>(object),
-            api.patch_status(object.name, &params, &Patch::Apply(patch)),
-        )
-        .await?;
+        let applied = bounded(doing, &about, api.patch_status(object.name, &params, &Patch::Apply(&patch))).await;
+        let written = match applied {
+            // Server-side apply cannot touch an object that no longer fits its definition; just such a one must be told. A merge can.
+            Err(error) if error.object_does_not_fit() => {
+                let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
+                bounded(doing, &about, api.patch_status(object.name, &params, &Patch::Merge(&patch))).await?
+            }
+            other => other?,
+        };
         Ok(written.meta().resource_version.clone().unwrap_or_default())
     }
 

@@ -57,6 +57,12 @@ impl ClusterError {
         }
     }
 
+    /// Whether server-side apply failed because the stored object itself does not fit its definition: it was stored under another one.
+    pub fn object_does_not_fit(&self) -> bool {
+        let Self::Call { source, .. } = self else { return false };
+        matches!(&**source, kube::Error::Api(status) if status.code == 500 && status.message.contains("failed to create typed live object"))
+    }
+
     /// Whether the call was refused because its namespace is being deleted.
     pub fn namespace_terminating(&self) -> bool {
         let Self::Call { source, .. } = self else { return false };
