@@ -28,6 +28,8 @@ pub struct TypeSchema {
     /// JSON pointers of the attributes that make it the same thing on its target (`/path`). Absent ones are left out of the identity;
     /// a type that lists none is identified by the resource's name.
     pub identity: &'static [&'static str],
+    /// What of an identity attribute counts, by its pointer, where not all of it does.
+    pub identity_part: Option<fn(&str, &Value) -> Value>,
     /// JSON pointers of attributes whose values never appear in a diff, a log or history.
     pub sensitive: &'static [&'static str],
     /// Rules that the schema cannot say (a path is absolute, one of two is given). Called only with attributes that fit the schema.

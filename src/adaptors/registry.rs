@@ -58,7 +58,8 @@ pub fn identity(schema: &TypeSchema, name: &str, attributes: &Value) -> String {
     let mut parts = Map::new();
     for pointer in schema.identity {
         if let Some(value) = attributes.pointer(pointer).filter(|value| !value.is_null()) {
-            parts.insert((*pointer).to_owned(), value.clone());
+            let part = schema.identity_part.map_or_else(|| value.clone(), |part| part(pointer, value));
+            parts.insert((*pointer).to_owned(), part);
         }
     }
     if parts.is_empty() {
@@ -119,12 +120,25 @@ mod tests {
     }
 
     #[test]
+    fn a_newer_version_of_a_kind_is_the_same_object() {
+        let schema = super::schema("kubernetes.Manifest").unwrap();
+        let named = |api_version: &str| {
+            let manifest =
+                json!({"apiVersion": api_version, "kind": "CronJob", "metadata": {"namespace": "a", "name": "b"}});
+            identity(schema, "r1", &json!({ "manifest": manifest }))
+        };
+        assert_eq!(named("batch/v1beta1"), named("batch/v1"));
+        assert_ne!(named("batch/v1"), named("v1"));
+    }
+
+    #[test]
     fn identity_is_made_of_what_is_there_else_of_the_name() {
         let schema = |identity| TypeSchema {
             kind: "test.Example",
             description: "An example.",
             attributes: json!({}),
             identity,
+            identity_part: None,
             sensitive: &[],
             check: None,
         };

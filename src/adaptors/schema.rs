@@ -192,6 +192,7 @@ mod tests {
                 },
             }),
             identity: &["/path"],
+            identity_part: None,
             sensitive: &[],
             check: None,
         };

@@ -4,7 +4,8 @@ use super::state::{EnvironmentState, ExecutorState, Open, TargetState};
 use super::{AttemptId, ExecutorName, Name, Outcome, OutcomeKind, PoolName, ResourceId, Settings, Target, TargetName};
 
 impl EnvironmentState {
-    /// It says what it still knows. Grants of ours that it does not know were never begun there, or ended without a trace: lost.
+    /// It says what it still knows. Grants of ours that it does not know have not reached it, or are still on their way: they are asked back, and
+    /// stay its own until it answers, so that no other executor works on their target meanwhile.
     pub(super) fn connect(&mut self, executor: &ExecutorName, pool: &PoolName, credits: u32, holds: &[AttemptId]) {
         let forgotten: Vec<AttemptId> = match self.executors.get(executor) {
             Some(known) => known.holds.iter().copied().filter(|attempt| !holds.contains(attempt)).collect(),
@@ -19,11 +20,6 @@ impl EnvironmentState {
         state.connected = true;
         state.credits = credits;
         state.pool = pool.clone();
-        for attempt in forgotten {
-            // A grant that is still on its way to the new stream finds itself taken back.
-            self.out.messages.push(super::Message::Revoke(executor.clone(), attempt));
-            self.lose(attempt);
-        }
         // Answers to what was asked back may have been lost with the stream.
         let asked: Vec<ResourceId> =
             self.runs_of(executor).filter(|&(_, yielding)| yielding).map(|(id, _)| id).collect();
@@ -31,9 +27,27 @@ impl EnvironmentState {
             self.stop_yielding(id);
             self.ask_back(id);
         }
+        for attempt in forgotten {
+            self.ask_back_forgotten(executor, attempt);
+        }
         self.pools.entry(pool.clone()).or_default().unavailable = None;
         self.reconsider_held(pool);
         self.wake_pool(pool);
+    }
+
+    /// An executor answers for an attempt that it never had as for one that it has not begun. One that it had begun is gone with its memory.
+    fn ask_back_forgotten(&mut self, executor: &ExecutorName, attempt: AttemptId) {
+        let resource = match self.open.get(&attempt) {
+            Some(Open::Resource(id)) => Some(*id),
+            Some(_) => None,
+            None => return,
+        };
+        let begun = resource.and_then(|id| self.get(id)?.run.as_ref()).is_some_and(|run| run.begun);
+        match resource {
+            Some(_) if begun => self.lose(attempt),
+            Some(id) => self.ask_back(id),
+            None => self.out.messages.push(super::Message::Revoke(executor.clone(), attempt)),
+        }
     }
 
     pub(super) fn disconnect(&mut self, executor: &ExecutorName) {

@@ -43,6 +43,7 @@ pub(super) fn schema() -> TypeSchema {
             },
         }),
         identity: &[],
+        identity_part: None,
         sensitive: &["/env"],
         check: Some(check),
     }

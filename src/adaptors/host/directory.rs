@@ -37,6 +37,7 @@ pub(super) fn schema() -> TypeSchema {
         description: "A folder: mode, owner and group. Deleted only when it is empty.",
         attributes: json!({"type": "object", "additionalProperties": false, "required": ["path"], "properties": properties}),
         identity: &["/path"],
+        identity_part: None,
         sensitive: &[],
         check: Some(check),
     }

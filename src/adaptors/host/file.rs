@@ -61,6 +61,7 @@ pub(super) fn schema() -> TypeSchema {
         description: "A regular file: content, mode, owner and group. Without content, an existing file keeps its own.",
         attributes: json!({"type": "object", "additionalProperties": false, "required": ["path"], "properties": properties}),
         identity: &["/path"],
+        identity_part: None,
         sensitive: &[],
         check: Some(check),
     }

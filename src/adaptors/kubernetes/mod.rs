@@ -83,6 +83,16 @@ impl Kubernetes {
     }
 }
 
+/// The group of an `apiVersion` makes an object the same thing, its version does not: a newer version of a kind is an update, never a replacement.
+fn identity_part(pointer: &str, value: &serde_json::Value) -> serde_json::Value {
+    match value.as_str() {
+        Some(api_version) if pointer == "/manifest/apiVersion" => {
+            api_version.split_once('/').map_or("", |(group, _)| group).into()
+        }
+        _ => value.clone(),
+    }
+}
+
 /// What is left of a deadline when the last words are said.
 fn working_time(deadline: Duration) -> Duration {
     deadline.saturating_sub(LAST_WORDS.min(deadline / 4))
@@ -101,6 +111,7 @@ impl Adaptor for Kubernetes {
                 "/manifest/metadata/namespace",
                 "/manifest/metadata/name",
             ],
+            identity_part: Some(identity_part),
             sensitive: &[],
             check: Some(complaints),
         }]

@@ -175,6 +175,7 @@ fn thing_schema() -> TypeSchema {
             },
         }),
         identity: &["/key"],
+        identity_part: None,
         sensitive: &[],
         check: Some(check_thing),
     }
@@ -195,6 +196,7 @@ fn nothing_schema() -> TypeSchema {
             "properties": {"value": {"type": "string", "maxLength": 65_536, "description": "Anything: a change of it is a change of intent."}},
         }),
         identity: &[],
+        identity_part: None,
         sensitive: &[],
         check: None,
     }

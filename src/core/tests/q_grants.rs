@@ -19,11 +19,11 @@ fn q1_a_grant_stands_among_the_records_of_the_step_that_sends_it() {
 }
 
 #[test]
-fn q1_a_grant_that_was_committed_and_never_sent_is_lost_and_runs_under_a_new_number() {
+fn q1_a_grant_that_was_committed_and_never_sent_is_asked_for_and_runs_under_a_new_number() {
     let mut world = World::new(["t1"]);
     world.crash = Some((world.steps + 1, Crash::BeforeSend));
     world.push("a");
-    assert_eq!(world.attempts("a"), ["lost", "open"]);
+    assert_eq!(world.attempts("a"), ["revoked", "open"]);
     world.run_all();
     world.expect([("a", "good")]);
 }

@@ -160,7 +160,7 @@ impl World {
         for message in &effects.messages {
             match message {
                 Message::Grant(executor, grant) => self.receive(executor, grant),
-                Message::Revoke(_, attempt) => self.ask_back(*attempt),
+                Message::Revoke(executor, attempt) => self.ask_back(executor, *attempt),
                 Message::Acknowledge(_, attempt) => drop(self.unacknowledged.remove(attempt)),
                 Message::Accepted(_, refusals) | Message::Refused(refusals) => self.refused.clone_from(refusals),
                 _ => {}
@@ -183,11 +183,20 @@ impl World {
         assert!(here.into_iter().all(|held| held.executor == *executor), "I4: two executors work on one target");
     }
 
-    fn ask_back(&mut self, attempt: AttemptId) {
-        let Some(held) = self.held.get_mut(&attempt) else { return };
+    fn ask_back(&mut self, executor: &ExecutorName, attempt: AttemptId) {
+        let Some(held) = self.held.get_mut(&attempt) else { return self.disown(executor, attempt) };
         held.asked_back = true;
         if !self.keeps_answers {
             self.answer(attempt);
+        }
+    }
+
+    /// An executor answers for what it never had as for what it has not begun.
+    fn disown(&mut self, executor: &ExecutorName, attempt: AttemptId) {
+        if self.connected.contains(executor) && !self.unacknowledged.contains_key(&attempt) {
+            let outcome = Outcome { attempt, began_at: None, finished_at: self.now, kind: OutcomeKind::Revoked };
+            self.unacknowledged.insert(attempt, (executor.clone(), outcome.clone()));
+            self.due.push_back(Event::Finished(executor.clone(), outcome));
         }
     }
 

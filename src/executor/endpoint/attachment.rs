@@ -134,7 +134,7 @@ impl Attachment {
             if let Some((_, Some(session))) = &last {
                 session.push(outgoing);
             } else {
-                tracing::debug!(environment = %self.environment, %executor, ?outgoing, "not connected, dropped");
+                tracing::debug!(environment = %self.environment, %executor, "not connected, a message was dropped");
             }
         }
     }
