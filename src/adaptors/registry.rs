@@ -121,7 +121,7 @@ mod tests {
 
     #[test]
     fn a_newer_version_of_a_kind_is_the_same_object() {
-        let schema = super::schema("kubernetes.Manifest").unwrap();
+        let schema = super::schema("kubernetes.Manifest").expect("a type of the base set");
         let named = |api_version: &str| {
             let manifest =
                 json!({"apiVersion": api_version, "kind": "CronJob", "metadata": {"namespace": "a", "name": "b"}});
