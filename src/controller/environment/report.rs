@@ -281,9 +281,12 @@ impl EnvironmentLoop {
         let mut tally = Tally::default();
         for (name, entry) in self.book.iter().filter(|(_, entry)| !entry.released) {
             tally.total += 1;
-            let settled = entry.settled == Some(entry.object.meta.generation) && !entry.object.meta.deleting;
+            // After a restart: what it says is the best that is known until it is taken in again. Counting it as unknown would flap.
+            let known = entry.settled.or(entry.status.observed_generation);
+            let settled = known == Some(entry.object.meta.generation) && !entry.object.meta.deleting;
+            let accepted = entry.settled.is_none() || entry.acceptance == Acceptance::Accepted;
             let is = |kind| is_true(&entry.status, kind);
-            if settled && entry.acceptance == Acceptance::Accepted && is(ConditionType::Ready) {
+            if settled && accepted && is(ConditionType::Ready) {
                 tally.ready += 1;
             } else if is(ConditionType::Stalled) {
                 tally.stalled.push(name.clone());

@@ -4,11 +4,12 @@ use super::{EnvironmentLoop, NotRunning, PodEdge, Running, TurnError, executors_
 use crate::cluster::ObjectRef;
 use crate::controller::book::{Book, SET};
 use crate::controller::seen::SeenEnvironment;
-use crate::core::{EnvironmentState, Life, Name};
+use crate::core::{EnvironmentState, Event, Life, Name};
 use crate::history::HistoryError;
 use crate::scheduler::{self, Edge, Scheduler, SchedulerError};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex};
+use tokio::sync::{Notify, mpsc};
 
 impl EnvironmentLoop {
     /// Starts the scheduler, if it does not run.
@@ -27,7 +28,8 @@ impl EnvironmentLoop {
         tracing::info!(environment = %history, epoch = %scheduler.epoch(), "the scheduler runs");
         let committed = scheduler.subscribe();
         let unheard = scheduler.read(EnvironmentState::unheard_executors).await?;
-        self.shared.endpoint.attach(history.clone(), scheduler.epoch(), scheduler.inbox(), unheard.clone());
+        let inbox = ringing(scheduler.inbox(), Arc::clone(&self.wake));
+        self.shared.endpoint.attach(history.clone(), scheduler.epoch(), inbox, unheard.clone());
         let alive = executors_of(&self.pods);
         for executor in unheard.iter().filter(|executor| !alive.contains(*executor)) {
             self.shared.endpoint.ended(&history, executor);
@@ -109,4 +111,23 @@ impl EnvironmentLoop {
             self.shared.index.retell(&self.key);
         }
     }
+}
+
+/// The inbox, with a bell: what is said of a pool changes when an executor comes or goes, also where nothing is committed because of it.
+fn ringing(inbox: mpsc::Sender<Vec<Event>>, bell: Arc<Notify>) -> mpsc::Sender<Vec<Event>> {
+    let (sender, mut batches) = mpsc::channel::<Vec<Event>>(1);
+    tokio::spawn(async move {
+        while let Some(batch) = batches.recv().await {
+            let rings =
+                |event: &Event| matches!(event, Event::ExecutorConnected { .. } | Event::ExecutorDisconnected(_));
+            let rings = batch.iter().any(rings);
+            if inbox.send(batch).await.is_err() {
+                return;
+            }
+            if rings {
+                bell.notify_one();
+            }
+        }
+    });
+    sender
 }
