@@ -1,10 +1,11 @@
 //! Crashes at the worst moment: an effect is on the target, its result is not in history.
 
 use crate::attempts::{self, LOST, SUCCEEDED};
-use e2e::cluster::{OPERATOR_NAMESPACE, kubectl};
+use e2e::cluster::{OPERATOR_NAMESPACE, kubectl, text};
 use e2e::failure::ensure;
 use e2e::scenario::READY;
 use e2e::{Outcome, Scenario, folder, processes, run};
+use kube::api::DynamicObject;
 
 /// `before` ← `slow` ← `between` ← `slower` ← `after`: an attempt at a slow one runs until the scenario ends it.
 fn write_slow_chain(scenario: &Scenario) -> Outcome {
@@ -37,6 +38,10 @@ async fn the_operator_is_killed_in_mid_deploy_by_a_crash_and_by_the_loss_of_its_
         scenario.until_claimed("slower").await?;
         kubectl(&["delete", "pod", &pod, "--namespace", OPERATOR_NAMESPACE, "--grace-period=0", "--force"]).await?;
         scenario.provide("slower").await?;
+        // What it says of itself may be what the one before said: until its own name is there.
+        let (_, uid) = scenario.operator_pod().await?;
+        let owned = |object: &DynamicObject| text(object, "/status/owner").ends_with(&uid).then_some(());
+        scenario.until_one(("Environment", folder::ENVIRONMENT), "is owned by the new pod", READY, owned).await?;
         scenario.until_ready(READY).await?;
         nothing_was_forgotten(scenario).await.map(drop)
     })

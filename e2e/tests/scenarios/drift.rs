@@ -55,6 +55,8 @@ async fn drift_made_by_hand_is_repaired_or_reported() {
         ])
         .await?;
         scenario.until_one(("ConfigMap", "motd"), "is as declared once more", READY, repaired).await?;
+        let handled = |object: &DynamicObject| (text(object, "/status/lastHandledRepairAt") == "now").then_some(());
+        scenario.until_one(("Environment", folder::ENVIRONMENT), "says that it has repaired", READY, handled).await?;
         scenario.until_ready(READY).await
     })
     .await;
