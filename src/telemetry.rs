@@ -1,6 +1,7 @@
 //! Logs: to stderr, off unless asked for, text for people or JSON for collectors. Deliberately absent: log files, rotation; stderr belongs to
 //! whoever started the process.
 
+use std::io::IsTerminal;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
@@ -28,7 +29,8 @@ pub fn start(verbosity: u8, format: LogFormat) {
     let registry = tracing_subscriber::registry().with(filter);
     let started = match format {
         LogFormat::Text => {
-            registry.with(tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_target(false)).try_init()
+            let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_target(false);
+            registry.with(layer.with_ansi(std::io::stderr().is_terminal())).try_init()
         }
         LogFormat::Json => {
             registry.with(tracing_subscriber::fmt::layer().with_writer(std::io::stderr).json()).try_init()
