@@ -7,6 +7,8 @@ use crate::core::{
     RequestKind, Scope, Target, Timestamp,
 };
 use crate::history::memory::MemoryStore;
+use crate::history::postgres::PostgresStore;
+use crate::history::private_server::PrivateServer;
 use crate::history::{Owner, Store};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -65,11 +67,13 @@ fn chain(length: usize) -> Push {
 }
 
 async fn start(store: &Arc<MemoryStore>) -> Scheduler {
+    start_on(Arc::clone(store) as Arc<dyn Store>).await
+}
+
+async fn start_on(store: Arc<dyn Store>) -> Scheduler {
     let edge = Arc::new(Obedient::default());
-    let store = Arc::clone(store) as Arc<dyn Store>;
-    let scheduler = Scheduler::start("env".into(), store, owner(), &["one".into()], Arc::clone(&edge) as Arc<dyn Edge>)
-        .await
-        .unwrap();
+    let edge_of = Arc::clone(&edge) as Arc<dyn Edge>;
+    let scheduler = Scheduler::start("env".into(), store, owner(), &["one".into()], edge_of).await.unwrap();
     *edge.inbox.lock().unwrap() = Some(scheduler.inbox());
     scheduler
 }
@@ -132,4 +136,39 @@ async fn a_taken_over_owner_ends_and_says_why() {
     let _second = start(&store).await;
     assert!(first.push(chain(1)).await.is_err());
     assert!(first.ended().await.contains("taken over"));
+}
+
+#[tokio::test]
+async fn a6_without_its_database_it_accepts_nothing_and_loses_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = PrivateServer::start(folder.path(), &|_| {}).await.unwrap();
+    let store = Arc::new(PostgresStore::connect(server.connect_options(), 4).await.unwrap());
+    let scheduler = start_on(Arc::clone(&store) as Arc<dyn Store>).await;
+    connect(&scheduler).await;
+    scheduler.push(chain(2)).await.unwrap();
+    settle(&scheduler).await;
+
+    server.stop().await.unwrap();
+    let mut committed = scheduler.subscribe();
+    let pushed = tokio::spawn({
+        let scheduler = scheduler.clone();
+        async move { scheduler.push(chain(4)).await }
+    });
+    // The loop has taken the push in, and goes on answering; the caller is not told that it was accepted, and nothing is sent.
+    let taken = async { while scheduler.read(|state| state.version().0).await.unwrap() != 2 {} };
+    tokio::time::timeout(Duration::from_secs(20), taken).await.unwrap();
+    assert!(!pushed.is_finished());
+    assert!(committed.try_recv().is_err());
+
+    let server = PrivateServer::start(folder.path(), &|_| {}).await.unwrap();
+    let (version, _) = tokio::time::timeout(Duration::from_mins(1), pushed).await.unwrap().unwrap().unwrap();
+    assert_eq!(version.0, 2);
+    settle(&scheduler).await;
+    let counts = scheduler.read(crate::core::EnvironmentState::counts).await.unwrap();
+    assert_eq!((counts.total, counts.compliant), (4, 4));
+    let attempts = store.attempts("env", None, None, 10).await.unwrap();
+    assert_eq!(attempts.len(), 4);
+    scheduler.stop().await.unwrap();
+    store.close().await;
+    server.stop().await.unwrap();
 }
