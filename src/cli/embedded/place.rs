@@ -34,8 +34,13 @@ impl Place {
     pub(crate) async fn own(options: &StateOptions, output: Output) -> Result<(Self, Owners), EmbeddedError> {
         let lock = FolderLock::acquire(&options.data_dir)?;
         let place = Self::open(options, output, Some(lock)).await?;
-        let owners = Owners::enter(&place.folder)?;
-        Ok((place, owners))
+        match Owners::enter(&place.folder) {
+            Ok(owners) => Ok((place, owners)),
+            Err(error) => {
+                place.close().await?;
+                Err(error)
+            }
+        }
     }
 
     /// Opens the folder to read: through the server of the process that holds it, where one does.
@@ -63,8 +68,13 @@ impl Place {
             return Ok(Self { lock, ..place });
         }
         let server = PrivateServer::start(&options.data_dir, &|text| output.note(text)).await?;
-        let place = Self::connect(options, server.connect_options(), "in the data folder").await?;
-        Ok(Self { server: Some(server), lock, ..place })
+        match Self::connect(options, server.connect_options(), "in the data folder").await {
+            Ok(place) => Ok(Self { server: Some(server), lock, ..place }),
+            Err(error) => {
+                server.stop().await?;
+                Err(error)
+            }
+        }
     }
 
     async fn connect(options: &StateOptions, connect: PgConnectOptions, which: &str) -> Result<Self, EmbeddedError> {

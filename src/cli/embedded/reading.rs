@@ -19,19 +19,34 @@ pub(crate) struct Reading {
     pub(crate) state: EnvironmentState,
     /// When it was read.
     pub(crate) now: Timestamp,
-    place: Place,
 }
 
 impl Reading {
-    /// Opens history and reads the environment that is meant.
-    pub(crate) async fn open(options: &StateOptions, output: Output) -> Result<Self, CliError> {
+    /// Opens history, reads the environment that is meant, lets `work` look at it, and closes history whatever came of it.
+    pub(crate) async fn with<T>(
+        options: &StateOptions,
+        output: Output,
+        work: impl AsyncFnOnce(&Self) -> Result<T, CliError>,
+    ) -> Result<T, CliError> {
         let place = Place::visit(options, output).await?;
+        let done = match Self::of(&place, options).await {
+            Ok(reading) => work(&reading).await,
+            Err(error) => Err(error),
+        };
+        // What goes wrong now no longer concerns what was read.
+        if let Err(error) = place.close().await {
+            tracing::warn!(%error, "the private database was not stopped");
+        }
+        done
+    }
+
+    async fn of(place: &Place, options: &StateOptions) -> Result<Self, CliError> {
         let environment = place.environment(options.environment.as_deref(), None).await?;
         let now = time::now();
         let state = peek(&*place.store, &environment, now)
             .await?
             .ok_or_else(|| EmbeddedError::Nothing { folder: place.folder.clone() })?;
-        Ok(Self { store: Arc::clone(&place.store), environment, state, now, place })
+        Ok(Self { store: Arc::clone(&place.store), environment, state, now })
     }
 
     /// The resource of this name.
@@ -40,14 +55,6 @@ impl Reading {
     /// [`CliError::Usage`] with a suggestion where there is none.
     pub(crate) fn find(&self, name: &str) -> Result<ResourceView, CliError> {
         find(&self.state, name)
-    }
-
-    /// Closes what was opened. What goes wrong now no longer concerns what was read.
-    pub(crate) async fn close(self) {
-        drop(self.store);
-        if let Err(error) = self.place.close().await {
-            tracing::warn!(%error, "the private database was not stopped");
-        }
     }
 }
 

@@ -11,14 +11,15 @@ use console::Style;
 
 /// Prints versions or attempts, newest first.
 pub(crate) async fn run(options: HistoryOptions, output: Output) -> Result<Exit, CliError> {
-    let reading = Reading::open(&options.state, output).await?;
-    if options.attempts || options.name.is_some() {
-        attempts(&options, &reading, output).await?;
-    } else {
-        versions(&options, &reading, output).await?;
-    }
-    reading.close().await;
-    Ok(Exit::Done)
+    Reading::with(&options.state, output, async |reading| {
+        if options.attempts || options.name.is_some() {
+            attempts(&options, reading, output).await?;
+        } else {
+            versions(&options, reading, output).await?;
+        }
+        Ok(Exit::Done)
+    })
+    .await
 }
 
 async fn versions(options: &HistoryOptions, reading: &Reading, output: Output) -> Result<(), CliError> {

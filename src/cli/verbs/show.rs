@@ -14,7 +14,10 @@ const ATTEMPTS: u32 = 5;
 
 /// Prints the resource.
 pub(crate) async fn run(options: NameOptions, output: Output) -> Result<Exit, CliError> {
-    let reading = Reading::open(&options.state, output).await?;
+    Reading::with(&options.state, output, async |reading| show(&options, reading, output).await).await
+}
+
+async fn show(options: &NameOptions, reading: &Reading, output: Output) -> Result<Exit, CliError> {
     let view = reading.find(&options.name)?;
     let attempts = reading.store.attempts(&reading.environment, Some(&options.name), None, ATTEMPTS).await?;
     let document = ShowDocument {
@@ -24,7 +27,6 @@ pub(crate) async fn run(options: NameOptions, output: Output) -> Result<Exit, Cl
         attempts: attempts.iter().map(AttemptDocument::from).collect(),
     };
     output.print(&document, || text(&document, &view, reading.now, output.is_wide()))?;
-    reading.close().await;
     Ok(Exit::Done)
 }
 

@@ -9,7 +9,10 @@ use crate::core::{Counts, ResourceView, Timestamp};
 
 /// Prints the resources, and fails with [`Exit::NotCompliant`] where one of them is not good.
 pub(crate) async fn run(options: StatusOptions, output: Output) -> Result<Exit, CliError> {
-    let reading = Reading::open(&options.state, output).await?;
+    Reading::with(&options.state, output, async |reading| list(&options, reading, output)).await
+}
+
+fn list(options: &StatusOptions, reading: &Reading, output: Output) -> Result<Exit, CliError> {
     for name in &options.names {
         reading.find(name)?;
     }
@@ -28,7 +31,6 @@ pub(crate) async fn run(options: StatusOptions, output: Output) -> Result<Exit, 
     };
     let text = || format!("{}\n{}", table(&views, reading.now, output.is_wide()).render(), headline(&document));
     output.print(&document, text)?;
-    reading.close().await;
     let compliant = views.iter().all(|view| view.good);
     Ok(if compliant { Exit::Done } else { Exit::NotCompliant })
 }

@@ -33,7 +33,10 @@ struct Link {
 
 /// Prints why the resource is where it is.
 pub(crate) async fn run(options: NameOptions, output: Output) -> Result<Exit, CliError> {
-    let reading = Reading::open(&options.state, output).await?;
+    Reading::with(&options.state, output, async |reading| explain(&options, reading, output)).await
+}
+
+fn explain(options: &NameOptions, reading: &Reading, output: Output) -> Result<Exit, CliError> {
     let view = reading.find(&options.name)?;
     let good = view.good;
     let items = chain(&reading.state, view, reading.now);
@@ -41,7 +44,6 @@ pub(crate) async fn run(options: NameOptions, output: Output) -> Result<Exit, Cl
     let document =
         WhyDocument { environment: reading.environment.clone(), version: reading.state.version(), items, next };
     output.print(&document, || text(&document))?;
-    reading.close().await;
     Ok(if good { Exit::Done } else { Exit::NotCompliant })
 }
 
