@@ -1,5 +1,6 @@
 //! Generates the executor protocol from `proto/executor.proto`, without a `protoc` on the machine.
 
+#[cfg_attr(not(feature = "full"), allow(clippy::unnecessary_wraps, reason = "only the protocol can fail"))]
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     #[cfg(feature = "full")]
     {
