@@ -1,32 +1,53 @@
-//! What gathers while the last batch is being committed.
+//! What gathers while the last batch is being committed, and what leaves the process when a batch is.
 
-use crate::core::{Effects, EnvironmentState, Message, Record, ResourceId, ResourceRow};
-use crate::history::Batch;
+use super::Committed;
+use crate::core::{Effects, EnvironmentState, Message, PoolName, ResourceId, ResourceRow};
+use crate::history::{Batch, HistoryError};
 use std::mem::take;
-use tokio::sync::oneshot;
 
 /// A caller that is answered when what it caused is committed.
-pub(super) struct Reply {
-    pub(super) to: oneshot::Sender<Option<Message>>,
-    pub(super) message: Option<Message>,
+pub(crate) struct Reply<C> {
+    pub(crate) to: C,
+    pub(crate) message: Option<Message>,
 }
 
 /// Effects that are not committed yet.
-#[derive(Default)]
-pub(super) struct Pending {
+pub(super) struct Pending<C> {
     effects: Effects,
-    replies: Vec<Reply>,
+    replies: Vec<Reply<C>>,
 }
 
 /// A closed batch: what is written, and what follows when it is.
-pub(super) struct Closed {
-    pub(super) batch: Batch,
-    pub(super) messages: Vec<Message>,
-    pub(super) changed: Vec<ResourceId>,
-    pub(super) replies: Vec<Reply>,
+pub(crate) struct Closed<C> {
+    pub(crate) batch: Batch,
+    pub(crate) messages: Vec<Message>,
+    pub(crate) changed: Vec<ResourceId>,
+    pub(crate) replies: Vec<Reply<C>>,
 }
 
-impl Pending {
+/// What a committed batch lets out, in this order.
+pub(crate) struct Leaving<C> {
+    /// Pools and how many executors they should have.
+    pub(crate) scales: Vec<(PoolName, u32)>,
+    /// For executors, in order.
+    pub(crate) to_executors: Vec<Message>,
+    /// For whoever watches.
+    pub(crate) committed: Committed,
+    /// For callers.
+    pub(crate) replies: Vec<Reply<C>>,
+}
+
+/// What a store's answer to a commit means.
+pub(crate) enum Verdict {
+    /// It is in history.
+    Committed,
+    /// Nobody knows: the same batch is committed again, so that one whose reply was lost is recognised.
+    Again,
+    /// It never will be: the scheduler must end.
+    Ended(String),
+}
+
+impl<C> Pending<C> {
     pub(super) fn from(effects: Effects) -> Self {
         Self { effects, replies: Vec::new() }
     }
@@ -37,7 +58,7 @@ impl Pending {
     }
 
     /// Adds the effects of one call, and remembers who waits for them.
-    pub(super) fn add_call(&mut self, call: Effects, to: oneshot::Sender<Option<Message>>) {
+    pub(super) fn add_call(&mut self, call: Effects, to: C) {
         let message = call.messages.iter().find(|message| answers(message)).cloned();
         self.replies.push(Reply { to, message });
         self.effects.records.extend(call.records);
@@ -59,7 +80,7 @@ impl Pending {
     }
 
     /// Takes everything out, with the rows as they stand now: each resource once, the newest wins.
-    pub(super) fn close(&mut self, state: &EnvironmentState, number: u64) -> Closed {
+    pub(super) fn close(&mut self, state: &EnvironmentState, number: u64) -> Closed<C> {
         let Effects { records, mut rows, left, messages, changed } = take(&mut self.effects);
         rows.sort_unstable();
         rows.dedup();
@@ -69,14 +90,35 @@ impl Pending {
     }
 }
 
-impl Closed {
+impl<C> Closed<C> {
     /// Nothing of it must be in history before the outside hears of it.
-    pub(super) fn writes(&self) -> bool {
+    pub(crate) fn writes(&self) -> bool {
         !self.batch.records.is_empty() || !self.batch.rows.is_empty()
     }
 
-    pub(super) fn take_records(&mut self) -> Vec<Record> {
-        take(&mut self.batch.records)
+    /// What goes out now that it is committed.
+    pub(crate) fn leave(self) -> Leaving<C> {
+        let (mut scales, mut to_executors, mut said) = (Vec::new(), Vec::new(), Vec::new());
+        for message in self.messages {
+            match message {
+                Message::Grant(..) | Message::Revoke(..) | Message::Acknowledge(..) => to_executors.push(message),
+                Message::Scale(pool, executors) => scales.push((pool, executors)),
+                _ => said.push(message),
+            }
+        }
+        let committed = Committed { records: self.batch.records, changed: self.changed, messages: said };
+        Leaving { scales, to_executors, committed, replies: self.replies }
+    }
+}
+
+impl Verdict {
+    /// Reads a store's answer.
+    pub(crate) fn of(answer: &Result<(), HistoryError>) -> Self {
+        match answer {
+            Ok(()) => Self::Committed,
+            Err(HistoryError::Unavailable { .. }) => Self::Again,
+            Err(error) => Self::Ended(error.to_string()),
+        }
     }
 }
 

@@ -4,7 +4,8 @@
 //! state belongs to the task). While one batch is being committed the next one is gathered, so the cost of a commit is shared by all that
 //! happened during the last one.
 
-mod batch;
+pub(crate) mod batch;
+pub(crate) mod heart;
 mod run;
 mod writer;
 

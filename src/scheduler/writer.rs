@@ -1,19 +1,22 @@
 //! The writer: commits one batch at a time, and only then lets anything that depends on it leave the process.
 
-use super::batch::Closed;
+use super::batch::{Closed, Verdict};
 use super::{Committed, Edge};
 use crate::core::{Message, Name};
-use crate::history::{Fence, HistoryError, Store};
+use crate::history::{Fence, Store};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{broadcast, mpsc};
+use tokio::sync::{broadcast, mpsc, oneshot};
 
 /// First and longest pause between two tries of the same commit.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(5));
 
+/// Who waits for the answer to a call.
+pub(super) type Caller = oneshot::Sender<Option<Message>>;
+
 /// The loop's end of the writer.
 pub(super) struct Writer {
-    batches: mpsc::Sender<Closed>,
+    batches: mpsc::Sender<Closed<Caller>>,
     wrote: mpsc::Receiver<Wrote>,
     store: Arc<dyn Store>,
     fence: Fence,
@@ -43,7 +46,7 @@ pub(super) fn spawn(
     committed: broadcast::Sender<Arc<Committed>>,
 ) -> Writer {
     // One batch is written while the next gathers in the loop; more are never under way.
-    let (batches, mut queue) = mpsc::channel::<Closed>(1);
+    let (batches, mut queue) = mpsc::channel::<Closed<Caller>>(1);
     let (done, wrote) = mpsc::channel(1);
     let task = Task { environment, store: Arc::clone(&store), fence: fence.clone(), edge, committed };
     tokio::spawn(async move {
@@ -60,7 +63,7 @@ pub(super) fn spawn(
 
 impl Writer {
     /// Hands a batch over; the loop does so only when the last one is done, so there is room.
-    pub(super) fn write(&self, closed: Closed) {
+    pub(super) fn write(&self, closed: Closed<Caller>) {
         if self.batches.try_send(closed).is_err() {
             tracing::error!("the history writer has ended before its scheduler");
         }
@@ -79,53 +82,45 @@ impl Writer {
 }
 
 impl Task {
-    async fn write(&self, mut closed: Closed) -> Wrote {
+    async fn write(&self, closed: Closed<Caller>) -> Wrote {
         if closed.writes()
             && let Err(reason) = self.commit(&closed).await
         {
             return Wrote::Ended(reason);
         }
-        let records = closed.take_records();
-        let said = self.deliver(closed.messages);
+        let leaving = closed.leave();
+        for (pool, executors) in leaving.scales {
+            self.edge.scale(&self.environment, &pool, executors);
+        }
+        if !leaving.to_executors.is_empty() {
+            self.edge.deliver(&self.environment, leaving.to_executors);
+        }
         // Nobody may be listening.
-        let _ = self.committed.send(Arc::new(Committed { records, changed: closed.changed, messages: said }));
-        for reply in closed.replies {
+        let _ = self.committed.send(Arc::new(leaving.committed));
+        for reply in leaving.replies {
             let _ = reply.to.send(reply.message);
         }
         Wrote::Committed
     }
 
     /// Commits, again and again while history is away: the same batch, so that a commit whose reply was lost is recognised.
-    async fn commit(&self, closed: &Closed) -> Result<(), String> {
+    async fn commit(&self, closed: &Closed<Caller>) -> Result<(), String> {
         let mut pause = PAUSE.0;
         loop {
-            match self.store.commit(&self.fence, &closed.batch).await {
-                Ok(()) => return Ok(()),
-                Err(error @ HistoryError::Unavailable { .. }) => {
-                    let cause = std::error::Error::source(&error).map(ToString::to_string);
-                    tracing::warn!(environment = %self.environment, %error, cause, "history is away; the commit is tried again");
+            let answer = self.store.commit(&self.fence, &closed.batch).await;
+            match Verdict::of(&answer) {
+                Verdict::Committed => return Ok(()),
+                Verdict::Ended(reason) => return Err(reason),
+                Verdict::Again => {
+                    let error = answer.as_ref().err();
+                    let (cause, error) =
+                        (error.and_then(std::error::Error::source), error.map(tracing::field::display));
+                    let cause = cause.map(tracing::field::display);
+                    tracing::warn!(environment = %self.environment, error, cause, "history is away; the commit is tried again");
                     tokio::time::sleep(pause).await;
                     pause = (pause * 2).min(PAUSE.1);
                 }
-                Err(error) => return Err(error.to_string()),
             }
         }
-    }
-
-    /// Sends what is for executors and pools; returns the rest, which is for callers and subscribers.
-    fn deliver(&self, messages: Vec<Message>) -> Vec<Message> {
-        let mut to_executors = Vec::new();
-        let mut said = Vec::new();
-        for message in messages {
-            match message {
-                Message::Grant(..) | Message::Revoke(..) | Message::Acknowledge(..) => to_executors.push(message),
-                Message::Scale(pool, executors) => self.edge.scale(&self.environment, &pool, executors),
-                _ => said.push(message),
-            }
-        }
-        if !to_executors.is_empty() {
-            self.edge.deliver(&self.environment, to_executors);
-        }
-        said
     }
 }
