@@ -42,7 +42,7 @@ pub(crate) enum Verdict {
     /// It is in history.
     Committed,
     /// Nobody knows: the same batch is committed again, so that one whose reply was lost is recognised.
-    Again,
+    Again(HistoryError),
     /// It never will be: the scheduler must end.
     Ended(String),
 }
@@ -113,10 +113,10 @@ impl<C> Closed<C> {
 
 impl Verdict {
     /// Reads a store's answer.
-    pub(crate) fn of(answer: &Result<(), HistoryError>) -> Self {
+    pub(crate) fn of(answer: Result<(), HistoryError>) -> Self {
         match answer {
             Ok(()) => Self::Committed,
-            Err(HistoryError::Unavailable { .. }) => Self::Again,
+            Err(error @ HistoryError::Unavailable { .. }) => Self::Again(error),
             Err(error) => Self::Ended(error.to_string()),
         }
     }

@@ -107,16 +107,12 @@ impl Task {
     async fn commit(&self, closed: &Closed<Caller>) -> Result<(), String> {
         let mut pause = PAUSE.0;
         loop {
-            let answer = self.store.commit(&self.fence, &closed.batch).await;
-            match Verdict::of(&answer) {
+            match Verdict::of(self.store.commit(&self.fence, &closed.batch).await) {
                 Verdict::Committed => return Ok(()),
                 Verdict::Ended(reason) => return Err(reason),
-                Verdict::Again => {
-                    let error = answer.as_ref().err();
-                    let (cause, error) =
-                        (error.and_then(std::error::Error::source), error.map(tracing::field::display));
-                    let cause = cause.map(tracing::field::display);
-                    tracing::warn!(environment = %self.environment, error, cause, "history is away; the commit is tried again");
+                Verdict::Again(error) => {
+                    let cause = std::error::Error::source(&error).map(ToString::to_string);
+                    tracing::warn!(environment = %self.environment, %error, cause, "history is away; the commit is tried again");
                     tokio::time::sleep(pause).await;
                     pause = (pause * 2).min(PAUSE.1);
                 }

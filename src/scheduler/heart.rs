@@ -1,0 +1,78 @@
+//! The heart of a scheduler, without a clock and without waiting: events in, steps, one batch at a time out, and what follows when it is
+//! committed. The loop (`run.rs`) beats it on tokio, the simulator on a virtual clock; both obey the same rules because they are here.
+//!
+//! Deliberately absent: channels, sleeping, the store. Who drives a heart commits what [`Heart::hand_over`] gave, says [`Heart::wrote`], and only
+//! then lets [`Closed::leave`] go out.
+
+use super::batch::{Closed, Pending};
+use crate::core::{Effects, EnvironmentState, Event, Timestamp, step};
+
+/// Records that may gather before nothing more is taken in until the batch under way is committed.
+const PENDING: usize = 16_384;
+
+/// The state of one environment and what is not committed of it. `C` is whoever waits for an answer.
+pub(crate) struct Heart<C> {
+    state: EnvironmentState,
+    pending: Pending<C>,
+    writing: bool,
+    number: u64,
+}
+
+impl<C> Heart<C> {
+    /// What `restore` gave.
+    pub(crate) fn new(state: EnvironmentState, effects: Effects) -> Self {
+        Self { state, pending: Pending::from(effects), writing: false, number: 0 }
+    }
+
+    /// The state as the last step left it. What is seen may not be committed yet.
+    pub(crate) fn state(&self) -> &EnvironmentState {
+        &self.state
+    }
+
+    /// Steps events in order.
+    pub(crate) fn take(&mut self, events: Vec<Event>, now: Timestamp) {
+        for event in events {
+            step(&mut self.state, event, now, self.pending.effects());
+        }
+    }
+
+    /// Steps an event whose answer is for `caller`, after the commit.
+    pub(crate) fn call(&mut self, event: Event, caller: C, now: Timestamp) {
+        let mut effects = Effects::default();
+        step(&mut self.state, event, now, &mut effects);
+        self.pending.add_call(effects, caller);
+    }
+
+    /// Whether more may be taken in before the batch under way is committed.
+    pub(crate) fn has_room(&self) -> bool {
+        self.pending.size() < PENDING
+    }
+
+    /// Whether a batch is under way.
+    pub(crate) fn is_writing(&self) -> bool {
+        self.writing
+    }
+
+    /// Everything that has gathered, as one batch; `None` while another is under way, or where there is nothing.
+    pub(crate) fn hand_over(&mut self) -> Option<Closed<C>> {
+        if self.writing || self.pending.is_empty() {
+            return None;
+        }
+        let closed = self.pending.close(&self.state, self.number + 1);
+        if closed.writes() {
+            self.number += 1;
+        }
+        self.writing = true;
+        Some(closed)
+    }
+
+    /// The batch under way is committed.
+    pub(crate) fn wrote(&mut self) {
+        self.writing = false;
+    }
+
+    /// Milliseconds until a timer is due; `None` where none is armed.
+    pub(crate) fn due_in_ms(&self, now: Timestamp) -> Option<u64> {
+        self.state.next_due().map(|due| due.ms_since(now))
+    }
+}
