@@ -5,6 +5,8 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
 mod house;
+#[path = "embedded/upkeep.rs"]
+mod upkeep;
 
 use house::{House, eventually, file, ran, resource};
 use rustix::process::{Pid, Signal};

@@ -8,6 +8,10 @@ use crate::telemetry::LogFormat;
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
 
+mod upkeep;
+
+pub(crate) use upkeep::{CompletionOptions, DiffOptions, EnvironmentsOptions, ForgetOptions};
+
 /// Holds infrastructure to its declared intent.
 ///
 /// Embedded verbs (deploy, dry-run, repair, status, …) need no cluster: scheduler, executor and history run in this one process, and the state
@@ -55,12 +59,20 @@ pub(crate) enum Command {
     Show(NameOptions),
     /// List the versions, or the attempts of one resource
     History(HistoryOptions),
+    /// Show what intent changed between two versions, resource by resource
+    Diff(DiffOptions),
     /// Say why a resource is where it is, down to the root cause
     Why(NameOptions),
     /// Make an earlier version's content the newest version, and deploy it
     Rollback(RollbackOptions),
     /// Remove resources from their targets: those named, or all
     Delete(DeleteOptions),
+    /// Drop resources from the intent, and leave them on their targets as they are
+    Forget(ForgetOptions),
+    /// List the environments of the data folder
+    Environments(EnvironmentsOptions),
+    /// Print the completion script of a shell
+    Completion(CompletionOptions),
     /// Run the operator: watches, schedulers, the endpoint for executors (in a cluster; the chart starts it)
     Operator(Box<operator::Options>),
     /// Run an executor (started by an operator, or by embedded mode)

@@ -1,4 +1,4 @@
-//! `homeostat generate`: writes what is generated into the repository, from the types and the command line themselves.
+//! `homeostat generate`: writes what is generated into the repository, from the types and the command line themselves: CRDs, references, man pages.
 //!
 //! `--check` writes nothing and names what is stale; a test runs it.
 
@@ -56,7 +56,24 @@ fn all() -> Result<Vec<Generated>, CliError> {
         crds.into_iter().map(|(name, content)| Generated { path: Path::new("crds").join(name), content }).collect();
     files.push(Generated { path: PathBuf::from("docs/cli.md"), content: cli_reference() });
     files.push(Generated { path: PathBuf::from("docs/types.md"), content: types_reference() });
+    files.extend(man_pages()?);
     Ok(files)
+}
+
+/// A page for the program, and one for each command that people run.
+fn man_pages() -> Result<Vec<Generated>, CliError> {
+    let mut root = Arguments::command();
+    root.build();
+    let shown = root.get_subcommands().filter(|command| command.get_name() != "help" && !command.is_hide_set());
+    let commands: Vec<clap::Command> = std::iter::once(&root).chain(shown).cloned().collect();
+    let page = |command: clap::Command| {
+        let page = clap_mangen::Man::new(command).manual("Homeostat");
+        let mut text = Vec::new();
+        page.render(&mut text)?;
+        let path = Path::new("docs/man").join(page.get_filename());
+        Ok(Generated { path, content: String::from_utf8_lossy(&text).into_owned() })
+    };
+    commands.into_iter().map(page).collect()
 }
 
 /// The reference of the command line, from the command line.

@@ -6,6 +6,7 @@
 
 pub(crate) mod arguments;
 pub(crate) mod bench;
+pub(crate) mod completion;
 pub(crate) mod document;
 pub(crate) mod embedded;
 mod error;
@@ -14,6 +15,7 @@ pub(crate) mod generate;
 pub(crate) mod manifests;
 pub(crate) mod output;
 pub(crate) mod progress;
+pub(crate) mod redact;
 pub(crate) mod refusal;
 pub(crate) mod suggest;
 pub(crate) mod verbs;
@@ -38,9 +40,13 @@ pub(crate) async fn run(arguments: Arguments) -> Exit {
         Command::Status(options) => verbs::status::run(options, output).await,
         Command::Show(options) => verbs::show::run(options, output).await,
         Command::History(options) => verbs::history::run(options, output).await,
+        Command::Diff(options) => verbs::diff::run(options, output).await,
         Command::Why(options) => verbs::why::run(options, output).await,
         Command::Rollback(options) => verbs::rollback::run(options, output).await,
         Command::Delete(options) => verbs::delete::run(options, output).await,
+        Command::Forget(options) => verbs::forget::run(options, output).await,
+        Command::Environments(options) => verbs::environments::run(options, output).await,
+        Command::Completion(options) => completion::run(&options),
         Command::Operator(options) => crate::app::operator(*options).await,
         Command::Executor(options) => crate::app::executor(options).await,
         Command::Generate(options) => generate::run(&options),

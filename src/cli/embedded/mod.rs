@@ -4,6 +4,7 @@
 //! Place   the data folder, locked; its private PostgreSQL, or the one of --database-url
 //! Reading an environment read without owning it
 //! Copy    one copied into memory, for dry runs
+//! Owned   an environment owned for a moment, without executors: for orders that run nothing
 //! Session an environment owned: scheduler, executors as child processes
 //! ```
 //!
@@ -13,6 +14,7 @@ mod author;
 mod copy;
 mod error;
 mod executors;
+mod owned;
 mod owners;
 mod place;
 mod reading;
@@ -23,7 +25,8 @@ mod wait;
 pub(crate) use author::author;
 pub(crate) use copy::Copy;
 pub(crate) use error::EmbeddedError;
+pub(crate) use owned::Owned;
 pub(crate) use place::Place;
-pub(crate) use reading::{Reading, find, known_names, snapshot_state};
+pub(crate) use reading::{Reading, find, known_names, peek, snapshot_state};
 pub(crate) use session::{Session, push_of};
 pub(crate) use wait::Finished;

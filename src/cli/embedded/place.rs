@@ -4,7 +4,7 @@ use super::EmbeddedError;
 use super::owners::Owners;
 use crate::cli::arguments::StateOptions;
 use crate::cli::output::Output;
-use crate::cli::suggest;
+use crate::cli::{CliError, suggest};
 use crate::core::Name;
 use crate::history::postgres::PostgresStore;
 use crate::history::private_server::{FolderLock, LockError, PrivateServer};
@@ -41,6 +41,21 @@ impl Place {
                 Err(error)
             }
         }
+    }
+
+    /// Opens history to read, lets `work` look at it, and closes it whatever came of it.
+    pub(crate) async fn visited<T>(
+        options: &StateOptions,
+        output: Output,
+        work: impl AsyncFnOnce(&Self) -> Result<T, CliError>,
+    ) -> Result<T, CliError> {
+        let place = Self::visit(options, output).await?;
+        let done = work(&place).await;
+        // What goes wrong now no longer concerns what was read.
+        if let Err(error) = place.close().await {
+            tracing::warn!(%error, "the private database was not stopped");
+        }
+        done
     }
 
     /// Opens the folder to read: through the server of the process that holds it, where one does.

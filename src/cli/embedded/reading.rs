@@ -28,16 +28,7 @@ impl Reading {
         output: Output,
         work: impl AsyncFnOnce(&Self) -> Result<T, CliError>,
     ) -> Result<T, CliError> {
-        let place = Place::visit(options, output).await?;
-        let done = match Self::of(&place, options).await {
-            Ok(reading) => work(&reading).await,
-            Err(error) => Err(error),
-        };
-        // What goes wrong now no longer concerns what was read.
-        if let Err(error) = place.close().await {
-            tracing::warn!(%error, "the private database was not stopped");
-        }
-        done
+        Place::visited(options, output, async |place| work(&Self::of(place, options).await?).await).await
     }
 
     async fn of(place: &Place, options: &StateOptions) -> Result<Self, CliError> {
@@ -59,7 +50,7 @@ impl Reading {
 }
 
 /// The state as an owner would load it; `None`: there is no such environment.
-pub(super) async fn peek(
+pub(crate) async fn peek(
     store: &dyn Store,
     environment: &Name,
     now: Timestamp,

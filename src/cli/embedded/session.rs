@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 use tokio::task::JoinHandle;
 
 /// How long our ownership outlives us where nobody can know that we have ended, in milliseconds.
-const LEASE_MS: u64 = 30_000;
+pub(super) const LEASE_MS: u64 = 30_000;
 
 /// How long the last commits, and giving the environment up, may take.
 const STOP: Duration = Duration::from_secs(15);

@@ -2,7 +2,10 @@
 
 pub(crate) mod delete;
 pub(crate) mod deploy;
+pub(crate) mod diff;
 pub(crate) mod dry_run;
+pub(crate) mod environments;
+pub(crate) mod forget;
 pub(crate) mod history;
 pub(crate) mod repair;
 pub(crate) mod rollback;

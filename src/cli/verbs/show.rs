@@ -5,7 +5,7 @@ use crate::cli::document::{AttemptDocument, ResourceDocument, ShowDocument, Stat
 use crate::cli::embedded::Reading;
 use crate::cli::output::{Output, state_style, styled_diff, time};
 use crate::cli::verbs::history::attempts_table;
-use crate::cli::{CliError, Exit};
+use crate::cli::{CliError, Exit, redact};
 use crate::core::{ResourceView, Timestamp};
 use std::fmt::Write;
 
@@ -22,7 +22,7 @@ async fn show(options: &NameOptions, reading: &Reading, output: Output) -> Resul
     let attempts = reading.store.attempts(&reading.environment, Some(&options.name), None, ATTEMPTS).await?;
     let document = ShowDocument {
         resource: ResourceDocument::from(&view),
-        attributes: serde_json::from_str(&view.row.intent.attributes).unwrap_or_default(),
+        attributes: redact::attributes(&view.row.intent),
         holds: reading.state.why(view.row.resource),
         attempts: attempts.iter().map(AttemptDocument::from).collect(),
     };

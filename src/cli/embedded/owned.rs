@@ -1,0 +1,75 @@
+//! An environment that this process owns for a moment, without executors: for orders that change what is known or wanted, and run nothing.
+//!
+//! Work that an order makes ready stays where it is until something runs the environment. Deliberately absent: signals; an order is one commit.
+
+use super::owners::Owners;
+use super::session::LEASE_MS;
+use super::{Place, author};
+use crate::cli::CliError;
+use crate::cli::arguments::StateOptions;
+use crate::cli::output::Output;
+use crate::core::{Message, Name, PoolName};
+use crate::history::{Owner, Store};
+use crate::scheduler::{Edge, Scheduler};
+use std::sync::Arc;
+
+/// Nobody is there to hear of grants, and there are none: no executor ever connects.
+struct NoExecutors;
+
+impl Edge for NoExecutors {
+    fn deliver(&self, _environment: &Name, _messages: Vec<Message>) {}
+
+    fn scale(&self, _environment: &Name, _pool: &PoolName, _executors: u32) {}
+}
+
+/// The environment, owned.
+pub(crate) struct Owned {
+    /// Takes the orders.
+    pub(crate) scheduler: Scheduler,
+    /// Its name.
+    pub(crate) environment: Name,
+}
+
+impl Owned {
+    /// Locks the data folder, lets `prepare` choose the environment and check what can be checked before anything is owned, gives the orders of
+    /// `work`, and closes everything afterwards, whatever came of it.
+    pub(crate) async fn run<P, T>(
+        options: &StateOptions,
+        output: Output,
+        prepare: impl AsyncFnOnce(&Place) -> Result<(Name, P), CliError>,
+        work: impl AsyncFnOnce(&Self, P) -> Result<T, CliError>,
+    ) -> Result<T, CliError> {
+        let (place, owners) = Place::own(options, output).await?;
+        let done = Self::on(&place, &owners, prepare, work).await;
+        // An owner that ended in disorder may still be recorded as owner: the next run must know its id.
+        let left = if matches!(done, Err(CliError::Scheduler(_))) { Ok(()) } else { owners.leave() };
+        let closed = place.close().await;
+        let done = done?;
+        left?;
+        closed?;
+        Ok(done)
+    }
+
+    async fn on<P, T>(
+        place: &Place,
+        owners: &Owners,
+        prepare: impl AsyncFnOnce(&Place) -> Result<(Name, P), CliError>,
+        work: impl AsyncFnOnce(&Self, P) -> Result<T, CliError>,
+    ) -> Result<T, CliError> {
+        let (environment, prepared) = prepare(place).await?;
+        let owner = Owner {
+            id: owners.own(),
+            description: format!("{} (process {})", author(), std::process::id()).into(),
+            lease_ms: LEASE_MS,
+        };
+        let store: Arc<dyn Store> = Arc::clone(&place.store);
+        let scheduler =
+            Scheduler::start(environment.clone(), store, owner, owners.ended(), Arc::new(NoExecutors)).await?;
+        let owned = Self { scheduler: scheduler.clone(), environment };
+        let done = work(&owned, prepared).await;
+        let stopped = scheduler.stop().await;
+        let done = done?;
+        stopped?;
+        Ok(done)
+    }
+}

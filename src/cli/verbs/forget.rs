@@ -1,0 +1,97 @@
+//! `homeostat forget NAME…`: resources that nobody wants any more, and nobody deletes: a target that is gone, a delete that will never succeed,
+//! a thing handed over to somebody else.
+
+use super::confirm;
+use crate::cli::arguments::ForgetOptions;
+use crate::cli::embedded::{Owned, Place, author, find, snapshot_state};
+use crate::cli::output::Output;
+use crate::cli::{CliError, Exit};
+use crate::core::{EnvironmentState, Forget, Life, Name, VersionNumber};
+use serde::Serialize;
+
+/// What `-o json|yaml` prints.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ForgetDocument {
+    environment: Name,
+    version: VersionNumber,
+    items: Vec<LeftBehind>,
+}
+
+/// A resource that is no longer known, and what may still be there of it.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct LeftBehind {
+    name: Name,
+    #[serde(rename = "type")]
+    kind: Name,
+    target: Name,
+    /// What the target calls it; absent where nothing was ever deployed, or where the target gave it no name.
+    remote_identity: Option<Name>,
+    /// What makes it the same thing on its target.
+    identity: Name,
+    /// It was being deleted.
+    was_deleting: bool,
+}
+
+/// Shows what would be left behind, asks, and forgets.
+pub(crate) async fn run(options: ForgetOptions, output: Output) -> Result<Exit, CliError> {
+    let prepare = async |place: &Place| prepare(&options, place).await;
+    let document = Owned::run(&options.state, output, prepare, async |owned, items| {
+        let names = items.iter().map(|item| item.name.clone()).collect();
+        let forget = Forget { names, author: author(), message: options.message.as_str().into() };
+        let version = owned.scheduler.forget(forget).await?;
+        Ok(ForgetDocument { environment: owned.environment.clone(), version, items })
+    })
+    .await?;
+    output.print(&document, || text(&document))?;
+    Ok(Exit::Done)
+}
+
+async fn prepare(options: &ForgetOptions, place: &Place) -> Result<(Name, Vec<LeftBehind>), CliError> {
+    let environment = place.environment(options.state.environment.as_deref(), None).await?;
+    let state = snapshot_state(&*place.store, &environment).await?;
+    let items = left_behind(options, &state)?;
+    let lines: Vec<String> = items.iter().map(describe).collect();
+    let heading = format!(
+        "These {} resources of environment {environment} will be forgotten, and left on their targets as they are:\n{}",
+        items.len(),
+        confirm::list("-", lines.iter().map(String::as_str))
+    );
+    confirm::confirm(&heading, "Forget them?", options.yes)?;
+    Ok((environment, items))
+}
+
+fn left_behind(options: &ForgetOptions, state: &EnvironmentState) -> Result<Vec<LeftBehind>, CliError> {
+    let mut names = options.names.clone();
+    names.sort_unstable();
+    names.dedup();
+    let one = |name: &String| {
+        let row = find(state, name)?.row;
+        Ok(LeftBehind {
+            name: row.intent.name.clone(),
+            kind: row.intent.kind.clone(),
+            target: row.intent.target.clone(),
+            remote_identity: row.remote_identity.clone(),
+            identity: row.intent.identity.clone(),
+            was_deleting: row.life == Life::Tombstone,
+        })
+    };
+    names.iter().map(one).collect()
+}
+
+/// `motd (host.File {"/path":"/etc/motd"} on here)`.
+fn describe(item: &LeftBehind) -> String {
+    let LeftBehind { name, kind, target, identity, remote_identity, .. } = item;
+    let thing = remote_identity.as_ref().unwrap_or(identity);
+    format!("{name} ({kind} {thing} on {target})")
+}
+
+fn text(document: &ForgetDocument) -> String {
+    let count = document.items.len();
+    format!(
+        "forgot {count} resources (version {}); what is on their targets stays there\n  \
+         what the manifests still declare comes back with the next `homeostat deploy -f`",
+        document.version
+    )
+}

@@ -1,0 +1,141 @@
+//! What looks after environments: versions compared, environments listed, resources given up, shells completed.
+
+use super::{LOCAL, small};
+use crate::house::{House, environment, file, resource};
+
+#[test]
+fn two_versions_are_compared_resource_by_resource() {
+    let house = House::with(LOCAL, &small("held"));
+    assert_eq!(house.run("deploy -f manifests -q").code, 0);
+    let changed = [
+        resource("folder", "host.Directory", "{path: FOLDER/made}", ""),
+        file("motd", "FOLDER/made/motd", "held again", "folder"),
+        file("news", "FOLDER/made/news", "news", ""),
+    ];
+    house.write("manifests/resources.yaml", &changed.concat());
+    assert_eq!(house.run("deploy -f manifests --prune --yes -q").code, 0);
+    house.check(
+        "diff 1 2 --resource motd",
+        0,
+        "
+        changed motd
+            @@ -1,5 +1,5 @@
+             attributes:
+            -  content: held
+            +  content: held again
+               path: FOLDER/made/motd
+             policy:
+               deadlineMs: 600000
+        from version 1 to version 2: 1 changed, 0 unchanged",
+    );
+    let all = house.run("diff 1").out;
+    let told: Vec<&str> = all.lines().filter(|line| !line.starts_with(' ')).collect();
+    assert_eq!(
+        told,
+        [
+            "removed index",
+            "changed motd",
+            "added news",
+            "from version 1 to version 2: 1 added, 1 changed, 1 removed, 1 unchanged"
+        ]
+    );
+    house.check("diff 2 2", 0, "versions 2 and 2 want the same: 3 resources");
+    let document = house.run("diff 2 1 -o json").json();
+    assert_eq!(
+        (&document["items"][1]["change"], &document["items"][1]["after"]["attributes"]["content"]),
+        (&"changed".into(), &"held".into())
+    );
+    house.refuses(
+        "diff 1 3",
+        64,
+        "
+        error: environment house has no version 3; its newest is 2
+          `homeostat history` lists them",
+    );
+    house.refuses(
+        "diff 1 2 --resource mot",
+        64,
+        "
+        error: there is no resource named mot; did you mean motd?
+          neither version wants it; `homeostat history NAME` shows its attempts",
+    );
+}
+
+#[test]
+fn environments_are_listed() {
+    let house = House::with(LOCAL, &small("held"));
+    assert_eq!(house.run("environments").code, 64, "there is none yet");
+    assert_eq!(house.run("deploy -f manifests -q").code, 0);
+    let garden = environment(LOCAL, 1).replace("house", "garden").replace("spec: {}", "spec: {suspend: true}");
+    house.write("garden/environment.yaml", &garden);
+    house.write(
+        "garden/resources.yaml",
+        &file("gate", "FOLDER/gate", "open", "").replace("name: house", "name: garden"),
+    );
+    assert_eq!(house.run("deploy -f garden -q").code, 1, "it is suspended");
+    house.check(
+        "environments",
+        0,
+        "
+        NAME  VERSION  ACCEPTED  RESOURCES  COMPLIANT  SUSPENDED
+        garden  1  TIME  1  0  yes
+        house  1  TIME  3  3  no",
+    );
+    assert_eq!(house.run("environments -o json").json()["items"][1]["counts"]["compliant"], 3);
+}
+
+#[test]
+fn what_is_forgotten_stays_on_its_target() {
+    let house = House::with(LOCAL, &small("held"));
+    assert_eq!(house.run("deploy -f manifests -q").code, 0);
+    house.refuses(
+        "forget index",
+        64,
+        r#"
+        These 1 resources of environment house will be forgotten, and left on their targets as they are:
+          - index (host.File {"/path":"FOLDER/made/index"} on here)
+        error: nothing was done: this needs a confirmation, and there is no terminal to ask on
+          add --yes to confirm"#,
+    );
+    house.check(
+        "forget index --yes -m \"it moved\"",
+        0,
+        "
+        forgot 1 resources (version 2); what is on their targets stays there
+          what the manifests still declare comes back with the next `homeostat deploy -f`",
+    );
+    assert_eq!(house.read("made/index"), "index");
+    assert_eq!(house.run("show index").code, 64);
+    house.check(
+        "history",
+        0,
+        "
+        VERSION  ACCEPTED  AUTHOR  SOURCE  CHANGED  REMOVED  MESSAGE
+        2  TIME  AUTHOR  forget  0  1  it moved
+        1  TIME  AUTHOR  manifests  3  0  -",
+    );
+    house.check(
+        "deploy -f manifests",
+        0,
+        "
+        version 3: 0 changed, 3 unchanged, 0 failed, 0 skipped; 1 attempts in TIME (RATE)",
+    );
+    assert_eq!(house.run("forget nobody --yes").code, 64);
+}
+
+#[test]
+fn shells_complete_commands() {
+    let house = House::new();
+    for (shell, sign) in
+        [("bash", "complete -F _homeostat"), ("zsh", "#compdef homeostat"), ("fish", "complete -c homeostat")]
+    {
+        let script = house.run(&format!("completion {shell}"));
+        assert!(
+            script.code == 0 && script.out.contains(sign) && script.out.contains("dry-run"),
+            "{}{}",
+            script.out,
+            script.err
+        );
+    }
+    assert_eq!(house.run("completion tcsh").code, 64);
+}
