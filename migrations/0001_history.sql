@@ -67,6 +67,7 @@ CREATE TABLE resource_grant (
     reason        smallint NOT NULL CHECK (reason BETWEEN 1 AND 6),    -- user deploy, change, user repair, dry run, retry, repair
     intent_hash   bytea NOT NULL CHECK (octet_length(intent_hash) = 16),
     executor      text NOT NULL,
+    reload        text, -- the requirement because of whose change it is told to reload
     PRIMARY KEY (environment, attempt)
 );
 
@@ -143,7 +144,11 @@ CREATE TABLE resource_state (
     error           text,
     drift           text,
     remote_identity text,
-    PRIMARY KEY (environment, resource)
+    reload_because  text COLLATE "C", -- the requirement that changed since it was last told to reload
+    reload_after    bigint,           -- the attempt after which it must be told
+    maybe_changed   boolean NOT NULL,
+    PRIMARY KEY (environment, resource),
+    CHECK (num_nulls(reload_because, reload_after) IN (0, 2))
 ) WITH (fillfactor = 80);
 
 CREATE TABLE target (

@@ -346,3 +346,22 @@ fn generated_files_are_up_to_date() {
     let check = House::new().command("generate --check --root").arg(env!("CARGO_MANIFEST_DIR")).output().unwrap();
     assert!(check.status.success(), "{}", String::from_utf8_lossy(&check.stderr));
 }
+
+#[test]
+fn a_service_reloads_once_when_its_configuration_changed() {
+    let house = House::with("{type: file, path: FOLDER/world.json}", "");
+    let declare = |value: &str| {
+        let conf = resource("conf", "test.Thing", &format!("{{key: conf, value: \"{value}\"}}"), "");
+        let service = resource("service", "test.Thing", "{key: service, value: runs}", "conf");
+        house.write("manifests/resources.yaml", &format!("{conf}  notify: {{send: true}}\n{service}"));
+        assert_eq!(house.run("deploy -f manifests -q").code, 0);
+        let world: serde_json::Value = serde_json::from_str(&house.read("world.json")).unwrap();
+        world["things"]["service"]["reloads"].as_u64().unwrap()
+    };
+    assert_eq!(declare("1"), 0, "it did not exist: there was nothing to reload");
+    assert_eq!(declare("1"), 0, "nothing changed");
+    assert_eq!(declare("2"), 1, "its configuration changed, and it did not");
+    assert_eq!(declare("2"), 1, "nothing changed");
+    let history = house.run("history service --limit 1");
+    assert!(history.out.contains(", reload for conf"), "{}", history.out);
+}

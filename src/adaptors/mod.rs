@@ -53,6 +53,8 @@ pub struct Desired {
     pub attributes: Value,
     /// What the target called it last time.
     pub remote_identity: Option<String>,
+    /// Something it requires has changed: what can reload does, also where nothing differs (`difference` says so). The rest ignores it.
+    pub reload: bool,
     /// The attempt's number: the idempotency key.
     pub attempt: u64,
     /// Time left when the attempt began. The host cancels (drops) the future after it.

@@ -201,7 +201,7 @@ impl Checker {
             identity: identity.into(),
             attributes: canonical.into(),
             requires: spec.requires.into_iter().map(|name| name.0.into()).collect(),
-            policy: policy(&spec.policy.unwrap_or_default()),
+            policy: policy(&spec.policy.unwrap_or_default(), spec.notify),
         });
         Ok(ParsedResource { environment: spec.environment_ref.name.0.into(), intent })
     }
@@ -310,7 +310,8 @@ fn repair(repair: &environment::Repair) -> core::Repair {
     core::Repair { schedule, jitter_ms: repair.jitter.map(Duration::as_ms), action }
 }
 
-fn policy(policy: &resource::Policy) -> core::Policy {
+fn policy(policy: &resource::Policy, notify: Option<resource::Notify>) -> core::Policy {
+    let resource::Notify { send, receive } = notify.unwrap_or_default();
     core::Policy {
         mode: match policy.mode {
             resource::Mode::Enforce => core::Mode::Enforce,
@@ -321,6 +322,7 @@ fn policy(policy: &resource::Policy) -> core::Policy {
             resource::DeletionPolicy::Orphan => core::DeletionPolicy::Orphan,
         },
         deadline_ms: policy.deadline.as_ms(),
+        notify: core::Notify { send, receive },
     }
 }
 

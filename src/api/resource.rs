@@ -1,6 +1,6 @@
 //! `Resource`: one thing with a desired state. Few kinds, many objects: this one is for every type of every adaptor.
 //!
-//! Deliberately absent until they do something: `attributesFrom`, `notify`, and `protected`, `repair`, `retry`, `replace` in `policy`.
+//! Deliberately absent until they do something: `attributesFrom`, and `protected`, `repair`, `retry`, `replace` in `policy`.
 
 use super::conditions::Condition;
 use super::names::{DateTime, ObjectName, Reference, Text};
@@ -63,6 +63,9 @@ pub struct ResourceSpec {
     /// How it is treated.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub policy: Option<Policy>,
+    /// Who is told to reload when something has changed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub notify: Option<Notify>,
 }
 
 fn free_form(_: &mut SchemaGenerator) -> Schema {
@@ -86,6 +89,23 @@ impl Default for Policy {
     fn default() -> Self {
         let deadline = Duration::from_ms(crate::core::limits::DEFAULT_DEADLINE_MS);
         Self { mode: Mode::Enforce, deletion_policy: DeletionPolicy::Delete, deadline }
+    }
+}
+
+/// Who is told to reload: a resource that receives, when one that it requires and that sends was changed by an attempt, or failed after it had
+/// been as declared. A service, say, that requires its configuration file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Notify {
+    /// What requires it is told of its changes.
+    pub send: bool,
+    /// It is told of the changes of what it requires.
+    pub receive: bool,
+}
+
+impl Default for Notify {
+    fn default() -> Self {
+        Self { send: false, receive: true }
     }
 }
 

@@ -273,6 +273,9 @@ pub(crate) struct AttemptDocument {
     pub(crate) operation: Option<crate::core::Operation>,
     /// Who ran it.
     pub(crate) executor: Option<Name>,
+    /// The requirement because of whose change it was told to reload.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) reload: Option<Name>,
     /// When it was granted.
     pub(crate) granted_at: Option<String>,
     /// When it began.
@@ -302,6 +305,7 @@ impl From<&AttemptSummary> for AttemptDocument {
             reason: attempt.reason,
             operation: attempt.operation,
             executor: attempt.executor.clone(),
+            reload: attempt.reload.clone(),
             granted_at: attempt.granted_at.map(iso),
             began_at: attempt.began_at.map(iso),
             finished_at: attempt.finished_at.map(iso),

@@ -112,6 +112,8 @@ impl EnvironmentState {
             error: None,
             drift: None,
             remote_identity: None,
+            reload: None,
+            maybe_changed: false,
         });
         self.live.insert(intent.name.clone(), id);
         self.touch(id);

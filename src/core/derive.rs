@@ -44,9 +44,9 @@ impl Resource {
             && self.attempted_current()
     }
 
-    /// Its newest intent is in an executor's hands, and the result will count.
+    /// Its newest intent is in an executor's hands, and the result will leave nothing to do.
     pub(super) fn runs_current(&self) -> bool {
-        self.run.as_ref().is_some_and(|run| run.credited && run.hash == self.row.intent.hash())
+        self.run.as_ref().is_some_and(|run| run.credited && run.hash == self.row.intent.hash() && self.pays(run))
     }
 
     /// Something it requires is not good. That stops what would change the target; observing needs no dependency.
@@ -101,7 +101,9 @@ impl EnvironmentState {
     pub(super) fn needs_deploy(&self, resource: &Resource, asked_by_user: bool) -> bool {
         let corrects = asked_by_user || self.settings.repair.action == RepairAction::Correct;
         match self.compliance(resource) {
-            Compliance::Compliant | Compliance::Undefined => false,
+            Compliance::Undefined => false,
+            _ if resource.owes_reload() => true,
+            Compliance::Compliant => false,
             Compliance::NonCompliant if resource.drifted() => {
                 resource.row.intent.policy.mode == Mode::Enforce && corrects
             }
@@ -112,7 +114,8 @@ impl EnvironmentState {
     /// What an attempt made for `reason` does. Where repairs only report, so do their retries: only a change or a user's deploy corrects.
     pub(super) fn operation(&self, resource: &Resource, reason: Reason) -> Operation {
         let verifies = matches!(reason, Reason::Repair | Reason::UserRepair | Reason::Retry)
-            && self.settings.repair.action == RepairAction::Report;
+            && self.settings.repair.action == RepairAction::Report
+            && !resource.owes_reload();
         if !resource.is_live() {
             Operation::Delete
         } else if resource.row.intent.policy.mode == Mode::Observe
@@ -154,7 +157,7 @@ impl EnvironmentState {
         let waits = resource.is_live()
             && resource.queued.is_some_and(|queued| {
                 // A verification of a good resource that is held holds nobody.
-                let verifies = matches!(queued.reason, Reason::Repair | Reason::UserRepair);
+                let verifies = matches!(queued.reason, Reason::Repair | Reason::UserRepair) && !resource.owes_reload();
                 !(verifies && good && self.held(resource))
             });
         Published { busy: waits || resource.run.is_some(), good, undefined: self.undefined(resource) }

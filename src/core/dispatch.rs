@@ -77,6 +77,7 @@ impl EnvironmentState {
             resource: Some(id),
             version: resource.row.version,
             remote_identity: resource.row.remote_identity.clone(),
+            reload: resource.row.reload.as_ref().filter(|_| resource.is_live()).map(|debt| debt.because.clone()),
             ..grant
         });
         let run = Run {
@@ -125,6 +126,7 @@ impl EnvironmentState {
             connection: target.connection.clone(),
             concurrency: target.concurrency,
             remote_identity: None,
+            reload: None,
             granted_at: self.now,
         })
     }

@@ -1,5 +1,6 @@
 //! How attempts end, and what follows from it.
 
+use super::notify::changed;
 use super::state::{EnvironmentState, Open, Resource, Run};
 use super::{
     AttemptId, Change, ExecutorName, Finding, LastResult, Life, Message, Name, Observed, Operation, Outcome,
@@ -89,10 +90,14 @@ impl EnvironmentState {
     fn after_lost(&mut self, id: ResourceId, run: &Run) {
         let lost: Name = "the executor ended before it reported a result".into();
         if run.begun {
+            if let Some(resource) = self.get_mut(id).filter(|_| run.operation == Operation::Enforce) {
+                resource.remember_change();
+            }
             return self.after_failure(id, run, lost, None);
         }
         if let Some(resource) = self.get_mut(id).filter(|_| run.operation == Operation::Enforce) {
             resource.tried(run);
+            resource.remember_change();
             resource.row.last_attempt = Some(run.attempt);
             if !resource.good() {
                 resource.row.error = Some(lost);
@@ -108,6 +113,7 @@ impl EnvironmentState {
         }
         let now = self.now;
         let Some(resource) = self.get_mut(id) else { return };
+        let (was_good, pays) = (resource.good(), resource.pays(run));
         resource.tried(run);
         let row = &mut resource.row;
         let differs = run.operation == Operation::Observe && finding.change != Change::None;
@@ -120,7 +126,11 @@ impl EnvironmentState {
             row.changed_by = Some(run.attempt);
         }
         let fresh = run.credited && run.hash == row.intent.hash();
+        let changed = changed(run, Some(finding));
+        let notifies = fresh && (changed || row.maybe_changed || (was_good && differs));
         if fresh {
+            row.maybe_changed = false;
+            row.reload = row.reload.take().filter(|_| !pays);
             row.succeeded = Some(run.hash);
             row.last_result = LastResult::Succeeded;
             row.observed = if differs { Observed::Differs } else { Observed::Same };
@@ -129,16 +139,25 @@ impl EnvironmentState {
             row.failures = 0;
             row.error = None;
             row.verified_at = Some(now);
+        } else if changed {
+            resource.remember_change();
         }
         self.touch(id);
+        if notifies {
+            self.notify(id, run.reason);
+        }
         self.follow_up(id, fresh, run.reason == Reason::Repair);
     }
 
     fn after_failure(&mut self, id: ResourceId, run: &Run, message: Name, finding: Option<&Finding>) {
         let tombstone = self.is_tombstone(id);
         let Some(resource) = self.get_mut(id) else { return };
+        let was_good = resource.good();
         if run.operation != Operation::Delete {
             resource.tried(run);
+        }
+        if changed(run, finding) {
+            resource.remember_change();
         }
         let row = &mut resource.row;
         let fresh =
@@ -154,8 +173,13 @@ impl EnvironmentState {
             row.error = Some(message);
         }
         self.touch(id);
+        if fresh && was_good {
+            self.notify(id, run.reason);
+        }
         if fresh {
-            self.arm_retry(id);
+            if self.get(id).is_some_and(|resource| resource.queued.is_none()) {
+                self.arm_retry(id);
+            }
             self.answer_requests(id);
         } else {
             self.follow_up(id, false, false);

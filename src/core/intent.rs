@@ -33,6 +33,25 @@ pub struct Policy {
     pub deletion_policy: DeletionPolicy,
     /// How long one attempt may take before it is cancelled, in milliseconds.
     pub deadline_ms: u64,
+    /// Whether changes are told to what requires it, and heard from what it requires.
+    #[serde(default)]
+    pub notify: Notify,
+}
+
+/// Who is told to reload when something changes. Both ends must agree.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Notify {
+    /// What requires it is told when an attempt has changed it.
+    pub send: bool,
+    /// It is told when something it requires and that sends has changed.
+    pub receive: bool,
+}
+
+impl Default for Notify {
+    fn default() -> Self {
+        Self { send: false, receive: true }
+    }
 }
 
 impl Default for Policy {
@@ -41,6 +60,7 @@ impl Default for Policy {
             mode: Mode::Enforce,
             deletion_policy: DeletionPolicy::Delete,
             deadline_ms: super::limits::DEFAULT_DEADLINE_MS,
+            notify: Notify::default(),
         }
     }
 }
@@ -82,7 +102,8 @@ impl Intent {
         parts.requires.dedup();
         let mode = [parts.policy.mode as u8];
         let hash = Hash::of(&[parts.kind.as_bytes(), parts.target.as_bytes(), parts.attributes.as_bytes(), &mode]);
-        let policy = [parts.policy.deletion_policy as u8];
+        let notify = parts.policy.notify;
+        let policy = [parts.policy.deletion_policy as u8, u8::from(notify.send), u8::from(notify.receive)];
         let deadline = parts.policy.deadline_ms.to_le_bytes();
         let mut all: Vec<&[u8]> = vec![&hash.0, parts.name.as_bytes(), parts.identity.as_bytes(), &policy, &deadline];
         all.extend(parts.requires.iter().map(|name| name.as_bytes()));

@@ -19,6 +19,7 @@ mod ids;
 mod inspect;
 mod intent;
 pub mod limits;
+mod notify;
 mod outcome;
 mod plan;
 mod queue;
@@ -45,10 +46,10 @@ pub use hash::Hash;
 pub use ids::{
     AttemptId, DryRunId, Epoch, ExecutorName, Name, PoolName, RequestId, ResourceId, TargetName, VersionNumber,
 };
-pub use intent::{DeletionPolicy, Intent, IntentParts, Mode, Policy};
+pub use intent::{DeletionPolicy, Intent, IntentParts, Mode, Notify, Policy};
 pub use outcome::{Change, Finding, Grant, Operation, Outcome, OutcomeKind, Reason};
 pub use plan::PushPlan;
-pub use record::{IntentRecord, OpenGrant, Record, ResourceRow, Snapshot, VersionRecord};
+pub use record::{IntentRecord, OpenGrant, Record, ReloadDebt, ResourceRow, Snapshot, VersionRecord};
 pub use settings::{Pool, Repair, RepairAction, RepairSchedule, Retry, Settings, Target};
 pub use state::EnvironmentState;
 pub use step::step;

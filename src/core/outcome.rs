@@ -57,6 +57,8 @@ pub struct Grant {
     pub concurrency: u32,
     /// What the target called it last time, where that is known.
     pub remote_identity: Option<Name>,
+    /// The requirement because of whose change it is told to reload, also where nothing differs.
+    pub reload: Option<Name>,
     /// When it was granted.
     pub granted_at: Timestamp,
 }

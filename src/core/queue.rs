@@ -129,6 +129,7 @@ impl EnvironmentState {
     pub(super) fn reason_to_deploy(&self, resource: &Resource) -> Reason {
         match self.compliance(resource) {
             Compliance::HasUpdate => Reason::Change,
+            Compliance::Compliant if resource.owes_reload() => Reason::Change,
             _ if resource.row.last_result == LastResult::Failed => Reason::Retry,
             _ => Reason::Repair,
         }

@@ -138,6 +138,19 @@ pub struct ResourceRow {
     pub drift: Option<Name>,
     /// What the target calls it.
     pub remote_identity: Option<Name>,
+    /// It is to be told to reload.
+    pub reload: Option<ReloadDebt>,
+    /// An attempt whose result does not count may have changed it: its next success notifies, even if it finds nothing to do.
+    pub maybe_changed: bool,
+}
+
+/// Something a resource requires has changed, and the resource has not reloaded since.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReloadDebt {
+    /// The requirement that changed.
+    pub because: Name,
+    /// The last attempt granted when it did: only a later one has been told to reload.
+    pub after: AttemptId,
 }
 
 /// A grant without an outcome, read back at a takeover.

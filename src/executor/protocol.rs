@@ -105,6 +105,7 @@ pub fn grant_to_wire(grant: &Grant, environment: &str) -> wire::Grant {
         remote_identity: grant.remote_identity.as_deref().unwrap_or_default().to_owned(),
         deadline_ms: intent.policy.deadline_ms,
         environment: environment.to_owned(),
+        reload: grant.reload.is_some(),
     }
 }
 

@@ -97,7 +97,10 @@ fn check_row(row: &ResourceRow) -> Result<(), HistoryError> {
     let texts = [&row.error, &row.drift, &row.remote_identity];
     check_texts(
         || format!("the current row of {:?}", row.intent.name),
-        texts.map(|text| text.as_deref()).into_iter().chain([Some(&*row.set)]),
+        texts
+            .map(|text| text.as_deref())
+            .into_iter()
+            .chain([Some(&*row.set), row.reload.as_ref().map(|debt| &*debt.because)]),
     )
 }
 

@@ -143,6 +143,8 @@ pub struct AttemptSummary {
     pub operation: Option<Operation>,
     /// Who ran it.
     pub executor: Option<Name>,
+    /// The requirement because of whose change it was told to reload.
+    pub reload: Option<Name>,
     /// When it was granted.
     pub granted_at: Option<Timestamp>,
     /// When it began.

@@ -232,6 +232,7 @@ impl Work {
             connection: self.connection.to_string().into(),
             concurrency: self.concurrency,
             remote_identity: None,
+            reload: None,
             granted_at: Timestamp(0),
         }
     }

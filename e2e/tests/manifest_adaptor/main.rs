@@ -52,6 +52,7 @@ impl Scenario {
             connection: self.connection.clone(),
             attributes: json!({"manifest": manifest}),
             remote_identity: None,
+            reload: false,
             attempt: 1,
             deadline: Duration::from_secs(30),
             work: Work::new().0,

@@ -20,6 +20,7 @@ fn desired(kind: &str, attributes: Value) -> (Desired, WorkEnded) {
         connection: json!({"type": "local"}),
         attributes,
         remote_identity: None,
+        reload: false,
         attempt: 1,
         deadline: Duration::from_secs(10),
         work,

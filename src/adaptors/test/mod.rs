@@ -76,6 +76,7 @@ impl Adaptor for Test {
             (None, true) => (Change::None, String::new()),
             (Some(_), true) => (Change::Delete, format!("delete {}\n", thing.key)),
             (None, false) => (Change::Create, format!("value: {:?}\n", thing.value)),
+            (Some(value), false) if value == thing.value && desired.reload => (Change::Update, "reload\n".to_owned()),
             (Some(value), false) if value == thing.value => (Change::None, String::new()),
             (Some(value), false) => (Change::Update, format!("value: {value:?} -> {:?}\n", thing.value)),
         };
@@ -106,10 +107,16 @@ impl Adaptor for Test {
         if let Some(line) = line {
             play(desired, line).await?;
         }
-        let (key, value) = (thing.key.clone(), thing.value);
+        let (key, value, reloads) = (
+            thing.key.clone(),
+            thing.value,
+            u64::from(desired.reload && assessment.difference.change != Change::Create),
+        );
         let applied = place.update(desired, move |world| {
             world.note(format!("{verb} {key} end"));
-            world.thing(&key).value = if deleting { None } else { Some(value.clone()) };
+            let found = world.thing(&key);
+            found.value = if deleting { None } else { Some(value.clone()) };
+            found.reloads += reloads;
         });
         applied.await?;
         Ok(Some(format!("thing/{}", thing.key)))

@@ -16,6 +16,7 @@ fn desired(path: &Path, attributes: Value) -> Desired {
         connection: json!({"type": "file", "path": path}),
         attributes,
         remote_identity: None,
+        reload: false,
         attempt: 1,
         deadline: Duration::from_secs(10),
         work: Work::new().0,
@@ -47,9 +48,20 @@ async fn it_is_made_changed_and_deleted_and_everything_is_counted() {
     assert_eq!(attempt(&thing("1"), false).await.unwrap(), (Change::Update, "value: \"drift\" -> \"1\"\n".into()));
     assert_eq!(attempt(&thing("1"), true).await.unwrap(), (Change::Delete, "delete a\n".into()));
     assert_eq!(attempt(&thing("1"), true).await.unwrap().0, Change::None);
-    assert_eq!(world(&path).things["a"], ThingState { value: None, reads: 5, applies: 2, deletes: 1 });
+    assert_eq!(world(&path).things["a"], ThingState { value: None, reads: 5, applies: 2, deletes: 1, reloads: 0 });
     let line = "apply a begin,apply a end,apply a begin,apply a end,delete a begin,delete a end";
     assert_eq!(Vec::from(world(&path).journal).join(","), line);
+}
+
+#[tokio::test]
+async fn told_to_reload_it_does_so_also_where_nothing_differs() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("world.json");
+    let told = |reload| Desired { reload, ..desired(&path, json!({"key": "a", "value": "1"})) };
+    assert_eq!(attempt(&told(false), false).await.unwrap().0, Change::Create);
+    assert_eq!(attempt(&told(true), false).await.unwrap(), (Change::Update, "reload\n".into()));
+    assert_eq!(attempt(&told(false), false).await.unwrap().0, Change::None);
+    assert_eq!(world(&path).things["a"].reloads, 1);
 }
 
 #[tokio::test]

@@ -45,6 +45,8 @@ pub(super) struct ThingState {
     pub(super) applies: u64,
     /// Deletes that began.
     pub(super) deletes: u64,
+    /// Applies that ended and were told to reload.
+    pub(super) reloads: u64,
 }
 
 impl World {

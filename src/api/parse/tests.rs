@@ -41,7 +41,12 @@ fn a_resource_becomes_an_intent() {
     assert_eq!(intent.requires.iter().map(|name| &**name).collect::<Vec<_>>(), ["a", "b"]);
     assert_eq!(
         intent.policy,
-        core::Policy { mode: core::Mode::Observe, deletion_policy: core::DeletionPolicy::Delete, deadline_ms: 90_000 }
+        core::Policy {
+            mode: core::Mode::Observe,
+            deletion_policy: core::DeletionPolicy::Delete,
+            deadline_ms: 90_000,
+            notify: core::Notify::default()
+        }
     );
 }
 

@@ -70,7 +70,7 @@ pub(super) fn attempts_table(attempts: &[AttemptDocument], now: Timestamp, wide:
             attempt.attempt.to_string(),
             attempt.name.to_string(),
             attempt.version.map_or_else(String::new, |version| version.to_string()),
-            attempt.reason.map_or_else(String::new, |reason| format!("{reason:?}")),
+            reason(attempt),
             attempt.operation.map_or_else(String::new, |operation| format!("{operation:?}")),
             attempt.at.map_or_else(String::new, |at| if wide { time::iso(at) } else { time::relative(at, now) }),
             attempt.took_ms.map_or_else(String::new, time::took),
@@ -86,6 +86,15 @@ pub(super) fn attempts_table(attempts: &[AttemptDocument], now: Timestamp, wide:
         table.row(cells);
     }
     table
+}
+
+/// `Change`, or `Change, reload for nginx-conf`.
+fn reason(attempt: &AttemptDocument) -> String {
+    let reason = attempt.reason.map_or_else(String::new, |reason| format!("{reason:?}"));
+    match &attempt.reload {
+        Some(because) => format!("{reason}, reload for {because}"),
+        None => reason,
+    }
 }
 
 pub(super) fn result_style(result: AttemptResult) -> Style {

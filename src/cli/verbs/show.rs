@@ -68,6 +68,7 @@ fn fields(view: &ResourceView, now: Timestamp) -> Vec<(&'static str, String)> {
         ("Due", moment(row.due_at)),
         ("Failures", Some(row.failures.to_string()).filter(|_| row.failures > 0)),
         ("Error", row.error.as_deref().map(|error| error.replace('\n', "\n              "))),
+        ("Reload", row.reload.as_ref().map(|debt| format!("due: {} has changed", debt.because))),
         ("On target", row.remote_identity.as_deref().map(ToOwned::to_owned)),
     ];
     all.into_iter().filter_map(|(field, value)| Some((field, value?))).collect()

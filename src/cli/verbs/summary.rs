@@ -239,6 +239,7 @@ mod tests {
             reason: None,
             operation: None,
             executor: None,
+            reload: None,
             granted_at: None,
             began_at: None,
             finished_at: None,

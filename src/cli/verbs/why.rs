@@ -87,6 +87,9 @@ fn sentences(view: &ResourceView, holds: &[Hold], now: Timestamp) -> Vec<String>
     if let Some((at, attempt)) = row.deployed_at.zip(row.changed_by).filter(|_| view.good) {
         all.push(format!("attempt {attempt} changed it last, {}", time::relative(at, now)));
     }
+    if let Some(debt) = &row.reload {
+        all.push(format!("it is to reload, since {} has changed", debt.because));
+    }
     if row.failures > 1 {
         all.push(format!("{} attempts in a row failed", row.failures));
     }

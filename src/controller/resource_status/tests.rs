@@ -39,6 +39,8 @@ fn view() -> ResourceView {
         error: None,
         drift: None,
         remote_identity: None,
+        reload: None,
+        maybe_changed: false,
     };
     ResourceView {
         row,

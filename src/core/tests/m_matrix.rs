@@ -1,4 +1,4 @@
-//! M: the matrix of a dependency's end and a resource's own. Reloads come with notifications.
+//! M: the matrix of a dependency's end and a resource's own.
 
 use super::world::World;
 use crate::core::Compliance;
@@ -37,6 +37,27 @@ fn m_its_own_end_is_its_own() {
         let (mut world, _) = sent_after("succeeded", "it@t3 <- dep");
         end(&mut world);
         world.expect([("root", "good"), ("dep", "good"), ("it", word)]);
+    }
+}
+
+#[test]
+fn m_it_reloads_once_if_and_only_if_its_dependency_changed() {
+    let ends: [(fn(&mut World), &[&str]); 4] = [
+        (|world| world.succeed_changed("dep"), &["it (reload for dep)"]),
+        (|world| world.succeed("dep"), &["it"]),
+        (|world| world.fail("dep", "no"), &[]),
+        (|world| world.change_target("t2", |target| target.suspend = true), &[]),
+    ];
+    for (end, granted) in ends {
+        let mut world = World::new(["t1", "t2", "t3"]);
+        world.push("dep@t2 send; it@t3 <- dep");
+        world.expect_granted(["dep"]);
+        end(&mut world);
+        world.expect_granted_all(granted);
+        if !granted.is_empty() {
+            world.succeed("it");
+        }
+        world.expect_granted_all(&[]);
     }
 }
 

@@ -14,6 +14,7 @@
 mod a_life;
 mod b_scheduling;
 mod c_scope;
+mod d_notifications;
 mod e_skips;
 mod f_undefined;
 mod j_dry_runs;

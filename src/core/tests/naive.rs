@@ -66,6 +66,7 @@ impl<'a> Naive<'a> {
     pub(super) fn busy(&self, id: ResourceId) -> bool {
         let resource = self.resources[&id];
         let verifies = |reason| matches!(reason, Reason::Repair | Reason::UserRepair);
+        let verifies = |reason| verifies(reason) && resource.row.reload.is_none();
         let waits =
             resource.queued.is_some_and(|queued| !(verifies(queued.reason) && self.good(id) && self.held(resource)));
         resource.run.is_some() || (resource.row.life == Life::Live && waits)

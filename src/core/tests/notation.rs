@@ -1,8 +1,8 @@
-//! Intents in one line: `name[@target][=attributes][#identity] [observe] [orphan] [<- requirement …]`.
+//! Intents in one line: `name[@target][=attributes][#identity] [observe] [orphan] [send] [deaf] [<- requirement …]`.
 //!
 //! What is left out is `@t1`, `=1` and the name as identity. Several intents stand side by side, separated by `;`.
 
-use crate::core::{DeletionPolicy, Intent, IntentParts, Mode, Name, Policy};
+use crate::core::{DeletionPolicy, Intent, IntentParts, Mode, Name, Notify, Policy};
 use std::collections::BTreeSet;
 
 /// An intent as a test wrote it, so that a later line can change one thing of it.
@@ -14,6 +14,7 @@ pub(super) struct Declared {
     pub(super) identity: String,
     pub(super) mode: Mode,
     pub(super) deletion_policy: DeletionPolicy,
+    pub(super) notify: Notify,
     pub(super) requires: BTreeSet<String>,
 }
 
@@ -25,7 +26,10 @@ impl Declared {
         let (rest, attributes) = cut(rest, '=');
         let (name, target) = cut(rest, '@');
         let flags: Vec<&str> = words.collect();
-        assert!(flags.iter().all(|flag| ["observe", "orphan"].contains(flag)), "unknown word in {line:?}");
+        assert!(
+            flags.iter().all(|flag| ["observe", "orphan", "send", "deaf"].contains(flag)),
+            "unknown word in {line:?}"
+        );
         Self {
             name: name.to_owned(),
             target: target.unwrap_or("t1").to_owned(),
@@ -33,6 +37,7 @@ impl Declared {
             identity: identity.unwrap_or(name).to_owned(),
             mode: if flags.contains(&"observe") { Mode::Observe } else { Mode::Enforce },
             deletion_policy: if flags.contains(&"orphan") { DeletionPolicy::Orphan } else { DeletionPolicy::Delete },
+            notify: Notify { send: flags.contains(&"send"), receive: !flags.contains(&"deaf") },
             requires: requires.split_whitespace().map(str::to_owned).collect(),
         }
     }
@@ -49,7 +54,12 @@ impl Declared {
             identity: self.identity.as_str().into(),
             attributes: self.attributes.as_str().into(),
             requires: self.requires.iter().map(|name| Name::from(name.as_str())).collect(),
-            policy: Policy { mode: self.mode, deletion_policy: self.deletion_policy, ..Policy::default() },
+            policy: Policy {
+                mode: self.mode,
+                deletion_policy: self.deletion_policy,
+                notify: self.notify,
+                ..Policy::default()
+            },
         })
     }
 }

@@ -175,7 +175,8 @@ impl World {
             Operation::DryRun => "dry-run ",
             Operation::Delete => "delete ",
         };
-        self.granted.push(format!("{verb}{}", grant.intent.name));
+        let reload = grant.reload.as_ref().map_or_else(String::new, |because| format!(" (reload for {because})"));
+        self.granted.push(format!("{verb}{}{reload}", grant.intent.name));
         let held = Held { executor: executor.clone(), grant: Arc::clone(grant), begun: false, asked_back: false };
         let before = self.held.insert(grant.attempt, held);
         assert!(before.is_none(), "attempt {} was granted twice", grant.attempt);
@@ -431,6 +432,17 @@ impl World {
         self.finish(name, OutcomeKind::Succeeded(finding));
     }
 
+    /// Its executor says nothing of it any more.
+    pub(super) fn lose_attempt(&mut self, name: &str) {
+        self.finish(name, OutcomeKind::Lost);
+    }
+
+    /// It fails half-way: what differed was known, and the change had begun.
+    pub(super) fn fail_changed(&mut self, name: &str) {
+        let finding = Finding { change: Change::Update, diff: "- a\n+ b".into(), remote_identity: None };
+        self.finish(name, OutcomeKind::Failed { message: "no".into(), finding: Some(finding) });
+    }
+
     pub(super) fn fail(&mut self, name: &str, message: &str) {
         self.finish(name, OutcomeKind::Failed { message: message.into(), finding: None });
     }
@@ -454,6 +466,12 @@ impl World {
     #[track_caller]
     pub(super) fn expect_granted<const N: usize>(&mut self, names: [&str; N]) {
         assert_eq!(std::mem::take(&mut self.granted), names.map(str::to_owned), "granted");
+    }
+
+    /// The same, for tables of cases.
+    #[track_caller]
+    pub(super) fn expect_granted_all(&mut self, names: &[&str]) {
+        assert_eq!(std::mem::take(&mut self.granted), names, "granted");
     }
 
     pub(super) fn id(&self, name: &str) -> ResourceId {

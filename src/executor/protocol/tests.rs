@@ -82,6 +82,7 @@ fn a_hello_is_checked() {
         executor: "e1".into(),
         pool: "local".into(),
         environment: "default".into(),
+
         credits: u32::MAX,
         ..wire::Hello::default()
     };

@@ -97,6 +97,7 @@ fn prepare(grant: &wire::Grant, work: Work) -> Result<(Arc<dyn Adaptor>, Operati
         connection: json("connection", &grant.connection)?,
         attributes: json("attributes", &grant.attributes)?,
         remote_identity: if grant.remote_identity.is_empty() { None } else { Some(grant.remote_identity.clone()) },
+        reload: grant.reload && operation == Operation::Enforce,
         attempt: grant.attempt,
         deadline: deadline(grant),
         work,

@@ -2,8 +2,8 @@
 
 use crate::core::{
     AttemptId, Change, DeletionPolicy, Epoch, Finding, Grant, Intent, IntentParts, IntentRecord, LastResult, Life,
-    Mode, Name, Observed, Operation, Outcome, OutcomeKind, Policy, Reason, Record, ResourceId, ResourceRow, Timestamp,
-    VersionNumber, VersionRecord,
+    Mode, Name, Notify, Observed, Operation, Outcome, OutcomeKind, Policy, Reason, Record, ReloadDebt, ResourceId,
+    ResourceRow, Timestamp, VersionNumber, VersionRecord,
 };
 use crate::history::{Batch, Fence, HistoryError, Owner, Store};
 use std::sync::Arc;
@@ -59,7 +59,12 @@ pub(super) fn intent(called: &str, content: &str) -> Arc<Intent> {
         identity: format!(r#"{{"path":"/{called}"}}"#).into(),
         attributes: format!(r#"{{"content":"{content}","path":"/{called}"}}"#).into(),
         requires: vec!["ä \"quoted\" \\ name".into(), "network".into()],
-        policy: Policy { mode: Mode::Observe, deletion_policy: DeletionPolicy::Orphan, deadline_ms: 7 },
+        policy: Policy {
+            mode: Mode::Observe,
+            deletion_policy: DeletionPolicy::Orphan,
+            deadline_ms: 7,
+            notify: Notify { send: true, receive: false },
+        },
     }))
 }
 
@@ -102,6 +107,7 @@ pub(super) fn grant(attempt: u64, resource: u32, called: &str) -> Record {
             connection: r#"{"type":"local"}"#.into(),
             concurrency: 1,
             remote_identity: None,
+            reload: attempt.is_multiple_of(2).then(|| "motd".into()),
             granted_at: Timestamp(10 * attempt as i64),
         }),
     )
@@ -163,6 +169,8 @@ pub(super) fn new_row(resource: u32, intent: Arc<Intent>, version: u64) -> Resou
         error: None,
         drift: None,
         remote_identity: None,
+        reload: None,
+        maybe_changed: false,
     }
 }
 
@@ -184,6 +192,8 @@ pub(super) fn full_row(resource: u32, intent: Arc<Intent>, version: u64) -> Reso
         error: Some("failed\twith ☃".into()),
         drift: Some("- a\n+ b".into()),
         remote_identity: Some("".into()),
+        reload: Some(ReloadDebt { because: "motd".into(), after: AttemptId(5) }),
+        maybe_changed: true,
         ..new_row(resource, intent, version)
     }
 }

@@ -225,6 +225,7 @@ impl Tables {
             reason: grant.map(|(_, grant)| grant.reason),
             operation: grant.map(|(_, grant)| grant.operation),
             executor: grant.map(|(executor, _)| executor.clone()),
+            reload: grant.and_then(|(_, grant)| grant.reload.clone()),
             granted_at: grant.map(|(_, grant)| grant.granted_at),
             began_at: end.and_then(|(_, outcome)| outcome.began_at),
             finished_at: end.map(|(_, outcome)| outcome.finished_at),

@@ -99,9 +99,9 @@ async fn grants(connection: &mut PgConnection, environment: i64, rows: &[(&Name,
     insert!(
         connection,
         environment,
-        "INSERT INTO resource_grant (environment, attempt, resource, version, epoch, granted_at_ms, operation, reason, intent_hash, executor)
+        "INSERT INTO resource_grant (environment, attempt, resource, version, epoch, granted_at_ms, operation, reason, intent_hash, executor, reload)
              SELECT $1, * FROM UNNEST($2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::smallint[], $8::smallint[],
-                                      $9::bytea[], $10::text[])",
+                                      $9::bytea[], $10::text[], $11::text[])",
         rows.iter().map(|(_, grant)| grant.attempt.0 as i64),
         rows.iter().map(|(_, grant)| grant.resource.map(|resource| i64::from(resource.0))),
         rows.iter().map(|(_, grant)| grant.version.0 as i64),
@@ -111,6 +111,7 @@ async fn grants(connection: &mut PgConnection, environment: i64, rows: &[(&Name,
         rows.iter().map(|(_, grant)| grant.reason.code()),
         rows.iter().map(|(_, grant)| grant.hash().0),
         rows.iter().map(|(executor, _)| &***executor),
+        rows.iter().map(|(_, grant)| grant.reload.as_deref()),
     )
 }
 

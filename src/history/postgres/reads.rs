@@ -104,7 +104,7 @@ const ATTEMPTS_OF: &str = "
     ), page AS (SELECT attempt FROM numbers ORDER BY attempt DESC LIMIT $3)";
 
 const ATTEMPT_COLUMNS: &str = "
-    SELECT page.attempt, granted.version, granted.reason, granted.operation, granted.executor, granted.granted_at_ms,
+    SELECT page.attempt, granted.version, granted.reason, granted.operation, granted.executor, granted.reload, granted.granted_at_ms,
         outcome.began_at_ms, outcome.finished_at_ms, outcome.kind, outcome.change, outcome.diff, outcome.message, outcome.remote_identity,
         COALESCE((SELECT name FROM intent WHERE environment = $1 AND intent.resource = COALESCE(outcome.resource, granted.resource)
                   ORDER BY version DESC LIMIT 1), '') AS name
@@ -145,6 +145,7 @@ fn attempt(row: &PgRow) -> Result<AttemptSummary, Failure> {
         reason: granted_at.map(|_| Code::read(row, "reason")).transpose()?,
         operation: granted_at.map(|_| Code::read(row, "operation")).transpose()?,
         executor: state::text(row, "executor")?,
+        reload: state::text(row, "reload")?,
         granted_at,
         began_at: state::time(row, "began_at_ms")?,
         finished_at,

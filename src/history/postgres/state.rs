@@ -3,7 +3,7 @@
 use super::codes::Code;
 use super::errors::Failure;
 use crate::core::{
-    AttemptId, Hash, Intent, IntentParts, Life, Name, ResourceId, ResourceRow, Timestamp, VersionNumber,
+    AttemptId, Hash, Intent, IntentParts, Life, Name, ReloadDebt, ResourceId, ResourceRow, Timestamp, VersionNumber,
 };
 use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, Row};
@@ -12,16 +12,19 @@ use std::sync::Arc;
 
 const UPSERT: &str = "
     INSERT INTO resource_state (environment, resource, version, after_resource, due_at_ms, verified_at_ms, deployed_at_ms, last_attempt, changed_by,
-        failures, life, last_result, observed, skipped, attempted, succeeded, set_name, error, drift, remote_identity)
+        failures, life, last_result, observed, skipped, attempted, succeeded, set_name, error, drift, remote_identity,
+        reload_because, reload_after, maybe_changed)
     SELECT $1, * FROM UNNEST($2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[], $8::bigint[], $9::bigint[],
         $10::bigint[], $11::smallint[], $12::smallint[], $13::smallint[], $14::boolean[], $15::bytea[], $16::bytea[], $17::text[], $18::text[],
-        $19::text[], $20::text[])
+        $19::text[], $20::text[], $21::text[], $22::bigint[], $23::boolean[])
     ON CONFLICT (environment, resource) DO UPDATE SET
         (version, after_resource, due_at_ms, verified_at_ms, deployed_at_ms, last_attempt, changed_by,
-         failures, life, last_result, observed, skipped, attempted, succeeded, set_name, error, drift, remote_identity) =
+         failures, life, last_result, observed, skipped, attempted, succeeded, set_name, error, drift, remote_identity,
+         reload_because, reload_after, maybe_changed) =
         (EXCLUDED.version, EXCLUDED.after_resource, EXCLUDED.due_at_ms, EXCLUDED.verified_at_ms, EXCLUDED.deployed_at_ms, EXCLUDED.last_attempt,
          EXCLUDED.changed_by, EXCLUDED.failures, EXCLUDED.life, EXCLUDED.last_result, EXCLUDED.observed, EXCLUDED.skipped, EXCLUDED.attempted,
-         EXCLUDED.succeeded, EXCLUDED.set_name, EXCLUDED.error, EXCLUDED.drift, EXCLUDED.remote_identity)";
+         EXCLUDED.succeeded, EXCLUDED.set_name, EXCLUDED.error, EXCLUDED.drift, EXCLUDED.remote_identity,
+         EXCLUDED.reload_because, EXCLUDED.reload_after, EXCLUDED.maybe_changed)";
 
 /// Live resources and tombstones. A tombstone's intent is the last that was wanted.
 pub(super) const SELECT: &str = "
@@ -70,7 +73,10 @@ pub(super) async fn upsert(
         .bind(column(rows, |row| &*row.set))
         .bind(column(rows, |row| row.error.as_deref()))
         .bind(column(rows, |row| row.drift.as_deref()))
-        .bind(column(rows, |row| row.remote_identity.as_deref()));
+        .bind(column(rows, |row| row.remote_identity.as_deref()))
+        .bind(column(rows, |row| row.reload.as_ref().map(|debt| &*debt.because)))
+        .bind(column(rows, |row| row.reload.as_ref().map(|debt| debt.after.0 as i64)))
+        .bind(column(rows, |row| row.maybe_changed));
     query.execute(connection).await.map(drop)
 }
 
@@ -112,7 +118,16 @@ pub(super) fn read(row: &PgRow, names: &mut Names) -> Result<ResourceRow, Failur
         error: text(row, "error")?,
         drift: text(row, "drift")?,
         remote_identity: text(row, "remote_identity")?,
+        reload: reload(row, names)?,
+        maybe_changed: row.try_get("maybe_changed")?,
     })
+}
+
+fn reload(row: &PgRow, names: &mut Names) -> Result<Option<ReloadDebt>, Failure> {
+    let because: Option<&str> = row.try_get("reload_because")?;
+    let after: Option<i64> = row.try_get("reload_after")?;
+    let debt = |(because, after)| ReloadDebt { because: names.share(because), after: AttemptId(after as u64) };
+    Ok(because.zip(after).map(debt))
 }
 
 /// Reads an intent from a row that has its columns, none of them null.
