@@ -17,6 +17,7 @@ test: ## every test; the last line says what ran and what was left out
 lint: ## what CI refuses
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
+	cargo clippy --package e2e --no-deps --lib --test scenarios --test manifest_adaptor -- -D warnings
 
 fmt: ## format
 	cargo fmt --all

@@ -20,7 +20,7 @@ pub(crate) enum CompletedShell {
 }
 
 /// Writes the script to stdout.
-pub(crate) fn run(options: &CompletionOptions) -> Result<Exit, CliError> {
+pub(crate) fn run(options: CompletionOptions) -> Result<Exit, CliError> {
     let shell = match options.shell {
         CompletedShell::Bash => Shell::Bash,
         CompletedShell::Zsh => Shell::Zsh,

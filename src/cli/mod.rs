@@ -46,7 +46,7 @@ pub(crate) async fn run(arguments: Arguments) -> Exit {
         Command::Delete(options) => verbs::delete::run(options, output).await,
         Command::Forget(options) => verbs::forget::run(options, output).await,
         Command::Environments(options) => verbs::environments::run(options, output).await,
-        Command::Completion(options) => completion::run(&options),
+        Command::Completion(options) => completion::run(options),
         Command::Operator(options) => crate::app::operator(*options).await,
         Command::Executor(options) => crate::app::executor(options).await,
         Command::Generate(options) => generate::run(&options),

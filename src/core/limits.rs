@@ -1,4 +1,4 @@
-//! Every bound of the system, with its unit and its reason.
+//! The bounds that the brain and its edges agree on, each with its unit and its reason. A bound that one file alone must know stands there.
 
 /// How long one attempt may take when nothing else is said, in milliseconds. Ten minutes covers a package installation.
 pub const DEFAULT_DEADLINE_MS: u64 = 600_000;
