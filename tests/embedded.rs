@@ -365,3 +365,22 @@ fn a_service_reloads_once_when_its_configuration_changed() {
     let history = house.run("history service --limit 1");
     assert!(history.out.contains(", reload for conf"), "{}", history.out);
 }
+
+#[test]
+fn outside_its_windows_a_target_is_left_alone_and_why_says_until_when() {
+    let house = House::with(LOCAL, &small("held"));
+    // Half a year from now, whenever now is.
+    let month = (jiff::Zoned::now().month() + 5) % 12 + 1;
+    let windows = format!("  windows: {{deploy: [{{start: \"0 0 1 {month} *\", duration: 1h}}]}}\n");
+    house.write("manifests/environment.yaml", &(house::environment(LOCAL, 1) + &windows));
+    let deploy = house.run("deploy -f manifests");
+    assert_eq!(deploy.code, 1, "{}{}", deploy.out, deploy.err);
+    assert!(!house.path("made").exists());
+    let why = house.run("why folder");
+    assert!(why.out.contains("target here is outside its deploy windows; the next opens in"), "{}", why.out);
+    assert_eq!(house.run("dry-run -f manifests").code, 2, "a look changes nothing");
+
+    house.write("manifests/environment.yaml", &house::environment(LOCAL, 1));
+    assert_eq!(house.run("deploy -f manifests -q").code, 0);
+    assert!(house.path("made/index").exists());
+}

@@ -165,6 +165,8 @@ reasons! {
     TooLarge,
     /// Suspended by the user.
     Suspended,
+    /// Its target is closed to such work until its next window.
+    OutsideWindow,
     /// A difference was found, and is only reported.
     Drifted,
     /// It is being deleted on its target.

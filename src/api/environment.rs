@@ -93,6 +93,10 @@ pub enum Source {
 pub struct Deploy {
     /// How long edits must rest before they become a version.
     pub settle: Settle,
+    /// Attempts that executors may have at once in the whole environment; dry runs are not counted. Absent: as many as its targets take.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 100_000))]
+    pub max_in_flight: Option<u32>,
 }
 
 /// How long edits must rest.

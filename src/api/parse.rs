@@ -9,7 +9,7 @@ use super::schema::{MAX_ERRORS, Schema, SchemaError};
 use super::types::{Type, Types};
 use super::{
     API_VERSION, CrdError, Duration, EnvironmentSpec, ExecutorSpec, FieldError, FieldPath, ResourceSpec, Settle,
-    Source, TargetSpec, crd_objects, did_you_mean, environment, resource,
+    Source, TargetSpec, crd_objects, did_you_mean, environment, resource, target,
 };
 use crate::adaptors::registry;
 use crate::core::{self, Intent, IntentParts, Name, PoolName, TargetName, limits};
@@ -53,6 +53,8 @@ pub struct ParsedTarget {
     connection: Name,
     concurrency: u32,
     suspend: bool,
+    windows: core::Windows,
+    rate_limit: Option<core::RateLimit>,
 }
 
 impl ParsedTarget {
@@ -64,6 +66,8 @@ impl ParsedTarget {
             connection: self.connection.clone(),
             concurrency: self.concurrency,
             suspend: self.suspend,
+            windows: self.windows.clone(),
+            rate_limit: self.rate_limit,
         }
     }
 }
@@ -134,7 +138,8 @@ impl Checker {
     pub fn environment(&self, object: &Value) -> Result<ParsedEnvironment, Vec<FieldError>> {
         let mut errors = self.structure("Environment", object);
         let schedule = object.pointer("/spec/repair/schedule").and_then(Value::as_str);
-        errors.extend(schedule.and_then(cron_error));
+        let path = FieldPath::of(&["spec", "repair", "schedule"]);
+        errors.extend(schedule.and_then(|schedule| cron_error(schedule, path)));
         let (name, spec): (Name, EnvironmentSpec) = typed(object, errors)?;
         Ok(ParsedEnvironment {
             name,
@@ -147,7 +152,10 @@ impl Checker {
 
     /// Reads a `Target`.
     pub fn target(&self, object: &Value) -> Result<ParsedTarget, Vec<FieldError>> {
-        let (name, spec): (_, TargetSpec) = typed(object, self.structure("Target", object))?;
+        let mut errors = self.structure("Target", object);
+        errors.extend(window_errors(object));
+        let (name, spec): (_, TargetSpec) = typed(object, errors)?;
+        let windows = spec.windows.unwrap_or_default();
         let connection = object.pointer("/spec/connection").map(registry::canonical).unwrap_or_default();
         Ok(ParsedTarget {
             environment: spec.environment_ref.name.0.into(),
@@ -156,6 +164,13 @@ impl Checker {
             connection: connection.into(),
             concurrency: spec.concurrency,
             suspend: spec.suspend,
+            windows: core::Windows {
+                deploy: windows.deploy.into_iter().map(window).collect(),
+                repair: windows.repair.into_iter().map(window).collect(),
+            },
+            rate_limit: spec
+                .rate_limit
+                .map(|rate| core::RateLimit { attempts: rate.attempts, period_ms: rate.period.as_ms() }),
         })
     }
 
@@ -294,7 +309,39 @@ fn settings(spec: &EnvironmentSpec) -> core::Settings {
         factor: f64::from(spec.retry.factor),
         jitter: f64::from(spec.retry.jitter_percent) / 100.0,
     };
-    core::Settings { suspend: spec.suspend, retry, repair: spec.repair.as_ref().map(repair).unwrap_or_default() }
+    core::Settings {
+        suspend: spec.suspend,
+        retry,
+        repair: spec.repair.as_ref().map(repair).unwrap_or_default(),
+        max_in_flight: spec.deploy.max_in_flight,
+    }
+}
+
+fn window(window: target::Window) -> core::Window {
+    core::Window {
+        start: window.start.into(),
+        duration_ms: window.duration.as_ms(),
+        time_zone: window.time_zone.map(Into::into),
+    }
+}
+
+/// What is wrong with the windows of a target that the schema cannot say.
+fn window_errors(object: &Value) -> Vec<FieldError> {
+    let mut errors = Vec::new();
+    for kind in ["deploy", "repair"] {
+        let windows = object.pointer(&format!("/spec/windows/{kind}")).and_then(Value::as_array);
+        for (index, window) in windows.into_iter().flatten().enumerate() {
+            let path = FieldPath::of(&["spec", "windows", kind]).index(index);
+            let text = |field| window.get(field).and_then(Value::as_str);
+            errors.extend(text("start").and_then(|start| cron_error(start, path.key("start"))));
+            if let Some(zone) = text("timeZone").filter(|zone| !core::knows_time_zone(zone)) {
+                let message = format!("is no time zone of the IANA database: {}", shown(zone));
+                let example = Some("an example: `Europe/Brussels`; leave it out for UTC".to_owned());
+                errors.push(FieldError::value(path.key("timeZone"), message).suggest(example));
+            }
+        }
+    }
+    errors
 }
 
 fn repair(repair: &environment::Repair) -> core::Repair {
@@ -327,9 +374,8 @@ fn policy(policy: &resource::Policy, notify: Option<resource::Notify>) -> core::
 }
 
 /// What is wrong with a cron expression. The API server cannot know, so this is the one check of a spec that only we make.
-fn cron_error(schedule: &str) -> Option<FieldError> {
-    let path = FieldPath::of(&["spec", "repair", "schedule"]);
-    let example = Some("an example: `0 3 * * *` is every day at 03:00 UTC".to_owned());
+fn cron_error(schedule: &str, path: FieldPath) -> Option<FieldError> {
+    let example = Some("an example: `0 3 * * *` is every day at 03:00".to_owned());
     if schedule.split_ascii_whitespace().count() != 5 {
         return Some(
             FieldError::value(path, format!("must be a cron expression of five fields, is {}", shown(schedule)))

@@ -4,7 +4,7 @@
 
 use super::conditions::Condition;
 use super::names::{ObjectName, Reference, Text};
-use super::rules;
+use super::{Duration, rules};
 use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -52,6 +52,54 @@ pub struct TargetSpec {
     /// Nothing new starts on it.
     #[serde(default)]
     pub suspend: bool,
+    /// When it may be worked on. Absent: always.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub windows: Option<Windows>,
+    /// How often something may start on it. Whoever takes the environment over begins with an empty bucket: the rate is never exceeded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rate_limit: Option<RateLimit>,
+}
+
+/// When a target may be worked on. What runs when a window closes, runs to its end. A dry run, which changes nothing, keeps to none.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Windows {
+    /// For whatever is not what last succeeded there: changes, their retries, deletions. Empty: always.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32), extend("x-kubernetes-list-type" = "atomic"))]
+    pub deploy: Vec<Window>,
+    /// For verifications, their retries, and the correction of drift. Empty: always.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32), extend("x-kubernetes-list-type" = "atomic"))]
+    pub repair: Vec<Window>,
+}
+
+/// A time that comes again and again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Window {
+    /// When it opens: a cron expression of five fields.
+    #[schemars(length(min = 9, max = 128))]
+    pub start: String,
+    /// How long it stays open.
+    #[schemars(extend("x-kubernetes-validations" = [rules::duration_between("1m", "744h")]))]
+    pub duration: Duration,
+    /// Where `start` is meant, by its IANA name, such as `Europe/Brussels`. Absent: UTC.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 64))]
+    pub time_zone: Option<String>,
+}
+
+/// So many attempts at once, and in the long run so many per period.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RateLimit {
+    /// Attempts, dry runs too.
+    #[schemars(range(min = 1, max = 100_000))]
+    pub attempts: u32,
+    /// In this time.
+    #[schemars(extend("x-kubernetes-validations" = [rules::duration_between("1s", "24h")]))]
+    pub period: Duration,
 }
 
 const fn one() -> u32 {

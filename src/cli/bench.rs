@@ -69,6 +69,8 @@ fn declared(resources: u32) -> Declared {
         connection: r#"{"type":"local"}"#.into(),
         concurrency: 64,
         suspend: false,
+        windows: crate::core::Windows::default(),
+        rate_limit: None,
     });
     let intent = |number: u32| {
         let name = Name::from(format!("nothing-{number}"));

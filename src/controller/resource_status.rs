@@ -123,11 +123,9 @@ fn blocked_by(holds: &[Hold]) -> Vec<ObjectName> {
 }
 
 fn accepted(view: &ResourceView, known: &Known<'_>) -> Conditions {
-    if !known.suspended {
-        return running(view, known.holds);
-    }
+    let Some((reason, message)) = paused(known) else { return running(view, known.holds) };
     let paused = if view.compliance == Compliance::HasUpdate {
-        Conditions::ready(Truth::Unknown, Reason::Suspended, "its newest intent is not deployed while it is suspended")
+        Conditions::ready(Truth::Unknown, reason, "its newest intent is not deployed while it is paused")
     } else if view.row.last_result == LastResult::Failed {
         Conditions::ready(
             Truth::False,
@@ -137,11 +135,16 @@ fn accepted(view: &ResourceView, known: &Known<'_>) -> Conditions {
     } else {
         running(view, known.holds).without(ConditionType::Reconciling)
     };
-    paused.and(
-        ConditionType::Paused,
-        Reason::Suspended,
-        "nothing new starts while its environment or its target is suspended",
-    )
+    paused.and(ConditionType::Paused, reason, message)
+}
+
+/// Why nothing of it may start, where somebody wanted it so.
+fn paused(known: &Known<'_>) -> Option<(Reason, &'static str)> {
+    if known.suspended {
+        return Some((Reason::Suspended, "nothing new starts while its environment or its target is suspended"));
+    }
+    let closed = known.holds.iter().any(|hold| matches!(hold, Hold::OutsideWindow { .. }));
+    closed.then_some((Reason::OutsideWindow, "nothing of it starts until the next window of its target opens"))
 }
 
 fn running(view: &ResourceView, holds: &[Hold]) -> Conditions {
@@ -211,13 +214,14 @@ fn deleting(known: &Known<'_>) -> Conditions {
             None => "it is being deleted on its target".to_owned(),
         },
     };
-    let paused = known.suspended.then_some("it is not deleted while its environment or its target is suspended");
-    let conditions = Conditions::reconciling(Truth::False, Reason::Deleting, paused.unwrap_or(&message));
-    match paused {
-        Some(message) => {
-            conditions.without(ConditionType::Reconciling).and(ConditionType::Paused, Reason::Suspended, message)
-        }
-        None => conditions,
+    match paused(known) {
+        Some((reason, why)) => Conditions::ready(
+            Truth::False,
+            Reason::Deleting,
+            "it is not deleted while it is paused",
+        )
+        .and(ConditionType::Paused, reason, why),
+        None => Conditions::reconciling(Truth::False, Reason::Deleting, &message),
     }
 }
 

@@ -49,11 +49,6 @@ impl Resource {
         self.run.as_ref().is_some_and(|run| run.credited && run.hash == self.row.intent.hash() && self.pays(run))
     }
 
-    /// Something it requires is not good. That stops what would change the target; observing needs no dependency.
-    pub(super) fn held_back(&self) -> bool {
-        self.bad_requirements > 0 && self.row.intent.policy.mode == Mode::Enforce
-    }
-
     /// The delete of a tombstone is in an executor's hands.
     pub(super) fn delete_granted(&self) -> bool {
         self.run.as_ref().is_some_and(|run| run.operation == Operation::Delete)
@@ -135,17 +130,6 @@ impl EnvironmentState {
         dependents.filter(move |dependent| !(begun && dependent.is_live()))
     }
 
-    pub(super) fn suspended(&self, resource: &Resource) -> bool {
-        let target = self.target(resource.target).and_then(|place| place.target.as_ref());
-        self.settings.suspend || target.is_some_and(|target| target.suspend)
-    }
-
-    /// Nothing of it can start at present, whatever its neighbours do.
-    pub(super) fn held(&self, resource: &Resource) -> bool {
-        let target = self.target(resource.target).and_then(|place| place.target.as_ref());
-        self.suspended(resource) || target.is_none_or(|target| !self.connected(&target.pool))
-    }
-
     /// Something of this pool can take grants.
     pub(super) fn connected(&self, pool: &PoolName) -> bool {
         self.executors.values().any(|executor| executor.connected && executor.pool == *pool)
@@ -154,12 +138,7 @@ impl EnvironmentState {
     /// What dependents may count of it now.
     pub(super) fn to_publish(&self, resource: &Resource) -> Published {
         let good = resource.good();
-        let waits = resource.is_live()
-            && resource.queued.is_some_and(|queued| {
-                // A verification of a good resource that is held holds nobody.
-                let verifies = matches!(queued.reason, Reason::Repair | Reason::UserRepair) && !resource.owes_reload();
-                !(verifies && good && self.held(resource))
-            });
+        let waits = resource.is_live() && !self.holds_nobody(resource);
         Published { busy: waits || resource.run.is_some(), good, undefined: self.undefined(resource) }
     }
 }

@@ -1,28 +1,36 @@
 //! Grants: which ready work goes to which executor, and how many executors are wanted.
 
-use super::state::{EnvironmentState, Open, Run, TargetIndex, Work};
-use super::{
-    AttemptId, ExecutorName, Grant, Life, Message, Operation, Pool, PoolName, Reason, Record, ResourceId, limits,
-};
+use super::state::{EnvironmentState, Open, ReadyKey, Run, TargetIndex, Work};
+use super::{AttemptId, ExecutorName, Grant, Life, Message, Operation, Pool, PoolName, Reason, Record, ResourceId};
 use std::sync::Arc;
 
 impl EnvironmentState {
     /// Grants what can be granted on the targets that were marked, and says how many executors are wanted.
     pub(super) fn dispatch(&mut self) {
-        while let Some(index) = self.dispatchable.pop_first() {
+        while let Some(index) = self.dispatchable.pop_first().or_else(|| self.next_for_room()) {
             self.dispatch_target(index);
             self.count_working(index);
+            self.arm_target(index);
         }
         self.scale_pools();
     }
 
     fn dispatch_target(&mut self, index: TargetIndex) {
         while let Some((reason, sequence, work)) = self.next_grantable(index) {
-            let Some(executor) = self.executor_for(index) else { return };
+            if let Work::Resource(id) = work
+                && self.comes_to_its_turn(id)
+            {
+                continue;
+            }
+            let Some(executor) = self.executor_for(index) else { break };
+            let now = self.now;
             if let Some(target) = self.target_mut(index) {
                 target.ready.remove(&(reason, sequence, work));
                 target.granted += 1;
                 target.executor = Some(executor.clone());
+                if let Some(rate) = target.target.as_ref().and_then(|target| target.rate_limit) {
+                    target.bucket_full_at = rate.take(target.bucket_full_at, now);
+                }
             }
             let attempt = match work {
                 Work::Resource(_) => self.next_attempt(),
@@ -36,21 +44,46 @@ impl EnvironmentState {
                 Work::DryRun(id, item) => self.grant_dry_run(id, item, attempt, executor, index),
             }
         }
+        self.wait_for_room(index);
     }
 
     /// The first ready work of a target that nothing holds.
-    pub(super) fn next_grantable(&self, index: TargetIndex) -> Option<(Reason, u64, Work)> {
+    pub(super) fn next_grantable(&self, index: TargetIndex) -> Option<ReadyKey> {
         let place = self.target(index)?;
-        let target = place.target.as_ref()?;
-        if self.stopping || place.granted >= target.concurrency.saturating_add(limits::GRANTS_AHEAD) {
+        let first = place.ready.first()?;
+        self.has_room(place).then_some(*first)
+    }
+
+    /// A verification on a target with a rate held nobody while it waited. Now that it is the next one its dependents' grants are asked back first.
+    fn comes_to_its_turn(&mut self, id: ResourceId) -> bool {
+        let Some(queued) = self.get_mut(id).and_then(|resource| resource.queued.as_mut()) else { return false };
+        let turns = std::mem::take(&mut queued.awaits_turn);
+        if turns {
+            self.publish(id);
+            self.settle();
+        }
+        turns
+    }
+
+    /// Remembers that a target has work for which the environment has too much in flight.
+    fn wait_for_room(&mut self, index: TargetIndex) {
+        let first = self.settings.max_in_flight.and_then(|_| self.target(index)?.ready.first().copied());
+        let Some(place) = self.target_mut(index) else { return };
+        let before = std::mem::replace(&mut place.waits_with, first);
+        if let Some(before) = before {
+            self.waiting_for_room.remove(&(before, index));
+        }
+        self.waiting_for_room.extend(first.map(|first| (first, index)));
+    }
+
+    /// The target with the first work of all that wait until less is in flight.
+    fn next_for_room(&mut self) -> Option<TargetIndex> {
+        let most = self.settings.max_in_flight?;
+        let room = |index: &TargetIndex| self.next_grantable(*index).is_some() && self.executor_for(*index).is_some();
+        if self.in_flight >= most {
             return None;
         }
-        let dry_runs =
-            (Reason::DryRun, 0, Work::Resource(ResourceId(0)))..(Reason::Retry, 0, Work::Resource(ResourceId(0)));
-        if self.settings.suspend || target.suspend {
-            return place.ready.range(dry_runs).next().copied();
-        }
-        place.ready.first().copied()
+        self.waiting_for_room.iter().map(|&(_, index)| index).find(room)
     }
 
     /// The executor that works on the target; a new choice only while nothing is granted there, so that no two ever work on it.
@@ -99,6 +132,7 @@ impl EnvironmentState {
             target.queued.remove(&id);
         }
         self.open.insert(attempt, Open::Resource(id));
+        self.in_flight += 1;
         self.out.records.push(Record::Grant(executor.clone(), Arc::clone(&grant)));
         self.out.messages.push(Message::Grant(executor, grant));
         self.show(id);
@@ -160,7 +194,7 @@ impl EnvironmentState {
     /// Keeps count of the targets with work, per pool.
     fn count_working(&mut self, index: TargetIndex) {
         let Some(place) = self.target(index) else { return };
-        let works = place.granted > 0 || self.next_grantable(index).is_some();
+        let works = place.granted > 0 || !(place.ready.is_empty() || self.stopping);
         let pool = place.target.as_ref().filter(|_| works).map(|target| target.pool.clone());
         if pool == place.working {
             return;

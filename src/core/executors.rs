@@ -98,19 +98,33 @@ impl EnvironmentState {
 
     pub(super) fn change_target(&mut self, target: Target) {
         let index = self.target_at(&target.name);
-        let (suspended, pool) = (target.suspend, target.pool.clone());
+        let (suspended, pool, rate, now) = (target.suspend, target.pool.clone(), target.rate_limit, self.now);
         let Some(place) = self.target_mut(index) else { return };
         let was = place.target.replace(target);
-        let was_suspended = was.as_ref().is_some_and(|target| target.suspend);
+        let rated = was.as_ref().and_then(|target| target.rate_limit);
+        if rated != rate {
+            place.bucket_full_at = now;
+        }
         let residents: Vec<ResourceId> = place.residents.iter().copied().collect();
-        let moved = |was: &Target| was.pool != pool;
-        if was.as_ref().is_none_or(moved) || was_suspended != suspended {
+        let differs = |was: &Target| was.pool != pool || was.suspend != suspended;
+        if was.as_ref().is_none_or(differs) || rated.is_some() != rate.is_some() {
             self.unsettled.extend(&residents);
+            self.out.changed.extend(&residents);
         }
-        if suspended {
-            self.ask_back_all(&residents);
+        if rate.is_none() {
+            self.await_no_turn(&residents);
         }
+        self.look_at_windows(index);
         self.dispatchable.insert(index);
+    }
+
+    /// A target without a rate has no turns.
+    fn await_no_turn(&mut self, residents: &[ResourceId]) {
+        for &id in residents {
+            if let Some(queued) = self.get_mut(id).and_then(|resource| resource.queued.as_mut()) {
+                queued.awaits_turn = false;
+            }
+        }
     }
 
     pub(super) fn remove_target(&mut self, name: &TargetName) {
@@ -120,6 +134,7 @@ impl EnvironmentState {
         let residents: Vec<ResourceId> = place.residents.iter().copied().collect();
         self.ask_back_all(&residents);
         self.unsettled.extend(residents);
+        self.look_at_windows(index);
         self.dispatchable.insert(index);
         self.end_dry_runs_on(index);
     }
@@ -128,13 +143,13 @@ impl EnvironmentState {
         let before = std::mem::replace(&mut self.settings, settings);
         if before.suspend != self.settings.suspend {
             let ids: Vec<ResourceId> = self.ids().collect();
-            if self.settings.suspend {
-                self.ask_back_all(&ids);
-            }
             self.out.changed.extend(&ids);
             self.unsettled.extend(ids);
             let indexes = (0..self.targets.len() as u32).map(super::state::TargetIndex);
             self.dispatchable.extend(indexes);
+        }
+        if before.max_in_flight != self.settings.max_in_flight {
+            self.dispatchable.extend((0..self.targets.len() as u32).map(super::state::TargetIndex));
         }
         if before.repair != self.settings.repair {
             self.rearm_verifications();

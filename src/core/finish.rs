@@ -40,7 +40,11 @@ impl EnvironmentState {
 
     /// Ends an open attempt: the only place where a grant gets its outcome.
     pub(super) fn close(&mut self, outcome: Outcome) {
-        match self.open.remove(&outcome.attempt) {
+        let ended = self.open.remove(&outcome.attempt);
+        if matches!(ended, Some(Open::Resource(_) | Open::Forgotten { .. })) {
+            self.in_flight = self.in_flight.saturating_sub(1);
+        }
+        match ended {
             Some(Open::Resource(id)) => self.close_resource(id, outcome),
             Some(Open::Forgotten { id, target, executor }) => {
                 self.release(target, &executor, outcome.attempt);

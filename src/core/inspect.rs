@@ -3,7 +3,7 @@
 use super::state::{EnvironmentState, Resource};
 use super::{
     Blocked, Compliance, Counts, EnvironmentView, Epoch, Hold, LastResult, Name, Observed, ResourceId, ResourceRow,
-    ResourceView, Running, Settings, Target, VersionNumber, limits,
+    ResourceView, Running, Settings, Target, VersionNumber,
 };
 
 impl EnvironmentState {
@@ -119,7 +119,7 @@ impl EnvironmentState {
 
     /// The environment as a whole.
     pub fn overview(&self) -> EnvironmentView {
-        let next_due = self.next_due();
+        let next_due = self.next_attempt_due();
         EnvironmentView {
             name: self.name.clone(),
             version: self.version,
@@ -138,24 +138,19 @@ impl EnvironmentState {
         }
         if resource.is_live() {
             self.why_undefined(resource, &mut holds);
-        } else if self.kept_by(resource).next().is_some() {
-            let mut names: Vec<Name> = self.kept_by(resource).map(|kept| kept.row.intent.name.clone()).collect();
-            names.sort_unstable();
-            names.truncate(limits::LISTED_NAMES);
-            holds.push(Hold::RequiredBy { names });
-        }
-        if let Some(tombstone) = resource.row.after.and_then(|after| self.get(after)) {
-            holds.push(Hold::TombstoneFirst { name: tombstone.row.intent.name.clone() });
         }
         if resource.queued.is_some() {
-            self.why_suspended(resource, &mut holds);
+            holds.extend(self.holds_of(resource));
+            return holds;
         }
-        if resource.is_live() && (resource.queued.is_some() || resource.row.skipped) {
-            self.why_requirements(resource, &mut holds);
+        if self.is_kept(resource) {
+            self.tell_kept(resource, &mut holds);
         }
-        if resource.queued.is_some() {
-            self.why_executor(resource, &mut holds);
-        } else if resource.run.is_none() {
+        self.tell_tombstone(resource, &mut holds);
+        if resource.is_live() && resource.row.skipped {
+            self.tell_requirements(resource, &mut holds);
+        }
+        if resource.run.is_none() {
             self.why_idle(resource, &mut holds);
         }
         holds
@@ -168,61 +163,6 @@ impl EnvironmentState {
         holds.extend(resource.missing.iter().map(|name| Hold::RequirementMissing { name: name.clone() }));
         for required in self.requirements_of(resource).filter(|required| required.published.undefined) {
             holds.push(Hold::RequirementUndefined { name: required.row.intent.name.clone() });
-        }
-    }
-
-    fn why_requirements(&self, resource: &Resource, holds: &mut Vec<Hold>) {
-        for required in self.requirements_of(resource) {
-            let (name, published) = (required.row.intent.name.clone(), required.published);
-            if published.busy {
-                holds.push(Hold::RequirementBusy { name });
-            } else if !published.good && !published.undefined && resource.held_back() {
-                let error = required.row.error.clone().filter(|_| required.row.last_result == LastResult::Failed);
-                holds.push(Hold::RequirementNotGood { name, error });
-            }
-        }
-        if resource.yielding_dependents > 0 {
-            holds.push(Hold::DependentsYielding);
-        }
-    }
-
-    fn requirements_of<'a>(&'a self, resource: &'a Resource) -> impl Iterator<Item = &'a Resource> {
-        resource.requires.iter().filter_map(|&requirement| self.get(requirement))
-    }
-
-    fn why_suspended(&self, resource: &Resource, holds: &mut Vec<Hold>) {
-        if self.stopping {
-            holds.push(Hold::Stopping);
-        }
-        if self.settings.suspend {
-            holds.push(Hold::EnvironmentSuspended);
-        }
-        let target = self.target(resource.target).and_then(|place| place.target.as_ref());
-        if let Some(target) = target.filter(|target| target.suspend) {
-            holds.push(Hold::TargetSuspended { target: target.name.clone() });
-        }
-        if target.is_none() && !resource.is_live() {
-            holds.push(Hold::TargetMissing { target: resource.row.intent.target.clone() });
-        }
-    }
-
-    fn why_executor(&self, resource: &Resource, holds: &mut Vec<Hold>) {
-        let Some(place) = self.target(resource.target) else { return };
-        let Some(target) = place.target.as_ref() else { return };
-        // While anything is granted on the target, nobody else may work on it.
-        let connected = match place.executor.as_ref().filter(|_| place.granted > 0) {
-            Some(current) => self.executors.get(current).is_some_and(|executor| executor.connected),
-            None => self.connected(&target.pool),
-        };
-        if !connected {
-            let message = self.pools.get(&target.pool).and_then(|pool| pool.unavailable.clone());
-            holds.push(Hold::ExecutorUnavailable { pool: target.pool.clone(), message });
-        }
-        let ready = resource.queued.filter(|queued| queued.ready);
-        if let Some(queued) = ready.filter(|_| connected) {
-            let key = (queued.reason, queued.sequence, super::state::Work::Resource(resource.row.resource));
-            let ahead = place.granted + place.ready.range(..key).count() as u32;
-            holds.push(Hold::Concurrency { target: target.name.clone(), ahead });
         }
     }
 

@@ -14,7 +14,9 @@ impl EnvironmentState {
         let place = resource.target;
         self.unready(id);
         self.sequence += 1;
-        let queued = Queued { reason, sequence: self.sequence, ready: false };
+        let verifies = matches!(reason, Reason::Repair | Reason::UserRepair);
+        let awaits_turn = verifies && self.target(place).is_some_and(super::state::TargetState::is_rated);
+        let queued = Queued { reason, sequence: self.sequence, ready: false, awaits_turn };
         if let Some(resource) = self.get_mut(id) {
             resource.queued = Some(queued);
         }
@@ -95,10 +97,11 @@ impl EnvironmentState {
             self.keep_going(id);
         }
         // Its surroundings may have changed under a grant that has not begun.
-        if self
-            .get(id)
-            .is_some_and(|resource| resource.busy_requirements > 0 || resource.held_back() || self.undefined(resource))
-        {
+        let recalled = |resource: &Resource| {
+            let neighbours = resource.busy_requirements > 0 || resource.held_back() || self.undefined(resource);
+            resource.run.is_some() && (neighbours || self.held(resource))
+        };
+        if self.get(id).is_some_and(recalled) {
             self.ask_back(id);
         }
         if self.get(id).is_some_and(|resource| self.undefined(resource) != was_undefined) {
@@ -138,14 +141,12 @@ impl EnvironmentState {
     /// Waiting, ready or skipped: one of them is true of everything queued.
     fn place(&mut self, id: ResourceId) {
         let Some(resource) = self.get(id).filter(|resource| resource.queued.is_some()) else { return };
-        let waits = resource.run.is_some()
-            || resource.busy_requirements > 0
-            || resource.yielding_dependents > 0
-            || resource.row.after.is_some();
-        if waits {
+        if resource.run.is_some() || self.waits(resource) {
             self.unready(id);
         } else if resource.held_back() {
             self.skip(id);
+        } else if self.held(resource) {
+            self.unready(id);
         } else {
             self.ready(id);
         }
@@ -181,12 +182,13 @@ impl EnvironmentState {
         if resource.run.is_none() && !deletes(resource) {
             return self.retire(id, super::Life::Orphan);
         }
-        let kept = self.kept_by(resource).next().is_some();
-        let free = resource.run.is_none() && !kept && resource.yielding_dependents == 0;
-        if free {
-            self.ready(id);
-        } else {
+        if resource.run.is_some() || self.waits(resource) || self.held(resource) {
             self.unready(id);
+        } else {
+            self.ready(id);
+        }
+        if self.get(id).is_some_and(|resource| resource.run.is_some() && self.held(resource)) {
+            self.ask_back(id);
         }
         self.publish(id);
     }

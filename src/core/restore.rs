@@ -36,6 +36,9 @@ impl EnvironmentState {
             executors: BTreeMap::new(),
             open: BTreeMap::new(),
             timers: BTreeSet::new(),
+            wakes: BTreeSet::new(),
+            in_flight: 0,
+            waiting_for_room: BTreeSet::new(),
             requests: BTreeMap::new(),
             dry_runs: BTreeMap::new(),
             unsettled: VecDeque::new(),
@@ -54,8 +57,10 @@ impl EnvironmentState {
         for target in snapshot.targets {
             let index = state.target_at(&target.name);
             if let Some(place) = state.target_mut(index) {
+                place.bucket_full_at = target.rate_limit.map_or(now, |rate| rate.empty_at(now));
                 place.target = Some(target);
             }
+            state.look_at_windows(index);
         }
         for row in snapshot.resources {
             state.restore_row(row);
@@ -129,6 +134,7 @@ impl EnvironmentState {
         let OpenGrant { attempt, resource: id, executor, operation, reason, hash } = grant;
         let Some(resource) = self.get_mut(id) else {
             self.open.insert(attempt, Open::Forgotten { id, target: None, executor: executor.clone() });
+            self.in_flight += 1;
             self.hold_unheard(executor, attempt);
             return;
         };
@@ -145,6 +151,7 @@ impl EnvironmentState {
             credited,
         });
         self.open.insert(attempt, Open::Resource(id));
+        self.in_flight += 1;
         if let Some(target) = self.target_mut(place) {
             target.granted += 1;
             target.executor = Some(executor.clone());
@@ -165,7 +172,7 @@ impl EnvironmentState {
         let idle = resource.row.due_at.is_none() && resource.run.is_none();
         let stale = resource.run.is_some()
             && if resource.is_live() { !resource.runs_current() } else { !resource.delete_granted() };
-        if stale || self.suspended(resource) {
+        if stale {
             self.ask_back(id);
         }
         let Some(resource) = self.get(id) else { return };

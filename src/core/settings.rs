@@ -13,6 +13,9 @@ pub struct Settings {
     pub retry: Retry,
     /// How good resources are verified again.
     pub repair: Repair,
+    /// Attempts that executors may have at once, in the whole environment; dry runs apart. `None`: as many as its targets take.
+    #[serde(default)]
+    pub max_in_flight: Option<u32>,
 }
 
 /// Exponential backoff per resource.
@@ -84,6 +87,44 @@ pub struct Target {
     pub concurrency: u32,
     /// Nothing new starts on it.
     pub suspend: bool,
+    /// When it may be worked on.
+    #[serde(default)]
+    pub windows: Windows,
+    /// How often something may start on it; dry runs count too.
+    #[serde(default)]
+    pub rate_limit: Option<RateLimit>,
+}
+
+/// When a target may be worked on. A list without windows never closes.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Windows {
+    /// For whatever is not what last succeeded: changes and their retries, and deletions.
+    pub deploy: Vec<Window>,
+    /// For verifications of what has succeeded, and their retries.
+    pub repair: Vec<Window>,
+}
+
+/// A time that comes again and again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Window {
+    /// When it opens: a cron expression of five fields. Validated when parsed; one that is not valid never opens.
+    pub start: Name,
+    /// How long it stays open, in milliseconds.
+    pub duration_ms: u64,
+    /// In which time zone `start` is meant, by its IANA name; `None`: UTC.
+    pub time_zone: Option<Name>,
+}
+
+/// A token bucket: `attempts` at once when it is full, and in the long run so many per period.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RateLimit {
+    /// Attempts, at least 1.
+    pub attempts: u32,
+    /// In so many milliseconds.
+    pub period_ms: u64,
 }
 
 /// A pool of executor processes.

@@ -2,6 +2,7 @@
 //!
 //! **Architecture invariant:** nothing here is recomputed over all resources. What depends on neighbours is a counter that changes along edges (`graph.rs`).
 
+use super::windows::Opening;
 use super::{
     AttemptId, DryRunId, DryRunItem, Effects, Epoch, ExecutorName, Hash, Name, Operation, Pool, PoolName, Reason,
     RequestId, ResourceId, ResourceRow, Settings, Target, TargetName, Timestamp, VersionNumber,
@@ -46,6 +47,12 @@ pub struct EnvironmentState {
     pub(super) executors: BTreeMap<ExecutorName, ExecutorState>,
     pub(super) open: BTreeMap<AttemptId, Open>,
     pub(super) timers: BTreeSet<(Timestamp, ResourceId)>,
+    /// When a window opens or closes, or a rate lets something through again.
+    pub(super) wakes: BTreeSet<(Timestamp, TargetIndex)>,
+    /// Attempts that executors have, dry runs apart.
+    pub(super) in_flight: u32,
+    /// Targets with work that waits for fewer of them, by what comes first there.
+    pub(super) waiting_for_room: BTreeSet<(ReadyKey, TargetIndex)>,
     pub(super) requests: BTreeMap<RequestId, BTreeSet<ResourceId>>,
     pub(super) dry_runs: BTreeMap<DryRunId, DryRunState>,
 
@@ -102,6 +109,8 @@ pub(super) struct Queued {
     pub(super) sequence: u64,
     /// It stands in its target's ready queue.
     pub(super) ready: bool,
+    /// A verification whose turn on a target with a rate has not come: until then it holds nobody.
+    pub(super) awaits_turn: bool,
 }
 
 /// Work in an executor's hands.
@@ -144,19 +153,32 @@ pub(super) enum Work {
     DryRun(DryRunId, u32),
 }
 
+/// The order of a ready queue.
+pub(super) type ReadyKey = (Reason, u64, Work);
+
 #[derive(Debug)]
 pub(super) struct TargetState {
     /// `None`: resources name it, and it does not exist.
     pub(super) target: Option<Target>,
     pub(super) residents: BTreeSet<ResourceId>,
     pub(super) queued: BTreeSet<ResourceId>,
-    pub(super) ready: BTreeSet<(Reason, u64, Work)>,
+    /// What nothing holds but the room on the target.
+    pub(super) ready: BTreeSet<ReadyKey>,
     /// Grants without an outcome.
     pub(super) granted: u32,
     /// Who works on it; kept while anything is granted, so that no two ever do.
     pub(super) executor: Option<ExecutorName>,
     /// It counts as one of its pool's targets with work.
     pub(super) working: Option<PoolName>,
+    /// Whether its windows are open, as of this step.
+    pub(super) deploy: Opening,
+    pub(super) repair: Opening,
+    /// When the bucket of its rate is full again.
+    pub(super) bucket_full_at: Timestamp,
+    /// Its timer.
+    pub(super) wakes_at: Option<Timestamp>,
+    /// Its entry in `waiting_for_room`.
+    pub(super) waits_with: Option<ReadyKey>,
 }
 
 #[derive(Debug, Default)]
@@ -214,6 +236,11 @@ impl EnvironmentState {
             granted: 0,
             executor: None,
             working: None,
+            deploy: Opening::ALWAYS,
+            repair: Opening::ALWAYS,
+            bucket_full_at: Timestamp::default(),
+            wakes_at: None,
+            waits_with: None,
         });
         self.target_index.insert(name.clone(), index);
         index

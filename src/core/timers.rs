@@ -1,16 +1,35 @@
-//! Timers: one per resource at most, its retry or its next verification.
+//! Timers: one per resource at most, its retry or its next verification; and one per target, the next edge of its windows or the next share
+//! of its rate.
 //!
 //! They stand in an ordered set rather than a wheel: arming, cancelling and firing cost a logarithm, and nothing is lost to the
 //! granularity of slots. Not compared with a wheel by measurement yet.
 
-use super::state::EnvironmentState;
+use super::state::{EnvironmentState, TargetIndex};
+use super::windows::next_start;
 use super::{Hash, LastResult, Life, Observed, Reason, Repair, RepairSchedule, ResourceId, Retry, Timestamp, limits};
-use std::str::FromStr;
 
 impl EnvironmentState {
     /// The earliest timer.
     pub fn next_due(&self) -> Option<Timestamp> {
+        let wake = self.wakes.first().map(|&(at, _)| at);
+        [self.next_attempt_due(), wake].into_iter().flatten().min()
+    }
+
+    /// The earliest retry or verification.
+    pub(super) fn next_attempt_due(&self) -> Option<Timestamp> {
         self.timers.first().map(|&(at, _)| at)
+    }
+
+    /// Arms the one timer of a target.
+    pub(super) fn wake_at(&mut self, index: TargetIndex, at: Option<Timestamp>) {
+        let Some(place) = self.target_mut(index) else { return };
+        let before = std::mem::replace(&mut place.wakes_at, at);
+        if before != at {
+            if let Some(before) = before {
+                self.wakes.remove(&(before, index));
+            }
+            self.wakes.extend(at.map(|at| (at, index)));
+        }
     }
 
     pub(super) fn arm(&mut self, id: ResourceId, at: Timestamp) {
@@ -30,8 +49,16 @@ impl EnvironmentState {
         }
     }
 
-    /// Queues everything that is due. An overdue timer fires once, not once per missed time.
+    /// Looks again at targets whose time has come, and queues everything that is due. An overdue timer fires once, not once per missed time.
     pub(super) fn fire(&mut self) {
+        while let Some(&(at, index)) = self.wakes.first() {
+            if at > self.now {
+                break;
+            }
+            self.wake_at(index, None);
+            self.look_at_windows(index);
+            self.dispatchable.insert(index);
+        }
         while let Some(&(at, id)) = self.timers.first() {
             if at > self.now {
                 break;
@@ -108,20 +135,7 @@ pub(super) fn next_verification(repair: &Repair, from: Timestamp, fraction: f64,
         }
         RepairSchedule::Cron(expression) => {
             let later = (repair.jitter_ms.unwrap_or(0) as f64 * fraction) as u64;
-            next_cron(expression, from).map(|at| at.after_ms(later))
+            next_start(expression, None, from).map(|at| at.after_ms(later))
         }
     }
-}
-
-/// The first time after `from` at which the expression (five fields, UTC) is met.
-fn next_cron(expression: &str, from: Timestamp) -> Option<Timestamp> {
-    let cron = croner::Cron::from_str(expression).ok()?;
-    let from = jiff::Timestamp::from_millisecond(from.0).ok()?.to_zoned(jiff::tz::TimeZone::UTC);
-    let next = cron.find_next_occurrence(&from, false).ok()?;
-    Some(Timestamp(next.timestamp().as_millisecond()))
-}
-
-/// Whether a cron expression can be used for a schedule; the reason where it cannot.
-pub fn check_cron(expression: &str) -> Result<(), String> {
-    croner::Cron::from_str(expression).map(|_| ()).map_err(|error| error.to_string())
 }

@@ -130,6 +130,27 @@ pub enum Hold {
         /// Why it has none.
         message: Option<Name>,
     },
+    /// Its target is closed to such work at present.
+    OutsideWindow {
+        /// Which.
+        target: TargetName,
+        /// Which of its windows is closed.
+        window: WindowKind,
+        /// When it opens; `None`: never.
+        opens_at: Option<Timestamp>,
+    },
+    /// As many attempts are in flight as the environment allows.
+    InFlight {
+        /// So many.
+        most: u32,
+    },
+    /// Its target's rate is used up.
+    Rate {
+        /// Which.
+        target: TargetName,
+        /// Until when.
+        until: Option<Timestamp>,
+    },
     /// Its target runs as many attempts as it may.
     Concurrency {
         /// Which.
@@ -146,6 +167,25 @@ pub enum Hold {
     },
     /// A difference was found, and the policy is to leave it.
     Drifted,
+}
+
+/// The two kinds of windows a target has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum WindowKind {
+    /// For changes.
+    Deploy,
+    /// For verifications.
+    Repair,
+}
+
+impl fmt::Display for WindowKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Deploy => "deploy",
+            Self::Repair => "repair",
+        })
+    }
 }
 
 impl fmt::Display for Hold {
@@ -176,6 +216,14 @@ impl fmt::Display for Hold {
                 write!(f, "pool {pool} has no executor: {message}")
             }
             Self::ExecutorUnavailable { pool, message: None } => write!(f, "no executor of pool {pool} is connected"),
+            Self::OutsideWindow { target, window, opens_at: Some(_) } => {
+                write!(f, "target {target} is outside its {window} windows")
+            }
+            Self::OutsideWindow { target, window, opens_at: None } => {
+                write!(f, "target {target} has no {window} window that ever opens")
+            }
+            Self::InFlight { most } => write!(f, "{most} attempts are in flight, as many as the environment allows"),
+            Self::Rate { target, .. } => write!(f, "the rate limit of target {target} is used up"),
             Self::Concurrency { target, ahead } => write!(f, "target {target} is busy; {ahead} before it"),
             Self::RetryAt { error: Some(error), .. } => write!(f, "its last attempt failed: {error}"),
             Self::RetryAt { error: None, .. } => f.write_str("its last attempt was lost"),

@@ -4,7 +4,7 @@
 use super::{Edge, Scheduler};
 use crate::core::{
     Event, Finding, Intent, IntentParts, Message, Name, Outcome, OutcomeKind, Policy, PoolName, Push, PushMode,
-    RequestKind, Scope, Target, Timestamp,
+    RequestKind, Scope, Target, Timestamp, Windows,
 };
 use crate::history::memory::MemoryStore;
 use crate::history::postgres::PostgresStore;
@@ -80,7 +80,15 @@ async fn start_on(store: Arc<dyn Store>) -> Scheduler {
 
 async fn connect(scheduler: &Scheduler) {
     let connection = r#"{"type":"local"}"#.into();
-    let target = Target { name: "here".into(), pool: "default".into(), connection, concurrency: 1, suspend: false };
+    let target = Target {
+        name: "here".into(),
+        pool: "default".into(),
+        connection,
+        concurrency: 1,
+        suspend: false,
+        windows: Windows::default(),
+        rate_limit: None,
+    };
     scheduler.send(Event::TargetChanged(target)).await.unwrap();
     let hello =
         Event::ExecutorConnected { executor: "e".into(), pool: "default".into(), credits: 1_000, holds: Vec::new() };

@@ -65,6 +65,8 @@ fn defaults_are_those_of_core() {
         connection: r#"{"type":"local"}"#.into(),
         concurrency: 1,
         suspend: false,
+        windows: core::Windows::default(),
+        rate_limit: None,
     };
     assert_eq!(target, expected);
     let executor = object(
@@ -78,7 +80,7 @@ fn defaults_are_those_of_core() {
 #[test]
 fn an_environment_says_all_it_can_say() {
     let spec = json!({
-        "source": "Push", "suspend": true, "deploy": {"settle": {"quiet": "100ms"}}, "executor": "pods",
+        "source": "Push", "suspend": true, "deploy": {"settle": {"quiet": "100ms"}, "maxInFlight": 3}, "executor": "pods",
         "repair": {"schedule": "0 3 * * 1-5", "jitter": "10m", "action": "Report"},
         "retry": {"baseDelay": "1s", "maxDelay": "1m", "factor": 3, "jitterPercent": 50},
     });
@@ -89,8 +91,28 @@ fn an_environment_says_all_it_can_say() {
         action: core::RepairAction::Report,
     };
     let retry = core::Retry { base_delay_ms: 1_000, max_delay_ms: 60_000, factor: 3.0, jitter: 0.5 };
-    assert_eq!(parsed.settings, core::Settings { suspend: true, retry, repair });
+    assert_eq!(parsed.settings, core::Settings { suspend: true, retry, repair, max_in_flight: Some(3) });
     assert_eq!((parsed.settle.quiet.as_ms(), parsed.settle.max.as_ms(), parsed.source), (100, 10_000, Source::Push));
+}
+
+#[test]
+fn a_target_says_when_and_how_often_it_may_be_worked_on() {
+    let spec = |start: &str, zone: &str| {
+        json!({
+            "environmentRef": {"name": "web"}, "connection": {"type": "local"},
+            "windows": {"deploy": [{"start": start, "duration": "2h", "timeZone": zone}]},
+            "rateLimit": {"attempts": 10, "period": "1m"},
+        })
+    };
+    let target = CHECKER.target(&object("Target", spec("0 22 * * *", "Europe/Brussels"))).unwrap();
+    let target = target.with_default_pool(&"pool".into());
+    let window =
+        core::Window { start: "0 22 * * *".into(), duration_ms: 7_200_000, time_zone: Some("Europe/Brussels".into()) };
+    assert_eq!(target.windows, core::Windows { deploy: vec![window], repair: vec![] });
+    assert_eq!(target.rate_limit, Some(core::RateLimit { attempts: 10, period_ms: 60_000 }));
+    let errors = CHECKER.target(&object("Target", spec("0 25 * * *", "Europe/Brussel"))).unwrap_err();
+    let paths: Vec<String> = errors.iter().map(|error| error.path.to_string()).collect();
+    assert_eq!(paths, ["spec.windows.deploy[0].start", "spec.windows.deploy[0].timeZone"]);
 }
 
 /// Going back from any bad spec to the good one recovers: nothing is remembered.

@@ -7,8 +7,8 @@ use crate::cli::arguments::StateOptions;
 use crate::cli::manifests::Declared;
 use crate::cli::output::Output;
 use crate::core::{
-    EnvironmentState, IntentRecord, Life, Name, Record, ResourceRow, Settings, Snapshot, Timestamp, VersionNumber,
-    VersionRecord,
+    EnvironmentState, IntentRecord, Life, Name, Record, ResourceRow, Settings, Snapshot, Target, Timestamp,
+    VersionNumber, VersionRecord,
 };
 use crate::history::memory::MemoryStore;
 use crate::history::{Batch, Owner, Store};
@@ -104,12 +104,17 @@ async fn fill(store: &dyn Store, environment: &Name, owner: &Owner, snapshot: Sn
     };
     let mut records =
         vec![Record::Version(version), Record::Settings(suspended(snapshot.settings.unwrap_or_default()))];
-    records.extend(snapshot.targets.into_iter().map(Record::Target));
+    records.extend(snapshot.targets.into_iter().map(unrated).map(Record::Target));
     store.commit(&fence, &Batch { number: 1, records, rows }).await?;
     Ok(store.release(&fence).await?)
 }
 
+/// The same without its rate, which the environment's owner keeps: what a copy took of it would be counted nowhere.
+pub(super) fn unrated(target: Target) -> Target {
+    Target { rate_limit: None, ..target }
+}
+
 /// The same, but nothing starts by itself.
 pub(super) fn suspended(settings: Settings) -> Settings {
-    Settings { suspend: true, ..settings }
+    Settings { suspend: true, max_in_flight: None, ..settings }
 }

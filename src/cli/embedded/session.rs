@@ -167,7 +167,8 @@ impl Session {
     /// The same, but nothing starts by itself.
     pub(crate) async fn configure_suspended(&self, declared: &Declared) -> Result<(), CliError> {
         let settings = super::copy::suspended(declared.settings.clone());
-        self.configure(&Declared { settings, ..declared.clone() }).await
+        let targets = declared.targets.iter().cloned().map(super::copy::unrated).collect();
+        self.configure(&Declared { settings, targets, ..declared.clone() }).await
     }
 
     /// Tries these intents, and waits for their results, sorted by name.

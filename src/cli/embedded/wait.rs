@@ -167,6 +167,7 @@ const fn wait_of(hold: &Hold) -> Wait {
         Hold::EnvironmentSuspended
         | Hold::TargetSuspended { .. }
         | Hold::TargetMissing { .. }
+        | Hold::OutsideWindow { .. }
         | Hold::RequirementMissing { .. }
         | Hold::Stopping => Wait::Lasting,
         Hold::RequirementUndefined { .. }
@@ -177,6 +178,8 @@ const fn wait_of(hold: &Hold) -> Wait {
         Hold::Good { .. }
         | Hold::Running(_)
         | Hold::DependentsYielding
+        | Hold::InFlight { .. }
+        | Hold::Rate { .. }
         | Hold::ExecutorUnavailable { .. }
         | Hold::Concurrency { .. }
         | Hold::RetryAt { .. }

@@ -40,7 +40,7 @@ fn explain(options: &NameOptions, reading: &Reading, output: Output) -> Result<E
     let view = reading.find(&options.name)?;
     let good = view.good;
     let items = chain(&reading.state, view, reading.now);
-    let next = items.last().map(|root| next_steps(&reading.state, root)).unwrap_or_default();
+    let next = items.last().map(|root| next_steps(&reading.state, root, reading.now)).unwrap_or_default();
     let document =
         WhyDocument { environment: reading.environment.clone(), version: reading.state.version(), items, next };
     output.print(&document, || text(&document))?;
@@ -110,6 +110,10 @@ fn sentence(hold: &Hold, now: Timestamp) -> String {
         Hold::RetryAt { at: Some(_), .. } => {
             format!("{hold}; tried again as soon as a homeostat process owns the environment")
         }
+        Hold::OutsideWindow { opens_at: Some(at), .. } => {
+            format!("{hold}; the next opens {}", time::relative(*at, now))
+        }
+        Hold::Rate { until: Some(at), .. } => format!("{hold} until {}", time::relative(*at, now)),
         Hold::ExecutorUnavailable { message: None, .. } => {
             "it waits to be run, and no executor is connected".to_owned()
         }
@@ -118,7 +122,7 @@ fn sentence(hold: &Hold, now: Timestamp) -> String {
 }
 
 /// What a user can do about the root cause.
-fn next_steps(state: &EnvironmentState, root: &Link) -> Vec<String> {
+fn next_steps(state: &EnvironmentState, root: &Link, now: Timestamp) -> Vec<String> {
     let name = &root.name;
     let step = |hold: &Hold| match hold {
         Hold::RetryAt { .. } => Some(format!(
@@ -130,6 +134,10 @@ fn next_steps(state: &EnvironmentState, root: &Link) -> Vec<String> {
         }
         Hold::EnvironmentSuspended => Some("set `suspend: false` in the Environment, and deploy again".to_owned()),
         Hold::TargetSuspended { target } => Some(format!("set `suspend: false` in Target {target}, and deploy again")),
+        Hold::OutsideWindow { target, opens_at: None, .. } => {
+            Some(format!("correct `windows` of Target {target}, and deploy again"))
+        }
+        Hold::OutsideWindow { opens_at: Some(at), .. } => Some(format!("deploy again {}", time::relative(*at, now))),
         Hold::Drifted => Some(format!(
             "correct it on the target, or let the next deploy do so; `homeostat show {name}` shows the difference"
         )),
@@ -140,6 +148,8 @@ fn next_steps(state: &EnvironmentState, root: &Link) -> Vec<String> {
         Hold::Good { .. }
         | Hold::Running(_)
         | Hold::DependentsYielding
+        | Hold::InFlight { .. }
+        | Hold::Rate { .. }
         | Hold::RequirementUndefined { .. }
         | Hold::RequirementNotGood { .. }
         | Hold::TombstoneFirst { .. }

@@ -4,7 +4,7 @@
 use super::{Acceptance, Known, Refusal, conditions};
 use crate::core::{
     AttemptId, Blocked, Compliance, Hold, Intent, IntentParts, LastResult, Life, Observed, Operation, Policy, Reason,
-    RefusalKind, ResourceId, ResourceRow, ResourceView, Running, Timestamp, VersionNumber,
+    RefusalKind, ResourceId, ResourceRow, ResourceView, Running, Timestamp, VersionNumber, WindowKind,
 };
 use std::sync::Arc;
 
@@ -235,11 +235,25 @@ fn suspended_with_nothing_undeployed_keeps_its_last_value() {
 }
 
 #[test]
+fn outside_its_window_it_is_paused_and_nothing_reconciles() {
+    let hold = Hold::OutsideWindow { target: "t1".into(), window: WindowKind::Deploy, opens_at: Some(Timestamp(9)) };
+    let paused = "Paused=True OutsideWindow: nothing of it starts until the next window of its target opens";
+    check(
+        &Case { view: Some(view()), holds: vec![hold.clone()], ..Case::default() },
+        &["Ready=Unknown OutsideWindow: its newest intent is not deployed while it is paused", paused],
+    );
+    check(
+        &Case { view: Some(good()), holds: vec![hold], ..Case::default() },
+        &["Ready=True Compliant: it is deployed as declared", paused],
+    );
+}
+
+#[test]
 fn suspended_with_undeployed_intent() {
     check(
         &Case { suspended: true, view: Some(view()), holds: vec![Hold::EnvironmentSuspended], ..Case::default() },
         &[
-            "Ready=Unknown Suspended: its newest intent is not deployed while it is suspended",
+            "Ready=Unknown Suspended: its newest intent is not deployed while it is paused",
             "Paused=True Suspended: nothing new starts while its environment or its target is suspended",
         ],
     );

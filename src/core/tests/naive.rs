@@ -1,7 +1,10 @@
 //! The scheduler's indexes and counters, recomputed from scratch from rows, queue and runs, and compared with what it keeps.
 
-use crate::core::state::{EnvironmentState, Open, Resource, Run, TargetIndex, Work};
-use crate::core::{AttemptId, LastResult, Life, Mode, Name, Observed, Operation, Reason, ResourceId, Timestamp};
+use crate::core::state::{EnvironmentState, Open, Queued, Resource, Run, TargetIndex, Work};
+use crate::core::windows::Opening;
+use crate::core::{
+    AttemptId, LastResult, Life, Mode, Name, Observed, Operation, Reason, ResourceId, Target, Timestamp,
+};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What the rules say of every resource, worked out without any counter.
@@ -56,19 +59,33 @@ impl<'a> Naive<'a> {
         succeeded && row.observed != Observed::Differs && !row.skipped
     }
 
-    /// Its target, its pool or the environment lets nothing of it start.
+    fn target_of(&self, resource: &Resource) -> Option<&'a Target> {
+        self.state.targets().find(|target| target.name == resource.row.intent.target)
+    }
+
+    /// Its target or the environment lets nothing of it start.
     fn held(&self, resource: &Resource) -> bool {
-        let target = self.state.targets().find(|target| target.name == resource.row.intent.target);
+        let verifies = resource.row.life == Life::Live && resource.row.succeeded == Some(resource.row.intent.hash());
+        self.state.settings.suspend
+            || self.target_of(resource).is_none_or(|target| {
+                let windows = if verifies { &target.windows.repair } else { &target.windows.deploy };
+                target.suspend || !Opening::of(windows, self.state.now).open
+            })
+    }
+
+    /// A verification of a good one that cannot run now holds nobody.
+    fn holds_nobody(&self, resource: &Resource, queued: Queued) -> bool {
         let connected = |pool: &Name| self.state.executors.values().any(|one| one.connected && one.pool == *pool);
-        self.state.settings.suspend || target.is_none_or(|target| target.suspend || !connected(&target.pool))
+        let unreachable = self.target_of(resource).is_none_or(|target| !connected(&target.pool));
+        matches!(queued.reason, Reason::Repair | Reason::UserRepair)
+            && resource.row.reload.is_none()
+            && self.good(resource.row.resource)
+            && (queued.awaits_turn || unreachable || self.held(resource))
     }
 
     pub(super) fn busy(&self, id: ResourceId) -> bool {
         let resource = self.resources[&id];
-        let verifies = |reason| matches!(reason, Reason::Repair | Reason::UserRepair);
-        let verifies = |reason| verifies(reason) && resource.row.reload.is_none();
-        let waits =
-            resource.queued.is_some_and(|queued| !(verifies(queued.reason) && self.good(id) && self.held(resource)));
+        let waits = resource.queued.is_some_and(|queued| !self.holds_nobody(resource, queued));
         resource.run.is_some() || (resource.row.life == Life::Live && waits)
     }
 
@@ -97,7 +114,7 @@ impl<'a> Naive<'a> {
         let resource = self.resources[&id];
         let yields = |other: &ResourceId| self.resources[other].run.as_ref().is_some_and(|run| run.yielding);
         let dependents = self.dependents(id);
-        if resource.run.is_some() || dependents.iter().any(yields) {
+        if resource.run.is_some() || dependents.iter().any(yields) || self.held(resource) {
             return false;
         }
         if resource.row.life == Life::Tombstone {
@@ -123,6 +140,7 @@ pub(super) fn check(state: &EnvironmentState) {
     let timers: BTreeSet<(Timestamp, ResourceId)> =
         naive.resources.values().filter_map(|resource| Some((resource.row.due_at?, resource.row.resource))).collect();
     assert_eq!(state.timers, timers, "timers");
+    assert_eq!(state.wakes.len(), state.targets.iter().filter(|place| place.wakes_at.is_some()).count(), "wakes");
 }
 
 fn check_edges(naive: &Naive, id: ResourceId) {
@@ -212,9 +230,10 @@ fn check_targets(naive: &Naive) {
         assert_eq!(place.granted, state.open.values().filter(on_it).count() as u32, "grants on a target");
         let idle = state.next_grantable(index).is_none() || state.executor_for(index).is_none();
         assert!(idle, "something can be granted and is not");
-        let works = place.granted > 0 || state.next_grantable(index).is_some();
+        let works = place.granted > 0 || !(place.ready.is_empty() || state.stopping);
         let pool = place.target.as_ref().filter(|_| works).map(|target| &target.pool);
         assert_eq!(place.working.as_ref(), pool, "whether a target works");
+        check_windows(state, index);
     }
     for (name, pool) in &state.pools {
         let working = state.targets.iter().filter(|place| place.working.as_ref() == Some(name)).count() as u32;
@@ -222,7 +241,29 @@ fn check_targets(naive: &Naive) {
     }
 }
 
+/// What is kept of a target's windows and its rate is what they say now, and its timer is the next thing that changes it.
+fn check_windows(state: &EnvironmentState, index: TargetIndex) {
+    let place = state.target(index).unwrap();
+    let windows = place.target.as_ref().map(|target| target.windows.clone()).unwrap_or_default();
+    assert_eq!(place.deploy, Opening::of(&windows.deploy, state.now), "deploy windows");
+    assert_eq!(place.repair, Opening::of(&windows.repair, state.now), "repair windows");
+    let rate = place.target.as_ref().and_then(|target| target.rate_limit);
+    let share = rate.map(|rate| rate.opens_at(place.bucket_full_at)).filter(|&at| at > state.now);
+    let edges = [place.deploy.edge, place.repair.edge, share.filter(|_| !place.ready.is_empty())];
+    let next = edges.into_iter().flatten().min();
+    assert_eq!(place.wakes_at, next, "the timer of a target");
+    assert!(next.is_none_or(|at| state.wakes.contains(&(at, index))), "a timer that never fires");
+    assert!(rate.is_some() || place.queued.iter().all(|id| !state.get(*id).unwrap().queued.unwrap().awaits_turn));
+    let waits = state.waiting_for_room.iter().filter(|(_, waiting)| *waiting == index).map(|(key, _)| *key);
+    assert!(waits.eq(place.waits_with), "what waits for room");
+    let limited = state.settings.max_in_flight.is_some();
+    assert_eq!(place.waits_with, place.ready.first().copied().filter(|_| limited), "what comes first there");
+}
+
 fn check_executors(state: &EnvironmentState) {
+    let in_flight = state.open.values().filter(|open| !matches!(open, Open::DryRun { .. })).count() as u32;
+    assert_eq!(state.in_flight, in_flight, "attempts in flight");
+
     let mut holds: BTreeMap<&Name, BTreeSet<AttemptId>> = BTreeMap::new();
     for (&attempt, open) in &state.open {
         let executor = match open {

@@ -9,7 +9,7 @@ use crate::core::{
     AttemptId, Change, Compliance, DryRunId, DryRunItem, DryRunRequest, Effects, EnvironmentState, Epoch, Event,
     ExecutorName, Finding, Forget, Grant, Hold, Intent, LastResult, Life, Message, Mode, Name, Observed, Operation,
     Outcome, OutcomeKind, Push, PushMode, Refusal, Repair, RepairAction, RepairSchedule, Request, RequestId,
-    RequestKind, ResourceId, ResourceView, Scope, Settings, Target, Timestamp, step,
+    RequestKind, ResourceId, ResourceView, Scope, Settings, Target, Timestamp, Windows, step,
 };
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -290,7 +290,15 @@ impl World {
 
     pub(super) fn change_target(&mut self, name: &str, change: impl FnOnce(&mut Target)) {
         let connection = r#"{"type":"local"}"#.into();
-        let mut target = Target { name: name.into(), pool: POOL.into(), connection, concurrency: 1, suspend: false };
+        let mut target = Target {
+            name: name.into(),
+            pool: POOL.into(),
+            connection,
+            concurrency: 1,
+            suspend: false,
+            windows: Windows::default(),
+            rate_limit: None,
+        };
         change(&mut target);
         self.step(Event::TargetChanged(target));
     }

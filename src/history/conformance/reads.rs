@@ -2,9 +2,9 @@
 
 use super::scenario::*;
 use crate::core::{
-    AttemptId, DryRunId, IntentRecord, Life, OpenGrant, Operation, Reason, Record, Repair, RepairAction,
+    AttemptId, DryRunId, IntentRecord, Life, OpenGrant, Operation, RateLimit, Reason, Record, Repair, RepairAction,
     RepairSchedule, RequestId, RequestKind, ResourceId, Retry, Scope, Settings, Snapshot, Target, Timestamp,
-    VersionNumber,
+    VersionNumber, Window, Windows,
 };
 
 fn settings(suspend: bool) -> Settings {
@@ -16,12 +16,22 @@ fn settings(suspend: bool) -> Settings {
             jitter_ms: Some(5),
             action: RepairAction::Report,
         },
+        max_in_flight: suspend.then_some(7),
     }
 }
 
 fn target(called: &str, concurrency: u32) -> Target {
     let connection = r#"{"type":"local"}"#.into();
-    Target { name: called.into(), pool: "pool".into(), connection, concurrency, suspend: concurrency > 1 }
+    let window = Window { start: "0 22 * * *".into(), duration_ms: 60_000, time_zone: Some("Europe/Brussels".into()) };
+    Target {
+        name: called.into(),
+        pool: "pool".into(),
+        connection,
+        concurrency,
+        suspend: concurrency > 1,
+        windows: Windows { deploy: vec![window], repair: vec![] },
+        rate_limit: Some(RateLimit { attempts: 3, period_ms: 1_000 }),
+    }
 }
 
 fn request(id: u64, kind: RequestKind, scope: &Scope) -> Record {
