@@ -1,5 +1,6 @@
 //! What the binary runs: one command, to its exit code. The wiring of the long-running ones stands here, each in one function.
 
+use crate::adaptors::host;
 use crate::cli::arguments::{Arguments, Command};
 use crate::cli::{CliError, Exit};
 use crate::executor::worker::{self, WorkerError};
@@ -11,6 +12,9 @@ use std::process::ExitCode;
 
 /// Reads the command line and carries it out.
 pub fn main() -> ExitCode {
+    if let Some(ended) = host::run_if_asked() {
+        return ended;
+    }
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         Err(error) => return usage(&error).into(),
@@ -53,6 +57,7 @@ pub(crate) async fn operator(options: operator::Options) -> Result<Exit, CliErro
 /// Runs an executor until it is told to end.
 pub(crate) async fn executor(options: worker::Options) -> Result<Exit, CliError> {
     let child = options.exit_with_stream;
+    host::supervise_programs();
     match worker::run(options).await {
         // The owner was killed, or stopped at once: whoever started it knows, and nobody else reads what a child says.
         Err(error @ WorkerError::OwnerGone { .. }) if child => {

@@ -23,13 +23,13 @@ pub struct TypeSchema {
     pub kind: &'static str,
     /// One sentence for people.
     pub description: &'static str,
-    /// JSON schema of the attributes (objects are closed: unknown attributes are errors). The keywords known are those of [`schema`].
+    /// JSON schema of the attributes (objects are closed: unknown attributes are errors). The keywords known are those of `api::schema`.
     pub attributes: Value,
     /// JSON pointers of the attributes that make it the same thing on its target (`/path`). Absent ones are left out of the identity;
     /// a type that lists none is identified by the resource's name.
     pub identity: &'static [&'static str],
-    /// What of an identity attribute counts, by its pointer, where not all of it does.
-    pub identity_part: Option<fn(&str, &Value) -> Value>,
+    /// What of an identity attribute counts, by its pointer, its value and all attributes, where not all of it does; `null` where nothing does.
+    pub identity_part: Option<fn(&str, &Value, &Value) -> Value>,
     /// JSON pointers of attributes whose values never appear in a diff, a log or history.
     pub sensitive: &'static [&'static str],
     /// Rules that the schema cannot say (a path is absolute, one of two is given). Called only with attributes that fit the schema.

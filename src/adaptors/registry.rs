@@ -3,12 +3,10 @@
 //! The executor looks adaptors up here; the edges that take intent in look schemas up, to refuse what no adaptor would understand before
 //! anything is accepted. Deliberately absent: plugins loaded at run time.
 
-use super::{Adaptor, TypeSchema, schema};
+use super::{Adaptor, TypeSchema};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
-
-pub use super::schema::Complaint;
 
 struct Entry {
     adaptor: Arc<dyn Adaptor>,
@@ -42,24 +40,16 @@ pub fn kinds() -> impl Iterator<Item = &'static str> {
     ENTRIES.keys().copied()
 }
 
-/// The known type that is most like an unknown one, where one is like it at all.
-pub fn similar_kind(kind: &str) -> Option<String> {
-    schema::suggestion(kind, kinds())
-}
-
-/// Everything that is wrong with the attributes of a resource of this type.
-pub fn complaints(schema: &TypeSchema, attributes: &Value) -> Vec<Complaint> {
-    schema::complaints(schema, attributes)
-}
-
 /// What makes a resource the same thing on its target, as canonical JSON: `{"/path":"/etc/motd"}`. Attributes that are absent are left out;
 /// where none of the type's identity attributes is there, it is the resource's name that does.
 pub fn identity(schema: &TypeSchema, name: &str, attributes: &Value) -> String {
     let mut parts = Map::new();
     for pointer in schema.identity {
         if let Some(value) = attributes.pointer(pointer).filter(|value| !value.is_null()) {
-            let part = schema.identity_part.map_or_else(|| value.clone(), |part| part(pointer, value));
-            parts.insert((*pointer).to_owned(), part);
+            let part = schema.identity_part.map_or_else(|| value.clone(), |part| part(pointer, value, attributes));
+            if !part.is_null() {
+                parts.insert((*pointer).to_owned(), part);
+            }
         }
     }
     if parts.is_empty() {

@@ -38,6 +38,16 @@ impl Types {
         self.by_name.keys().copied()
     }
 
+    /// Everything that is wrong with attributes alone, for the tests of the adaptors.
+    #[cfg(test)]
+    pub(crate) fn complaints(&self, kind: &str, attributes: &Value) -> Vec<FieldError> {
+        let mut errors = Vec::new();
+        if let Some(known) = self.by_name.get(kind) {
+            known.check(attributes, &FieldPath::default(), &mut errors);
+        }
+        errors
+    }
+
     pub(super) fn get(&self, name: &str) -> Option<&Type> {
         self.by_name.get(name)
     }

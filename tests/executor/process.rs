@@ -69,6 +69,16 @@ async fn a_retired_executor_finishes_its_work_and_ends() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_command_and_its_children_do_not_outlive_an_executor_that_is_killed() {
+    let (owner, mut executor) = Owner::with_executor(Times::default()).await;
+    let mut alive = Alive::new(owner.folder.path());
+    owner.grant("e1", [alive.command(1)]);
+    alive.running().await;
+    executor.kill().await.unwrap();
+    alive.ended().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn work_that_does_not_end_costs_the_process_its_life() {
     let (mut owner, mut executor) = Owner::with_executor(Times::default()).await;
     let block = owner.thing(1, json!({"key": "a", "script": [{"result": "block"}]}));

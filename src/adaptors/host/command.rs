@@ -1,11 +1,11 @@
 //! `host.Command`: a program that is run where something shows that it has not been.
 //!
 //! An argument list, never a shell. Either `creates` (a path that is there when it has run) or `unless` (a program that succeeds when it has
-//! run) says whether there is anything to do, so that it is as idempotent as everything else. Deleting it does nothing: what a program did
-//! cannot be taken back.
+//! run) says whether there is anything to do, so that it is as idempotent as everything else. When something it requires has changed, it runs again
+//! whatever these say. Deleting it does nothing: what a program did cannot be taken back.
 
-use super::process::{self, Exit};
-use super::{assessment, attributes, path_complaint};
+use super::process::{self, Ended, Program};
+use super::{assessment, attributes, nothing, path_complaint, path_schema};
 use crate::adaptors::schema::Complaint;
 use crate::adaptors::{AdaptorError, Assessment, Desired, TypeSchema};
 use crate::core::Change;
@@ -31,16 +31,20 @@ pub(super) fn schema() -> TypeSchema {
     let arguments = |description: &str| json!({"type": "array", "minItems": 1, "maxItems": 1024, "items": {"type": "string", "maxLength": 65_536}, "description": description});
     TypeSchema {
         kind: KIND,
-        description: "A program that is run unless `creates` or `unless` shows that it has been. Never a shell.",
+        description: "A program that is run unless `creates` or `unless` shows that it has been, and again when something it requires has changed. Never a shell.",
         attributes: json!({
             "type": "object", "additionalProperties": false, "required": ["argv"],
             "properties": {
                 "argv": arguments("The program and its arguments, one by one."),
-                "creates": {"type": "string", "minLength": 2, "maxLength": 4095, "description": "Absolute path of something that is there once it has run."},
+                "creates": path_schema("Absolute path of something that is there once it has run."),
                 "unless": arguments("A program that changes nothing, and succeeds once it has run."),
                 "cwd": {"type": "string", "minLength": 1, "maxLength": 4095, "description": "Absolute path of the folder it runs in. Default: /."},
                 "env": {"type": "object", "description": "Environment variables (text) on top of PATH, HOME and LANG. Their values are never shown."},
             },
+            "examples": [
+                {"argv": ["tar", "-xf", "/srv/site.tar", "-C", "/srv/www"], "creates": "/srv/www/index.html"},
+                {"argv": ["sysctl", "--load"], "unless": ["grep", "-qx", "1", "/proc/sys/net/ipv4/ip_forward"]},
+            ],
         }),
         identity: &[],
         identity_part: None,
@@ -78,45 +82,47 @@ fn check(attributes: &Value) -> Vec<Complaint> {
 }
 
 pub(super) async fn difference(desired: &Desired, deleting: bool) -> Result<Assessment, AdaptorError> {
-    let attributes: Attributes = attributes(desired)?;
+    let attributes: Attributes = attributes(desired, check)?;
     if deleting {
-        return Ok(assessment(Change::None, String::new()));
+        return Ok(nothing());
     }
     let has_run = match (&attributes.creates, &attributes.unless) {
         (Some(path), None) => exists(path).await?,
         (None, Some(argv)) => match run(desired, &attributes, argv).await? {
-            Exit::Success => true,
-            Exit::Failure { code: Some(_), .. } => false,
-            Exit::Failure { code: None, description } => {
+            Ended { code: Some(code), .. } => code == 0,
+            Ended { code: None, description, .. } => {
                 return Err(AdaptorError(format!("unless: {} {description}", shown(argv))));
             }
         },
         _ => return Err(AdaptorError("exactly one of creates and unless must be given".to_owned())),
     };
-    if has_run {
-        return Ok(assessment(Change::None, String::new()));
+    if has_run && !desired.reload {
+        return Ok(nothing());
     }
-    let change = if attributes.creates.is_some() { Change::Create } else { Change::Update };
-    Ok(assessment(change, format!("run {}\n", shown(&attributes.argv))))
+    let why = if has_run { " again: what it requires has changed" } else { "" };
+    let change = if attributes.creates.is_some() && !has_run { Change::Create } else { Change::Update };
+    Ok(assessment(change, format!("run {}{why}\n", shown(&attributes.argv))))
 }
 
-pub(super) async fn apply(desired: &Desired) -> Result<Option<String>, AdaptorError> {
-    let attributes: Attributes = attributes(desired)?;
-    if let Exit::Failure { description, .. } = run(desired, &attributes, &attributes.argv).await? {
-        return Err(AdaptorError(format!("{} {description}", shown(&attributes.argv))));
+pub(super) async fn apply(desired: &Desired) -> Result<(), AdaptorError> {
+    let attributes: Attributes = attributes(desired, check)?;
+    let ended = run(desired, &attributes, &attributes.argv).await?;
+    if !ended.succeeded() {
+        return Err(AdaptorError(format!("{} {}", shown(&attributes.argv), ended.description)));
     }
     match &attributes.creates {
         Some(path) if !exists(path).await? => Err(AdaptorError(format!(
             "{} succeeded, but {path} is not there; is `creates` what it creates?",
             shown(&attributes.argv)
         ))),
-        _ => Ok(None),
+        _ => Ok(()),
     }
 }
 
-async fn run(desired: &Desired, attributes: &Attributes, argv: &[String]) -> Result<Exit, AdaptorError> {
+async fn run(desired: &Desired, attributes: &Attributes, argv: &[String]) -> Result<Ended, AdaptorError> {
     let cwd = Path::new(attributes.cwd.as_deref().unwrap_or("/"));
-    process::run(argv, cwd, &attributes.env, desired.work.clone()).await
+    let program = Program { argv, cwd, env: &attributes.env, input: None, prints: false };
+    process::run(program, desired.work.clone()).await
 }
 
 async fn exists(path: &str) -> Result<bool, AdaptorError> {

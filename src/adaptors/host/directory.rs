@@ -2,7 +2,7 @@
 
 use super::place::{Found, Place, failed};
 use super::rights::{self, Rights};
-use super::{assessment, attributes, path_complaint};
+use super::{assessment, attributes, nothing, path_complaint, path_schema};
 use crate::adaptors::schema::Complaint;
 use crate::adaptors::{AdaptorError, Assessment, Desired, TypeSchema};
 use crate::core::Change;
@@ -29,13 +29,11 @@ struct Attributes {
 }
 
 pub(super) fn schema() -> TypeSchema {
-    let properties = rights::with_rights(
-        json!({"path": {"type": "string", "minLength": 2, "maxLength": 4095, "description": "Absolute path. Its parent must exist."}}),
-    );
+    let properties = rights::with_rights(json!({"path": path_schema("Absolute path. Its parent must exist.")}));
     TypeSchema {
         kind: KIND,
         description: "A folder: mode, owner and group. Deleted only when it is empty.",
-        attributes: json!({"type": "object", "additionalProperties": false, "required": ["path"], "properties": properties}),
+        attributes: json!({"type": "object", "additionalProperties": false, "required": ["path"], "properties": properties, "examples": [{"path": "/srv/www", "mode": "0755", "owner": "root"}]}),
         identity: &["/path"],
         identity_part: None,
         sensitive: &[],
@@ -49,10 +47,7 @@ fn check(attributes: &Value) -> Vec<Complaint> {
 }
 
 fn wanted(desired: &Desired) -> Result<(String, Rights), AdaptorError> {
-    let attributes: Attributes = attributes(desired)?;
-    if let Some(complaint) = path_complaint("/path", &attributes.path) {
-        return Err(AdaptorError(format!("path {:?} {}", attributes.path, complaint.message)));
-    }
+    let attributes: Attributes = attributes(desired, check)?;
     let rights = Rights::parse(attributes.mode.as_deref(), attributes.owner.as_deref(), attributes.group.as_deref())?;
     Ok((attributes.path, rights))
 }
@@ -64,7 +59,7 @@ pub(super) fn difference(desired: &Desired, deleting: bool) -> Result<Assessment
         None => Found::Nothing,
     };
     match (found, deleting) {
-        (Found::Nothing, true) => Ok(assessment(Change::None, String::new())),
+        (Found::Nothing, true) => Ok(nothing()),
         (Found::Nothing, false) => Ok(assessment(Change::Create, format!("a folder\n{}", rights.describe()))),
         (Found::Folder(_), true) => Ok(assessment(Change::Delete, "delete the folder\n".to_owned())),
         (Found::Folder(stat), false) => {
@@ -78,15 +73,7 @@ pub(super) fn difference(desired: &Desired, deleting: bool) -> Result<Assessment
 pub(super) fn apply(desired: &Desired, change: Change) -> Result<(), AdaptorError> {
     let (text, rights) = wanted(desired)?;
     let path = Path::new(&text);
-    let Some(place) = Place::open(&text)? else {
-        if change == Change::Delete {
-            return Ok(());
-        }
-        let parent = path.parent().unwrap_or(path).display();
-        return Err(AdaptorError(format!(
-            "the folder {parent} does not exist; declare it as a host.Directory too and require that"
-        )));
-    };
+    let Some(place) = Place::open_or_explain(&text, change)? else { return Ok(()) };
     match (change, place.look()?) {
         (Change::None, _) | (Change::Delete, Found::Nothing) => Ok(()),
         (Change::Delete, Found::Folder(_)) => delete(&place),
@@ -133,13 +120,8 @@ fn some_entries(path: &Path) -> String {
 }
 
 fn not_a_folder(path: &str, found: &Found) -> AdaptorError {
-    let what = match found {
-        Found::File(_) => "a file".to_owned(),
-        Found::Link(target) => format!("a symbolic link to {target}"),
-        Found::Other(what) => (*what).to_owned(),
-        Found::Nothing | Found::Folder(_) => "not a folder".to_owned(),
-    };
     AdaptorError(format!(
-        "{path} is {what}; a host.Directory never replaces or deletes that: move it away, or choose another path"
+        "{path} is {}; a host.Directory never replaces or deletes that: move it away, or choose another path",
+        found.words()
     ))
 }

@@ -1,48 +1,85 @@
-//! `host.*`: files, folders and commands of the machine that the executor runs on.
+//! `host.*`: what is on the machine that the executor runs on.
 //!
 //! The connection is `{"type": "local"}`. `"delayMs"` in it (at most 10,000) delays every change by so much: an aid for tests that interrupt
-//! deploys, of no use otherwise. Deliberately absent: other machines (SSH), and any shell.
+//! deploys, of no use otherwise. What the machine has its own tools for (packages, services, accounts) is read and changed by these tools, run with
+//! argument lists. Deliberately absent: other machines (SSH), and any shell.
 
+mod accounts;
 mod command;
+mod content;
 mod directory;
 mod file;
+mod group;
+mod line;
+mod package;
 mod place;
 mod process;
 mod rights;
+mod service;
+mod supervisor;
+mod symlink;
+mod tool;
+mod user;
 
+pub use supervisor::{run_if_asked, supervise_programs};
+
+use super::schema::Complaint;
 use super::{Adaptor, AdaptorError, Assessment, Desired, Difference, TypeSchema, blocking};
 use crate::core::Change;
 use async_trait::async_trait;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::time::Duration;
 
-/// The longest delay that a connection may ask for, in milliseconds.
+/// The longest delay that a connection may ask for, in milliseconds; the Target's schema has the same.
 const MOST_DELAY_MS: u64 = 10_000;
 
 /// The adaptor of the types `host.*`.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Host;
 
+/// Whether something is to be there.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+enum Ensure {
+    #[default]
+    Present,
+    Absent,
+}
+
 #[async_trait]
 impl Adaptor for Host {
     fn types(&self) -> Vec<TypeSchema> {
-        vec![file::schema(), directory::schema(), command::schema()]
+        vec![
+            command::schema(),
+            directory::schema(),
+            file::schema(),
+            group::schema(),
+            line::schema(),
+            package::schema(),
+            service::schema(),
+            symlink::schema(),
+            user::schema(),
+        ]
     }
 
     async fn difference(&self, desired: &Desired, deleting: bool) -> Result<Assessment, AdaptorError> {
         delay(desired)?;
-        if desired.kind == command::KIND {
-            return command::difference(desired, deleting).await;
-        }
+        let of_files = match desired.kind.as_str() {
+            command::KIND => return command::difference(desired, deleting).await,
+            group::KIND => return group::difference(desired, deleting).await,
+            package::KIND => return package::difference(desired, deleting).await,
+            service::KIND => return service::difference(desired, deleting).await,
+            user::KIND => return user::difference(desired, deleting).await,
+            directory::KIND => directory::difference,
+            file::KIND => file::difference,
+            line::KIND => line::difference,
+            symlink::KIND => symlink::difference,
+            other => return Err(unknown(other)),
+        };
         let desired = desired.clone();
-        blocking(move || match desired.kind.as_str() {
-            file::KIND => file::difference(&desired, deleting),
-            directory::KIND => directory::difference(&desired, deleting),
-            other => Err(AdaptorError(format!("the host adaptor has no type {other}"))),
-        })
-        .await
+        blocking(move || of_files(&desired, deleting)).await
     }
 
     async fn apply(&self, desired: &Desired, assessment: &Assessment) -> Result<Option<String>, AdaptorError> {
@@ -50,18 +87,26 @@ impl Adaptor for Host {
         if !delay.is_zero() {
             tokio::time::sleep(delay).await;
         }
-        if desired.kind == command::KIND {
-            return command::apply(desired).await;
-        }
-        let (desired, change) = (desired.clone(), assessment.difference.change);
-        blocking(move || match desired.kind.as_str() {
-            file::KIND => file::apply(&desired, change),
-            directory::KIND => directory::apply(&desired, change),
-            other => Err(AdaptorError(format!("the host adaptor has no type {other}"))),
-        })
-        .await
-        .map(|()| None)
+        let change = assessment.difference.change;
+        let of_files = match desired.kind.as_str() {
+            command::KIND => return command::apply(desired).await.map(|()| None),
+            group::KIND => return group::apply(desired, change).await.map(|()| None),
+            package::KIND => return package::apply(desired, change).await.map(|()| None),
+            service::KIND => return service::apply(desired, change).await.map(|()| None),
+            user::KIND => return user::apply(desired, change).await.map(|()| None),
+            directory::KIND => directory::apply,
+            file::KIND => file::apply,
+            line::KIND => line::apply,
+            symlink::KIND => symlink::apply,
+            other => return Err(unknown(other)),
+        };
+        let desired = desired.clone();
+        blocking(move || of_files(&desired, change)).await.map(|()| None)
     }
+}
+
+fn unknown(kind: &str) -> AdaptorError {
+    AdaptorError(format!("the host adaptor has no type {kind}"))
 }
 
 /// Checks the connection and says how long changes are delayed.
@@ -101,10 +146,14 @@ fn delay(desired: &Desired) -> Result<Duration, AdaptorError> {
     Ok(Duration::from_millis(local.delay_ms))
 }
 
-/// The attributes as a type's own struct. They were checked against the schema when they were accepted; an older acceptance may know less.
-fn attributes<T: DeserializeOwned>(desired: &Desired) -> Result<T, AdaptorError> {
-    T::deserialize(&desired.attributes)
-        .map_err(|error| AdaptorError(format!("the attributes of {} {}: {error}", desired.kind, desired.name)))
+/// The attributes as a type's own struct. They were checked when they were accepted; an older acceptance may know less, and what is passed to
+/// the machine is checked where that happens.
+fn attributes<T: DeserializeOwned>(desired: &Desired, check: fn(&Value) -> Vec<Complaint>) -> Result<T, AdaptorError> {
+    let failed = |why: &str| AdaptorError(format!("the attributes of {} {}: {why}", desired.kind, desired.name));
+    if let Some(complaint) = check(&desired.attributes).first() {
+        return Err(failed(&format!("{} {}", complaint.pointer, complaint.message)));
+    }
+    T::deserialize(&desired.attributes).map_err(|error| failed(&error.to_string()))
 }
 
 /// An assessment; adaptors of this room read again when they apply, by the same handles that they write through.
@@ -112,9 +161,24 @@ fn assessment(change: Change, diff: String) -> Assessment {
     Assessment { difference: Difference { change, diff }, remote_identity: None, found: Box::new(()) }
 }
 
+/// The assessment where nothing differs.
+fn nothing() -> Assessment {
+    assessment(Change::None, String::new())
+}
+
+/// The schema of an `ensure`.
+fn ensure_schema(description: &str) -> Value {
+    json!({"type": "string", "enum": ["present", "absent"], "description": format!("{description} Default: present.")})
+}
+
+/// The schema of an absolute path.
+fn path_schema(description: &str) -> Value {
+    json!({"type": "string", "minLength": 2, "maxLength": 4095, "description": description})
+}
+
 /// A complaint where a path is not absolute, or is not written in its one way.
-fn path_complaint(pointer: &str, path: &str) -> Option<super::schema::Complaint> {
-    let complaint = |message: &str| Some(super::schema::Complaint::new(pointer, message));
+fn path_complaint(pointer: &str, path: &str) -> Option<Complaint> {
+    let complaint = |message: &str| Some(Complaint::new(pointer, message));
     if !path.starts_with('/') {
         return complaint("must be an absolute path, such as /etc/motd");
     }
@@ -130,5 +194,7 @@ fn path_complaint(pointer: &str, path: &str) -> Option<super::schema::Complaint>
     None
 }
 
+#[cfg(test)]
+mod machine;
 #[cfg(test)]
 mod tests;

@@ -5,6 +5,7 @@
 //! on most machines, and who may replace them owns the path anyway.
 
 use crate::adaptors::AdaptorError;
+use crate::core::Change;
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat};
 use rustix::io::Errno;
 use std::ffi::OsString;
@@ -30,7 +31,32 @@ pub(super) enum Found {
     Other(&'static str),
 }
 
+impl Found {
+    /// For a message that says what is in the way.
+    pub(super) fn words(&self) -> String {
+        match self {
+            Self::Nothing => "nothing".to_owned(),
+            Self::File(_) => "a file".to_owned(),
+            Self::Folder(_) => "a folder".to_owned(),
+            Self::Link(target) => format!("a symbolic link to {target}"),
+            Self::Other(what) => (*what).to_owned(),
+        }
+    }
+}
+
 impl Place {
+    /// Opens the folder for a change. `None` where there is none, and nothing is therefore left to delete.
+    pub(super) fn open_or_explain(path: &str, change: Change) -> Result<Option<Self>, AdaptorError> {
+        let place = Self::open(path)?;
+        if place.is_none() && change != Change::Delete {
+            let folder = Path::new(path).parent().unwrap_or(Path::new(path)).display();
+            return Err(AdaptorError(format!(
+                "the folder {folder} does not exist; declare it as a host.Directory and require that"
+            )));
+        }
+        Ok(place)
+    }
+
     /// Opens the folder. `None` where there is none.
     pub(super) fn open(path: &str) -> Result<Option<Self>, AdaptorError> {
         let path = PathBuf::from(path);

@@ -1,76 +1,138 @@
 //! Runs a program as a process group of its own, and ends the whole group when nobody waits for it any more.
 //!
 //! The process is kept by a task, not by the adaptor's future: that future may be dropped at any time, and the attempt's [`Work`] is held until
-//! the process has really ended. A process that leaves its group, as daemons do, is on its own.
+//! the process has really ended. In an executor a [`supervisor`] stands between, which ends the group also when the executor was killed. A process
+//! that leaves its group, as daemons do, is on its own.
 
+use super::supervisor::{self, Report};
 use crate::adaptors::{AdaptorError, Work};
 use rustix::process::{Pid, Signal};
 use std::collections::BTreeMap;
+use std::io::Read as _;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncReadExt as _};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::{Child, Command};
 use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
 
 /// Bytes of the end of a program's output that an error message shows.
-const OUTPUT_BYTES: usize = 2_048;
-/// How long the output may stay open after the program ended: a daemon it started may hold it for ever.
-const DRAIN_TIME: Duration = Duration::from_millis(200);
+const SHOWN_BYTES: usize = 2_048;
+/// Bytes of the end of a program's output that are kept.
+const KEPT_BYTES: usize = 262_144;
+/// How long the output of a failed program may stay open: a daemon it started may hold it for ever.
+const DRAIN_TIME: Duration = Duration::from_secs(5);
 /// The search path where the executor has none.
-const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+pub(super) const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// What to run, and how.
+pub(super) struct Program<'a> {
+    /// The program and its arguments.
+    pub(super) argv: &'a [String],
+    /// Where it runs.
+    pub(super) cwd: &'a Path,
+    /// Variables on top of PATH, HOME and LANG.
+    pub(super) env: &'a BTreeMap<String, String>,
+    /// What it reads from its standard input; for programs that end by themselves at once.
+    pub(super) input: Option<Vec<u8>>,
+    /// Whether what it prints is the point of running it: then all of it is awaited.
+    pub(super) prints: bool,
+}
 
 /// How a program ended.
 #[derive(Debug)]
-pub(super) enum Exit {
-    Success,
-    /// `code` is absent where a signal ended it.
-    Failure {
-        code: Option<i32>,
-        description: String,
-    },
+pub(super) struct Ended {
+    /// Absent where a signal ended it.
+    pub(super) code: Option<i32>,
+    /// What it printed, where that was asked for.
+    pub(super) stdout: String,
+    /// For people: `exited with code 2: …`, with the end of its output.
+    pub(super) description: String,
+}
+
+impl Ended {
+    pub(super) fn succeeded(&self) -> bool {
+        self.code == Some(0)
+    }
 }
 
 /// Runs a program to its end. Dropping the future kills its process group.
-pub(super) async fn run(
-    argv: &[String],
-    cwd: &Path,
-    env: &BTreeMap<String, String>,
-    work: Work,
-) -> Result<Exit, AdaptorError> {
-    let Some((program, arguments)) = argv.split_first() else {
+pub(super) async fn run(program: Program<'_>, work: Work) -> Result<Ended, AdaptorError> {
+    let Some((name, arguments)) = program.argv.split_first() else {
         return Err(AdaptorError("there is no program to run".to_owned()));
     };
-    let mut command = Command::new(program);
-    command.args(arguments).current_dir(cwd).env_clear().env("LANG", "C.UTF-8");
+    let cannot_run = |error: &dyn std::fmt::Display| {
+        AdaptorError(format!(
+            "cannot run {name:?} in {}: {error}; is it installed, and may the executor run it?",
+            program.cwd.display()
+        ))
+    };
+    // What is fed ends by itself at once, and needs nobody to watch it.
+    let supervision = if program.input.is_none() { supervisor::connection() } else { None };
+    let (mut command, socket) = match supervision {
+        Some((command, ours)) => (command, Some(ours)),
+        None => (Command::new(name), None),
+    };
+    if socket.is_some() {
+        command.arg(name);
+    } else {
+        command.stdin(if program.input.is_some() { Stdio::piped() } else { Stdio::null() });
+    }
+    command.args(arguments).current_dir(program.cwd).env_clear().env("LANG", "C.UTF-8");
     command.env("PATH", std::env::var_os("PATH").unwrap_or_else(|| DEFAULT_PATH.into()));
     if let Some(home) = std::env::var_os("HOME") {
         command.env("HOME", home);
     }
-    command.envs(env).process_group(0).kill_on_drop(true);
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let child = command.spawn().map_err(|error| {
-        AdaptorError(format!(
-            "cannot run {program:?} in {}: {error}; is it installed, and may the executor run it?",
-            cwd.display()
-        ))
-    })?;
+    command.envs(program.env).process_group(0).kill_on_drop(true);
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().map_err(|error| cannot_run(&error))?;
+    // The supervisor's end of the socket is in it: closed here, so that its end is seen.
+    drop(command);
     let (waits, nobody_waits) = oneshot::channel::<()>();
-    let kept = tokio::spawn(keep(child, nobody_waits, work));
+    let fed = child.stdin.take().zip(program.input).map(|(mut stdin, input)| async move {
+        // Who does not read its input says so by how it ends.
+        let _ = stdin.write_all(&input).await;
+    });
+    let running = Running { child, socket, prints: program.prints };
+    let kept = tokio::spawn(async move {
+        if let Some(fed) = fed {
+            fed.await;
+        }
+        keep(running, nobody_waits, work).await
+    });
     let ended = kept.await;
     // Held until here: dropping this future earlier drops it, and that ends the process.
     drop(waits);
     match ended {
-        Ok(result) => result,
-        Err(error) => Err(AdaptorError(format!("lost sight of {program:?}: {error}"))),
+        Ok(Ok(ended)) => Ok(ended),
+        Ok(Err(Lost::NotStarted(error))) => Err(cannot_run(&error)),
+        Ok(Err(Lost::Waiting(error))) => Err(AdaptorError(format!("cannot wait for the end of {name:?}: {error}"))),
+        Err(error) => Err(AdaptorError(format!("lost sight of {name:?}: {error}"))),
     }
 }
 
-async fn keep(mut child: Child, nobody_waits: oneshot::Receiver<()>, work: Work) -> Result<Exit, AdaptorError> {
+/// Why nothing is known of a program's end.
+enum Lost {
+    NotStarted(String),
+    Waiting(std::io::Error),
+}
+
+struct Running {
+    child: Child,
+    /// Our end of the supervisor's socket.
+    socket: Option<OwnedFd>,
+    prints: bool,
+}
+
+async fn keep(mut running: Running, nobody_waits: oneshot::Receiver<()>, work: Work) -> Result<Ended, Lost> {
+    let child = &mut running.child;
     let group = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
-    let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
-    let output = tokio::spawn(async move { tokio::join!(tail(stdout), tail(stderr)) });
+    let stdout = read(child.stdout.take(), if running.prints { KEPT_BYTES } else { SHOWN_BYTES });
+    let stderr = read(child.stderr.take(), SHOWN_BYTES);
     let status = tokio::select! {
         status = child.wait() => status,
         _ = nobody_waits => {
@@ -82,24 +144,52 @@ async fn keep(mut child: Child, nobody_waits: oneshot::Receiver<()>, work: Work)
         }
     };
     drop(work);
-    let status = status.map_err(|error| AdaptorError(format!("cannot wait for the program's end: {error}")))?;
-    if status.success() {
-        output.abort();
-        return Ok(Exit::Success);
+    let status = status.map_err(Lost::Waiting)?;
+    let status = match running.socket.and_then(reported) {
+        Some(Report::NotStarted(error)) => return Err(Lost::NotStarted(error)),
+        Some(Report::Ended(status)) => status,
+        // Without one, or it was killed with its group.
+        None => status,
+    };
+    if status.success() && !running.prints {
+        stdout.abort();
+        stderr.abort();
+        return Ok(Ended { code: Some(0), stdout: String::new(), description: String::new() });
     }
-    let (stdout, stderr) = tokio::time::timeout(DRAIN_TIME, output).await.ok().and_then(Result::ok).unwrap_or_default();
-    Ok(Exit::Failure { code: status.code(), description: described(status, &stdout, &stderr) })
+    let (stdout, stderr) = if status.success() {
+        stderr.abort();
+        (stdout.await.unwrap_or_default(), Vec::new())
+    } else {
+        let both = async { tokio::join!(stdout, stderr) };
+        let (stdout, stderr) = tokio::time::timeout(DRAIN_TIME, both).await.unwrap_or((Ok(Vec::new()), Ok(Vec::new())));
+        (stdout.unwrap_or_default(), stderr.unwrap_or_default())
+    };
+    let description = described(status, &stdout, &stderr);
+    Ok(Ended { code: status.code(), stdout: String::from_utf8_lossy(&stdout).into_owned(), description })
 }
 
-/// Reads to the end and keeps the last bytes.
-async fn tail(stream: Option<impl AsyncRead + Unpin>) -> Vec<u8> {
+/// What the supervisor said before it ended, in one piece. It has ended, so there is nothing to wait for.
+fn reported(socket: OwnedFd) -> Option<Report> {
+    let mut socket = UnixStream::from(socket);
+    socket.set_nonblocking(true).ok()?;
+    let mut buffer = [0; SHOWN_BYTES];
+    let count = socket.read(&mut buffer).ok()?;
+    Report::parse(std::str::from_utf8(buffer.get(..count)?).ok()?)
+}
+
+fn read(stream: Option<impl AsyncRead + Unpin + Send + 'static>, most: usize) -> JoinHandle<Vec<u8>> {
+    tokio::spawn(tail(stream, most))
+}
+
+/// Reads to the end and keeps the last bytes: at least `most`, where there are so many.
+async fn tail(stream: Option<impl AsyncRead + Unpin>, most: usize) -> Vec<u8> {
     let mut kept = Vec::new();
     let Some(mut stream) = stream else { return kept };
     let mut buffer = vec![0; 8_192];
     while let Ok(count @ 1..) = stream.read(&mut buffer).await {
         kept.extend_from_slice(buffer.get(..count).unwrap_or_default());
-        if kept.len() > 2 * OUTPUT_BYTES {
-            kept.drain(..kept.len() - OUTPUT_BYTES);
+        if kept.len() > 2 * most {
+            kept.drain(..kept.len() - most);
         }
     }
     kept
@@ -112,7 +202,7 @@ fn described(status: ExitStatus, stdout: &[u8], stderr: &[u8]) -> String {
         (None, None) => "ended without a code".to_owned(),
     };
     let output = if stderr.iter().all(u8::is_ascii_whitespace) { stdout } else { stderr };
-    let start = output.len().saturating_sub(OUTPUT_BYTES);
+    let start = output.len().saturating_sub(SHOWN_BYTES);
     let text = String::from_utf8_lossy(output.get(start..).unwrap_or_default());
     match text.trim() {
         "" => format!("{how}, without output"),

@@ -8,9 +8,14 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 use tempfile::TempDir;
 
-fn desired(kind: &str, attributes: Value) -> (Desired, WorkEnded) {
-    let schema = registry::schema(kind).unwrap();
-    assert_eq!(registry::complaints(schema, &attributes), [], "the attributes must be valid");
+/// Where attributes are wrong.
+fn complaints(kind: &str, attributes: &Value) -> Vec<String> {
+    let types = crate::api::Types::built_in().unwrap();
+    types.complaints(kind, attributes).into_iter().map(|error| error.path.to_string()).collect()
+}
+
+pub(super) fn desired(kind: &str, attributes: Value) -> (Desired, WorkEnded) {
+    assert_eq!(complaints(kind, &attributes), [""; 0], "the attributes must be valid");
     let (work, ended) = Work::new();
     let desired = Desired {
         environment: "default".into(),
@@ -29,7 +34,7 @@ fn desired(kind: &str, attributes: Value) -> (Desired, WorkEnded) {
 }
 
 /// Reads, applies what differs, and asserts that nothing differs then. Returns the first difference.
-async fn deploy(kind: &str, attributes: Value) -> Result<(Change, String), AdaptorError> {
+pub(super) async fn deploy(kind: &str, attributes: Value) -> Result<(Change, String), AdaptorError> {
     let (desired, _ended) = desired(kind, attributes);
     let first = Host.difference(&desired, false).await?;
     if first.difference.change != Change::None {
@@ -50,7 +55,7 @@ async fn deploy(kind: &str, attributes: Value) -> Result<(Change, String), Adapt
     Ok((first.difference.change, first.difference.diff))
 }
 
-async fn delete(kind: &str, attributes: Value) -> Result<(Change, String), AdaptorError> {
+pub(super) async fn delete(kind: &str, attributes: Value) -> Result<(Change, String), AdaptorError> {
     let (desired, _ended) = desired(kind, attributes);
     let first = Host.difference(&desired, true).await?;
     if first.difference.change != Change::None {
@@ -64,7 +69,7 @@ fn mode_of(path: &Path) -> u32 {
     std::fs::metadata(path).unwrap().permissions().mode() & 0o7777
 }
 
-fn message<T: std::fmt::Debug>(result: Result<T, AdaptorError>) -> String {
+pub(super) fn message<T: std::fmt::Debug>(result: Result<T, AdaptorError>) -> String {
     result.unwrap_err().to_string()
 }
 
@@ -266,23 +271,125 @@ async fn a_cancelled_command_is_killed_with_its_whole_group() {
 }
 
 #[test]
+fn the_examples_of_every_type_are_valid() {
+    for schema in Host.types() {
+        let examples = schema.attributes["examples"].as_array().unwrap_or_else(|| panic!("{} has none", schema.kind));
+        for example in examples {
+            assert_eq!(complaints(schema.kind, example), [""; 0], "{example}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_link_is_made_led_elsewhere_and_deleted() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("link");
+    let link = |target: &str| json!({"path": path, "target": target});
+    let kind = "host.Symlink";
+    assert_eq!(deploy(kind, link("a")).await.unwrap(), (Change::Create, "target: a\n".to_owned()));
+    assert_eq!(deploy(kind, link("/no/b")).await.unwrap(), (Change::Update, "target: a -> /no/b\n".to_owned()));
+    assert_eq!(std::fs::read_link(&path).unwrap(), Path::new("/no/b"));
+    assert_eq!(
+        delete(kind, link("a")).await.unwrap(),
+        (Change::Delete, "delete the symbolic link to /no/b\n".to_owned())
+    );
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "nothing is left beside the link");
+    std::fs::write(&path, "someone's").unwrap();
+    for error in [message(deploy(kind, link("a")).await), message(delete(kind, link("a")).await)] {
+        assert!(error.contains("is a file; a host.Symlink never replaces or deletes that"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_line_is_held_in_a_file_that_keeps_its_mode_and_its_other_lines() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("sshd_config");
+    std::fs::write(&path, "Port 22\n#PermitRootLogin yes\nSecret hunter2").unwrap();
+    std::fs::set_permissions(&path, PermissionsExt::from_mode(0o640)).unwrap();
+    let kind = "host.LineInFile";
+    let line = |line: &str| json!({"path": path, "match": "^#?PermitRootLogin ", "line": line});
+    assert_eq!(
+        deploy(kind, line("PermitRootLogin no")).await.unwrap(),
+        (Change::Update, "content:\n@@ -2 +2 @@\n-#PermitRootLogin yes\n+PermitRootLogin no\n".to_owned())
+    );
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), "Port 22\nPermitRootLogin no\nSecret hunter2");
+    assert_eq!(mode_of(&path), 0o640);
+    deploy(kind, json!({"path": path, "line": "Port 23", "insertAfter": "^Port"})).await.unwrap();
+    assert!(std::fs::read_to_string(&path).unwrap().starts_with("Port 22\nPort 23\nPermit"));
+    deploy(kind, json!({"path": path, "ensure": "absent", "match": "^Port"})).await.unwrap();
+    assert_eq!(delete(kind, line("PermitRootLogin no")).await.unwrap().0, Change::Delete);
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), "Secret hunter2");
+    assert_eq!(mode_of(&path), 0o640);
+    let missing = folder.path().join("missing");
+    let error = message(deploy(kind, json!({"path": missing, "line": "a"})).await);
+    assert!(error.contains("does not exist; say `create: true`"), "{error}");
+    let made = deploy(kind, json!({"path": missing, "line": "a", "create": true})).await.unwrap();
+    assert_eq!((made.0, std::fs::read_to_string(&missing).unwrap().as_str()), (Change::Create, "a\n"));
+    let link = folder.path().join("link");
+    symlink(&missing, &link).unwrap();
+    let error = message(deploy(kind, json!({"path": link, "line": "b"})).await);
+    assert!(error.contains("is a symbolic link to"), "{error}");
+}
+
+#[test]
+fn a_line_that_a_pattern_finds_stays_the_same_resource_when_it_changes() {
+    let identity =
+        |attributes: Value| registry::identity(registry::schema("host.LineInFile").unwrap(), "r1", &attributes);
+    let matched = |line: &str| identity(json!({"path": "/a", "match": "^x=", "line": line}));
+    assert_eq!(matched("x=1"), matched("x=2"));
+    assert_ne!(identity(json!({"path": "/a", "line": "x"})), identity(json!({"path": "/a", "line": "y"})));
+    let unit = |name: &str| registry::identity(registry::schema("host.Service").unwrap(), "r1", &json!({"name": name}));
+    assert_eq!(unit("cron"), unit("cron.service"));
+    assert_ne!(unit("cron"), unit("cron.timer"));
+}
+
+#[tokio::test]
+async fn a_command_that_is_told_to_reload_runs_again() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("made");
+    let (mut desired, _ended) = desired("host.Command", json!({"argv": ["mkdir", "-p", path], "creates": path}));
+    desired.reload = true;
+    let first = Host.difference(&desired, false).await.unwrap();
+    assert_eq!(first.difference.change, Change::Create);
+    Host.apply(&desired, &first).await.unwrap();
+    let again = Host.difference(&desired, false).await.unwrap();
+    let diff = format!("run [\"mkdir\",\"-p\",{}] again: what it requires has changed\n", json!(path));
+    assert_eq!((again.difference.change, again.difference.diff.clone()), (Change::Update, diff));
+    Host.apply(&desired, &again).await.unwrap();
+}
+
+#[test]
 fn attributes_are_checked_with_pointers() {
-    let found = |kind: &str, attributes: Value| {
-        let complaints = registry::complaints(registry::schema(kind).unwrap(), &attributes);
-        complaints.into_iter().map(|complaint| complaint.pointer).collect::<Vec<_>>()
-    };
+    let found = |kind: &str, attributes: Value| complaints(kind, &attributes);
     assert_eq!(
         found("host.File", json!({"path": "etc/motd", "mode": "0999", "content": "", "contentBase64": "!"})),
-        ["/path", "/mode", "/contentBase64", "/contentBase64"]
+        ["path", "mode", "contentBase64", "contentBase64"]
     );
     for path in ["/", "/a/../b", "/a//b", "/a/", "/./a", "/a\0"] {
-        assert_eq!(found("host.Directory", json!({"path": path})), ["/path"], "{path:?}");
+        assert_eq!(found("host.Directory", json!({"path": path})), ["path"], "{path:?}");
     }
-    assert_eq!(found("host.File", json!({"path": "/a", "mode": 644, "conten": ""})), ["/conten", "/mode"]);
+    assert_eq!(found("host.File", json!({"path": "/a", "mode": 644, "conten": ""})), ["conten", "mode"]);
     assert_eq!(found("host.Command", json!({"argv": ["true"]})), [""]);
     assert_eq!(
         found("host.Command", json!({"argv": [""], "creates": "xy", "env": {"A": 1}})),
-        ["/creates", "/argv/0", "/env/A"]
+        ["creates", "argv[0]", "env.A"]
     );
-    assert_eq!(registry::similar_kind("host.file"), Some("host.File".to_owned()));
+    let user = json!({"name": "-x", "group": "a:b", "groups": ["ok", "-G"], "shell": "sh", "comment": "a:b", "passwordHash": "plain"});
+    assert_eq!(found("host.User", user), ["name", "group", "groups[1]", "shell", "comment", "passwordHash"]);
+    for name in ["x-", "-x", "x=1", "x;y", "Xx", "x1/stable", "x1*", "x1:-"] {
+        assert_eq!(found("host.Package", json!({"name": name})), ["name"], "{name:?}");
+    }
+    for name in ["-x", "a*", "a b", "a/b"] {
+        assert_eq!(found("host.Service", json!({"name": name})), ["name"], "{name:?}");
+    }
+    let line = |more: Value| {
+        let mut line = json!({"path": "/etc/x"});
+        line.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        found("host.LineInFile", line)
+    };
+    assert_eq!(
+        line(json!({"line": "a", "match": "^b", "insertAfter": "(", "insertBefore": "c"})),
+        ["match", "insertAfter", "insertAfter"]
+    );
+    assert_eq!((line(json!({})), line(json!({"line": "a\nb"}))), (vec![String::new()], vec!["line".to_owned()]));
 }

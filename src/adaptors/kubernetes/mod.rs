@@ -84,7 +84,7 @@ impl Kubernetes {
 }
 
 /// The group of an `apiVersion` makes an object the same thing, its version does not: a newer version of a kind is an update, never a replacement.
-fn identity_part(pointer: &str, value: &serde_json::Value) -> serde_json::Value {
+fn identity_part(pointer: &str, value: &serde_json::Value, _: &serde_json::Value) -> serde_json::Value {
     match value.as_str() {
         Some(api_version) if pointer == "/manifest/apiVersion" => {
             api_version.split_once('/').map_or("", |(group, _)| group).into()

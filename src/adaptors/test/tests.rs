@@ -3,11 +3,11 @@
 
 use super::world::{ThingState, World};
 use super::*;
-use crate::adaptors::{Work, registry};
+use crate::adaptors::Work;
 use std::path::Path;
 
 fn desired(path: &Path, attributes: Value) -> Desired {
-    assert_eq!(registry::complaints(registry::schema(THING).unwrap(), &attributes), []);
+    assert_eq!(crate::api::Types::built_in().unwrap().complaints(THING, &attributes), []);
     Desired {
         environment: "default".into(),
         name: "r1".into(),
