@@ -1,6 +1,6 @@
 //! `Environment`: a tenant of its own, with its intent, history, scheduler loop and executors.
 //!
-//! Deliberately absent until they do something: `onChange: Manual`, `maxInFlight`, `history`, `protected`, a default `deletionPolicy`.
+//! Deliberately absent until they do something: `onChange: Manual`, `history`, `protected`, a default `deletionPolicy`.
 
 use super::conditions::Condition;
 use super::names::{DateTime, ObjectName, Text};

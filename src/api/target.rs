@@ -1,6 +1,6 @@
 //! `Target`: what resources are deployed on, and how it is reached.
 //!
-//! Deliberately absent until they do something: `rateLimit`, `windows`, and the connections `ssh` and `http`.
+//! Deliberately absent until they do something: the connections `ssh` and `http`.
 
 use super::conditions::Condition;
 use super::names::{ObjectName, Reference, Text};

@@ -1,4 +1,4 @@
-//! Edges, and the counters that change along them. `publish` is the only place where a resource's counters of its neighbours are touched.
+//! Edges, and the counters that change along them: here alone, when a resource publishes or an edge comes or goes.
 
 use super::state::{EnvironmentState, Published};
 use super::{Name, ResourceId};
