@@ -9,7 +9,7 @@ demo: build ## set up this machine, build, and show what Homeostat does
 
 build:
 	@scripts/setup
-	@cargo build --quiet --bin homeostat
+	@scripts/build
 
 test: ## every test; the last line says what ran and what was left out
 	@scripts/test $(ALL)

@@ -13,8 +13,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::broadcast;
 
-/// Looks at the state are at least so far apart: one costs a visit to every resource.
+/// Looks at the state are at most so far apart.
 const GLANCE_INTERVAL: Duration = Duration::from_millis(50);
+/// One look costs a visit to every resource: this part of the time that has passed goes by between two.
+const GLANCE_SHARE: u32 = 16;
 /// Without a commit for so long, what is left is looked at for holds that do not go away.
 const IDLE: Duration = Duration::from_secs(1);
 /// Attempts read from history at once.
@@ -118,7 +120,7 @@ async fn watch(
                 session.scheduler.send(Event::Stop).await?;
             }
             Failure { pool, message } = session.executors.failed() => return Err(EmbeddedError::Executors { pool, message }.into()),
-            () = pause(commits, &mut tally, &mut last_commit) => {}
+            () = pause(commits, glance_pause(session.began.elapsed()), &mut tally, &mut last_commit) => {}
         }
     }
 }
@@ -128,9 +130,19 @@ fn has_ended(pid: u32) -> bool {
     std::fs::read_to_string(format!("/proc/{pid}/stat")).map_or(true, |stat| stat.contains(") Z "))
 }
 
-/// Takes in what is committed for one interval.
-async fn pause(commits: &mut broadcast::Receiver<Arc<Committed>>, tally: &mut Tally, last_commit: &mut Instant) {
-    let end = tokio::time::Instant::now() + GLANCE_INTERVAL;
+/// A short run is not made longer by waiting for the next look, a long one not by looking.
+fn glance_pause(elapsed: Duration) -> Duration {
+    (elapsed / GLANCE_SHARE).clamp(Duration::from_millis(1), GLANCE_INTERVAL)
+}
+
+/// Takes in what is committed for so long.
+async fn pause(
+    commits: &mut broadcast::Receiver<Arc<Committed>>,
+    interval: Duration,
+    tally: &mut Tally,
+    last_commit: &mut Instant,
+) {
+    let end = tokio::time::Instant::now() + interval;
     loop {
         match tokio::time::timeout_at(end, commits.recv()).await {
             Ok(Ok(committed)) => {

@@ -4,7 +4,7 @@ use crate::cli::document::{AttemptDocument, AttemptResult, State};
 use crate::cli::embedded::Finished;
 use crate::cli::output::{Output, Table, styled_diff, time};
 use crate::cli::{CliError, Exit};
-use crate::core::{Counts, Hold, Name, VersionNumber, limits};
+use crate::core::{Counts, Hold, Name, Operation, VersionNumber, limits};
 use serde::Serialize;
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write as _;
@@ -63,6 +63,7 @@ impl RunDocument {
         let skipped = count(|result| result == AttemptResult::Skipped);
         let live_touched =
             items.iter().filter(|item| item.result != AttemptResult::Deleted && !is_unchanged(item.result)).count();
+        let gone = items.iter().filter(|item| left_nothing(item)).count();
         let attempts = finished.attempts.iter().filter(|attempt| is_attempt(attempt.result)).count();
         let seconds = finished.elapsed.as_secs_f64();
         Self {
@@ -70,7 +71,7 @@ impl RunDocument {
             version: finished.version,
             interrupted: finished.interrupted,
             changed,
-            unchanged: (finished.counts.total as usize).saturating_sub(live_touched),
+            unchanged: (finished.counts.total as usize).saturating_sub(live_touched) + gone,
             failed,
             skipped,
             attempts,
@@ -114,7 +115,8 @@ impl RunDocument {
 
     /// One line per resource about which there is something to say.
     fn lines(&self, diffs: bool) -> String {
-        let told: Vec<&AttemptDocument> = self.items.iter().filter(|item| !is_unchanged(item.result)).collect();
+        let told: Vec<&AttemptDocument> =
+            self.items.iter().filter(|item| !is_unchanged(item.result) || left_nothing(item)).collect();
         let mut text = String::new();
         if diffs {
             for item in told.iter().take(limits::LISTED_NAMES) {
@@ -182,6 +184,11 @@ fn round(number: f64) -> f64 {
 
 const fn is_unchanged(result: AttemptResult) -> bool {
     matches!(result, AttemptResult::Unchanged | AttemptResult::Revoked | AttemptResult::Open)
+}
+
+/// Whether it is the end of a resource of which there was nothing to delete.
+fn left_nothing(item: &AttemptDocument) -> bool {
+    item.operation == Some(Operation::Delete) && item.result == AttemptResult::Unchanged
 }
 
 /// Whether an executor worked on it.
@@ -295,5 +302,17 @@ mod tests {
         let counts = Counts { total: 1, compliant: 1, ..Counts::default() };
         let run = run(vec![attempt(2, "a", AttemptResult::Unchanged), attempt(1, "a", AttemptResult::Updated)], counts);
         assert_eq!((run.changed, run.unchanged), (1, 0));
+    }
+
+    #[test]
+    fn a_delete_that_found_nothing_is_told_too() {
+        let delete = |number, name, result| AttemptDocument {
+            operation: Some(Operation::Delete),
+            ..attempt(number, name, result)
+        };
+        let attempts = vec![delete(2, "b", AttemptResult::Unchanged), delete(1, "a", AttemptResult::Deleted)];
+        let run = run(attempts, Counts::default());
+        assert_eq!((run.changed, run.unchanged, run.attempts), (1, 1, 2));
+        assert!(run.text(false).contains("unchanged   b "), "{}", run.text(false));
     }
 }
