@@ -130,8 +130,8 @@ pub(super) fn shown(text: &str) -> String {
     format!("{cut:?}")
 }
 
-/// The candidate that `given` was probably meant to be, as `did you mean …?`.
-pub fn did_you_mean<'a>(given: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<String> {
+/// The candidate that `given` was probably meant to be.
+pub fn closest<'a>(given: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let given: String = given.chars().take(SHOWN_CHARACTERS).collect();
     let lower = given.to_lowercase();
     let similarity = |candidate: &str| strsim::normalized_damerau_levenshtein(&lower, &candidate.to_lowercase());
@@ -142,7 +142,12 @@ pub fn did_you_mean<'a>(given: &str, candidates: impl IntoIterator<Item = &'a st
             best = Some((score, candidate));
         }
     }
-    best.map(|(_, candidate)| format!("did you mean `{candidate}`?"))
+    best.map(|(_, candidate)| candidate)
+}
+
+/// The same as a question: `did you mean …?`.
+pub fn did_you_mean<'a>(given: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<String> {
+    closest(given, candidates).map(|candidate| format!("did you mean `{candidate}`?"))
 }
 
 #[cfg(test)]

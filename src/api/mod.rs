@@ -30,7 +30,7 @@ pub use executor::{
     Executor, ExecutorSpec, ExecutorStatus, PodTemplate, Quantity, Replicas, ResourceAmounts, ResourceRequirements,
     Toleration,
 };
-pub use field::{FieldError, FieldPath, Part, Segment, did_you_mean};
+pub use field::{FieldError, FieldPath, Part, Segment, closest, did_you_mean};
 pub use names::{DateTime, ObjectName, Reference, Text};
 pub use parse::{Checker, CheckerError, ParsedEnvironment, ParsedExecutor, ParsedResource, ParsedTarget};
 pub use resource::{DeletionPolicy, Mode, Policy, Resource, ResourceSpec, ResourceStatus};

@@ -109,6 +109,17 @@ pub(crate) struct ManifestOptions {
     pub(crate) files: Vec<PathBuf>,
 }
 
+/// How an order is given that changes what is wanted.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct OrderOptions {
+    /// Do not ask
+    #[arg(short, long)]
+    pub(crate) yes: bool,
+    /// Why, for the history
+    #[arg(short, long, value_name = "TEXT", default_value = "")]
+    pub(crate) message: String,
+}
+
 #[derive(Clone, Debug, Args)]
 pub(crate) struct DeployOptions {
     /// Only these resources
@@ -120,12 +131,8 @@ pub(crate) struct DeployOptions {
     /// Also remove what the manifests no longer declare; prints it first, and asks on a terminal
     #[arg(long)]
     pub(crate) prune: bool,
-    /// Do not ask
-    #[arg(short, long)]
-    pub(crate) yes: bool,
-    /// Why, for the history
-    #[arg(short, long, value_name = "TEXT", default_value = "")]
-    pub(crate) message: String,
+    #[command(flatten)]
+    pub(crate) order: OrderOptions,
     #[command(flatten)]
     pub(crate) manifests: ManifestOptions,
     #[command(flatten)]
@@ -204,12 +211,8 @@ pub(crate) struct RollbackOptions {
     /// The version whose content is wanted again
     #[arg(long, value_name = "N")]
     pub(crate) to_version: u64,
-    /// Do not ask
-    #[arg(short, long)]
-    pub(crate) yes: bool,
-    /// Why, for the history
-    #[arg(short, long, value_name = "TEXT")]
-    pub(crate) message: Option<String>,
+    #[command(flatten)]
+    pub(crate) order: OrderOptions,
     #[command(flatten)]
     pub(crate) state: StateOptions,
 }
@@ -219,12 +222,8 @@ pub(crate) struct DeleteOptions {
     /// Only these resources; without any, all of the environment
     #[arg(value_name = "NAME")]
     pub(crate) names: Vec<String>,
-    /// Do not ask
-    #[arg(short, long)]
-    pub(crate) yes: bool,
-    /// Why, for the history
-    #[arg(short, long, value_name = "TEXT", default_value = "")]
-    pub(crate) message: String,
+    #[command(flatten)]
+    pub(crate) order: OrderOptions,
     #[command(flatten)]
     pub(crate) state: StateOptions,
 }

@@ -1,6 +1,6 @@
 //! Options of the verbs that look after environments: what was wanted, who holds what, what is given up.
 
-use super::StateOptions;
+use super::{OrderOptions, StateOptions};
 use crate::cli::completion::CompletedShell;
 use clap::Args;
 
@@ -24,12 +24,8 @@ pub(crate) struct ForgetOptions {
     /// The resources, also ones that are being deleted
     #[arg(value_name = "NAME", required = true)]
     pub(crate) names: Vec<String>,
-    /// Do not ask
-    #[arg(short, long)]
-    pub(crate) yes: bool,
-    /// Why, for the history
-    #[arg(short, long, value_name = "TEXT", default_value = "")]
-    pub(crate) message: String,
+    #[command(flatten)]
+    pub(crate) order: OrderOptions,
     #[command(flatten)]
     pub(crate) state: StateOptions,
 }

@@ -27,6 +27,6 @@ pub(crate) use copy::Copy;
 pub(crate) use error::EmbeddedError;
 pub(crate) use owned::Owned;
 pub(crate) use place::Place;
-pub(crate) use reading::{Reading, find, known_names, peek, snapshot_state};
+pub(crate) use reading::{Reading, content_of, find, known_names, peek, snapshot_state};
 pub(crate) use session::{Session, push_of};
 pub(crate) use wait::Finished;

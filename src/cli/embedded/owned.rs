@@ -2,7 +2,6 @@
 //!
 //! Work that an order makes ready stays where it is until something runs the environment. Deliberately absent: signals; an order is one commit.
 
-use super::owners::Owners;
 use super::session::LEASE_MS;
 use super::{Place, author};
 use crate::cli::CliError;
@@ -39,37 +38,23 @@ impl Owned {
         prepare: impl AsyncFnOnce(&Place) -> Result<(Name, P), CliError>,
         work: impl AsyncFnOnce(&Self, P) -> Result<T, CliError>,
     ) -> Result<T, CliError> {
-        let (place, owners) = Place::own(options, output).await?;
-        let done = Self::on(&place, &owners, prepare, work).await;
-        // An owner that ended in disorder may still be recorded as owner: the next run must know its id.
-        let left = if matches!(done, Err(CliError::Scheduler(_))) { Ok(()) } else { owners.leave() };
-        let closed = place.close().await;
-        let done = done?;
-        left?;
-        closed?;
-        Ok(done)
-    }
-
-    async fn on<P, T>(
-        place: &Place,
-        owners: &Owners,
-        prepare: impl AsyncFnOnce(&Place) -> Result<(Name, P), CliError>,
-        work: impl AsyncFnOnce(&Self, P) -> Result<T, CliError>,
-    ) -> Result<T, CliError> {
-        let (environment, prepared) = prepare(place).await?;
-        let owner = Owner {
-            id: owners.own(),
-            description: format!("{} (process {})", author(), std::process::id()).into(),
-            lease_ms: LEASE_MS,
-        };
-        let store: Arc<dyn Store> = Arc::clone(&place.store);
-        let scheduler =
-            Scheduler::start(environment.clone(), store, owner, owners.ended(), Arc::new(NoExecutors)).await?;
-        let owned = Self { scheduler: scheduler.clone(), environment };
-        let done = work(&owned, prepared).await;
-        let stopped = scheduler.stop().await;
-        let done = done?;
-        stopped?;
-        Ok(done)
+        Place::owned(options, output, async |place, owners| {
+            let (environment, prepared) = prepare(place).await?;
+            let owner = Owner {
+                id: owners.own(),
+                description: format!("{} (process {})", author(), std::process::id()).into(),
+                lease_ms: LEASE_MS,
+            };
+            let store: Arc<dyn Store> = Arc::clone(&place.store);
+            let scheduler =
+                Scheduler::start(environment.clone(), store, owner, owners.ended(), Arc::new(NoExecutors)).await?;
+            let owned = Self { scheduler: scheduler.clone(), environment };
+            let done = work(&owned, prepared).await;
+            let stopped = scheduler.stop().await;
+            let done = done?;
+            stopped?;
+            Ok(done)
+        })
+        .await
     }
 }

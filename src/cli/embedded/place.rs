@@ -30,8 +30,24 @@ pub(crate) struct Place {
 }
 
 impl Place {
-    /// Opens the folder for a run that owns environments; makes it if it is new.
-    pub(crate) async fn own(options: &StateOptions, output: Output) -> Result<(Self, Owners), EmbeddedError> {
+    /// Locks the folder, or makes it if it is new, lets `work` own environments in it, and closes everything whatever came of it.
+    pub(crate) async fn owned<T>(
+        options: &StateOptions,
+        output: Output,
+        work: impl AsyncFnOnce(&Self, &Owners) -> Result<T, CliError>,
+    ) -> Result<T, CliError> {
+        let (place, owners) = Self::own(options, output).await?;
+        let done = work(&place, &owners).await;
+        // An owner that ended in disorder may still be recorded as owner: the next run must know its id.
+        let left = if matches!(done, Err(CliError::Scheduler(_))) { Ok(()) } else { owners.leave() };
+        let closed = place.close().await;
+        let done = done?;
+        left?;
+        closed?;
+        Ok(done)
+    }
+
+    async fn own(options: &StateOptions, output: Output) -> Result<(Self, Owners), EmbeddedError> {
         let lock = FolderLock::acquire(&options.data_dir)?;
         let place = Self::open(options, output, Some(lock)).await?;
         match Owners::enter(&place.folder) {

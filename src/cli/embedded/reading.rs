@@ -4,7 +4,9 @@ use super::{EmbeddedError, Place};
 use crate::cli::arguments::StateOptions;
 use crate::cli::output::{Output, time};
 use crate::cli::{CliError, suggest};
-use crate::core::{EnvironmentState, Epoch, Life, Name, ResourceView, Snapshot, Timestamp};
+use crate::core::{
+    EnvironmentState, Epoch, IntentRecord, Life, Name, ResourceView, Snapshot, Timestamp, VersionNumber,
+};
 use crate::history::Store;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -73,6 +75,21 @@ pub(crate) async fn snapshot_state(store: &dyn Store, environment: &Name) -> Res
     let now = time::now();
     let state = peek(store, environment, now).await?;
     Ok(state.unwrap_or_else(|| EnvironmentState::restore(environment.clone(), Epoch(0), Snapshot::default(), now).0))
+}
+
+/// What a version of the environment wants, or which versions there are.
+pub(crate) async fn content_of(
+    store: &dyn Store,
+    state: &EnvironmentState,
+    version: VersionNumber,
+) -> Result<Vec<IntentRecord>, CliError> {
+    let environment = state.name();
+    store.intents_at(environment, version).await?.ok_or_else(|| {
+        CliError::Usage(format!(
+            "environment {environment} has no version {version}; its newest is {}\n  `homeostat history` lists them",
+            state.version()
+        ))
+    })
 }
 
 /// The names of everything that is live.

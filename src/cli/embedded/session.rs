@@ -1,7 +1,6 @@
 //! An environment that this process owns for one run: scheduler, endpoint, executors.
 
 use super::executors::{Executors, PoolEdge};
-use super::owners::Owners;
 use super::signals::Signals;
 use super::{Finished, Place, author};
 use crate::cli::CliError;
@@ -70,35 +69,20 @@ impl Session {
         prepare: impl AsyncFnOnce(&Place) -> Result<(Name, P), CliError>,
         work: impl AsyncFnOnce(&mut Self, P) -> Result<T, CliError>,
     ) -> Result<T, CliError> {
-        let (place, owners) = Place::own(options, output).await?;
-        let done = Self::on(&place, &owners, output, prepare, work).await;
-        // An owner that ended in disorder may still be recorded as owner: the next run must know its id.
-        let left = if matches!(done, Err(CliError::Scheduler(_))) { Ok(()) } else { owners.leave() };
-        let closed = place.close().await;
-        let done = done?;
-        left?;
-        closed?;
-        Ok(done)
-    }
-
-    async fn on<P, T>(
-        place: &Place,
-        owners: &Owners,
-        output: Output,
-        prepare: impl AsyncFnOnce(&Place) -> Result<(Name, P), CliError>,
-        work: impl AsyncFnOnce(&mut Self, P) -> Result<T, CliError>,
-    ) -> Result<T, CliError> {
-        let (environment, prepared) = prepare(place).await?;
-        let opening = Opening {
-            store: Arc::clone(&place.store),
-            folder: &place.folder,
-            server: place.server_process(),
-            environment,
-            owner: owners.own(),
-            ended: owners.ended(),
-            output,
-        };
-        Self::within(opening, async |session| work(session, prepared).await).await
+        Place::owned(options, output, async |place, owners| {
+            let (environment, prepared) = prepare(place).await?;
+            let opening = Opening {
+                store: Arc::clone(&place.store),
+                folder: &place.folder,
+                server: place.server_process(),
+                environment,
+                owner: owners.own(),
+                ended: owners.ended(),
+                output,
+            };
+            Self::within(opening, async |session| work(session, prepared).await).await
+        })
+        .await
     }
 
     /// Runs `work` in a session, and ends its executors and its ownership afterwards.

@@ -35,7 +35,7 @@ async fn prepare(options: &DeleteOptions, place: &Place) -> Result<(Name, Vec<Pu
             "These {} resources of environment {environment} will be deleted on their targets:\n{names}",
             removed.len()
         );
-        confirm::confirm(&heading, "Delete them?", options.yes)?;
+        confirm::confirm(&heading, "Delete them?", options.order.yes)?;
     }
     Ok((environment, pushes))
 }
@@ -52,6 +52,6 @@ fn removals(options: &DeleteOptions, state: &EnvironmentState) -> Result<(Vec<Pu
     }
     let mut removed: Vec<Name> = sets.values().flatten().cloned().collect();
     removed.sort_unstable();
-    let push = |(set, names)| Push { removals: names, ..push_of(set, "delete", &options.message) };
+    let push = |(set, names)| Push { removals: names, ..push_of(set, "delete", &options.order.message) };
     Ok((sets.into_iter().map(push).collect(), removed))
 }

@@ -48,10 +48,10 @@ async fn prepare(
     let state = snapshot_state(&*place.store, environment).await?;
     selection.check(known_names(&state), declared)?;
     let Some(declared) = declared else { return Ok(None) };
-    let mut push = push_of(SET.into(), "manifests", &options.message);
+    let mut push = push_of(SET.into(), "manifests", &options.order.message);
     push.upserts = declared.intents.iter().filter(|intent| selection.covers(intent)).cloned().collect();
     push.prune = options.prune;
-    preview(&state, &push, options.yes)?;
+    preview(&state, &push, options.order.yes)?;
     Ok(Some(push))
 }
 

@@ -3,7 +3,7 @@
 //! Deliberately absent: what is on the targets; that is what `dry-run` is for.
 
 use crate::cli::arguments::DiffOptions;
-use crate::cli::embedded::Reading;
+use crate::cli::embedded::{Reading, content_of};
 use crate::cli::output::{Output, styled_diff};
 use crate::cli::{CliError, Exit, redact, suggest};
 use crate::core::{Intent, IntentRecord, Name, ResourceId, VersionNumber};
@@ -89,13 +89,7 @@ pub(crate) async fn run(options: DiffOptions, output: Output) -> Result<Exit, Cl
 type Content = BTreeMap<Name, (ResourceId, Arc<Intent>)>;
 
 async fn content(reading: &Reading, version: VersionNumber) -> Result<Content, CliError> {
-    let Reading { store, environment, state, .. } = reading;
-    let Some(records) = store.intents_at(environment, version).await? else {
-        return Err(CliError::Usage(format!(
-            "environment {environment} has no version {version}; its newest is {}\n  `homeostat history` lists them",
-            state.version()
-        )));
-    };
+    let records = content_of(&*reading.store, &reading.state, version).await?;
     let wanted = |record: IntentRecord| Some((record.name, (record.resource, record.intent?)));
     Ok(records.into_iter().filter_map(wanted).collect())
 }

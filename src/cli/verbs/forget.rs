@@ -39,7 +39,7 @@ pub(crate) async fn run(options: ForgetOptions, output: Output) -> Result<Exit, 
     let prepare = async |place: &Place| prepare(&options, place).await;
     let document = Owned::run(&options.state, output, prepare, async |owned, items| {
         let names = items.iter().map(|item| item.name.clone()).collect();
-        let forget = Forget { names, author: author(), message: options.message.as_str().into() };
+        let forget = Forget { names, author: author(), message: options.order.message.as_str().into() };
         let version = owned.scheduler.forget(forget).await?;
         Ok(ForgetDocument { environment: owned.environment.clone(), version, items })
     })
@@ -58,7 +58,7 @@ async fn prepare(options: &ForgetOptions, place: &Place) -> Result<(Name, Vec<Le
         items.len(),
         confirm::list("-", lines.iter().map(String::as_str))
     );
-    confirm::confirm(&heading, "Forget them?", options.yes)?;
+    confirm::confirm(&heading, "Forget them?", options.order.yes)?;
     Ok((environment, items))
 }
 

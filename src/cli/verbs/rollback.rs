@@ -3,7 +3,7 @@
 use super::confirm;
 use super::summary::RunDocument;
 use crate::cli::arguments::RollbackOptions;
-use crate::cli::embedded::{Place, Session, push_of, snapshot_state};
+use crate::cli::embedded::{Place, Session, content_of, push_of, snapshot_state};
 use crate::cli::output::Output;
 use crate::cli::{CliError, Exit};
 use crate::core::{EnvironmentState, IntentRecord, Name, Push, PushMode, RequestKind, Scope, VersionNumber};
@@ -28,13 +28,9 @@ async fn prepare(options: &RollbackOptions, place: &Place) -> Result<(Name, Vec<
     let environment = place.environment(options.state.environment.as_deref(), None).await?;
     let state = snapshot_state(&*place.store, &environment).await?;
     let version = VersionNumber(options.to_version);
-    let Some(content) = place.store.intents_at(&environment, version).await? else {
-        return Err(CliError::Usage(format!(
-            "environment {environment} has no version {version}; its newest is {}\n  `homeostat history` lists them",
-            state.version()
-        )));
-    };
-    let message = options.message.clone().unwrap_or_else(|| format!("rollback to version {version}"));
+    let content = content_of(&*place.store, &state, version).await?;
+    let told = &options.order.message;
+    let message = if told.is_empty() { format!("rollback to version {version}") } else { told.clone() };
     let pushes = pushes(&state, content, &message);
     let removed: Vec<Name> = pushes.iter().flat_map(|push| state.plan_push(push).removed).collect();
     if !removed.is_empty() {
@@ -43,7 +39,7 @@ async fn prepare(options: &RollbackOptions, place: &Place) -> Result<(Name, Vec<
             "Version {version} does not have these {} resources; they will be deleted on their targets:\n{names}",
             removed.len()
         );
-        confirm::confirm(&heading, "Roll back?", options.yes)?;
+        confirm::confirm(&heading, "Roll back?", options.order.yes)?;
     }
     Ok((environment, pushes))
 }

@@ -1,10 +1,11 @@
 //! `homeostat why NAME`: sentences from the resource down to the root cause, and what to do next.
 
+use crate::api::closest;
 use crate::cli::arguments::NameOptions;
 use crate::cli::document::State;
 use crate::cli::embedded::Reading;
 use crate::cli::output::{Output, state_style, time};
-use crate::cli::{CliError, Exit, suggest};
+use crate::cli::{CliError, Exit};
 use crate::core::{EnvironmentState, Hold, Name, ResourceView, Timestamp, VersionNumber, limits};
 use serde::Serialize;
 use std::fmt::Write as _;
@@ -163,7 +164,7 @@ fn next_steps(state: &EnvironmentState, root: &Link, now: Timestamp) -> Vec<Stri
 
 fn missing_name(state: &EnvironmentState, name: &Name, missing: &Name) -> String {
     let names: Vec<Name> = state.views().map(|view| view.row.intent.name.clone()).collect();
-    let hint = suggest::closest(missing, names.iter().map(|name| &**name))
+    let hint = closest(missing, names.iter().map(|name| &**name))
         .map_or_else(String::new, |close| format!(" (did you mean {close}?)"));
     format!("declare {missing}, or correct requires of {name}{hint}, and deploy again")
 }

@@ -5,10 +5,6 @@ use super::{Attributes, OtherGroups};
 use crate::adaptors::AdaptorError;
 use std::fmt::Write as _;
 
-fn shown<T: std::fmt::Display>(wanted: Option<&T>) -> Option<&dyn std::fmt::Display> {
-    wanted.map(|wanted| wanted as &dyn std::fmt::Display)
-}
-
 /// What is there.
 pub(super) struct State {
     pub(super) user: User,
@@ -184,4 +180,8 @@ impl State {
         let group = self.all_groups.iter().find(|group| group.gid == gid);
         group.map_or_else(|| gid.to_string(), |group| group.name.clone())
     }
+}
+
+fn shown<T: std::fmt::Display>(wanted: Option<&T>) -> Option<&dyn std::fmt::Display> {
+    wanted.map(|wanted| wanted as &dyn std::fmt::Display)
 }
