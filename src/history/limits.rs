@@ -24,8 +24,9 @@ pub(crate) const LOCK_COMMAND_CHARS: usize = 256;
 pub(crate) const OLDEST_POSTGRES: u32 = 14;
 /// How long a call waits for a connection of the pool: longer than a failover's first hiccup, shorter than a user's patience.
 pub(crate) const ACQUIRE: Duration = Duration::from_secs(10);
-/// How long one statement may take in the database before it cancels it, in milliseconds. Below [`CALL`], so that the database gives up first.
-pub(crate) const STATEMENT_MS: u32 = 25_000;
+/// How long a session of ours may keep a transaction open and say nothing, in milliseconds. An owner that is frozen in mid-commit holds the lock of
+/// its environment no longer than this, and a takeover waits no longer for it; between two statements of a transaction we only build arrays.
+pub(crate) const IDLE_IN_TRANSACTION_MS: u32 = 5_000;
 /// How long a write or a bounded read may take as a whole.
 pub(crate) const CALL: Duration = Duration::from_secs(30);
 /// How long reading a whole environment, deleting one, or a migration may take: a million resources are read in well under a minute.

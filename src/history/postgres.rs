@@ -24,17 +24,45 @@ use errors::{classify, settle};
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{PgConnection, PgPool, Postgres};
+use std::time::Duration;
 
 /// A store in a PostgreSQL database. Cloning shares the connections.
 #[derive(Clone, Debug)]
 pub struct PostgresStore {
     pool: PgPool,
+    patience: Patience,
+}
+
+/// How long calls may take before the database counts as away. Whatever it does, no call takes longer.
+#[derive(Clone, Copy, Debug)]
+pub struct Patience {
+    /// Waiting for a connection of the pool.
+    pub acquire: Duration,
+    /// A write or a bounded read as a whole. The database itself gives a statement up a little earlier.
+    pub call: Duration,
+    /// Reading a whole environment, deleting one, or a migration.
+    pub long_call: Duration,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self { acquire: limits::ACQUIRE, call: limits::CALL, long_call: limits::LONG_CALL }
+    }
 }
 
 impl PostgresStore {
     /// Brings the schema of the database up to date, as its owner, and opens at most `max_connections` connections as the runtime role.
     pub async fn connect(options: PgConnectOptions, max_connections: u32) -> Result<Self, HistoryError> {
-        Ok(Self { pool: connect::open(options, max_connections).await? })
+        Self::connect_with(options, max_connections, Patience::default()).await
+    }
+
+    /// The same, with other patience than the usual.
+    pub async fn connect_with(
+        options: PgConnectOptions,
+        max_connections: u32,
+        patience: Patience,
+    ) -> Result<Self, HistoryError> {
+        Ok(Self { pool: connect::open(options, max_connections, patience).await?, patience })
     }
 
     /// Ends all connections, after what runs on them.
@@ -65,36 +93,36 @@ async fn allow_long(transaction: &mut PgConnection) -> Result<(), sqlx::Error> {
 #[async_trait]
 impl Store for PostgresStore {
     async fn take(&self, environment: &str, owner: &Owner, ended: &[Name]) -> Result<Fence, HistoryError> {
-        on_connection!(self, "taking an environment", limits::CALL, ownership::take(environment, owner, ended))
+        on_connection!(self, "taking an environment", self.patience.call, ownership::take(environment, owner, ended))
     }
 
     async fn renew(&self, owner: &Owner) -> Result<(), HistoryError> {
-        on_connection!(self, "renewing a lease", limits::CALL, ownership::lease(owner))
+        on_connection!(self, "renewing a lease", self.patience.call, ownership::lease(owner))
     }
 
     async fn release(&self, fence: &Fence) -> Result<(), HistoryError> {
-        on_connection!(self, "releasing an environment", limits::CALL, ownership::release(fence))
+        on_connection!(self, "releasing an environment", self.patience.call, ownership::release(fence))
     }
 
     async fn load(&self, fence: &Fence) -> Result<Snapshot, HistoryError> {
-        on_connection!(self, "loading an environment", limits::LONG_CALL, load::load(fence))
+        on_connection!(self, "loading an environment", self.patience.long_call, load::load(fence))
     }
 
     async fn commit(&self, fence: &Fence, batch: &Batch) -> Result<(), HistoryError> {
         batch_check::check(batch)?;
-        on_connection!(self, "committing a batch", limits::CALL, commit::commit(fence, batch))
+        on_connection!(self, "committing a batch", self.patience.call, commit::commit(fence, batch))
     }
 
     async fn forget_environment(&self, fence: &Fence) -> Result<(), HistoryError> {
-        on_connection!(self, "forgetting an environment", limits::LONG_CALL, ownership::forget(fence))
+        on_connection!(self, "forgetting an environment", self.patience.long_call, ownership::forget(fence))
     }
 
     async fn environments(&self) -> Result<Vec<Name>, HistoryError> {
-        on_connection!(self, "listing environments", limits::CALL, reads::environments())
+        on_connection!(self, "listing environments", self.patience.call, reads::environments())
     }
 
     async fn peek(&self, environment: &str) -> Result<Option<Snapshot>, HistoryError> {
-        on_connection!(self, "reading an environment", limits::LONG_CALL, load::peek(environment))
+        on_connection!(self, "reading an environment", self.patience.long_call, load::peek(environment))
     }
 
     async fn versions(
@@ -103,7 +131,7 @@ impl Store for PostgresStore {
         before: Option<VersionNumber>,
         limit: u32,
     ) -> Result<Vec<VersionSummary>, HistoryError> {
-        on_connection!(self, "reading versions", limits::CALL, reads::versions(environment, before, limit))
+        on_connection!(self, "reading versions", self.patience.call, reads::versions(environment, before, limit))
     }
 
     async fn intents_at(
@@ -111,7 +139,7 @@ impl Store for PostgresStore {
         environment: &str,
         version: VersionNumber,
     ) -> Result<Option<Vec<IntentRecord>>, HistoryError> {
-        on_connection!(self, "rebuilding a version", limits::LONG_CALL, reads::intents_at(environment, version))
+        on_connection!(self, "rebuilding a version", self.patience.long_call, reads::intents_at(environment, version))
     }
 
     async fn attempts(
@@ -121,11 +149,11 @@ impl Store for PostgresStore {
         before: Option<AttemptId>,
         limit: u32,
     ) -> Result<Vec<AttemptSummary>, HistoryError> {
-        on_connection!(self, "reading attempts", limits::CALL, reads::attempts(environment, name, before, limit))
+        on_connection!(self, "reading attempts", self.patience.call, reads::attempts(environment, name, before, limit))
     }
 
     async fn dry_run(&self, environment: &str, id: DryRunId) -> Result<Vec<DryRunResult>, HistoryError> {
-        on_connection!(self, "reading a dry run", limits::CALL, reads::dry_run(environment, id))
+        on_connection!(self, "reading a dry run", self.patience.call, reads::dry_run(environment, id))
     }
 }
 

@@ -1,5 +1,6 @@
 //! The way to the database: the schema brought up to date by its owner, then a pool that works as the runtime role.
 
+use super::Patience;
 use super::errors::classify;
 use crate::history::{HistoryError, limits};
 use sqlx::migrate::{Migrate, MigrateError, Migration, MigrationType, Migrator};
@@ -14,10 +15,14 @@ const ROLES: &str = include_str!("roles.sql");
 const SCHEMA: &str = "homeostat";
 
 /// Brings the schema up to date and opens a pool.
-pub(super) async fn open(options: PgConnectOptions, max_connections: u32) -> Result<PgPool, HistoryError> {
+pub(super) async fn open(
+    options: PgConnectOptions,
+    max_connections: u32,
+    patience: Patience,
+) -> Result<PgPool, HistoryError> {
     // A URL's own statement logging is not wanted: binds are the users' data, and thousands of statements a second are nobody's reading.
     let options = options.disable_statement_logging();
-    let prepared = tokio::time::timeout(limits::LONG_CALL, prepare(&options)).await;
+    let prepared = tokio::time::timeout(patience.long_call, prepare(&options)).await;
     let restricted = prepared
         .map_err(|elapsed| HistoryError::Unavailable { doing: "preparing the schema", source: Box::new(elapsed) })??;
     if !restricted {
@@ -28,21 +33,26 @@ pub(super) async fn open(options: PgConnectOptions, max_connections: u32) -> Res
     }
     let session = AssertSqlSafe(format!(
         "SET search_path = {SCHEMA}; SET statement_timeout = {}; SET lock_timeout = {}; SET idle_in_transaction_session_timeout = {}; {}",
-        limits::STATEMENT_MS,
-        limits::STATEMENT_MS,
-        limits::CALL.as_millis(),
+        statement_ms(patience),
+        statement_ms(patience),
+        limits::IDLE_IN_TRANSACTION_MS,
         if restricted { "SET ROLE homeostat_runtime" } else { "" },
     ))
     .into_sql_str();
     let pool = PgPoolOptions::new()
         .max_connections(max_connections)
-        .acquire_timeout(limits::ACQUIRE)
+        .acquire_timeout(patience.acquire)
         .after_connect(move |connection, _| {
             let session = session.clone();
             Box::pin(async move { sqlx::raw_sql(session).execute(connection).await.map(drop) })
         })
         .connect_with(options);
     pool.await.map_err(|error| classify("connecting to the database", error))
+}
+
+/// A little less than the call, so that the database gives up first and the connection can go on.
+fn statement_ms(patience: Patience) -> u128 {
+    (patience.call * 5 / 6).as_millis().max(1) // 0 would mean no bound at all
 }
 
 /// As the schema's owner: migrations and roles. True: the runtime role can be taken.
