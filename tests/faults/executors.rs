@@ -1,0 +1,114 @@
+//! R10: an executor killed at each step of an attempt; Q10: one that must be killed. Reason and count are right, and the effect happens once.
+
+use crate::audit::{CHANGE, LOST, RETRY, SUCCEEDED};
+use crate::town::{Town, resource, thing};
+use crate::{eventually, in_time, rounds};
+use homeostat::core::{Intent, Policy};
+use rustix::process::{Signal, kill_process};
+use serde_json::json;
+use std::path::Path;
+use std::sync::Arc;
+
+/// A command that tells the log where it is, and waits at two gates: before its effect, and after it.
+fn gated(folder: &Path) -> Arc<Intent> {
+    for gate in ["before", "after"] {
+        rustix::fs::mkfifoat(rustix::fs::CWD, folder.join(gate), rustix::fs::Mode::RWXU).unwrap();
+    }
+    let script = "echo begun >> log; read _ < before; echo effect >> log; touch done; read _ < after";
+    let attributes =
+        json!({"argv": ["sh", "-c", script], "cwd": folder.to_str().unwrap(), "creates": folder.join("done")});
+    resource("gated", "local", "host.Command", &attributes, Policy::default())
+}
+
+fn lines(folder: &Path, line: &str) -> usize {
+    let log = std::fs::read_to_string(folder.join("log")).unwrap_or_default();
+    log.lines().filter(|found| *found == line).count()
+}
+
+async fn written(folder: &Path, line: &str) {
+    eventually(line, async || (lines(folder, line) > 0).then_some(())).await;
+}
+
+/// Lets whoever stands at this gate through, now or when he comes; one at a time.
+async fn open(folder: &Path, gate: &str) {
+    let path = folder.join(gate);
+    in_time("somebody at the gate", tokio::task::spawn_blocking(move || std::fs::write(path, "\n")))
+        .await
+        .unwrap()
+        .unwrap();
+}
+
+async fn kill(town: &Town) {
+    let executor = town.executor().await;
+    kill_process(executor, Signal::KILL).unwrap();
+    eventually("another executor", async || (town.executor().await != executor).then_some(())).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r10_killed_before_it_read_its_grant_it_runs_again_at_once() {
+    for _ in 0..rounds(2) {
+        let town = Town::start().await;
+        kill_process(town.connected_executor().await, Signal::STOP).unwrap();
+        town.push(vec![thing("a", "1")], "1").await;
+        town.until("a", |view| view.running.as_ref().is_some_and(|run| !run.begun)).await;
+        kill(&town).await;
+        town.settle().await;
+        assert_eq!(town.history().await.told(), [(CHANGE, LOST), (CHANGE, SUCCEEDED)]);
+        assert_eq!(town.world()["a"], (Some("1".to_owned()), 1));
+        assert_eq!(town.view("a").await.row.failures, 0);
+        town.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r10_killed_before_its_effect_it_is_lost_and_tried_again() {
+    for _ in 0..rounds(2) {
+        let town = Town::start().await;
+        town.add_local_target().await;
+        town.push(vec![gated(town.folder())], "1").await;
+        town.until("gated", |view| view.running.as_ref().is_some_and(|run| run.begun)).await;
+        written(town.folder(), "begun").await;
+        kill(&town).await;
+        open(town.folder(), "before").await;
+        open(town.folder(), "after").await;
+        town.settle().await;
+        assert_eq!(town.history().await.told(), [(CHANGE, LOST), (RETRY, SUCCEEDED)]);
+        assert_eq!(lines(town.folder(), "effect"), 1, "what the dead one had begun did nothing more");
+        town.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r10_killed_after_its_effect_and_before_its_result_it_finds_nothing_left_to_do() {
+    for _ in 0..rounds(2) {
+        let town = Town::start().await;
+        town.add_local_target().await;
+        town.push(vec![gated(town.folder())], "1").await;
+        town.until("gated", |view| view.running.as_ref().is_some_and(|run| run.begun)).await;
+        open(town.folder(), "before").await;
+        eventually("the effect", async || town.folder().join("done").exists().then_some(())).await;
+        kill(&town).await;
+        town.settle().await;
+        let history = town.history().await;
+        assert_eq!(history.told(), [(CHANGE, LOST), (RETRY, SUCCEEDED)]);
+        assert_eq!((lines(town.folder(), "effect"), history.changes()), (1, 0));
+        town.stop().await;
+    }
+}
+
+/// Q10: its thread cannot be ended, so its process is; the other work of its target goes on.
+#[tokio::test(flavor = "multi_thread")]
+async fn q10_an_adaptor_that_cannot_be_cancelled_costs_its_process_and_its_target_goes_on() {
+    let town = Town::start().await;
+    let blocks = json!({"key": "a", "value": "1", "script": [{"result": "block"}]});
+    let policy = Policy { deadline_ms: 200, ..Policy::default() };
+    let first = town.executor().await;
+    town.push(vec![resource("a", "here", "test.Thing", &blocks, policy), thing("b", "1")], "1").await;
+    town.settle().await;
+    assert_ne!(town.executor().await, first);
+    let history = town.history().await;
+    assert!(history.count(LOST) >= 1 && history.count(SUCCEEDED) == 2, "{history:?}");
+    let values: Vec<_> = town.world().into_values().map(|(value, _)| value).collect();
+    assert_eq!(values, [Some("1".to_owned()), Some("1".to_owned())]);
+    town.stop().await;
+}

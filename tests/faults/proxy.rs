@@ -1,0 +1,255 @@
+//! A faulty way to PostgreSQL: a proxy that reads just enough of the protocol to know a COMMIT when it sees one.
+//!
+//! It can let everything pass, be slow, be silent (accept, and never answer), lead to another server, and hold one commit: before the server gets it,
+//! or after the server has carried it out and before the client hears of it. Who holds it decides what becomes of it.
+
+use crate::server;
+use sqlx::postgres::PgConnectOptions;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::{oneshot, watch};
+
+/// `SSLRequest`, in the place of a protocol version.
+const SSL_REQUEST: u32 = 80_877_103;
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Behaviour {
+    Pass,
+    /// Every message takes so long.
+    Slow(Duration),
+    /// Accepts, and moves nothing; what was sent meanwhile arrives when it passes again.
+    Silent,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Place {
+    /// The server has not got the COMMIT.
+    Before,
+    /// The server has carried it out; the client does not know.
+    After,
+}
+
+/// A commit that is held. Dropped, its connection is cut.
+pub(crate) struct Held(Option<oneshot::Sender<()>>);
+
+impl Held {
+    pub(crate) fn release(mut self) {
+        let _ = self.0.take().unwrap().send(());
+    }
+
+    pub(crate) fn cut(self) {
+        drop(self);
+    }
+}
+
+struct Trap {
+    place: Place,
+    /// Commits to let pass first.
+    skip: usize,
+    caught: oneshot::Sender<Held>,
+}
+
+pub(crate) struct Proxy {
+    folder: TempDir,
+    control: Arc<Control>,
+}
+
+struct Control {
+    behaviour: watch::Sender<Behaviour>,
+    /// Connections of an earlier generation are cut.
+    generation: watch::Sender<u64>,
+    /// Connections that were ever accepted.
+    connections: watch::Sender<u64>,
+    upstream: Mutex<PathBuf>,
+    trap: Mutex<Option<Trap>>,
+}
+
+impl Proxy {
+    /// A proxy to the server that listens at this socket.
+    pub(crate) fn to(upstream: &Path) -> Self {
+        let folder = TempDir::new().unwrap();
+        let listener = UnixListener::bind(folder.path().join(".s.PGSQL.5432")).unwrap();
+        let control = Arc::new(Control {
+            behaviour: watch::channel(Behaviour::Pass).0,
+            generation: watch::channel(0).0,
+            connections: watch::channel(0).0,
+            upstream: Mutex::new(upstream.to_owned()),
+            trap: Mutex::default(),
+        });
+        let serving = Arc::clone(&control);
+        tokio::spawn(async move {
+            while let Ok((client, _)) = listener.accept().await {
+                serving.connections.send_modify(|connections| *connections += 1);
+                tokio::spawn(Arc::clone(&serving).serve(client));
+            }
+        });
+        Self { folder, control }
+    }
+
+    /// How to connect through it to this database.
+    pub(crate) fn options(&self, database: &PgConnectOptions) -> PgConnectOptions {
+        server::options(self.folder.path()).database(database.get_database().unwrap())
+    }
+
+    pub(crate) fn behave(&self, behaviour: Behaviour) {
+        self.control.behaviour.send_replace(behaviour);
+    }
+
+    /// Waits until somebody connects.
+    pub(crate) async fn another_connection(&self) {
+        self.control.connections.subscribe().changed().await.unwrap();
+    }
+
+    /// Leads somewhere else from now on, and ends what leads elsewhere.
+    pub(crate) fn lead_to(&self, upstream: &Path) {
+        upstream.clone_into(&mut self.control.upstream.lock().unwrap());
+        self.control.generation.send_modify(|generation| *generation += 1);
+    }
+
+    /// New connections lead somewhere else; those there are stay where they are, as those to a demoted primary do.
+    pub(crate) fn lead_new_to(&self, upstream: &Path) {
+        upstream.clone_into(&mut self.control.upstream.lock().unwrap());
+    }
+
+    /// Holds the commit after `skip` others.
+    pub(crate) fn trap(&self, place: Place, skip: usize) -> oneshot::Receiver<Held> {
+        let (caught, held) = oneshot::channel();
+        *self.control.trap.lock().unwrap() = Some(Trap { place, skip, caught });
+        held
+    }
+}
+
+impl Control {
+    async fn serve(self: Arc<Self>, client: UnixStream) {
+        let mut generations = self.generation.subscribe();
+        generations.borrow_and_update();
+        let upstream = self.upstream.lock().unwrap().clone();
+        let serving = async {
+            let server = UnixStream::connect(upstream).await.ok()?;
+            Link { control: &self, client: Side::new(client, true), server: Side::new(server, false) }.run().await
+        };
+        tokio::select! {
+            _ = serving => {}
+            _ = generations.changed() => {}
+        }
+    }
+
+    /// The trap, if this commit is the one.
+    fn spring(&self, place: Place) -> Option<oneshot::Sender<Held>> {
+        let mut trap = self.trap.lock().unwrap();
+        let found = trap.as_mut().filter(|trap| trap.place == place)?;
+        if found.skip > 0 {
+            found.skip -= 1;
+            return None;
+        }
+        trap.take().map(|trap| trap.caught)
+    }
+}
+
+/// Waits for what the holder decides. `None`: cut.
+async fn held(caught: oneshot::Sender<Held>) -> Option<()> {
+    let (release, decided) = oneshot::channel();
+    let _ = caught.send(Held(Some(release)));
+    decided.await.ok()
+}
+
+struct Side {
+    stream: UnixStream,
+    buffer: Vec<u8>,
+    /// The next message has no type: a client's first ones.
+    untyped: bool,
+}
+
+impl Side {
+    fn new(stream: UnixStream, untyped: bool) -> Self {
+        Self { stream, buffer: Vec::new(), untyped }
+    }
+
+    /// The next whole message; `None` at the end. May be cancelled without loss.
+    async fn message(&mut self) -> Option<Vec<u8>> {
+        loop {
+            let head = usize::from(!self.untyped);
+            if let Some(length) = self.buffer.get(head..head + 4) {
+                let length = u32::from_be_bytes(length.try_into().unwrap()) as usize + head;
+                if self.buffer.len() >= length {
+                    return Some(self.buffer.drain(..length).collect());
+                }
+            }
+            if self.stream.read_buf(&mut self.buffer).await.ok()? == 0 {
+                return None;
+            }
+        }
+    }
+
+    async fn send(&mut self, message: &[u8]) -> Option<()> {
+        self.stream.write_all(message).await.ok()
+    }
+}
+
+struct Link<'a> {
+    control: &'a Control,
+    client: Side,
+    server: Side,
+}
+
+impl Link<'_> {
+    /// Until one side ends, or it is cut.
+    async fn run(mut self) -> Option<()> {
+        loop {
+            tokio::select! {
+                message = self.client.message() => self.take_from_client(message?).await?,
+                message = self.server.message() => {
+                    let message = message?;
+                    self.obstruct().await;
+                    self.client.send(&message).await?;
+                }
+            }
+        }
+    }
+
+    async fn take_from_client(&mut self, message: Vec<u8>) -> Option<()> {
+        self.obstruct().await;
+        if self.client.untyped {
+            if message.get(4..8) == Some(&SSL_REQUEST.to_be_bytes()) {
+                return self.client.send(b"N").await;
+            }
+            self.client.untyped = false;
+            return self.server.send(&message).await;
+        }
+        if message.first() != Some(&b'Q') || !message.get(5..).is_some_and(|text| text.starts_with(b"COMMIT")) {
+            return self.server.send(&message).await;
+        }
+        if let Some(caught) = self.control.spring(Place::Before) {
+            held(caught).await?;
+        }
+        self.server.send(&message).await?;
+        // All of the answer, up to the server's being ready again.
+        let mut answer = Vec::new();
+        loop {
+            let message = self.server.message().await?;
+            let kind = message.first().copied();
+            answer.extend(message);
+            if kind == Some(b'Z') {
+                break;
+            }
+        }
+        if let Some(caught) = self.control.spring(Place::After) {
+            held(caught).await?;
+        }
+        self.obstruct().await;
+        self.client.send(&answer).await
+    }
+
+    /// Slow is slow per message; silent lasts until it ends.
+    async fn obstruct(&self) {
+        let mut behaviours = self.control.behaviour.subscribe();
+        let passes = behaviours.wait_for(|behaviour| *behaviour != Behaviour::Silent).await.map(|found| *found);
+        if let Ok(Behaviour::Slow(delay)) = passes {
+            tokio::time::sleep(delay).await;
+        }
+    }
+}
