@@ -90,9 +90,10 @@ CREATE TABLE request (
     environment bigint NOT NULL,
     id          bigint NOT NULL,
     taken_at_ms bigint NOT NULL,
-    kind        smallint NOT NULL CHECK (kind BETWEEN 1 AND 2), -- deploy, repair
+    kind        smallint NOT NULL CHECK (kind BETWEEN 1 AND 4), -- deploy, repair, suspend (open until it is lifted), resume
     scope       text NOT NULL, -- JSON
     author      text NOT NULL,
+    message     text NOT NULL,
     PRIMARY KEY (environment, id)
 );
 

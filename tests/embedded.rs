@@ -5,6 +5,8 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
 mod house;
+#[path = "embedded/suspend.rs"]
+mod suspend;
 #[path = "embedded/upkeep.rs"]
 mod upkeep;
 

@@ -10,7 +10,7 @@ use std::path::PathBuf;
 
 mod upkeep;
 
-pub(crate) use upkeep::{CompletionOptions, DiffOptions, EnvironmentsOptions, ForgetOptions};
+pub(crate) use upkeep::{CompletionOptions, DiffOptions, EnvironmentsOptions, ForgetOptions, SuspendOptions};
 
 /// Holds infrastructure to its declared intent.
 ///
@@ -69,6 +69,10 @@ pub(crate) enum Command {
     Delete(DeleteOptions),
     /// Drop resources from the intent, and leave them on their targets as they are
     Forget(ForgetOptions),
+    /// Let nothing new start until `resume`; what runs completes, and versions are accepted
+    Suspend(SuspendOptions),
+    /// End a suspension; the next deploy goes on with what waited
+    Resume(SuspendOptions),
     /// List the environments of the data folder
     Environments(EnvironmentsOptions),
     /// Print the completion script of a shell

@@ -3,7 +3,7 @@
 use super::output::time::iso;
 use crate::core::{
     Blocked, Change, Compliance, Counts, Finding, Hold, LastResult, Life, Name, Observed, OutcomeKind, ResourceView,
-    Timestamp, VersionNumber,
+    Suspension, Timestamp, VersionNumber,
 };
 use crate::history::{AttemptSummary, VersionSummary};
 use serde::Serialize;
@@ -66,6 +66,9 @@ pub(crate) struct ListDocument<T> {
     /// How many resources are in which state.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) counts: Option<Counts>,
+    /// What users have suspended.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) suspensions: Vec<SuspensionDocument>,
     /// The things.
     pub(crate) items: Vec<T>,
 }
@@ -132,6 +135,32 @@ impl From<&ResourceView> for ResourceDocument {
             error: row.error.clone(),
             drift: row.drift.clone(),
             remote_identity: row.remote_identity.clone(),
+        }
+    }
+}
+
+/// What a user has suspended.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct SuspensionDocument {
+    /// Only this target; absent: the whole environment.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) target: Option<Name>,
+    /// Who ordered it.
+    pub(crate) author: Name,
+    /// When.
+    pub(crate) at: String,
+    /// Why.
+    pub(crate) message: Name,
+}
+
+impl From<&Suspension> for SuspensionDocument {
+    fn from(suspension: &Suspension) -> Self {
+        Self {
+            target: suspension.target.clone(),
+            author: suspension.author.clone(),
+            at: iso(suspension.at),
+            message: suspension.message.clone(),
         }
     }
 }

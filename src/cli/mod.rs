@@ -45,6 +45,8 @@ pub(crate) async fn run(arguments: Arguments) -> Exit {
         Command::Rollback(options) => verbs::rollback::run(options, output).await,
         Command::Delete(options) => verbs::delete::run(options, output).await,
         Command::Forget(options) => verbs::forget::run(options, output).await,
+        Command::Suspend(options) => verbs::suspend::suspend(options, output).await,
+        Command::Resume(options) => verbs::suspend::resume(options, output).await,
         Command::Environments(options) => verbs::environments::run(options, output).await,
         Command::Completion(options) => completion::run(options),
         Command::Operator(options) => crate::app::operator(*options).await,

@@ -140,7 +140,8 @@ fn accepted(view: &ResourceView, known: &Known<'_>) -> Conditions {
 
 /// Why nothing of it may start, where somebody wanted it so.
 fn paused(known: &Known<'_>) -> Option<(Reason, &'static str)> {
-    if known.suspended {
+    let ordered = known.holds.iter().any(|hold| matches!(hold, Hold::Suspended(_)));
+    if known.suspended || ordered {
         return Some((Reason::Suspended, "nothing new starts while its environment or its target is suspended"));
     }
     let closed = known.holds.iter().any(|hold| matches!(hold, Hold::OutsideWindow { .. }));

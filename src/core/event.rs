@@ -12,7 +12,7 @@ pub enum Event {
     Push(Push),
     /// Known no more, and left on their targets as they are: objects that vanished without a deletion, hopeless tombstones.
     Forget(Forget),
-    /// A user asked for a deploy or a repair.
+    /// A user asked for a deploy or a repair, or ordered a suspension or its end.
     Request(Request),
     /// A user asked for a dry run.
     DryRun(DryRunRequest),
@@ -131,6 +131,8 @@ pub struct Request {
     pub scope: Scope,
     /// Who asks.
     pub author: Name,
+    /// Why, in the author's words; may be empty.
+    pub message: Name,
 }
 
 /// What a user can ask for.
@@ -140,6 +142,10 @@ pub enum RequestKind {
     Deploy,
     /// Everything.
     Repair,
+    /// That nothing new starts, in the environment or on the target of the scope, until it is lifted. The names of the scope say nothing here.
+    Suspend,
+    /// That a suspension ends: that of the environment, or that of the target of the scope.
+    Resume,
 }
 
 /// Which resources are meant: the intersection of what is given.

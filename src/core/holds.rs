@@ -24,12 +24,20 @@ pub(super) enum Applies {
 use Applies::{Itself, Neighbours, Room};
 
 /// In the order in which they are asked and told.
-pub(super) const HOLDS: [Rule; 13] = [
+pub(super) const HOLDS: [Rule; 15] = [
     Rule { applies: Room(|state, _, _| state.stopping), tell: |_, _, out| out.push(Hold::Stopping) },
     Rule { applies: Itself(|state, _| state.settings.suspend), tell: |_, _, out| out.push(Hold::EnvironmentSuspended) },
     Rule {
+        applies: Itself(|state, _| state.suspensions.environment.is_some()),
+        tell: |state, _, out| out.extend(state.suspensions.environment.clone().map(Hold::Suspended)),
+    },
+    Rule {
         applies: Itself(|state, resource| state.place_of(resource).is_some_and(|(_, target)| target.suspend)),
         tell: |_, resource, out| out.push(Hold::TargetSuspended { target: resource.row.intent.target.clone() }),
+    },
+    Rule {
+        applies: Itself(|state, resource| state.suspension_of_target(resource).is_some()),
+        tell: |state, resource, out| out.extend(state.suspension_of_target(resource).cloned().map(Hold::Suspended)),
     },
     Rule {
         applies: Itself(|state, resource| state.place_of(resource).is_none()),

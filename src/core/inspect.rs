@@ -88,6 +88,11 @@ impl EnvironmentState {
         self.open.is_empty() && self.dry_runs.is_empty() && queued.all(kept)
     }
 
+    /// Dry runs that are not finished.
+    pub fn open_dry_runs(&self) -> usize {
+        self.dry_runs.len()
+    }
+
     /// Resources by state.
     pub fn counts(&self) -> Counts {
         let mut counts = Counts::default();

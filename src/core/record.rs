@@ -32,8 +32,10 @@ pub enum Record {
         author: Name,
         /// When.
         at: Timestamp,
+        /// Why, in the author's words.
+        message: Name,
     },
-    /// A request has been carried out.
+    /// A request has been carried out; a suspension has been lifted.
     RequestDone(RequestId, Timestamp),
     /// A dry run was taken.
     DryRun {
@@ -170,6 +172,23 @@ pub struct OpenGrant {
     pub hash: Hash,
 }
 
+/// A user's request that is not carried out yet, or a suspension in force.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OpenRequest {
+    /// Its number.
+    pub id: RequestId,
+    /// What was asked.
+    pub kind: RequestKind,
+    /// Of what.
+    pub scope: Scope,
+    /// Who asked.
+    pub author: Name,
+    /// When.
+    pub at: Timestamp,
+    /// Why, in the author's words.
+    pub message: Name,
+}
+
 /// Everything an owner needs to go on.
 #[derive(Clone, Debug, Default)]
 pub struct Snapshot {
@@ -191,6 +210,6 @@ pub struct Snapshot {
     pub resources: Vec<ResourceRow>,
     /// Grants without an outcome.
     pub grants: Vec<OpenGrant>,
-    /// Requests that are not done: number, kind, scope, when.
-    pub requests: Vec<(RequestId, RequestKind, Scope, Timestamp)>,
+    /// Requests that are not done.
+    pub requests: Vec<OpenRequest>,
 }

@@ -1,9 +1,9 @@
-//! What users ask for: deploy what is not compliant, repair everything, dry-run what may not be accepted yet.
+//! What users ask for: deploy what is not compliant, repair everything, suspend and resume (`suspensions.rs`), dry-run what may not be accepted yet.
 
 use super::state::{DryRunState, EnvironmentState, Open, TargetIndex, Work};
 use super::{
-    AttemptId, Change, DeletionPolicy, DryRunId, DryRunRequest, ExecutorName, Message, Name, Operation, OutcomeKind,
-    Reason, Record, Request, RequestId, RequestKind, ResourceId, Scope,
+    AttemptId, Change, DeletionPolicy, DryRunId, DryRunRequest, ExecutorName, Message, Name, OpenRequest, Operation,
+    OutcomeKind, Reason, Record, Request, RequestId, RequestKind, ResourceId, Scope,
 };
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -12,11 +12,20 @@ impl EnvironmentState {
     pub(super) fn request(&mut self, request: Request) {
         self.last_request.0 += 1;
         let id = self.last_request;
-        let Request { kind, scope, author, .. } = request;
+        let Request { kind, scope, author, message, .. } = request;
         let covered = self.covered(kind, &scope);
-        self.out.records.push(Record::Request { id, kind, scope, author, at: self.now });
         self.out.messages.push(Message::RequestAccepted(id, covered.len()));
-        self.start_request(id, kind, covered);
+        let order = OpenRequest { id, kind, scope, author, at: self.now, message };
+        let OpenRequest { scope, author, message, .. } = order.clone();
+        self.out.records.push(Record::Request { id, kind, scope, author, at: self.now, message });
+        match kind {
+            RequestKind::Deploy | RequestKind::Repair => self.start_request(id, kind, covered),
+            RequestKind::Suspend => self.suspend(order),
+            RequestKind::Resume => {
+                self.resume_place(order.scope.target.as_ref());
+                self.out.records.push(Record::RequestDone(id, self.now));
+            }
+        }
     }
 
     pub(super) fn start_request(&mut self, id: RequestId, kind: RequestKind, covered: BTreeSet<ResourceId>) {
@@ -25,6 +34,7 @@ impl EnvironmentState {
             match kind {
                 RequestKind::Deploy => self.enqueue(resource, Reason::UserDeploy),
                 RequestKind::Repair => self.enqueue(resource, Reason::UserRepair),
+                RequestKind::Suspend | RequestKind::Resume => {}
             }
         }
         self.close_requests();
@@ -53,6 +63,7 @@ impl EnvironmentState {
                     (self.needs_deploy(resource, true) && !resource.row.skipped) || skipped_and_named
                 }
                 RequestKind::Repair => true,
+                RequestKind::Suspend | RequestKind::Resume => false,
             };
             there && wanted
         };

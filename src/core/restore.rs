@@ -2,9 +2,10 @@
 
 use super::derive::identity_key;
 use super::state::{EnvironmentState, ExecutorState, Open, Run};
+use super::suspensions::Suspensions;
 use super::{
-    AttemptId, DryRunId, Effects, Epoch, Life, Name, OpenGrant, Reason, RequestId, RequestKind, ResourceId, Settings,
-    Snapshot, Timestamp, VersionNumber,
+    AttemptId, DryRunId, Effects, Epoch, Life, Name, OpenGrant, OpenRequest, Reason, RequestId, RequestKind,
+    ResourceId, Settings, Snapshot, Timestamp, VersionNumber,
 };
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
@@ -40,6 +41,7 @@ impl EnvironmentState {
             in_flight: 0,
             waiting_for_room: BTreeSet::new(),
             requests: BTreeMap::new(),
+            suspensions: Suspensions::default(),
             dry_runs: BTreeMap::new(),
             unsettled: VecDeque::new(),
             dispatchable: BTreeSet::new(),
@@ -54,6 +56,9 @@ impl EnvironmentState {
         state.last_request = snapshot.last_request;
         state.last_dry_run = snapshot.last_dry_run;
         state.settings = snapshot.settings.unwrap_or_default();
+        for open in &snapshot.requests {
+            state.restore_suspension(open);
+        }
         for target in snapshot.targets {
             let index = state.target_at(&target.name);
             if let Some(place) = state.target_mut(index) {
@@ -79,7 +84,8 @@ impl EnvironmentState {
         for &id in &ids {
             state.resume(id);
         }
-        for (id, kind, scope, at) in snapshot.requests {
+        let work = |open: &OpenRequest| !matches!(open.kind, RequestKind::Suspend | RequestKind::Resume);
+        for OpenRequest { id, kind, scope, at, .. } in snapshot.requests.into_iter().filter(work) {
             let mut covered = state.covered(kind, &scope);
             if kind == RequestKind::Repair {
                 covered.retain(|&id| {

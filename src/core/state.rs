@@ -2,6 +2,7 @@
 //!
 //! **Architecture invariant:** nothing here is recomputed over all resources. What depends on neighbours is a counter that changes along edges (`graph.rs`).
 
+use super::suspensions::Suspensions;
 use super::windows::Opening;
 use super::{
     AttemptId, DryRunId, DryRunItem, Effects, Epoch, ExecutorName, Hash, Name, Operation, Pool, PoolName, Reason,
@@ -54,6 +55,7 @@ pub struct EnvironmentState {
     /// Targets with work that waits for fewer of them, by what comes first there.
     pub(super) waiting_for_room: BTreeSet<(ReadyKey, TargetIndex)>,
     pub(super) requests: BTreeMap<RequestId, BTreeSet<ResourceId>>,
+    pub(super) suspensions: Suspensions,
     pub(super) dry_runs: BTreeMap<DryRunId, DryRunState>,
 
     /// Resources whose place must be thought over again in this step.

@@ -1,8 +1,8 @@
 //! What the outside may see of an environment: rows with what is derived from them, counts, and why something does not run.
 
 use super::{
-    AttemptId, Blocked, Compliance, ExecutorName, Name, Operation, Reason, ResourceRow, TargetName, Timestamp,
-    VersionNumber,
+    AttemptId, Blocked, Compliance, ExecutorName, Name, Operation, Reason, ResourceRow, Suspension, TargetName,
+    Timestamp, VersionNumber,
 };
 use serde::Serialize;
 use std::fmt;
@@ -77,9 +77,11 @@ pub enum Hold {
     Running(Running),
     /// The owner is stopping.
     Stopping,
-    /// The environment is suspended.
+    /// The environment's settings say that it is suspended.
     EnvironmentSuspended,
-    /// Its target is suspended.
+    /// A user has suspended the environment, or its target.
+    Suspended(Suspension),
+    /// The settings of its target say that it is suspended.
     TargetSuspended {
         /// Which.
         target: TargetName,
@@ -198,6 +200,7 @@ impl fmt::Display for Hold {
             }
             Self::Stopping => f.write_str("the scheduler is stopping"),
             Self::EnvironmentSuspended => f.write_str("the environment is suspended"),
+            Self::Suspended(by) => by.fmt(f),
             Self::TargetSuspended { target } => write!(f, "target {target} is suspended"),
             Self::TargetMissing { target } => write!(f, "target {target} does not exist"),
             Self::RequirementMissing { name } => write!(f, "it requires {name}, which does not exist"),
@@ -229,6 +232,17 @@ impl fmt::Display for Hold {
             Self::RetryAt { error: None, .. } => f.write_str("its last attempt was lost"),
             Self::Drifted => f.write_str("it differs from its intent, and the policy is to leave it"),
         }
+    }
+}
+
+/// `ana suspended target web: a new disk`.
+impl fmt::Display for Suspension {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.target {
+            Some(target) => write!(f, "{} suspended target {target}", self.author)?,
+            None => write!(f, "{} suspended the environment", self.author)?,
+        }
+        if self.message.is_empty() { Ok(()) } else { write!(f, ": {}", self.message) }
     }
 }
 

@@ -60,9 +60,12 @@ fn check_record(record: &Record) -> Result<(), HistoryError> {
         Record::Outcome { outcome, .. } => {
             check_texts(|| format!("the outcome of attempt {}", outcome.attempt), outcome_texts(&outcome.kind))
         }
-        Record::Request { id, scope, author, .. } => {
+        Record::Request { id, scope, author, message, .. } => {
             let names = scope.names.iter().flatten().map(|name| Some(&**name));
-            check_texts(|| format!("request {id}"), [Some(&**author), scope.target.as_deref()].into_iter().chain(names))
+            check_texts(
+                || format!("request {id}"),
+                [Some(&**author), Some(message), scope.target.as_deref()].into_iter().chain(names),
+            )
         }
         Record::DryRun { id, author, .. } => check_texts(|| format!("dry run {id}"), [Some(&**author)]),
         Record::DryRunResult { id, name, result, detail } => check_texts(

@@ -141,7 +141,12 @@ impl Scheduler {
         scope: Scope,
         author: Name,
     ) -> Result<(RequestId, usize), SchedulerError> {
-        match self.call(Event::Request(Request { id: RequestId(0), kind, scope, author })).await? {
+        self.order(Request { id: RequestId(0), kind, scope, author, message: "".into() }).await
+    }
+
+    /// The same with everything that a request can say; also suspends and resumes.
+    pub async fn order(&self, request: Request) -> Result<(RequestId, usize), SchedulerError> {
+        match self.call(Event::Request(request)).await? {
             Some(Message::RequestAccepted(id, covered)) => Ok((id, covered)),
             _ => Err(self.gone().await),
         }

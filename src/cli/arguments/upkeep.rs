@@ -31,6 +31,18 @@ pub(crate) struct ForgetOptions {
 }
 
 #[derive(Clone, Debug, Args)]
+pub(crate) struct SuspendOptions {
+    /// Only this target: what is on it, and what requires that
+    #[arg(long, value_name = "TARGET")]
+    pub(crate) target: Option<String>,
+    /// Why, for the history and for whoever asks `why`
+    #[arg(short, long, value_name = "TEXT", default_value = "")]
+    pub(crate) message: String,
+    #[command(flatten)]
+    pub(crate) state: StateOptions,
+}
+
+#[derive(Clone, Debug, Args)]
 pub(crate) struct EnvironmentsOptions {
     #[command(flatten)]
     pub(crate) state: StateOptions,

@@ -7,7 +7,9 @@ use crate::cli::document::{AttemptDocument, State};
 use crate::cli::embedded::EmbeddedError;
 use crate::cli::progress::Progress;
 use crate::cli::verbs::HeldDocument;
-use crate::core::{AttemptId, Counts, EnvironmentState, Event, Hold, Name, OutcomeKind, Record, VersionNumber, limits};
+use crate::core::{
+    AttemptId, Counts, EnvironmentState, Event, Hold, Name, OutcomeKind, Record, Suspension, VersionNumber, limits,
+};
 use crate::scheduler::Committed;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -40,6 +42,8 @@ pub(crate) struct Finished {
     pub(crate) attempts: Vec<AttemptDocument>,
     /// What is left and held.
     pub(crate) held: Vec<HeldDocument>,
+    /// What users have suspended.
+    pub(crate) suspensions: Vec<Suspension>,
 }
 
 /// One look at the state.
@@ -47,6 +51,10 @@ struct Glance {
     version: VersionNumber,
     counts: Counts,
     quiet: bool,
+    /// Executors have no work, and dry runs are not waited for.
+    idle: bool,
+    /// Nothing new starts: what is queued need not be waited for.
+    suspended: bool,
 }
 
 /// What is known of the run while it goes on.
@@ -86,6 +94,7 @@ pub(super) async fn until_quiet(session: &mut Session) -> Result<Finished, CliEr
         counts: glance.counts,
         attempts: attempts_since(session, session.before).await?,
         held,
+        suspensions: session.scheduler.read(|state| state.suspensions().cloned().collect()).await?,
     })
 }
 
@@ -107,7 +116,7 @@ async fn watch(
         if last_commit.elapsed() > IDLE && session.server.is_some_and(has_ended) {
             return Err(EmbeddedError::ServerEnded { log: session.log.clone() }.into());
         }
-        if glance.counts.running == 0 && last_commit.elapsed() > IDLE {
+        if glance.idle && (glance.suspended || last_commit.elapsed() > IDLE) {
             let held = session.scheduler.read(held).await?;
             if let Some(held) = held {
                 return Ok((interrupted, held));
@@ -158,8 +167,11 @@ async fn pause(
 }
 
 async fn glance(session: &Session) -> Result<Glance, CliError> {
-    let read =
-        |state: &EnvironmentState| Glance { version: state.version(), counts: state.counts(), quiet: state.quiet() };
+    let read = |state: &EnvironmentState| {
+        let counts = state.counts();
+        let idle = counts.running == 0 && state.open_dry_runs() == 0;
+        Glance { version: state.version(), counts, quiet: state.quiet(), idle, suspended: state.is_suspended() }
+    };
     Ok(session.scheduler.read(read).await?)
 }
 
@@ -177,6 +189,7 @@ enum Wait {
 const fn wait_of(hold: &Hold) -> Wait {
     match hold {
         Hold::EnvironmentSuspended
+        | Hold::Suspended(_)
         | Hold::TargetSuspended { .. }
         | Hold::TargetMissing { .. }
         | Hold::OutsideWindow { .. }

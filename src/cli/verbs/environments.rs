@@ -56,7 +56,7 @@ async fn describe(place: &Place, name: Name, now: Timestamp) -> Result<Option<En
         name,
         version: state.version(),
         accepted_at: at.map(time::iso),
-        suspended: state.settings().suspend,
+        suspended: state.is_suspended(),
         counts: state.counts(),
         at,
     }))

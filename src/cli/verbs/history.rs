@@ -39,7 +39,13 @@ async fn attempts(options: &HistoryOptions, reading: &Reading, output: Output) -
 }
 
 fn list<T>(reading: &Reading, items: Vec<T>) -> ListDocument<T> {
-    ListDocument { environment: reading.environment.clone(), version: reading.state.version(), counts: None, items }
+    ListDocument {
+        environment: reading.environment.clone(),
+        version: reading.state.version(),
+        counts: None,
+        suspensions: Vec::new(),
+        items,
+    }
 }
 
 fn versions_table(versions: &[VersionSummary], now: Timestamp, wide: bool) -> Table {

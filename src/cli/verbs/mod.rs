@@ -11,6 +11,7 @@ pub(crate) mod repair;
 pub(crate) mod rollback;
 pub(crate) mod show;
 pub(crate) mod status;
+pub(crate) mod suspend;
 pub(crate) mod why;
 
 mod confirm;

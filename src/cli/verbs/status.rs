@@ -1,7 +1,8 @@
 //! `homeostat status`: the resources and their states.
 
+use super::suspend;
 use crate::cli::arguments::StatusOptions;
-use crate::cli::document::{ListDocument, ResourceDocument, State};
+use crate::cli::document::{ListDocument, ResourceDocument, State, SuspensionDocument};
 use crate::cli::embedded::Reading;
 use crate::cli::output::{Output, Table, state_style, time};
 use crate::cli::{CliError, Exit};
@@ -27,9 +28,14 @@ fn list(options: &StatusOptions, reading: &Reading, output: Output) -> Result<Ex
         environment: reading.environment.clone(),
         version: reading.state.version(),
         counts: Some(reading.state.counts()),
+        suspensions: reading.state.suspensions().map(SuspensionDocument::from).collect(),
         items: views.iter().map(ResourceDocument::from).collect(),
     };
-    let text = || format!("{}\n{}", table(&views, reading.now, output.is_wide()).render(), headline(&document));
+    let text = || {
+        let table = table(&views, reading.now, output.is_wide()).render();
+        let suspended = reading.state.suspensions().map(|suspension| suspend::told(suspension, reading.now));
+        [format!("{table}\n{}", headline(&document))].into_iter().chain(suspended).collect::<Vec<_>>().join("\n  ")
+    };
     output.print(&document, text)?;
     let compliant = views.iter().all(|view| view.good);
     Ok(if compliant { Exit::Done } else { Exit::NotCompliant })

@@ -1,6 +1,7 @@
 //! What one run did, read back from history: the truth about a run is what was recorded, not what was announced.
 
-use crate::cli::document::{AttemptDocument, AttemptResult, State};
+use super::suspend;
+use crate::cli::document::{AttemptDocument, AttemptResult, State, SuspensionDocument};
 use crate::cli::embedded::Finished;
 use crate::cli::output::{Output, Table, styled_diff, time};
 use crate::cli::{CliError, Exit};
@@ -39,6 +40,12 @@ pub(crate) struct RunDocument {
     pub(crate) items: Vec<AttemptDocument>,
     /// Resources that something other than a failure keeps from running, with why.
     pub(crate) held: Vec<HeldDocument>,
+    /// What users have suspended.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) suspensions: Vec<SuspensionDocument>,
+    /// The same as sentences.
+    #[serde(skip)]
+    pub(crate) suspended: Vec<String>,
 }
 
 /// A resource that waits for something that a run cannot bring.
@@ -80,6 +87,8 @@ impl RunDocument {
             counts: finished.counts,
             items,
             held: finished.held,
+            suspensions: finished.suspensions.iter().map(SuspensionDocument::from).collect(),
+            suspended: finished.suspensions.iter().map(|one| suspend::told(one, time::now())).collect(),
         }
     }
 
@@ -166,6 +175,7 @@ impl RunDocument {
             let more = if others == 0 { String::new() } else { format!(" (and {others} more are held)") };
             steps.push(format!("{} does not run: {}{more}; `homeostat why {}`", held.name, held.hold, held.name));
         }
+        steps.extend(self.suspended.iter().cloned());
         let drifted = self.items.iter().find(|item| item.result == AttemptResult::Differs);
         steps.extend(drifted.map(|item| {
             format!("{} differs and is left as it is, as its policy says: `homeostat show {}`", item.name, item.name)
@@ -268,6 +278,7 @@ mod tests {
             counts,
             attempts,
             held: Vec::new(),
+            suspensions: Vec::new(),
         })
     }
 

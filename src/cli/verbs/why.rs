@@ -1,5 +1,6 @@
 //! `homeostat why NAME`: sentences from the resource down to the root cause, and what to do next.
 
+use super::suspend;
 use crate::api::closest;
 use crate::cli::arguments::NameOptions;
 use crate::cli::document::State;
@@ -114,6 +115,7 @@ fn sentence(hold: &Hold, now: Timestamp) -> String {
         Hold::OutsideWindow { opens_at: Some(at), .. } => {
             format!("{hold}; the next opens {}", time::relative(*at, now))
         }
+        Hold::Suspended(by) => suspend::sentence(by, now),
         Hold::Rate { until: Some(at), .. } => format!("{hold} until {}", time::relative(*at, now)),
         Hold::ExecutorUnavailable { message: None, .. } => {
             "it waits to be run, and no executor is connected".to_owned()
@@ -134,6 +136,7 @@ fn next_steps(state: &EnvironmentState, root: &Link, now: Timestamp) -> Vec<Stri
             Some(format!("declare Target {target}, or correct targetRef of {name}, and deploy again"))
         }
         Hold::EnvironmentSuspended => Some("set `suspend: false` in the Environment, and deploy again".to_owned()),
+        Hold::Suspended(by) => Some(suspend::lift(by)),
         Hold::TargetSuspended { target } => Some(format!("set `suspend: false` in Target {target}, and deploy again")),
         Hold::OutsideWindow { target, opens_at: None, .. } => {
             Some(format!("correct `windows` of Target {target}, and deploy again"))

@@ -1,14 +1,11 @@
 //! A tiny history: folds effects into what an owner reads back, and refuses what the real one would refuse.
 
 use crate::core::{
-    AttemptId, DryRunId, Effects, EnvironmentState, ExecutorName, Grant, Intent, Life, Name, OpenGrant, Outcome,
-    OutcomeKind, Record, RequestId, RequestKind, ResourceId, ResourceRow, Scope, Settings, Snapshot, Target, Timestamp,
-    VersionNumber,
+    AttemptId, DryRunId, Effects, EnvironmentState, ExecutorName, Grant, Intent, Life, Name, OpenGrant, OpenRequest,
+    Outcome, OutcomeKind, Record, RequestId, ResourceId, ResourceRow, Settings, Snapshot, Target, VersionNumber,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-
-type OpenRequest = (RequestKind, Scope, Timestamp);
 
 #[derive(Clone, Default)]
 pub(in crate::core) struct History {
@@ -52,8 +49,10 @@ impl History {
                 self.grants.insert(grant.attempt, (executor.clone(), Arc::clone(grant)));
             }
             Record::Outcome { resource, outcome } => self.end(*resource, outcome),
-            Record::Request { id, kind, scope, at, .. } => {
-                let before = self.requests.insert(*id, (*kind, scope.clone(), *at));
+            Record::Request { id, kind, scope, author, at, message } => {
+                let (author, message) = (author.clone(), message.clone());
+                let open = OpenRequest { id: *id, kind: *kind, scope: scope.clone(), author, at: *at, message };
+                let before = self.requests.insert(*id, open);
                 assert!(before.is_none(), "request {id} is recorded twice");
             }
             Record::RequestDone(id, _) => {
@@ -137,10 +136,7 @@ impl History {
                 hash: grant.hash(),
             }
         });
-        let requests = self.open_requests().map(|id| {
-            let (kind, scope, at) = self.requests[&id].clone();
-            (id, kind, scope, at)
-        });
+        let requests = self.open_requests().map(|id| self.requests[&id].clone());
         Snapshot {
             version: self.version,
             last_attempt: self.last_attempt(),

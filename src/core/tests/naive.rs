@@ -66,7 +66,12 @@ impl<'a> Naive<'a> {
     /// Its target or the environment lets nothing of it start.
     fn held(&self, resource: &Resource) -> bool {
         let verifies = resource.row.life == Life::Live && resource.row.succeeded == Some(resource.row.intent.hash());
-        self.state.settings.suspend
+        let ordered = self
+            .state
+            .suspensions()
+            .any(|by| by.target.as_ref().is_none_or(|target| *target == resource.row.intent.target));
+        ordered
+            || self.state.settings.suspend
             || self.target_of(resource).is_none_or(|target| {
                 let windows = if verifies { &target.windows.repair } else { &target.windows.deploy };
                 target.suspend || !Opening::of(windows, self.state.now).open

@@ -1,7 +1,11 @@
 //! O: suspend. Of an environment and of a target; what runs completes, acceptance goes on, dry runs run.
 
 use super::world::World;
-use crate::core::RepairAction;
+use crate::core::{Hold, Name, RepairAction, RequestKind, Scope};
+
+fn of(target: Option<&str>) -> Scope {
+    Scope { target: target.map(Name::from), names: None }
+}
 
 #[test]
 fn o_what_runs_completes_and_nothing_else_starts_while_versions_are_accepted() {
@@ -109,4 +113,71 @@ fn o_a_verification_that_is_due_meanwhile_holds_no_dependent() {
     world.change("b");
     world.expect_granted(["b"]);
     world.expect([("a", "queued")]);
+}
+
+#[test]
+fn o_what_a_user_suspends_stays_suspended_over_a_restart_until_a_user_resumes_it() {
+    let mut world = World::new(["t1", "t2"]);
+    world.push("a; b@t2; c <- a");
+    world.begin("a");
+    world.order(RequestKind::Suspend, of(None), "a new disk");
+    world.succeed("a");
+    world.change("a");
+    world.forget_grants();
+    world.restart();
+    world.repair();
+    world.expect_granted([]);
+    world.expect([("a", "queued"), ("b", "queued"), ("c", "queued")]);
+    assert_eq!(world.why("a"), "a test suspended the environment: a new disk");
+    assert!(world.state.is_suspended());
+    world.order(RequestKind::Resume, of(None), "");
+    world.expect_granted(["a", "b"]);
+    assert!(!world.state.is_suspended());
+    assert_eq!(world.history.open_requests().count(), 1, "the repair alone is open");
+}
+
+#[test]
+fn o_a_target_that_a_user_suspends_holds_its_own_and_what_requires_them() {
+    let mut world = World::new(["t1", "t2"]);
+    world.order(RequestKind::Suspend, of(Some("t1")), "");
+    world.push("a; b@t2 <- a; c@t2");
+    world.expect_granted(["c"]);
+    world.restart();
+    world.run_all();
+    assert_eq!(world.why("a"), "a test suspended target t1");
+    assert_eq!(world.why("b"), "it waits for a, which is queued or running");
+    world.forget_grants();
+    world.order(RequestKind::Resume, of(None), "");
+    world.expect_granted([]);
+    world.order(RequestKind::Resume, of(Some("t1")), "");
+    world.run_all();
+    world.expect_granted(["a", "b"]);
+}
+
+#[test]
+fn o_resuming_lifts_what_users_ordered_and_not_what_the_settings_say() {
+    let mut world = World::new(["t1"]);
+    world.suspend(true);
+    world.order(RequestKind::Suspend, of(None), "");
+    world.push("a");
+    world.order(RequestKind::Resume, of(None), "");
+    world.expect_granted([]);
+    assert_eq!(world.holds("a")[0], Hold::EnvironmentSuspended);
+    world.suspend(false);
+    world.expect_granted(["a"]);
+}
+
+#[test]
+fn o_the_newest_of_two_orders_to_suspend_stands_and_one_resume_lifts_it() {
+    let mut world = World::new(["t1"]);
+    world.push("a");
+    for message in ["first", "second"] {
+        world.order(RequestKind::Suspend, of(None), message);
+    }
+    assert_eq!(world.why("a"), "a test suspended the environment: second");
+    assert_eq!(world.history.open_requests().count(), 1);
+    world.forget_grants();
+    world.order(RequestKind::Resume, of(None), "");
+    world.expect_granted(["a"]);
+    assert_eq!(world.history.open_requests().count(), 0);
 }

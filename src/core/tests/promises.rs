@@ -2,7 +2,10 @@
 
 use super::naive::Naive;
 use super::world::World;
-use crate::core::{Effects, Hold, LastResult, Life, Message, Mode, Observed, Operation, RepairAction, ResourceId};
+use crate::core::{
+    Effects, Hold, LastResult, Life, Message, Mode, Name, Observed, Operation, RepairAction, ResourceId,
+};
+use std::collections::BTreeSet;
 
 /// Checks one step: its effects, and the state after it. History has the effects already.
 pub(super) fn check(world: &World, effects: &Effects) {
@@ -64,6 +67,7 @@ fn why_is_true(world: &World, naive: &Naive, id: ResourceId) {
     let target = state.targets().find(|target| target.name == row.intent.target);
     let required =
         |name: &str| naive.requirements(id).into_iter().find(|&id| &*state.row(id).unwrap().intent.name == name);
+    let on = |target: Option<&Name>| target.is_none_or(|target| *target == row.intent.target);
     let why = state.why(id);
     let first = why.first().unwrap_or_else(|| panic!("nobody knows why {} does not run", row.intent.name));
     let is_so = match first {
@@ -71,6 +75,7 @@ fn why_is_true(world: &World, naive: &Naive, id: ResourceId) {
         Hold::Running(running) => resource.run.as_ref().is_some_and(|run| run.attempt == running.attempt),
         Hold::Stopping => state.stopping,
         Hold::EnvironmentSuspended => state.settings.suspend,
+        Hold::Suspended(by) => state.suspensions().any(|one| one == by && on(by.target.as_ref())),
         Hold::TargetSuspended { .. } => target.is_some_and(|target| target.suspend),
         Hold::TargetMissing { .. } => target.is_none(),
         Hold::RequirementMissing { name } => row.intent.requires.contains(name) && required(name).is_none(),
@@ -100,7 +105,9 @@ fn check_history(world: &World) {
     assert_eq!(stored, rows, "history and state differ in a row");
     let open = state.open.iter().filter(|(_, open)| !matches!(open, crate::core::state::Open::DryRun { .. }));
     assert!(history.open_grants().eq(open.map(|(&attempt, _)| attempt)), "open grants");
-    assert!(history.open_requests().eq(state.requests.keys().copied()), "open requests");
+    let suspended = state.suspensions().map(|suspension| suspension.request);
+    let open: BTreeSet<_> = state.requests.keys().copied().chain(suspended).collect();
+    assert!(history.open_requests().eq(open), "open requests");
     for (request, covered) in &state.requests {
         let waits = |id: &ResourceId| state.get(*id).is_some_and(|one| one.queued.is_some() || one.run.is_some());
         assert!(!covered.is_empty() && covered.iter().all(waits), "request {request} waits for nothing");

@@ -113,7 +113,8 @@ impl Run {
     }
 
     fn request(&mut self) {
-        let kind = [RequestKind::Deploy, RequestKind::Repair][self.random.below(2)];
+        let kinds = [RequestKind::Deploy, RequestKind::Repair, RequestKind::Suspend, RequestKind::Resume];
+        let kind = kinds[self.random.below(kinds.len())];
         let target = self.random.chance(30).then(|| format!("t{}", self.random.below(TARGETS)).into());
         let names = self.random.chance(30).then(|| (0..3).map(|n| format!("r{n}").into()).collect());
         self.world.request(kind, Scope { target, names });
@@ -167,6 +168,10 @@ impl Run {
     /// The faults stop, and nothing requires any more what is not there: everything becomes good, everything removed leaves.
     fn heal(&mut self) {
         self.world.suspend(false);
+        let suspended: Vec<_> = self.world.state.suspensions().map(|suspension| suspension.target.clone()).collect();
+        for target in suspended {
+            self.world.request(RequestKind::Resume, Scope { target, names: None });
+        }
         (0..TARGETS).chain([9]).for_each(|n| self.world.target(&format!("t{n}")));
         let state = &self.world.state;
         let live = state.views().filter(|view| view.row.life == Life::Live);

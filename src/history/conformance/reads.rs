@@ -2,9 +2,9 @@
 
 use super::scenario::*;
 use crate::core::{
-    AttemptId, DryRunId, IntentRecord, Life, OpenGrant, Operation, RateLimit, Reason, Record, Repair, RepairAction,
-    RepairSchedule, RequestId, RequestKind, ResourceId, Retry, Scope, Settings, Snapshot, Target, Timestamp,
-    VersionNumber, Window, Windows,
+    AttemptId, DryRunId, IntentRecord, Life, OpenGrant, OpenRequest, Operation, RateLimit, Reason, Record, Repair,
+    RepairAction, RepairSchedule, RequestId, RequestKind, ResourceId, Retry, Scope, Settings, Snapshot, Target,
+    Timestamp, VersionNumber, Window, Windows,
 };
 
 fn settings(suspend: bool) -> Settings {
@@ -35,7 +35,13 @@ fn target(called: &str, concurrency: u32) -> Target {
 }
 
 fn request(id: u64, kind: RequestKind, scope: &Scope) -> Record {
-    Record::Request { id: RequestId(id), kind, scope: scope.clone(), author: "ana".into(), at: Timestamp(id as i64) }
+    let OpenRequest { id, kind, scope, author, at, message } = open(id, kind, scope);
+    Record::Request { id, kind, scope, author, at, message }
+}
+
+fn open(id: u64, kind: RequestKind, scope: &Scope) -> OpenRequest {
+    let (scope, at) = (scope.clone(), Timestamp(id as i64));
+    OpenRequest { id: RequestId(id), kind, scope, author: "ana".into(), at, message: "why".into() }
 }
 
 pub(super) async fn a_new_environment_is_empty(store: AnyStore) {
@@ -77,7 +83,7 @@ pub(super) async fn what_is_committed_is_loaded(store: AnyStore) {
             reason: Reason::Retry,
             hash: intent("b", "1").hash(),
         }],
-        requests: vec![(RequestId(3), RequestKind::Repair, scope, Timestamp(3))],
+        requests: vec![open(3, RequestKind::Repair, &scope)],
     };
     assert_eq!(format!("{:#?}", store.load(&owned.fence).await.unwrap()), format!("{expected:#?}"));
     assert_eq!(format!("{:#?}", store.peek("prod").await.unwrap().unwrap()), format!("{expected:#?}"));
@@ -290,13 +296,16 @@ pub(super) async fn requests_are_open_until_done(store: AnyStore) {
     owned.record((1..=3).map(|id| request(id, RequestKind::Deploy, &all)).collect()).await;
     owned.record(vec![Record::RequestDone(RequestId(2), Timestamp(9))]).await;
     let snapshot = store.load(&owned.fence).await.unwrap();
-    assert_eq!(
-        snapshot.requests,
-        [1, 3].map(|id| (RequestId(id), RequestKind::Deploy, all.clone(), Timestamp(id as i64)))
-    );
+    assert_eq!(snapshot.requests, [1, 3].map(|id| open(id, RequestKind::Deploy, &all)));
     assert_eq!(snapshot.last_request, RequestId(3));
     refusal(&owned.commit(vec![request(3, RequestKind::Deploy, &all)], vec![]).await);
     refusal(&owned.commit(vec![Record::RequestDone(RequestId(2), Timestamp(9))], vec![]).await);
+
+    let kinds = [RequestKind::Deploy, RequestKind::Repair, RequestKind::Suspend, RequestKind::Resume];
+    let all_kinds = [4, 5, 6, 7].into_iter().zip(kinds).map(|(id, kind)| request(id, kind, &all));
+    owned.record(all_kinds.collect()).await;
+    let found = store.load(&owned.fence).await.unwrap().requests;
+    assert_eq!(found.into_iter().skip(2).map(|open| open.kind).collect::<Vec<_>>(), kinds);
 }
 
 pub(super) async fn unknown_environments_are_empty_or_none(store: AnyStore) {

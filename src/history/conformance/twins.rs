@@ -72,6 +72,7 @@ impl World {
                         scope: Scope::default(),
                         author: "ana".into(),
                         at,
+                        message: "why".into(),
                     },
                     _ => Record::RequestDone(id, at),
                 }

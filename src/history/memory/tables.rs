@@ -2,9 +2,8 @@
 
 use super::super::batch_check::{check_successor, refuse};
 use crate::core::{
-    AttemptId, DryRunId, ExecutorName, Grant, Intent, IntentRecord, Life, Name, OpenGrant, Outcome, OutcomeKind,
-    Record, RequestId, RequestKind, ResourceId, ResourceRow, Scope, Settings, Snapshot, Target, Timestamp,
-    VersionNumber, VersionRecord,
+    AttemptId, DryRunId, ExecutorName, Grant, Intent, IntentRecord, Life, Name, OpenGrant, OpenRequest, Outcome,
+    OutcomeKind, Record, RequestId, ResourceId, ResourceRow, Settings, Snapshot, Target, VersionNumber, VersionRecord,
 };
 use crate::history::{AttemptSummary, Batch, DryRunResult, HistoryError, VersionSummary};
 use std::collections::{BTreeMap, BTreeSet};
@@ -21,7 +20,7 @@ pub(super) struct Tables {
     /// Those without an outcome, so that a load need not search.
     open: BTreeSet<AttemptId>,
     outcomes: BTreeMap<AttemptId, (ResourceId, Outcome)>,
-    requests: BTreeMap<RequestId, (RequestKind, Scope, Timestamp)>,
+    requests: BTreeMap<RequestId, OpenRequest>,
     done: BTreeSet<RequestId>,
     dry_runs: BTreeSet<DryRunId>,
     dry_run_results: BTreeMap<DryRunId, BTreeMap<Name, DryRunResult>>,
@@ -125,8 +124,10 @@ impl Tables {
                 self.open.remove(&outcome.attempt);
                 self.outcomes.insert(outcome.attempt, (*resource, outcome.clone()));
             }
-            Record::Request { id, kind, scope, at, .. } => {
-                self.requests.insert(*id, (*kind, scope.clone(), *at));
+            Record::Request { id, kind, scope, author, at, message } => {
+                let (author, message) = (author.clone(), message.clone());
+                let open = OpenRequest { id: *id, kind: *kind, scope: scope.clone(), author, at: *at, message };
+                self.requests.insert(*id, open);
             }
             Record::RequestDone(id, _) => {
                 self.done.insert(*id);
@@ -169,7 +170,7 @@ impl Tables {
                 .cloned()
                 .collect(),
             grants: self.open.iter().filter_map(|attempt| self.open_grant(*attempt)).collect(),
-            requests: open_requests.map(|(id, (kind, scope, at))| (*id, *kind, scope.clone(), *at)).collect(),
+            requests: open_requests.map(|(_, open)| open.clone()).collect(),
         }
     }
 

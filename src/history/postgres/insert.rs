@@ -167,9 +167,9 @@ fn message(kind: &OutcomeKind) -> Option<&str> {
 /// People ask seldom; still one statement each, so that a script that asks a thousand times costs one commit.
 async fn requests(connection: &mut PgConnection, environment: i64, rows: &[&Record]) -> Result<(), Failure> {
     for row in rows {
-        let Record::Request { id, kind, scope, author, at } = row else { continue };
+        let Record::Request { id, kind, scope, author, at, message } = row else { continue };
         sqlx::query(
-            "INSERT INTO request (environment, id, taken_at_ms, kind, scope, author) VALUES ($1, $2, $3, $4, $5, $6)",
+            "INSERT INTO request (environment, id, taken_at_ms, kind, scope, author, message) VALUES ($1, $2, $3, $4, $5, $6, $7)",
         )
         .bind(environment)
         .bind(id.0 as i64)
@@ -177,6 +177,7 @@ async fn requests(connection: &mut PgConnection, environment: i64, rows: &[&Reco
         .bind(kind.code())
         .bind(serde_json::to_string(scope)?)
         .bind(&**author)
+        .bind(&**message)
         .execute(&mut *connection)
         .await?;
     }

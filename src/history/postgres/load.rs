@@ -5,7 +5,7 @@ use super::errors::Failure;
 use super::ownership::fenced;
 use super::state::{self, Names};
 use crate::core::{
-    AttemptId, DryRunId, Hash, OpenGrant, RequestId, RequestKind, ResourceRow, Scope, Snapshot, Target, Timestamp,
+    AttemptId, DryRunId, Hash, OpenGrant, OpenRequest, RequestId, ResourceRow, Snapshot, Target, Timestamp,
     VersionNumber,
 };
 use crate::history::Fence;
@@ -123,12 +123,9 @@ fn open_grant(row: &PgRow) -> Result<OpenGrant, Failure> {
     })
 }
 
-async fn open_requests(
-    connection: &mut PgConnection,
-    environment: i64,
-) -> Result<Vec<(RequestId, RequestKind, Scope, Timestamp)>, Failure> {
+async fn open_requests(connection: &mut PgConnection, environment: i64) -> Result<Vec<OpenRequest>, Failure> {
     let rows = sqlx::query(
-        "SELECT id, kind, scope, taken_at_ms FROM request
+        "SELECT id, kind, scope, author, taken_at_ms, message FROM request
          WHERE environment = $1
              AND NOT EXISTS (SELECT FROM request_done WHERE request_done.environment = request.environment AND request_done.id = request.id)
          ORDER BY id",
@@ -137,13 +134,14 @@ async fn open_requests(
     .fetch_all(connection)
     .await?;
     let read = |row: &PgRow| {
-        let id = RequestId(row.try_get::<i64, _>("id")? as u64);
-        Ok((
-            id,
-            Code::read(row, "kind")?,
-            serde_json::from_str(row.try_get("scope")?)?,
-            Timestamp(row.try_get("taken_at_ms")?),
-        ))
+        Ok(OpenRequest {
+            id: RequestId(row.try_get::<i64, _>("id")? as u64),
+            kind: Code::read(row, "kind")?,
+            scope: serde_json::from_str(row.try_get("scope")?)?,
+            author: row.try_get::<&str, _>("author")?.into(),
+            at: Timestamp(row.try_get("taken_at_ms")?),
+            message: row.try_get::<&str, _>("message")?.into(),
+        })
     };
     rows.iter().map(read).collect()
 }
