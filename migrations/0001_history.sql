@@ -12,6 +12,7 @@ CREATE TABLE environment (
     id          bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     name        text COLLATE "C" NOT NULL UNIQUE,
     epoch       bigint NOT NULL DEFAULT 0 CHECK (epoch >= 0),
+    claim       bigint NOT NULL DEFAULT 0,                    -- drawn at each take; tells apart two that were given the same epoch
     owner       text COLLATE "C",                             -- whose lease counts; null: given up
     last_batch  bigint NOT NULL DEFAULT 0 CHECK (last_batch >= 0), -- of this epoch
     version     bigint NOT NULL DEFAULT 0 CHECK (version >= 0),    -- the newest one
@@ -185,11 +186,11 @@ CREATE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON dry_run FOR EA
 CREATE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON dry_run_result FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 
 -- The one way to delete history: an environment as a whole, by its owner. False: it is owned by somebody else, and nothing was deleted.
-CREATE FUNCTION forget_environment(forgotten bigint, owned_at bigint) RETURNS boolean LANGUAGE plpgsql SECURITY DEFINER
+CREATE FUNCTION forget_environment(forgotten bigint, owned_at bigint, claimed_as bigint) RETURNS boolean LANGUAGE plpgsql SECURITY DEFINER
     SET search_path = homeostat, pg_temp
 AS $$
 BEGIN
-    PERFORM FROM environment WHERE id = forgotten AND epoch = owned_at FOR UPDATE;
+    PERFORM FROM environment WHERE id = forgotten AND epoch = owned_at AND claim = claimed_as FOR UPDATE;
     IF NOT FOUND THEN
         RETURN false;
     END IF;
@@ -209,4 +210,4 @@ BEGIN
     RETURN true;
 END
 $$;
-REVOKE ALL ON FUNCTION forget_environment(bigint, bigint) FROM PUBLIC;
+REVOKE ALL ON FUNCTION forget_environment(bigint, bigint, bigint) FROM PUBLIC;

@@ -3,8 +3,11 @@
 //! PostgreSQL would refuse most of this too, in its own words and after the whole batch was sent. What depends on what is already stored
 //! (the epoch, the batch number, the version counter, attempts in use) is each store's own to check, under its lock.
 
-use super::{Batch, HistoryError};
-use crate::core::{Finding, Intent, IntentRecord, OutcomeKind, Record, ResourceRow, VersionNumber, VersionRecord};
+use super::{Batch, Fence, HistoryError};
+use crate::core::{
+    Epoch, Finding, Intent, IntentRecord, OutcomeKind, Record, ResourceRow, VersionNumber, VersionRecord,
+};
+use std::cmp::Ordering;
 use std::collections::BTreeSet;
 
 /// Refuses a batch that can never be stored.
@@ -34,12 +37,27 @@ pub(super) fn check_successor(parent: VersionNumber, number: VersionNumber) -> R
     if number.0 == parent.0 + 1 { Ok(()) } else { refuse(format!("version {number} does not follow version {parent}")) }
 }
 
+/// Whose the environment is, when its row says this epoch and this claim. A lower epoch is that of a database which has forgotten our take.
+pub(super) fn check_owner(fence: &Fence, epoch: Epoch, claim: i64) -> Result<(), HistoryError> {
+    match epoch.cmp(&fence.epoch) {
+        Ordering::Equal if claim == fence.claim => Ok(()),
+        Ordering::Less => {
+            let found = format!("it is back at epoch {epoch}, and epoch {} was taken", fence.epoch);
+            Err(HistoryError::Lost { last: None, found })
+        }
+        Ordering::Equal | Ordering::Greater => Err(HistoryError::Fenced { epoch: fence.epoch }),
+    }
+}
+
 /// Batch numbers are gap-free per epoch. `Ok(false)`: committed already.
 pub(super) fn is_next_batch(last: u64, number: u64) -> Result<bool, HistoryError> {
     match number {
         committed if committed <= last => Ok(false),
         next if next == last + 1 => Ok(true),
-        _ => refuse(format!("batch {number} does not follow batch {last}, the last one of this epoch")),
+        _ => {
+            let found = format!("batch {last} is the last one of this epoch, and batch {} was before", number - 1);
+            Err(HistoryError::Lost { last: Some(last), found })
+        }
     }
 }
 
@@ -125,7 +143,7 @@ fn outcome_texts(kind: &OutcomeKind) -> [Option<&str>; 3] {
 }
 
 /// PostgreSQL's text holds every character but NUL.
-fn check_texts<'a>(
+pub(super) fn check_texts<'a>(
     what: impl Fn() -> String,
     texts: impl IntoIterator<Item = Option<&'a str>>,
 ) -> Result<(), HistoryError> {

@@ -8,6 +8,7 @@ mod commits;
 mod database;
 mod ownership;
 mod reads;
+mod repairs;
 mod scenario;
 mod twins;
 
@@ -47,7 +48,7 @@ on_both_stores! {
     }
     commits::{
         a_batch_whose_reply_was_lost_is_committed_once,
-        a_batch_that_skips_a_number_is_refused,
+        a_batch_that_skips_a_number_finds_history_short,
         a_refused_batch_writes_nothing,
         versions_are_gap_free,
         an_attempt_is_granted_once_and_ends_once,
@@ -56,6 +57,12 @@ on_both_stores! {
         a_nul_is_refused_with_the_place,
         a_new_owner_counts_its_batches_from_one,
         a_batch_of_thousands_is_one_batch,
+    }
+    repairs::{
+        a_probe_answers_like_a_commit_and_writes_nothing,
+        of_many_records_only_the_poisoned_ones_are_stripped,
+        what_decides_something_is_not_stripped,
+        a_mending_ends_with_its_ownership,
     }
     reads::{
         a_new_environment_is_empty,

@@ -33,6 +33,8 @@ pub(crate) const CALL: Duration = Duration::from_secs(30);
 pub(crate) const LONG_CALL: Duration = Duration::from_mins(10);
 /// The same for one statement of it, in milliseconds.
 pub(crate) const LONG_STATEMENT_MS: u32 = 590_000;
+/// Bytes of a name that is part of an index; PostgreSQL's entries have at most about 2,700.
+pub(crate) const KEY_BYTES: usize = 2_048;
 /// Rows in one statement: enough to forget the cost of the statement, and small arrays for the planner.
 pub(crate) const STATEMENT_ROWS: usize = 4_096;
 /// Bytes of text in one statement; one row may be larger.

@@ -5,6 +5,7 @@
 
 mod tables;
 
+use super::floors::Floors;
 use super::{AttemptSummary, Batch, DryRunResult, Fence, HistoryError, Owner, Store, VersionSummary, batch_check};
 use crate::core::{AttemptId, DryRunId, Epoch, IntentRecord, Name, Snapshot, Timestamp, VersionNumber};
 use async_trait::async_trait;
@@ -16,23 +17,31 @@ use tables::Tables;
 pub struct MemoryStore {
     clock: Box<dyn Fn() -> Timestamp + Send + Sync>,
     database: Mutex<Database>,
+    floors: Floors,
 }
 
-#[derive(Default)]
+/// What a store held at one moment.
+#[derive(Clone, Default)]
+pub struct Image(Database);
+
+#[derive(Clone, Default)]
 struct Database {
     environments: BTreeMap<Name, Environment>,
     leases: BTreeMap<Name, Lease>,
     last_environment: i64,
 }
 
+#[derive(Clone)]
 struct Environment {
     id: i64,
     epoch: Epoch,
+    claim: i64,
     owner: Option<Name>,
     last_batch: u64,
     tables: Tables,
 }
 
+#[derive(Clone)]
 struct Lease {
     description: Name,
     expires_at: Timestamp,
@@ -41,7 +50,17 @@ struct Lease {
 impl MemoryStore {
     /// An empty store whose leases expire by `clock`.
     pub fn new(clock: impl Fn() -> Timestamp + Send + Sync + 'static) -> Self {
-        Self { clock: Box::new(clock), database: Mutex::default() }
+        Self { clock: Box::new(clock), database: Mutex::default(), floors: Floors::default() }
+    }
+
+    /// What is stored now.
+    pub fn image(&self) -> Image {
+        Image(self.database().clone())
+    }
+
+    /// Goes back to what was stored then, as a database does that fails over to a replica which lagged behind.
+    pub fn go_back(&self, image: Image) {
+        *self.database() = image.0;
     }
 
     /// Nothing is left half-written where a caller panics: changes are checked before they are made.
@@ -81,11 +100,10 @@ impl Database {
     }
 
     fn fenced(&mut self, fence: &Fence) -> Result<&mut Environment, HistoryError> {
-        let found = self
-            .environments
-            .values_mut()
-            .find(|environment| environment.id == fence.environment && environment.epoch == fence.epoch);
-        found.ok_or(HistoryError::Fenced { epoch: fence.epoch })
+        let found = self.environments.values_mut().find(|environment| environment.id == fence.environment);
+        let found = found.ok_or(HistoryError::Fenced { epoch: fence.epoch })?;
+        batch_check::check_owner(fence, found.epoch, found.claim)?;
+        Ok(found)
     }
 }
 
@@ -106,15 +124,19 @@ impl Store for MemoryStore {
             Environment {
                 id: *last_environment,
                 epoch: Epoch(0),
+                claim: 0,
                 owner: None,
                 last_batch: 0,
                 tables: Tables::default(),
             }
         });
-        taken.epoch.0 += 1;
+        taken.epoch = Epoch(taken.epoch.max(self.floors.epoch(environment)).0 + 1);
+        taken.claim = taken.epoch.0 as i64; // never given twice by this store
         taken.owner = Some(owner.id.clone());
         taken.last_batch = 0;
-        Ok(Fence { environment: taken.id, epoch: taken.epoch })
+        let fence = Fence { environment: taken.id, name: environment.into(), epoch: taken.epoch, claim: taken.claim };
+        self.floors.took(&fence.name, fence.epoch);
+        Ok(fence)
     }
 
     async fn renew(&self, owner: &Owner) -> Result<(), HistoryError> {
@@ -132,7 +154,9 @@ impl Store for MemoryStore {
     }
 
     async fn load(&self, fence: &Fence) -> Result<Snapshot, HistoryError> {
-        Ok(self.database().fenced(fence)?.tables.snapshot())
+        let mut snapshot = self.database().fenced(fence)?.tables.snapshot();
+        self.floors.raise(&fence.name, &mut snapshot);
+        Ok(snapshot)
     }
 
     async fn commit(&self, fence: &Fence, batch: &Batch) -> Result<(), HistoryError> {
@@ -143,6 +167,17 @@ impl Store for MemoryStore {
             environment.tables.check(batch)?;
             environment.tables.apply(batch);
             environment.last_batch = batch.number;
+        }
+        self.floors.committed(&fence.name, batch);
+        Ok(())
+    }
+
+    async fn probe(&self, fence: &Fence, batch: &Batch) -> Result<(), HistoryError> {
+        batch_check::check(batch)?;
+        let mut database = self.database();
+        let environment = database.fenced(fence)?;
+        if batch_check::is_next_batch(environment.last_batch, batch.number)? {
+            environment.tables.check(batch)?;
         }
         Ok(())
     }

@@ -11,14 +11,19 @@
 //! 5. **Gap-free.** A version's number is the environment's counter plus one, else the batch is refused.
 //! 6. **Once.** An attempt is granted once and has one outcome; a second one is refused.
 //! 7. **Current rows repeat nothing.** A [`ResourceRow`]'s intent is the one that its version recorded, so only the version is stored.
-//! 8. **Clear refusals.** A [`HistoryError::Refused`] batch can never be committed and says what is wrong with which record; every other error of a
+//! 8. **Never back.** A database that lost commits it had acknowledged (a replica that lagged behind, a restored backup) is found out by the next
+//!    commit or probe of the owner ([`HistoryError::Lost`]), who commits again what is missing; and no epoch or attempt number that a store has
+//!    given is given by it again.
+//! 9. **Clear refusals.** A [`HistoryError::Refused`] batch can never be committed and says what is wrong with which record; every other error of a
 //!    commit leaves it open whether it was committed, and the same batch is committed again.
 
 mod batch_check;
 #[cfg(test)]
 mod conformance;
+mod floors;
 mod limits;
 pub mod memory;
+pub(crate) mod mending;
 pub mod postgres;
 pub mod private_server;
 #[cfg(test)]
@@ -35,8 +40,12 @@ use async_trait::async_trait;
 pub struct Fence {
     /// The environment's number in history.
     pub environment: i64,
+    /// Its name.
+    pub name: Name,
     /// The epoch that was taken.
     pub epoch: Epoch,
+    /// Drawn when it was taken. Where a database lost a take, the next taker is given the same epoch; the claim tells the two apart.
+    pub claim: i64,
 }
 
 /// What one group commit writes.
@@ -48,6 +57,13 @@ pub struct Batch {
     pub records: Vec<Record>,
     /// Current rows to replace, each resource once.
     pub rows: Vec<ResourceRow>,
+}
+
+impl Batch {
+    /// Nothing would be written but its number.
+    pub fn is_empty(&self) -> bool {
+        self.records.is_empty() && self.rows.is_empty()
+    }
 }
 
 /// Who wants to own an environment.
@@ -75,6 +91,8 @@ pub trait Store: Send + Sync + 'static {
     async fn load(&self, fence: &Fence) -> Result<Snapshot, HistoryError>;
     /// Commits one batch.
     async fn commit(&self, fence: &Fence, batch: &Batch) -> Result<(), HistoryError>;
+    /// Says what [`Store::commit`] would answer, and writes nothing. An empty batch of the next number asks whether everything acknowledged is still there.
+    async fn probe(&self, fence: &Fence, batch: &Batch) -> Result<(), HistoryError>;
     /// Deletes everything known of an environment (its history too); fenced.
     async fn forget_environment(&self, fence: &Fence) -> Result<(), HistoryError>;
 
@@ -185,6 +203,16 @@ pub enum HistoryError {
     Fenced {
         /// The epoch we had.
         epoch: Epoch,
+    },
+    /// Commits that were acknowledged are not there any more.
+    #[error(
+        "the database has lost commits that it had acknowledged: {found}. Was it restored, or failed over to a replica that lagged behind?"
+    )]
+    Lost {
+        /// The last batch of this epoch that is there; `None` where even the take is not.
+        last: Option<u64>,
+        /// The same for people.
+        found: String,
     },
     /// A row can never be stored.
     #[error("history cannot store this batch: {reason}")]

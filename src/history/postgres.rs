@@ -15,6 +15,7 @@ mod ownership;
 mod reads;
 mod state;
 
+use super::floors::Floors;
 use super::{
     AttemptSummary, Batch, DryRunResult, Fence, HistoryError, Owner, Store, VersionSummary, batch_check, limits,
 };
@@ -24,6 +25,7 @@ use errors::{classify, settle};
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{PgConnection, PgPool, Postgres};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// A store in a PostgreSQL database. Cloning shares the connections.
@@ -31,6 +33,7 @@ use std::time::Duration;
 pub struct PostgresStore {
     pool: PgPool,
     patience: Patience,
+    floors: Arc<Floors>,
 }
 
 /// How long calls may take before the database counts as away. Whatever it does, no call takes longer.
@@ -62,7 +65,7 @@ impl PostgresStore {
         max_connections: u32,
         patience: Patience,
     ) -> Result<Self, HistoryError> {
-        Ok(Self { pool: connect::open(options, max_connections, patience).await?, patience })
+        Ok(Self { pool: connect::open(options, max_connections, patience).await?, patience, floors: Arc::default() })
     }
 
     /// Ends all connections, after what runs on them.
@@ -93,7 +96,18 @@ async fn allow_long(transaction: &mut PgConnection) -> Result<(), sqlx::Error> {
 #[async_trait]
 impl Store for PostgresStore {
     async fn take(&self, environment: &str, owner: &Owner, ended: &[Name]) -> Result<Fence, HistoryError> {
-        on_connection!(self, "taking an environment", self.patience.call, ownership::take(environment, owner, ended))
+        let above = self.floors.epoch(environment);
+        let taking = async {
+            on_connection!(
+                self,
+                "taking an environment",
+                self.patience.call,
+                ownership::take(environment, owner, ended, above)
+            )
+        };
+        let fence = taking.await?;
+        self.floors.took(&fence.name, fence.epoch);
+        Ok(fence)
     }
 
     async fn renew(&self, owner: &Owner) -> Result<(), HistoryError> {
@@ -105,12 +119,25 @@ impl Store for PostgresStore {
     }
 
     async fn load(&self, fence: &Fence) -> Result<Snapshot, HistoryError> {
-        on_connection!(self, "loading an environment", self.patience.long_call, load::load(fence))
+        let loading =
+            async { on_connection!(self, "loading an environment", self.patience.long_call, load::load(fence)) };
+        let mut snapshot = loading.await?;
+        self.floors.raise(&fence.name, &mut snapshot);
+        Ok(snapshot)
     }
 
     async fn commit(&self, fence: &Fence, batch: &Batch) -> Result<(), HistoryError> {
         batch_check::check(batch)?;
-        on_connection!(self, "committing a batch", self.patience.call, commit::commit(fence, batch))
+        let committing =
+            async { on_connection!(self, "committing a batch", self.patience.call, commit::commit(fence, batch)) };
+        committing.await?;
+        self.floors.committed(&fence.name, batch);
+        Ok(())
+    }
+
+    async fn probe(&self, fence: &Fence, batch: &Batch) -> Result<(), HistoryError> {
+        batch_check::check(batch)?;
+        on_connection!(self, "trying a batch", self.patience.call, commit::probe(fence, batch))
     }
 
     async fn forget_environment(&self, fence: &Fence) -> Result<(), HistoryError> {

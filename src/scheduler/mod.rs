@@ -6,6 +6,7 @@
 
 pub(crate) mod batch;
 pub(crate) mod heart;
+mod kept;
 mod run;
 mod writer;
 
@@ -16,7 +17,7 @@ use crate::core::{
     DryRunId, DryRunRequest, EnvironmentState, Epoch, Event, Forget, Message, Name, PoolName, Push, Record, Refusal,
     Request, RequestId, RequestKind, ResourceId, Scope, Timestamp, VersionNumber,
 };
-use crate::history::{HistoryError, Owner, Store};
+use crate::history::{HistoryError, Owner, Store, mending};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
@@ -209,6 +210,7 @@ impl Scheduler {
     }
 
     async fn call(&self, event: Event) -> Result<Option<Message>, SchedulerError> {
+        mending::check_event(&event)?;
         let (answer, answered) = oneshot::channel();
         if self.calls.send(Call::Event(Box::new(event), answer)).await.is_err() {
             return Err(self.gone().await);

@@ -10,14 +10,17 @@ use crate::history::memory::MemoryStore;
 use crate::history::postgres::PostgresStore;
 use crate::history::private_server::PrivateServer;
 use crate::history::{Owner, Store};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::sync::mpsc;
 
-/// Succeeds at everything it is granted, in order.
+/// Succeeds at everything it is granted, in order; but for what it has yet to say of some.
 #[derive(Default)]
 struct Obedient {
     inbox: Mutex<Option<mpsc::Sender<Vec<Event>>>>,
+    /// How attempts of these resources fail, each once.
+    failures: Mutex<BTreeMap<Name, Name>>,
 }
 
 impl Edge for Obedient {
@@ -26,7 +29,10 @@ impl Edge for Obedient {
         let mut events = Vec::new();
         for message in messages {
             if let Message::Grant(executor, grant) = message {
-                let kind = OutcomeKind::Succeeded(Finding::same());
+                let kind = match self.failures.lock().unwrap().remove(&grant.intent.name) {
+                    Some(message) => OutcomeKind::Failed { message, finding: None },
+                    None => OutcomeKind::Succeeded(Finding::same()),
+                };
                 let outcome = Outcome { attempt: grant.attempt, began_at: None, finished_at: Timestamp(1), kind };
                 events.push(Event::Finished(executor, outcome));
             }
@@ -71,7 +77,11 @@ async fn start(store: &Arc<MemoryStore>) -> Scheduler {
 }
 
 async fn start_on(store: Arc<dyn Store>) -> Scheduler {
-    let edge = Arc::new(Obedient::default());
+    start_with(store, Obedient::default()).await
+}
+
+async fn start_with(store: Arc<dyn Store>, edge: Obedient) -> Scheduler {
+    let edge = Arc::new(edge);
     let edge_of = Arc::clone(&edge) as Arc<dyn Edge>;
     let scheduler = Scheduler::start("env".into(), store, owner(), &["one".into()], edge_of).await.unwrap();
     *edge.inbox.lock().unwrap() = Some(scheduler.inbox());
@@ -103,6 +113,8 @@ async fn settle(scheduler: &Scheduler) {
         }
     };
     tokio::time::timeout(Duration::from_secs(20), quiet).await.unwrap();
+    // What was read may still be on its way to history; this is answered behind it.
+    scheduler.send(Event::Tick).await.unwrap();
 }
 
 #[tokio::test]
@@ -179,4 +191,88 @@ async fn a6_without_its_database_it_accepts_nothing_and_loses_nothing() {
     scheduler.stop().await.unwrap();
     store.close().await;
     server.stop().await.unwrap();
+}
+
+/// An executor's message that no store can keep: the protocol escapes it, so only a hostile edge says it.
+async fn one_poisoned_message(store: Arc<dyn Store>) {
+    let failures = Mutex::new(BTreeMap::from([("r1".into(), "no \0 route".into())]));
+    let scheduler = start_with(Arc::clone(&store), Obedient { failures, ..Obedient::default() }).await;
+    connect(&scheduler).await;
+    scheduler.push(chain(3)).await.unwrap();
+    settle(&scheduler).await;
+    let marked = "[history cannot store what was said here: ";
+    let attempts = store.attempts("env", Some("r1"), None, 10).await.unwrap();
+    let Some(OutcomeKind::Failed { message, .. }) = &attempts[0].outcome else { panic!("{attempts:?}") };
+    assert!(message.starts_with(marked) && message.ends_with("no \\u{0} route"), "{message}");
+    let rows = store.peek("env").await.unwrap().unwrap().resources;
+    assert!(rows[1].error.as_ref().unwrap().starts_with(marked), "{:?}", rows[1].error);
+
+    scheduler.request(RequestKind::Deploy, Scope::default(), "me".into()).await.unwrap();
+    settle(&scheduler).await;
+    let counts = scheduler.read(crate::core::EnvironmentState::counts).await.unwrap();
+    assert_eq!((counts.total, counts.compliant), (3, 3));
+    scheduler.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn q8_a_message_that_can_never_be_stored_stops_nothing() {
+    one_poisoned_message(Arc::new(MemoryStore::new(super::now))).await;
+    one_poisoned_message(Arc::new(crate::history::test_database::store().await)).await;
+}
+
+#[tokio::test]
+async fn q8_an_intent_that_can_never_be_stored_is_refused_and_nothing_follows_from_it() {
+    let store = Arc::new(MemoryStore::new(super::now));
+    let scheduler = start(&store).await;
+    connect(&scheduler).await;
+    let mut poisoned = chain(2);
+    poisoned.message = "\0".into();
+    let error = scheduler.push(poisoned).await.unwrap_err();
+    assert!(error.to_string().contains("NUL"), "{error}");
+    let (version, _) = scheduler.push(chain(1)).await.unwrap();
+    assert_eq!(version.0, 1);
+}
+
+#[tokio::test]
+async fn r8_what_the_database_lost_is_recorded_again() {
+    let store = Arc::new(MemoryStore::new(super::now));
+    let scheduler = start(&store).await;
+    connect(&scheduler).await;
+    scheduler.push(chain(1)).await.unwrap();
+    settle(&scheduler).await;
+    let image = store.image();
+    scheduler.push(chain(2)).await.unwrap();
+    settle(&scheduler).await;
+    store.go_back(image);
+    scheduler.push(chain(3)).await.unwrap();
+    settle(&scheduler).await;
+    let versions = store.versions("env", None, 10).await.unwrap();
+    assert_eq!(versions.iter().map(|version| version.number.0).collect::<Vec<_>>(), [3, 2, 1]);
+    let attempts = store.attempts("env", None, None, 10).await.unwrap();
+    assert_eq!(attempts.iter().rev().map(|attempt| &*attempt.name).collect::<Vec<_>>(), ["r0", "r1", "r2"]);
+    assert!(attempts.iter().all(|attempt| attempt.outcome.is_some()));
+    scheduler.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn r8_a_lost_take_ends_the_loop_and_the_next_one_gives_no_number_again() {
+    let store = Arc::new(MemoryStore::new(super::now));
+    start(&store).await.stop().await.unwrap();
+    let image = store.image();
+    let scheduler = start(&store).await;
+    connect(&scheduler).await;
+    scheduler.push(chain(3)).await.unwrap();
+    settle(&scheduler).await;
+    store.go_back(image);
+    assert!(scheduler.push(chain(4)).await.is_err());
+    let reason = scheduler.ended().await;
+    assert!(reason.contains("lost commits that it had acknowledged"), "{reason}");
+    let next = start(&store).await;
+    assert!(next.epoch() > scheduler.epoch());
+    connect(&next).await;
+    next.push(chain(1)).await.unwrap();
+    settle(&next).await;
+    let attempts = store.attempts("env", None, None, 10).await.unwrap();
+    assert_eq!(attempts.iter().map(|attempt| attempt.attempt.0).collect::<Vec<_>>(), [4]);
+    next.stop().await.unwrap();
 }

@@ -2,7 +2,7 @@
 
 use super::scenario::*;
 use crate::core::{AttemptId, Grant, Name, OutcomeKind, Record, ResourceId, VersionNumber};
-use crate::history::Batch;
+use crate::history::{Batch, HistoryError};
 use std::sync::Arc;
 
 pub(super) async fn a_batch_whose_reply_was_lost_is_committed_once(store: AnyStore) {
@@ -20,12 +20,15 @@ pub(super) async fn a_batch_whose_reply_was_lost_is_committed_once(store: AnySto
     assert!(snapshot.grants.is_empty());
 }
 
-pub(super) async fn a_batch_that_skips_a_number_is_refused(store: AnyStore) {
+pub(super) async fn a_batch_that_skips_a_number_finds_history_short(store: AnyStore) {
     let mut owned = Owned::take(&store, "prod").await;
     owned.record(vec![version(1, vec![])]).await;
     owned.last_batch += 1;
-    let reason = refusal(&owned.commit(vec![version(2, vec![])], vec![]).await);
-    assert!(reason.contains("batch 3") && reason.contains("batch 1"), "{reason}");
+    let error = owned.commit(vec![version(2, vec![])], vec![]).await.unwrap_err();
+    assert!(matches!(error, HistoryError::Lost { last: Some(1), .. }), "{error}");
+    let said = error.to_string();
+    assert!(said.contains("batch 1 is the last one") && said.contains("batch 2 was before"), "{said}");
+    store.load(&owned.fence).await.unwrap();
 }
 
 /// Each bad batch is good but for one record at its end.

@@ -122,6 +122,7 @@ fn verdict(result: &Result<(), HistoryError>) -> &'static str {
     match result {
         Ok(()) => "committed",
         Err(HistoryError::Refused { .. }) => "refused",
+        Err(HistoryError::Lost { .. }) => "lost",
         Err(HistoryError::Fenced { .. }) => "fenced",
         Err(error) => panic!("{error}"),
     }

@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// The history and the current state of one environment.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Tables {
     versions: Vec<VersionRecord>,
     /// What each version said of a resource; a view of `versions` by resource.

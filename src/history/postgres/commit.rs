@@ -7,7 +7,7 @@ use crate::core::{
     VersionNumber, VersionRecord,
 };
 use crate::history::{Batch, Fence, batch_check, limits};
-use sqlx::{Connection, PgConnection, Row};
+use sqlx::{Connection, PgConnection};
 use std::collections::BTreeMap;
 
 /// The records of a batch by table, each in the batch's order.
@@ -60,42 +60,55 @@ impl<'a> Sorted<'a> {
 /// Commits a checked batch.
 pub(super) async fn commit(connection: &mut PgConnection, fence: &Fence, batch: &Batch) -> Result<(), Failure> {
     let mut transaction = connection.begin().await?;
-    let locked = sqlx::query(ownership::LOCK)
-        .bind(fence.environment)
-        .bind(fence.epoch.0 as i64)
-        .fetch_optional(&mut *transaction)
-        .await?;
-    let locked = locked.ok_or_else(|| ownership::fenced(fence))?;
-    if !batch_check::is_next_batch(locked.try_get::<i64, _>("last_batch")? as u64, batch.number)? {
+    write(&mut transaction, fence, batch).await?;
+    transaction.commit().await?;
+    Ok(())
+}
+
+/// Finds out how a checked batch would fare.
+pub(super) async fn probe(connection: &mut PgConnection, fence: &Fence, batch: &Batch) -> Result<(), Failure> {
+    if batch.is_empty() {
+        let found = ownership::look(connection, fence).await?;
+        batch_check::is_next_batch(found.last_batch, batch.number)?;
         return Ok(());
     }
-    let parent = VersionNumber(locked.try_get::<i64, _>("version")? as u64);
+    let mut transaction = connection.begin().await?;
+    write(&mut transaction, fence, batch).await?;
+    transaction.rollback().await?;
+    Ok(())
+}
+
+/// Nothing is written of a batch that was committed before.
+async fn write(connection: &mut PgConnection, fence: &Fence, batch: &Batch) -> Result<(), Failure> {
+    let locked = ownership::lock(connection, fence).await?;
+    if !batch_check::is_next_batch(locked.last_batch, batch.number)? {
+        return Ok(());
+    }
     let sorted = Sorted::new(&batch.records);
     if let Some(first) = sorted.versions.first() {
-        batch_check::check_successor(parent, first.number)?;
+        batch_check::check_successor(locked.version, first.number)?;
     }
     let environment = fence.environment;
-    insert::records(&mut transaction, environment, &sorted).await?;
+    insert::records(connection, environment, &sorted).await?;
     for rows in chunks(&batch.rows, state::weight) {
-        state::upsert(&mut transaction, environment, rows).await?;
+        state::upsert(connection, environment, rows).await?;
     }
-    targets(&mut transaction, environment, &sorted.targets).await?;
+    targets(connection, environment, &sorted.targets).await?;
     if let Some(settings) = sorted.settings {
         let settings = serde_json::to_string(settings)?;
         sqlx::query("UPDATE environment SET settings = $2 WHERE id = $1")
             .bind(environment)
             .bind(settings)
-            .execute(&mut *transaction)
+            .execute(&mut *connection)
             .await?;
     }
-    let version = sorted.versions.last().map_or(parent, |version| version.number);
+    let version = sorted.versions.last().map_or(locked.version, |version| version.number);
     sqlx::query("UPDATE environment SET last_batch = $2, version = $3 WHERE id = $1")
         .bind(environment)
         .bind(batch.number as i64)
         .bind(version.0 as i64)
-        .execute(&mut *transaction)
+        .execute(connection)
         .await?;
-    transaction.commit().await?;
     Ok(())
 }
 

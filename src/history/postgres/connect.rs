@@ -59,6 +59,7 @@ fn statement_ms(patience: Patience) -> u128 {
 async fn prepare(options: &PgConnectOptions) -> Result<bool, HistoryError> {
     let mut connection = options.connect().await.map_err(|error| classify("connecting to the database", error))?;
     let doing = "preparing the schema";
+    check_encoding(&mut connection).await?;
     let outdated = match applied(&mut connection).await.map_err(|error| classify(doing, error))? {
         Some(newest) => newest < newest_known(),
         None => true,
@@ -76,6 +77,22 @@ async fn prepare(options: &PgConnectOptions) -> Result<bool, HistoryError> {
     let restricted = sqlx::query("SET ROLE homeostat_runtime").execute(&mut connection).await.is_ok();
     let _ = connection.close().await; // nothing is left to be lost on it
     Ok(restricted)
+}
+
+/// In another encoding a name that somebody writes tomorrow may not exist.
+async fn check_encoding(connection: &mut PgConnection) -> Result<(), HistoryError> {
+    let encoding: String = sqlx::query_scalar("SELECT current_setting('server_encoding')")
+        .fetch_one(connection)
+        .await
+        .map_err(|error| classify("reading the database's encoding", error))?;
+    if encoding == "UTF8" {
+        return Ok(());
+    }
+    Err(HistoryError::Schema {
+        found: format!("encoding {encoding}"),
+        needed: "encoding UTF8".into(),
+        advice: "create the database with TEMPLATE template0 ENCODING 'UTF8'".into(),
+    })
 }
 
 fn newest_known() -> i64 {

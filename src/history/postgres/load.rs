@@ -27,8 +27,9 @@ const ENVIRONMENT: &str = "
 pub(super) async fn load(connection: &mut PgConnection, fence: &Fence) -> Result<Snapshot, Failure> {
     let mut transaction = connection.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ").await?;
     super::allow_long(&mut transaction).await?;
-    let sql = environment_where(" WHERE id = $1 AND epoch = $2 FOR UPDATE");
-    let query = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(fence.environment).bind(fence.epoch.0 as i64);
+    let sql = environment_where(" WHERE id = $1 AND epoch = $2 AND claim = $3 FOR UPDATE");
+    let query = sqlx::query(sqlx::AssertSqlSafe(sql));
+    let query = query.bind(fence.environment).bind(fence.epoch.0 as i64).bind(fence.claim);
     let environment = query.fetch_optional(&mut *transaction).await?.ok_or_else(|| fenced(fence))?;
     let snapshot = snapshot(&mut transaction, &environment).await?;
     // The next load need not look at what has ended by now.

@@ -1,12 +1,38 @@
 //! Who owns an environment: epochs, leases, and giving up.
 
 use super::errors::Failure;
-use crate::core::{Epoch, Name};
-use crate::history::{Fence, HistoryError, Owner, limits};
+use crate::core::{Epoch, Name, VersionNumber};
+use crate::history::{Fence, HistoryError, Owner, batch_check, limits};
 use sqlx::{Connection, PgConnection, Row};
 
-/// Locks the environment's row and compares the epoch: what every write does first.
-pub(super) const LOCK: &str = "SELECT last_batch, version FROM environment WHERE id = $1 AND epoch = $2 FOR UPDATE";
+/// What the row of an environment says to its owner.
+pub(super) struct Owned {
+    /// The last batch of this epoch.
+    pub(super) last_batch: u64,
+    /// The newest version.
+    pub(super) version: VersionNumber,
+}
+
+/// Locks the environment's row and compares epoch and claim: what every write does first.
+pub(super) async fn lock(connection: &mut PgConnection, fence: &Fence) -> Result<Owned, Failure> {
+    owned(connection, fence, "SELECT epoch, claim, last_batch, version FROM environment WHERE id = $1 FOR UPDATE").await
+}
+
+/// The same without the lock, and so without a trace.
+pub(super) async fn look(connection: &mut PgConnection, fence: &Fence) -> Result<Owned, Failure> {
+    owned(connection, fence, "SELECT epoch, claim, last_batch, version FROM environment WHERE id = $1").await
+}
+
+async fn owned(connection: &mut PgConnection, fence: &Fence, query: &'static str) -> Result<Owned, Failure> {
+    let row = sqlx::query(query).bind(fence.environment).fetch_optional(connection).await?;
+    let row = row.ok_or_else(|| fenced(fence))?;
+    let epoch = Epoch(row.try_get::<i64, _>("epoch")? as u64);
+    batch_check::check_owner(fence, epoch, row.try_get("claim")?)?;
+    Ok(Owned {
+        last_batch: row.try_get::<i64, _>("last_batch")? as u64,
+        version: VersionNumber(row.try_get::<i64, _>("version")? as u64),
+    })
+}
 
 /// What a caller is told whose epoch is over.
 pub(super) const fn fenced(fence: &Fence) -> Failure {
@@ -18,6 +44,7 @@ pub(super) async fn take(
     name: &str,
     owner: &Owner,
     ended: &[Name],
+    above: Epoch,
 ) -> Result<Fence, Failure> {
     let mut transaction = connection.begin().await?;
     sqlx::query("INSERT INTO environment (name) SELECT $1 WHERE NOT EXISTS (SELECT FROM environment WHERE name = $1) ON CONFLICT (name) DO NOTHING")
@@ -42,15 +69,19 @@ pub(super) async fn take(
     .bind(limits::OLD_LEASE_DAYS)
     .execute(&mut *transaction)
     .await?;
+    let claim = rand::random();
     let taken = sqlx::query(
-        "UPDATE environment SET epoch = epoch + 1, owner = $2, last_batch = 0 WHERE id = $1 RETURNING id, epoch",
+        "UPDATE environment SET epoch = GREATEST(epoch, $4) + 1, claim = $3, owner = $2, last_batch = 0 WHERE id = $1 RETURNING id, epoch",
     )
     .bind(found.try_get::<i64, _>("id")?)
     .bind(&*owner.id)
+    .bind(claim)
+    .bind(above.0 as i64)
     .fetch_one(&mut *transaction)
     .await?;
     transaction.commit().await?;
-    Ok(Fence { environment: taken.try_get("id")?, epoch: Epoch(taken.try_get::<i64, _>("epoch")? as u64) })
+    let epoch = Epoch(taken.try_get::<i64, _>("epoch")? as u64);
+    Ok(Fence { environment: taken.try_get("id")?, name: name.into(), epoch, claim })
 }
 
 /// By the database's time, whatever the clocks of the processes say.
@@ -84,20 +115,24 @@ pub(super) async fn lease(connection: &mut PgConnection, owner: &Owner) -> Resul
 }
 
 pub(super) async fn release(connection: &mut PgConnection, fence: &Fence) -> Result<(), Failure> {
-    let released = sqlx::query("UPDATE environment SET epoch = epoch + 1, owner = NULL WHERE id = $1 AND epoch = $2")
-        .bind(fence.environment)
-        .bind(fence.epoch.0 as i64)
-        .execute(connection)
-        .await?;
+    let released = sqlx::query(
+        "UPDATE environment SET epoch = epoch + 1, owner = NULL WHERE id = $1 AND epoch = $2 AND claim = $3",
+    )
+    .bind(fence.environment)
+    .bind(fence.epoch.0 as i64)
+    .bind(fence.claim)
+    .execute(connection)
+    .await?;
     if released.rows_affected() == 1 { Ok(()) } else { Err(fenced(fence)) }
 }
 
 pub(super) async fn forget(connection: &mut PgConnection, fence: &Fence) -> Result<(), Failure> {
     let mut transaction = connection.begin().await?;
     super::allow_long(&mut transaction).await?;
-    let forgotten: bool = sqlx::query_scalar("SELECT forget_environment($1, $2)")
+    let forgotten: bool = sqlx::query_scalar("SELECT forget_environment($1, $2, $3)")
         .bind(fence.environment)
         .bind(fence.epoch.0 as i64)
+        .bind(fence.claim)
         .fetch_one(&mut *transaction)
         .await?;
     transaction.commit().await?;
