@@ -1,4 +1,4 @@
-//! R8: another server takes over: in order, and while the old one lives on and refuses writes.
+//! R8: another server takes over: in order, while the old one lives on and refuses writes, and without the last commits that were acknowledged.
 
 use crate::restarts::{advance, under_load};
 use crate::server::Server;
@@ -43,4 +43,27 @@ async fn r8_a_demoted_primary_keeps_no_connection() {
         advance(progress).await;
     })
     .await;
+}
+
+/// A failover that loses what was acknowledged: the owner notices, and records it again, so that history is as if nothing had been lost.
+#[tokio::test(flavor = "multi_thread")]
+async fn r8_a_replica_that_lost_the_last_commits_gets_them_again() {
+    let mut primary = Server::start().await;
+    let mut replica = Server::replica_of(&primary).await;
+    let town = Town::on(primary.options(), &primary.socket()).await;
+    let town = town.audited_at(replica.options());
+    let proxy = Arc::clone(&town.proxy);
+    under_load(town, async |progress| {
+        replica.stop_following().await;
+        advance(progress).await;
+        let acknowledged = *progress.borrow();
+        primary.end(Signal::KILL).await;
+        replica.promote().await;
+        let kept = replica.ask::<i64>("SELECT version FROM homeostat.environment").await;
+        assert!((kept as u64) < acknowledged, "commits that were acknowledged are lost: {kept} of {acknowledged}");
+        proxy.lead_to(&replica.socket());
+        advance(progress).await;
+    })
+    .await;
+    replica.end(Signal::INT).await;
 }

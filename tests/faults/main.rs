@@ -9,8 +9,11 @@
 
 mod audit;
 mod commits;
+mod disk;
 mod executors;
 mod failover;
+mod frozen;
+mod full;
 mod proxy;
 mod restarts;
 mod server;

@@ -1,7 +1,8 @@
 //! PostgreSQL servers that a test stops, kills, freezes, copies and starts again. Each has a data folder of its own, a copy of one that is
 //! initialised once, and listens on a unix socket; it ends with the test.
 
-use crate::in_time;
+use crate::disk::SmallDisk;
+use crate::{eventually, in_time};
 use rustix::process::{Pid, Signal, kill_process};
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
@@ -21,11 +22,12 @@ pub(crate) struct Server {
     folder: TempDir,
     process: Option<Process>,
     more: Vec<String>,
+    disk: Option<SmallDisk>,
 }
 
-struct Process {
-    pid: Pid,
-    ended: oneshot::Receiver<()>,
+pub(crate) struct Process {
+    pub(crate) pid: Pid,
+    pub(crate) ended: oneshot::Receiver<()>,
 }
 
 impl Server {
@@ -33,9 +35,43 @@ impl Server {
     pub(crate) async fn start() -> Self {
         let folder = TempDir::new().unwrap();
         copy(template(), &folder.path().join("data"));
-        let mut server = Self { folder, process: None, more: Vec::new() };
+        let mut server = Self { folder, process: None, more: Vec::new(), disk: None };
         server.restart().await;
         server
+    }
+
+    /// The same, with its data on a disk that can be filled; `None` where this machine lets nobody but root mount one.
+    pub(crate) async fn start_on_small_disk() -> Option<Self> {
+        let folder = TempDir::new().unwrap();
+        let disk = SmallDisk::mount(&folder.path().join("data"), &folder.path().join("log")).await?;
+        disk.run(&["cp", "-a", &format!("{}/.", template().display()), folder.path().join("data").to_str().unwrap()]);
+        let mut server = Self { folder, process: None, more: Vec::new(), disk: Some(disk) };
+        server.restart().await;
+        Some(server)
+    }
+
+    pub(crate) fn disk(&self) -> &SmallDisk {
+        self.disk.as_ref().unwrap()
+    }
+
+    /// How often this is in its log.
+    pub(crate) fn has_said(&self, words: &str) -> usize {
+        std::fs::read_to_string(self.folder.path().join("log")).unwrap().matches(words).count()
+    }
+
+    /// Waits until it answers again; starts it, should it have ended.
+    pub(crate) async fn revive(&mut self) {
+        let options = self.options();
+        let answers = async || match PgConnection::connect_with(&options).await {
+            Ok(connection) => connection.close().await.ok(),
+            Err(_) => None,
+        };
+        while in_time("the end of a server, or its answer", answers()).await.is_none() {
+            if self.process.as_mut().unwrap().ended.try_recv().is_ok() {
+                return self.restart().await;
+            }
+            tokio::task::yield_now().await;
+        }
     }
 
     /// A standby of `primary`, as it is now; it follows from then on.
@@ -45,14 +81,17 @@ impl Server {
         command.arg("--pgdata").arg(folder.path().join("data")).arg("--host").arg(primary.socket_folder());
         command.args(["--username", USER, "--checkpoint", "fast", "--write-recovery-conf", "--no-sync"]);
         run(command);
-        let mut server = Self { folder, process: None, more: Vec::new() };
+        let mut server = Self { folder, process: None, more: Vec::new(), disk: None };
         server.restart().await;
         server
     }
 
     /// Starts it, ended however it is, and waits until it answers.
     pub(crate) async fn restart(&mut self) {
-        let mut command = unprivileged("postgres");
+        let mut command = match &self.disk {
+            Some(disk) => disk.inside(&unprivileged("postgres")),
+            None => unprivileged("postgres"),
+        };
         command.arg("-D").arg(self.data());
         for setting in [
             "listen_addresses=",
@@ -72,7 +111,11 @@ impl Server {
         for setting in &self.more {
             command.args(["-c", setting]);
         }
-        let _ = std::fs::remove_file(self.data().join("postmaster.pid"));
+        let pid_file = self.data().join("postmaster.pid");
+        match &self.disk {
+            Some(disk) => disk.run(&["rm", "-f", pid_file.to_str().unwrap()]),
+            None => drop(std::fs::remove_file(pid_file)),
+        }
         self.process = Some(spawn(command, &self.folder.path().join("log")));
         self.answers().await;
     }
@@ -110,6 +153,24 @@ impl Server {
             }
         }
         in_time("the end of a server", process.ended).await.unwrap();
+    }
+
+    /// A standby hears nothing more of its primary.
+    pub(crate) async fn stop_following(&self) {
+        self.execute(&["ALTER SYSTEM SET primary_conninfo = ''", "SELECT pg_reload_conf()"]).await;
+        let deaf = "SELECT count(*) = 0 FROM pg_stat_wal_receiver WHERE status = 'streaming'";
+        eventually("a standby that does not follow", async || self.ask::<bool>(deaf).await.then_some(())).await;
+    }
+
+    /// Stops all its processes in their tracks, or lets them go on.
+    pub(crate) fn freeze(&self, frozen: bool) {
+        let postmaster = self.process.as_ref().unwrap().pid;
+        let signal = if frozen { Signal::STOP } else { Signal::CONT };
+        // The postmaster first, so that no process is born meanwhile.
+        kill_process(postmaster, signal).unwrap();
+        for backend in children(postmaster) {
+            let _ = kill_process(backend, signal);
+        }
     }
 
     /// Makes a standby a primary.
@@ -251,13 +312,13 @@ fn unprivileged(program: &str) -> Command {
     command
 }
 
-fn run(mut command: Command) {
+pub(crate) fn run(mut command: Command) {
     let output = command.output().unwrap();
     assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
 }
 
 /// Starts it from a thread that waits for its end: the signal at our death belongs to the thread.
-fn spawn(mut command: Command, log: &Path) -> Process {
+pub(crate) fn spawn(mut command: Command, log: &Path) -> Process {
     let log = std::fs::File::options().create(true).append(true).open(log).unwrap();
     command.stdout(log.try_clone().unwrap()).stderr(log);
     let (started, pid) = std::sync::mpsc::channel();

@@ -42,6 +42,23 @@ async fn r7_a_database_that_hangs_is_waited_for_and_what_it_took_in_counts_once(
     .await;
 }
 
+/// Not the way to it, but the server itself.
+#[tokio::test(flavor = "multi_thread")]
+async fn r7_a_server_that_stands_still_is_waited_for() {
+    let server = Server::start().await;
+    let town = Town::on(server.options(), &server.socket()).await;
+    let proxy = Arc::clone(&town.proxy);
+    under_load(town, async |progress| {
+        for _ in 0..rounds(1) {
+            server.freeze(true);
+            in_time("another try", proxy.another_connection()).await;
+            server.freeze(false);
+            advance(progress).await;
+        }
+    })
+    .await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn r7_no_call_waits_for_ever_for_a_database_that_never_answers() {
     let town = Town::start().await;

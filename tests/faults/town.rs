@@ -226,7 +226,7 @@ impl Drop for AbortOnDrop {
     }
 }
 
-fn push_of(intents: Vec<Arc<Intent>>, message: &str) -> Push {
+pub(crate) fn push_of(intents: Vec<Arc<Intent>>, message: &str) -> Push {
     Push {
         set: "default".into(),
         upserts: intents,

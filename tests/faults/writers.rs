@@ -18,7 +18,7 @@ fn owner(id: &str) -> Owner {
 }
 
 /// The batch that makes this version, for this reason.
-fn batch(number: u64, version: u64, message: &str) -> Batch {
+pub(crate) fn batch(number: u64, version: u64, message: &str) -> Batch {
     let version = VersionRecord {
         number: VersionNumber(version),
         at: Timestamp(0),
