@@ -1,6 +1,7 @@
 //! Grants: which ready work goes to which executor, and how many executors are wanted.
 
-use super::state::{EnvironmentState, Open, ReadyKey, Run, TargetIndex, Work};
+use super::ready::{Entry, Work};
+use super::state::{EnvironmentState, Open, Run, TargetIndex};
 use super::{AttemptId, ExecutorName, Grant, Life, Message, Operation, Pool, PoolName, Reason, Record, ResourceId};
 use std::sync::Arc;
 
@@ -16,7 +17,8 @@ impl EnvironmentState {
     }
 
     fn dispatch_target(&mut self, index: TargetIndex) {
-        while let Some((reason, sequence, work)) = self.next_grantable(index) {
+        while let Some(entry) = self.next_grantable(index) {
+            let work = entry.work;
             if let Work::Resource(id) = work
                 && self.comes_to_its_turn(id)
             {
@@ -25,7 +27,7 @@ impl EnvironmentState {
             let Some(executor) = self.executor_for(index) else { break };
             let now = self.now;
             if let Some(target) = self.target_mut(index) {
-                target.ready.remove(&(reason, sequence, work));
+                target.ready.start(&entry);
                 target.granted += 1;
                 target.executor = Some(executor.clone());
                 if let Some(rate) = target.target.as_ref().and_then(|target| target.rate_limit) {
@@ -40,7 +42,7 @@ impl EnvironmentState {
                 state.holds.insert(attempt);
             }
             match work {
-                Work::Resource(id) => self.grant(id, attempt, executor, reason),
+                Work::Resource(id) => self.grant(id, attempt, executor),
                 Work::DryRun(id, item) => self.grant_dry_run(id, item, attempt, executor, index),
             }
         }
@@ -48,10 +50,10 @@ impl EnvironmentState {
     }
 
     /// The first ready work of a target that nothing holds.
-    pub(super) fn next_grantable(&self, index: TargetIndex) -> Option<ReadyKey> {
+    pub(super) fn next_grantable(&self, index: TargetIndex) -> Option<Entry> {
         let place = self.target(index)?;
-        let first = place.ready.first()?;
-        self.has_room(place).then_some(*first)
+        let next = place.ready.next()?;
+        self.has_room(place).then_some(next)
     }
 
     /// A verification on a target with a rate held nobody while it waited. Now that it is the next one its dependents' grants are asked back first.
@@ -67,7 +69,7 @@ impl EnvironmentState {
 
     /// Remembers that a target has work for which the environment has too much in flight.
     fn wait_for_room(&mut self, index: TargetIndex) {
-        let first = self.settings.max_in_flight.and_then(|_| self.target(index)?.ready.first().copied());
+        let first = self.settings.max_in_flight.and_then(|_| self.target(index)?.ready.first());
         let Some(place) = self.target_mut(index) else { return };
         let before = std::mem::replace(&mut place.waits_with, first);
         if let Some(before) = before {
@@ -101,8 +103,9 @@ impl EnvironmentState {
         candidates.min_by_key(|(_, state)| state.holds.len()).map(|(name, _)| name.clone())
     }
 
-    fn grant(&mut self, id: ResourceId, attempt: AttemptId, executor: ExecutorName, reason: Reason) {
+    fn grant(&mut self, id: ResourceId, attempt: AttemptId, executor: ExecutorName) {
         let Some(resource) = self.get(id) else { return };
+        let Some(reason) = resource.queued.map(|queued| queued.reason) else { return };
         let operation = self.operation(resource, reason);
         let grant = self.make_grant(resource.target, Arc::clone(&resource.row.intent), attempt, reason, operation);
         let Some(grant) = grant else { return };
@@ -118,6 +121,7 @@ impl EnvironmentState {
             executor: executor.clone(),
             operation,
             reason,
+            priority: reason,
             hash: grant.hash(),
             begun: false,
             yielding: false,

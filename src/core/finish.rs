@@ -84,7 +84,7 @@ impl EnvironmentState {
         let needs = |resource: &Resource| self.needs_deploy(resource, false) || self.asked_for(id);
         let wanted = self.get(id).is_some_and(|resource| run.reason != Reason::Change || needs(resource));
         if wanted {
-            self.enqueue(id, run.reason);
+            self.enqueue(id, run.priority);
         } else {
             self.answer_requests(id);
         }
@@ -108,7 +108,7 @@ impl EnvironmentState {
             }
             self.touch(id);
         }
-        self.enqueue(id, run.reason);
+        self.enqueue(id, run.priority);
     }
 
     fn after_success(&mut self, id: ResourceId, run: &Run, finding: &Finding) {
@@ -148,7 +148,7 @@ impl EnvironmentState {
         }
         self.touch(id);
         if notifies {
-            self.notify(id, run.reason);
+            self.notify(id, run.priority);
         }
         self.follow_up(id, fresh, run.reason == Reason::Repair);
     }
@@ -178,7 +178,7 @@ impl EnvironmentState {
         }
         self.touch(id);
         if fresh && was_good {
-            self.notify(id, run.reason);
+            self.notify(id, run.priority);
         }
         if fresh {
             if self.get(id).is_some_and(|resource| resource.queued.is_none()) {

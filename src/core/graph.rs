@@ -10,6 +10,7 @@ impl EnvironmentState {
         for name in names {
             self.require(id, name);
         }
+        self.lend_priority(id);
         self.unsettled.push_back(id);
     }
 
@@ -149,6 +150,7 @@ impl EnvironmentState {
             for dependent in dependents {
                 self.ask_back(dependent);
             }
+            self.borrow_priority(id);
         }
     }
 

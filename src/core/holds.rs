@@ -197,8 +197,7 @@ impl EnvironmentState {
     fn ahead_of(&self, resource: &Resource) -> Option<Hold> {
         let (place, target) = self.place_of(resource)?;
         let queued = resource.queued.filter(|queued| queued.ready)?;
-        let key = (queued.reason, queued.sequence, super::state::Work::Resource(resource.row.resource));
-        let ahead = place.granted + place.ready.range(..key).count() as u32;
+        let ahead = place.granted + place.ready.ahead_of(&queued.entry(resource.row.resource)) as u32;
         Some(Hold::Concurrency { target: target.name.clone(), ahead })
     }
 

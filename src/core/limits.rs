@@ -28,6 +28,8 @@ pub const RETRY_EXPONENT: u32 = 32;
 pub const BATCH_BYTES: usize = 1_048_576;
 /// Bytes of one message on the executor stream: a batch, and one item more.
 pub const STREAM_MESSAGE_BYTES: usize = 8 * 1_048_576;
+/// Of so many starts on a target, one goes to what has waited longest there, whatever its priority.
+pub const STARTS_PER_AGED: u64 = 16;
 /// Grants an executor takes before it has answered some: a tenth of a second of the fastest work, and 4 GiB of the largest.
 pub const CREDITS: u32 = 4_096;
 /// Grants an executor may say it still holds when it comes back: its credits, and what it answered but was not acknowledged.

@@ -1,22 +1,28 @@
 //! The queue: what waits, what is ready, what is skipped. Every resource whose surroundings changed is thought over here until nothing moves.
 
-use super::state::{EnvironmentState, Queued, Resource, Work};
+use super::ready::{Entry, Work};
+use super::state::{EnvironmentState, Queued, Resource};
 use super::{Compliance, DeletionPolicy, LastResult, Mode, Name, Outcome, OutcomeKind, Reason, Record, ResourceId};
 
 impl EnvironmentState {
     /// Queues work. A higher priority replaces a queued lower one and joins that priority's tail; a lower one is ignored.
     pub(super) fn enqueue(&mut self, id: ResourceId, reason: Reason) {
         let Some(resource) = self.get(id) else { return };
-        let blocked = resource.is_live() && (self.undefined(resource) || resource.runs_current());
-        if blocked || resource.queued.is_some_and(|queued| queued.reason <= reason) {
+        let undefined = resource.is_live() && self.undefined(resource);
+        if undefined || resource.queued.is_some_and(|queued| queued.reason <= reason) {
             return;
         }
-        let place = resource.target;
+        if resource.is_live() && resource.runs_current() {
+            return self.raise_run(id, reason);
+        }
+        let (place, before, busy) = (resource.target, resource.queued, resource.published.busy);
         self.unready(id);
         self.sequence += 1;
         let verifies = matches!(reason, Reason::Repair | Reason::UserRepair);
         let awaits_turn = verifies && self.target(place).is_some_and(super::state::TargetState::is_rated);
-        let queued = Queued { reason, sequence: self.sequence, ready: false, awaits_turn };
+        let own = (reason, self.sequence);
+        let (turn, since) = before.map_or((own, self.sequence), |before| (before.turn.min(own), before.since));
+        let queued = Queued { reason, turn, since, ready: false, awaits_turn };
         if let Some(resource) = self.get_mut(id) {
             resource.queued = Some(queued);
         }
@@ -27,6 +33,17 @@ impl EnvironmentState {
         self.show(id);
         self.unsettled.push_back(id);
         self.publish(id);
+        if busy {
+            self.borrow_priority(id);
+        }
+        self.lend_priority(id);
+    }
+
+    /// What was granted already is as important as the most important request for it.
+    fn raise_run(&mut self, id: ResourceId, reason: Reason) {
+        if let Some(run) = self.get_mut(id).and_then(|resource| resource.run.as_mut()) {
+            run.priority = run.priority.min(reason);
+        }
     }
 
     /// Takes work back out of the queue.
@@ -42,26 +59,26 @@ impl EnvironmentState {
         Some(queued)
     }
 
-    fn ready(&mut self, id: ResourceId) {
+    pub(super) fn ready(&mut self, id: ResourceId) {
         let Some(resource) = self.get_mut(id) else { return };
         let place = resource.target;
         let Some(queued) = resource.queued.as_mut().filter(|queued| !queued.ready) else { return };
         queued.ready = true;
-        let key = (queued.reason, queued.sequence, Work::Resource(id));
+        let entry = queued.entry(id);
         if let Some(target) = self.target_mut(place) {
-            target.ready.insert(key);
+            target.ready.insert(entry);
         }
         self.dispatchable.insert(place);
     }
 
-    fn unready(&mut self, id: ResourceId) {
+    pub(super) fn unready(&mut self, id: ResourceId) {
         let Some(resource) = self.get_mut(id) else { return };
         let place = resource.target;
         let Some(queued) = resource.queued.as_mut().filter(|queued| queued.ready) else { return };
         queued.ready = false;
-        let key = (queued.reason, queued.sequence, Work::Resource(id));
+        let entry = queued.entry(id);
         if let Some(target) = self.target_mut(place) {
-            target.ready.remove(&key);
+            target.ready.remove(&entry);
         }
         self.dispatchable.insert(place);
     }
@@ -69,6 +86,7 @@ impl EnvironmentState {
     /// Thinks over everything that was marked, until nothing moves.
     pub(super) fn settle(&mut self) {
         while let Some(id) = self.unsettled.pop_front() {
+            self.thoughts += 1;
             match self.get(id) {
                 Some(resource) if resource.is_live() => self.reconsider_live(id),
                 Some(_) => self.reconsider_tombstone(id),
@@ -191,6 +209,13 @@ impl EnvironmentState {
             self.ask_back(id);
         }
         self.publish(id);
+    }
+}
+
+impl Queued {
+    /// Where it stands when it is ready.
+    pub(super) fn entry(&self, id: ResourceId) -> Entry {
+        Entry { turn: self.turn, since: self.since, work: Work::Resource(id) }
     }
 }
 

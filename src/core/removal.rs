@@ -174,6 +174,7 @@ impl EnvironmentState {
             resource.row.after = Some(tombstone);
             self.waiting_for.entry(tombstone).or_default().insert(id);
         }
+        self.lend_priority(id);
     }
 }
 

@@ -1,6 +1,7 @@
 //! What users ask for: deploy what is not compliant, repair everything, suspend and resume (`suspensions.rs`), dry-run what may not be accepted yet.
 
-use super::state::{DryRunState, EnvironmentState, Open, TargetIndex, Work};
+use super::ready::{Entry, Work};
+use super::state::{DryRunState, EnvironmentState, Open, TargetIndex};
 use super::{
     AttemptId, Change, DeletionPolicy, DryRunId, DryRunRequest, ExecutorName, Message, Name, OpenRequest, Operation,
     OutcomeKind, Reason, Record, Request, RequestId, RequestKind, ResourceId, Scope,
@@ -143,9 +144,10 @@ impl EnvironmentState {
             return self.dry_run_result(id, item, "undefined", detail.into());
         }
         self.sequence += 1;
-        let key = (Reason::DryRun, self.sequence, Work::DryRun(id, item));
+        let (turn, work) = ((Reason::DryRun, self.sequence), Work::DryRun(id, item));
+        let entry = Entry { turn, since: self.sequence, work };
         if let Some(place) = self.target_mut(index) {
-            place.ready.insert(key);
+            place.ready.insert(entry);
         }
         self.dispatchable.insert(index);
     }
@@ -153,12 +155,8 @@ impl EnvironmentState {
     /// The target is gone, and with it what waited for a look at it.
     pub(super) fn end_dry_runs_on(&mut self, index: TargetIndex) {
         let Some(place) = self.target_mut(index) else { return };
-        let works: Vec<Work> = place.ready.iter().map(|&(_, _, work)| work).collect();
-        place.ready.retain(|(_, _, work)| matches!(work, Work::Resource(_)));
-        for work in works {
-            if let Work::DryRun(id, item) = work {
-                self.dry_run_result(id, item, "undefined", "its target does not exist any more".into());
-            }
+        for (id, item) in place.ready.take_dry_runs() {
+            self.dry_run_result(id, item, "undefined", "its target does not exist any more".into());
         }
     }
 

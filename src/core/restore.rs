@@ -45,6 +45,7 @@ impl EnvironmentState {
             dry_runs: BTreeMap::new(),
             unsettled: VecDeque::new(),
             dispatchable: BTreeSet::new(),
+            thoughts: 0,
         }
     }
 
@@ -151,6 +152,7 @@ impl EnvironmentState {
             executor: executor.clone(),
             operation,
             reason,
+            priority: reason,
             hash,
             begun: false,
             yielding: false,

@@ -2,6 +2,7 @@
 //!
 //! **Architecture invariant:** nothing here is recomputed over all resources. What depends on neighbours is a counter that changes along edges (`graph.rs`).
 
+use super::ready::{Entry, ReadyQueue, Turn};
 use super::suspensions::Suspensions;
 use super::windows::Opening;
 use super::{
@@ -53,7 +54,7 @@ pub struct EnvironmentState {
     /// Attempts that executors have, dry runs apart.
     pub(super) in_flight: u32,
     /// Targets with work that waits for fewer of them, by what comes first there.
-    pub(super) waiting_for_room: BTreeSet<(ReadyKey, TargetIndex)>,
+    pub(super) waiting_for_room: BTreeSet<(Entry, TargetIndex)>,
     pub(super) requests: BTreeMap<RequestId, BTreeSet<ResourceId>>,
     pub(super) suspensions: Suspensions,
     pub(super) dry_runs: BTreeMap<DryRunId, DryRunState>,
@@ -62,6 +63,8 @@ pub struct EnvironmentState {
     pub(super) unsettled: VecDeque<ResourceId>,
     /// Targets to which something may be granted in this step.
     pub(super) dispatchable: BTreeSet<TargetIndex>,
+    /// How often a resource was thought over, ever: what a step costs, in a measure that no loaded machine changes.
+    pub(super) thoughts: u64,
 }
 
 /// A target's place in the table.
@@ -108,7 +111,10 @@ pub(super) struct Published {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Queued {
     pub(super) reason: Reason,
-    pub(super) sequence: u64,
+    /// Its place in the order: of its own priority, or that of what waits for it.
+    pub(super) turn: Turn,
+    /// When it was queued first, in the numbers of turns.
+    pub(super) since: u64,
     /// It stands in its target's ready queue.
     pub(super) ready: bool,
     /// A verification whose turn on a target with a rate has not come: until then it holds nobody.
@@ -122,6 +128,8 @@ pub(super) struct Run {
     pub(super) executor: ExecutorName,
     pub(super) operation: Operation,
     pub(super) reason: Reason,
+    /// Of what it triggers: its reason, or what was asked of it since.
+    pub(super) priority: Reason,
     pub(super) hash: Hash,
     pub(super) begun: bool,
     /// It has been asked back, and the answer is awaited.
@@ -148,16 +156,6 @@ pub(super) enum Open {
     },
 }
 
-/// Something that stands in a ready queue.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Work {
-    Resource(ResourceId),
-    DryRun(DryRunId, u32),
-}
-
-/// The order of a ready queue.
-pub(super) type ReadyKey = (Reason, u64, Work);
-
 #[derive(Debug)]
 pub(super) struct TargetState {
     /// `None`: resources name it, and it does not exist.
@@ -165,7 +163,7 @@ pub(super) struct TargetState {
     pub(super) residents: BTreeSet<ResourceId>,
     pub(super) queued: BTreeSet<ResourceId>,
     /// What nothing holds but the room on the target.
-    pub(super) ready: BTreeSet<ReadyKey>,
+    pub(super) ready: ReadyQueue,
     /// Grants without an outcome.
     pub(super) granted: u32,
     /// Who works on it; kept while anything is granted, so that no two ever do.
@@ -180,7 +178,7 @@ pub(super) struct TargetState {
     /// Its timer.
     pub(super) wakes_at: Option<Timestamp>,
     /// Its entry in `waiting_for_room`.
-    pub(super) waits_with: Option<ReadyKey>,
+    pub(super) waits_with: Option<Entry>,
 }
 
 #[derive(Debug, Default)]
@@ -234,7 +232,7 @@ impl EnvironmentState {
             target: None,
             residents: BTreeSet::new(),
             queued: BTreeSet::new(),
-            ready: BTreeSet::new(),
+            ready: ReadyQueue::default(),
             granted: 0,
             executor: None,
             working: None,

@@ -1,10 +1,9 @@
 //! Order, concurrency, revocation, deadlines, panics, throughput.
 
-use crate::harness::{Owner, PATIENCE, Work};
+use crate::harness::{Owner, Work};
 use homeostat::core::{Change, Event, OutcomeKind};
 use homeostat::executor::Times;
 use serde_json::json;
-use std::time::Instant;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn with_concurrency_1_begins_do_not_overlap_and_keep_their_order() {
@@ -97,7 +96,6 @@ async fn fifty_thousand_attempts_go_through_in_batches() {
     let (mut owner, _executor) = Owner::with_executor(Times::default()).await;
     let (all, credits) = (50_000_u64, 2_000);
     let work = |n: u64| Work { concurrency: 4, ..Work::new(n, "test.Nothing", json!({})) };
-    let began = Instant::now();
     owner.grant("e1", (1..=credits).map(work));
     let (mut granted, mut finished) = (credits, 0);
     while finished < all {
@@ -109,7 +107,4 @@ async fn fifty_thousand_attempts_go_through_in_batches() {
         granted = *more.end();
         owner.grant("e1", more.map(work));
     }
-    let rate = all as f64 / began.elapsed().as_secs_f64();
-    println!("{rate:.0} attempts/s through one executor");
-    assert!(began.elapsed() < PATIENCE);
 }

@@ -1,7 +1,7 @@
 //! B: what gets scheduled. The chain is r1 ← r2 ← r3, each on its own target.
 
 use super::world::World;
-use crate::core::{Compliance, Life, Reason};
+use crate::core::{Compliance, LastResult, Life, Reason};
 
 #[test]
 fn b1_a_deploy_when_all_is_good_runs_nothing() {
@@ -165,6 +165,17 @@ fn b12_a_new_edge_takes_back_a_grant_that_has_not_begun() {
     world.requires("b", ["nobody"]);
     world.expect([("b", "undefined")]);
     assert_eq!(world.attempts("b"), ["revoked", "revoked"]);
+}
+
+#[test]
+fn b14_a_stale_finish_says_nothing_of_the_intent_that_replaced_it() {
+    let mut world = World::new(["t1"]);
+    world.push("r1");
+    world.begin("r1");
+    world.change("r1");
+    world.succeed("r1");
+    let row = world.row_of("r1");
+    assert_eq!((row.last_result, row.verified_at, row.succeeded), (LastResult::New, None, None));
 }
 
 #[test]

@@ -114,6 +114,7 @@ fn d6_a_stale_finish_notifies_nobody_and_the_fresh_one_after_it_does() {
     world.begin("conf");
     world.change("conf");
     world.succeed_changed("conf");
+    assert_eq!(world.row_of("service").reload, None);
     world.expect_granted(["conf", "conf"]);
     world.succeed_changed("conf");
     world.expect_granted(["service (reload for conf)"]);
@@ -225,8 +226,12 @@ fn d12_only_success_pays() {
 
 #[test]
 fn d13_a_change_whose_result_is_lost_stale_or_half_done_leaves_the_debt_at_the_next_success() {
-    let unseen: [fn(&mut World); 3] = [
+    let unseen: [fn(&mut World); 4] = [
         |world| world.lose_attempt("conf"),
+        |world| {
+            world.begin("conf");
+            world.lose_attempt("conf");
+        },
         |world| {
             world.begin("conf");
             world.change("conf");

@@ -30,6 +30,7 @@ mod x_limits;
 mod x_restart;
 mod x_results;
 
+mod h_priorities;
 mod history;
 mod naive;
 mod notation;

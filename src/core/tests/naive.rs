@@ -1,6 +1,7 @@
 //! The scheduler's indexes and counters, recomputed from scratch from rows, queue and runs, and compared with what it keeps.
 
-use crate::core::state::{EnvironmentState, Open, Queued, Resource, Run, TargetIndex, Work};
+use crate::core::ready::{Entry, Work};
+use crate::core::state::{EnvironmentState, Open, Queued, Resource, Run, TargetIndex};
 use crate::core::windows::Opening;
 use crate::core::{
     AttemptId, LastResult, Life, Mode, Name, Observed, Operation, Reason, ResourceId, Target, Timestamp,
@@ -202,6 +203,14 @@ fn check_names(naive: &Naive) {
         let resource = naive.resources.get(id).unwrap_or_else(|| panic!("{name} is wanted by something that left"));
         assert!(resource.missing.contains(name), "{name} is wanted by one that has it");
     }
+    for waiter in naive.resources.values().filter(|resource| resource.is_live()) {
+        let Some((priority, _)) = waiter.queued.map(|queued| queued.turn) else { continue };
+        let required = waiter.requires.iter().filter_map(|id| naive.resources.get(id));
+        for blocker in required.filter(|required| required.is_live() && !state.holds_nobody(required)) {
+            let behind = blocker.queued.is_some_and(|queued| queued.turn.0 > priority);
+            assert!(!behind, "{} waits behind its priority for {}", waiter.row.intent.name, blocker.row.intent.name);
+        }
+    }
     for (id, resource) in &naive.resources {
         let key = crate::core::derive::identity_key(&resource.row.intent);
         let holder =
@@ -221,12 +230,15 @@ fn check_targets(naive: &Naive) {
         let ids = |some: &mut dyn Iterator<Item = &&Resource>| some.map(|r| r.row.resource).collect::<BTreeSet<_>>();
         assert_eq!(place.residents, ids(&mut here()), "residents");
         assert_eq!(place.queued, ids(&mut here().filter(|resource| resource.queued.is_some())), "queued on a target");
-        let ready: BTreeSet<(Reason, u64, Work)> = here()
+        let ready: BTreeSet<Entry> = here()
             .filter_map(|resource| resource.queued.filter(|queued| queued.ready).map(|queued| (resource, queued)))
-            .map(|(resource, queued)| (queued.reason, queued.sequence, Work::Resource(resource.row.resource)))
+            .map(|(resource, queued)| queued.entry(resource.row.resource))
             .collect();
-        let kept = place.ready.iter().filter(|(_, _, work)| matches!(work, Work::Resource(_))).copied();
+        let kept = place.ready.iter().filter(|entry| matches!(entry.work, Work::Resource(_)));
         assert_eq!(kept.collect::<BTreeSet<_>>(), ready, "the ready queue of a target");
+        let by_age = place.ready.iter_by_age().collect::<BTreeSet<_>>();
+        assert_eq!(by_age, place.ready.iter().collect(), "the same by age");
+        assert!(place.ready.iter_by_age().is_sorted_by_key(|entry| entry.since), "the oldest first");
         let on_it = |open: &&Open| match open {
             Open::Resource(id) => naive.resources[id].target == index,
             Open::Forgotten { target, .. } => *target == Some(index),
@@ -262,7 +274,7 @@ fn check_windows(state: &EnvironmentState, index: TargetIndex) {
     let waits = state.waiting_for_room.iter().filter(|(_, waiting)| *waiting == index).map(|(key, _)| *key);
     assert!(waits.eq(place.waits_with), "what waits for room");
     let limited = state.settings.max_in_flight.is_some();
-    assert_eq!(place.waits_with, place.ready.first().copied().filter(|_| limited), "what comes first there");
+    assert_eq!(place.waits_with, place.ready.first().filter(|_| limited), "what comes first there");
 }
 
 fn check_executors(state: &EnvironmentState) {

@@ -54,12 +54,12 @@ fn q1_a_begun_attempt_whose_executor_ended_is_lost_and_backs_off() {
 }
 
 #[test]
-fn q1_a_lost_grant_that_never_began_runs_again_at_once_for_the_same_reason() {
+fn q1_a_lost_grant_that_never_began_runs_again_at_once_for_the_best_reason_it_has() {
     let mut world = World::new(["t1"]);
     world.push("a");
     world.deploy();
     world.lose("e1");
-    assert_eq!(world.view("a").queued, Some(crate::core::Reason::Change));
+    assert_eq!(world.view("a").queued, Some(crate::core::Reason::UserDeploy));
     world.connect("e2");
     world.succeed("a");
     assert_eq!(world.attempts("a"), ["lost", "succeeded"]);

@@ -8,7 +8,7 @@ use super::promises;
 use crate::core::{
     AttemptId, Change, Compliance, DryRunId, DryRunItem, DryRunRequest, Effects, EnvironmentState, Epoch, Event,
     ExecutorName, Finding, Forget, Grant, Hold, Intent, LastResult, Life, Message, Mode, Name, Observed, Operation,
-    Outcome, OutcomeKind, Push, PushMode, Refusal, Repair, RepairAction, RepairSchedule, Request, RequestId,
+    Outcome, OutcomeKind, Push, PushMode, Reason, Refusal, Repair, RepairAction, RepairSchedule, Request, RequestId,
     RequestKind, ResourceId, ResourceView, Scope, Settings, Target, Timestamp, Windows, step,
 };
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -562,6 +562,12 @@ impl World {
             Some(OutcomeKind::Skipped { .. }) => "skipped",
         };
         all.keys().map(word).collect()
+    }
+
+    /// Why it was attempted last.
+    pub(super) fn last_reason(&self, name: &str) -> Reason {
+        let mut grants = self.history.grants.values().rev();
+        grants.find(|(_, grant)| &*grant.intent.name == name).unwrap_or_else(|| panic!("{name} never ran")).1.reason
     }
 
     pub(super) fn row_of(&self, name: &str) -> crate::core::ResourceRow {

@@ -1,0 +1,60 @@
+//! Inherited priority: what blocks a waiter takes the waiter's priority, or the most urgent work would wait behind the least urgent.
+//!
+//! A priority is only ever lent to what the waiter waits for. The reason that is recorded, and the priority of what an attempt triggers, stay its
+//! own; so does the number inside a priority: nothing is raised more often than there are priorities, however the edges lie.
+
+use super::state::{EnvironmentState, Resource};
+use super::{Reason, ResourceId};
+
+impl EnvironmentState {
+    /// Lends the priority of something queued to all that it waits for, directly or not.
+    pub(super) fn lend_priority(&mut self, id: ResourceId) {
+        let mut lenders = vec![id];
+        while let Some(lender) = lenders.pop() {
+            let Some(resource) = self.get(lender) else { continue };
+            let Some((priority, _)) = resource.queued.map(|queued| queued.turn) else { continue };
+            for blocker in self.blockers_of(resource) {
+                if self.raise(blocker, priority) {
+                    lenders.push(blocker);
+                }
+            }
+        }
+    }
+
+    /// Something queued has come to stand in the way of what is queued already.
+    pub(super) fn borrow_priority(&mut self, id: ResourceId) {
+        let Some(resource) = self.get(id).filter(|resource| resource.is_live()) else { return };
+        let waiters = resource.dependents.iter().filter_map(|&dependent| self.get(dependent));
+        let queued = waiters.filter(|waiter| waiter.is_live()).filter_map(|waiter| waiter.queued);
+        let most_urgent = queued.map(|queued| queued.turn.0).min();
+        if most_urgent.is_some_and(|priority| self.raise(id, priority)) {
+            self.lend_priority(id);
+        }
+    }
+
+    /// What something queued waits for, as far as that is queued itself and can be hurried.
+    fn blockers_of(&self, resource: &Resource) -> Vec<ResourceId> {
+        if !resource.is_live() {
+            let kept_by = self.kept_by(resource).filter(|dependent| !dependent.is_live());
+            return kept_by.map(|dependent| dependent.row.resource).collect();
+        }
+        let busy = self.requirements_of(resource).filter(|required| required.is_live() && !self.holds_nobody(required));
+        busy.map(|required| required.row.resource).chain(resource.row.after).collect()
+    }
+
+    /// Whether it had a lower one.
+    fn raise(&mut self, id: ResourceId, priority: Reason) -> bool {
+        let Some(queued) = self.get(id).and_then(|resource| resource.queued) else { return false };
+        if queued.turn.0 <= priority {
+            return false;
+        }
+        self.unready(id);
+        if let Some(queued) = self.get_mut(id).and_then(|resource| resource.queued.as_mut()) {
+            queued.turn.0 = priority;
+        }
+        if queued.ready {
+            self.ready(id);
+        }
+        true
+    }
+}

@@ -1,0 +1,96 @@
+//! The ready queue of one target: what nothing holds but the room there, in the order in which it starts.
+//!
+//! Priorities come first, and inside one who came first. So that nothing waits for ever under an endless stream of more important work, every so
+//! many starts one goes to whatever has waited longest.
+
+use super::{DryRunId, Reason, ResourceId, limits};
+use std::collections::BTreeSet;
+
+/// Something that stands in a ready queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Work {
+    Resource(ResourceId),
+    DryRun(DryRunId, u32),
+}
+
+/// A place in the order: a priority, and a number in it.
+pub(super) type Turn = (Reason, u64);
+
+/// Where something stands in a ready queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Entry {
+    pub(super) turn: Turn,
+    /// When it was queued first, in the numbers of turns: a higher priority later changes its turn, not its age.
+    pub(super) since: u64,
+    pub(super) work: Work,
+}
+
+/// See the module.
+#[derive(Debug, Default)]
+pub(super) struct ReadyQueue {
+    by_turn: BTreeSet<Entry>,
+    by_age: BTreeSet<(u64, Entry)>,
+    starts: u64,
+}
+
+impl ReadyQueue {
+    pub(super) fn insert(&mut self, entry: Entry) {
+        self.by_turn.insert(entry);
+        self.by_age.insert((entry.since, entry));
+    }
+
+    pub(super) fn remove(&mut self, entry: &Entry) {
+        self.by_turn.remove(entry);
+        self.by_age.remove(&(entry.since, *entry));
+    }
+
+    /// What starts next.
+    pub(super) fn next(&self) -> Option<Entry> {
+        let for_the_oldest = (self.starts + 1).is_multiple_of(limits::STARTS_PER_AGED);
+        if for_the_oldest { self.by_age.first().map(|&(_, entry)| entry) } else { self.first() }
+    }
+
+    /// It starts.
+    pub(super) fn start(&mut self, entry: &Entry) {
+        self.remove(entry);
+        self.starts += 1;
+    }
+
+    /// The most important of all.
+    pub(super) fn first(&self) -> Option<Entry> {
+        self.by_turn.first().copied()
+    }
+
+    /// How many stand before it.
+    pub(super) fn ahead_of(&self, entry: &Entry) -> usize {
+        self.by_turn.range(..entry).count()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.by_turn.is_empty()
+    }
+
+    /// Takes out what has to do with dry runs.
+    pub(super) fn take_dry_runs(&mut self) -> Vec<(DryRunId, u32)> {
+        let item = |entry: Entry| match entry.work {
+            Work::DryRun(id, item) => Some((entry, (id, item))),
+            Work::Resource(_) => None,
+        };
+        let (entries, items): (Vec<Entry>, Vec<_>) = self.iter().filter_map(item).unzip();
+        for entry in &entries {
+            self.remove(entry);
+        }
+        items
+    }
+
+    /// The most important first.
+    pub(super) fn iter(&self) -> impl Iterator<Item = Entry> + '_ {
+        self.by_turn.iter().copied()
+    }
+
+    /// The oldest first.
+    #[cfg(test)]
+    pub(super) fn iter_by_age(&self) -> impl Iterator<Item = Entry> + '_ {
+        self.by_age.iter().map(|&(_, entry)| entry)
+    }
+}

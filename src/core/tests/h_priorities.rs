@@ -1,0 +1,160 @@
+//! H: who starts first, and that nobody waits for ever.
+
+use super::world::World;
+use crate::core::{Reason, RequestKind, Scope, limits};
+
+/// Many on one target. One at a time is granted, so that the order of the queue is the order of grants.
+fn crowd(count: usize) -> (World, Vec<String>) {
+    let names: Vec<String> = (0..count).map(|number| format!("r{number:04}")).collect();
+    let mut world = World::new(["t1"]);
+    world.push(&names.join("; "));
+    world.run_all();
+    world.forget_grants();
+    one_at_a_time(&mut world);
+    (world, names)
+}
+
+fn one_at_a_time(world: &mut World) {
+    world.change_settings(|settings| settings.max_in_flight = Some(1));
+}
+
+/// Lets everything run, and says in which order it was granted.
+fn order(world: &mut World) -> String {
+    let mut order = Vec::new();
+    while let Some(held) = world.held.values().next() {
+        let name = held.grant.intent.name.to_string();
+        world.succeed(&name);
+        order.push(name);
+    }
+    order.join(" ")
+}
+
+fn of(name: &str) -> Scope {
+    Scope { names: Some(vec![name.into()]), ..Scope::default() }
+}
+
+#[test]
+fn h1_priorities_are_kept_whatever_the_order_of_insertion() {
+    for changed_first in [true, false] {
+        let (mut world, _) = crowd(4);
+        world.suspend(true);
+        if changed_first {
+            world.change("r0003");
+        }
+        world.request(RequestKind::Repair, of("r0001"));
+        if !changed_first {
+            world.change("r0003");
+        }
+        world.suspend(false);
+        assert_eq!(order(&mut world), "r0003 r0001");
+    }
+}
+
+#[test]
+fn h2_a_higher_request_replaces_a_lower_one_and_a_lower_one_is_ignored() {
+    let (mut world, _) = crowd(3);
+    world.suspend(true);
+    world.repair();
+    world.change("r0002");
+    world.repair();
+    world.suspend(false);
+    assert_eq!(order(&mut world), "r0002 r0000 r0001");
+}
+
+#[test]
+fn h3_a_bulk_request_neither_demotes_nor_reorders_earlier_ones_and_keeps_their_reason() {
+    let (mut world, _) = crowd(4);
+    world.suspend(true);
+    world.change("r0003");
+    world.request(RequestKind::Repair, of("r0002"));
+    world.repair();
+    world.suspend(false);
+    assert_eq!(order(&mut world), "r0003 r0002 r0000 r0001");
+    let reasons = world.history.grants.values().rev().take(4).map(|(_, grant)| grant.reason);
+    assert_eq!(
+        reasons.collect::<Vec<_>>(),
+        [Reason::UserRepair, Reason::UserRepair, Reason::UserRepair, Reason::Change]
+    );
+}
+
+#[test]
+fn h5_a_priority_never_leaks_to_what_requires_it() {
+    let (mut world, _) = crowd(1);
+    world.push("base; it <- base; other");
+    order(&mut world);
+    world.suspend(true);
+    world.repair();
+    world.change("base");
+    world.suspend(false);
+    // `it` waits for base, and then comes in the order of the repair that queued it: after r0000, before other.
+    assert_eq!(order(&mut world), "base r0000 it other");
+}
+
+#[test]
+fn h6_what_is_asked_of_a_running_attempt_is_the_priority_of_what_it_triggers() {
+    for asked in [false, true] {
+        let (mut world, _) = crowd(3);
+        world.push("conf send; service <- conf");
+        order(&mut world);
+        world.change("conf");
+        world.begin("conf");
+        world.request(RequestKind::Repair, of("r0001"));
+        world.change("r0002");
+        if asked {
+            world.request(RequestKind::Deploy, of("conf"));
+        }
+        world.succeed_changed("conf");
+        assert_eq!(order(&mut world), if asked { "service r0002 r0001" } else { "r0002 service r0001" });
+    }
+}
+
+#[test]
+fn h7_the_lowest_priority_starts_under_an_endless_stream_of_higher_ones() {
+    let (mut world, names) = crowd(5);
+    world.suspend(true);
+    world.request(RequestKind::Repair, of("r0000"));
+    for name in &names[1..] {
+        world.change(name);
+    }
+    world.suspend(false);
+    // What has been deployed is changed again at once: there is always something more important.
+    for starts in 0.. {
+        let name = world.held.values().next().unwrap().grant.intent.name.to_string();
+        if name == "r0000" {
+            break;
+        }
+        assert!(starts < limits::STARTS_PER_AGED, "it starves");
+        world.begin(&name);
+        world.change(&name);
+        world.succeed(&name);
+    }
+}
+
+#[test]
+fn h8_what_blocks_a_user_deploy_does_not_wait_for_all_repairs() {
+    let (mut world, _) = crowd(100);
+    world.push("base; middle <- base; it <- middle");
+    order(&mut world);
+    world.suspend(true);
+    world.repair();
+    world.change("it");
+    world.request(RequestKind::Deploy, of("it"));
+    world.suspend(false);
+    assert!(order(&mut world).starts_with("base middle it r0000 "));
+    // It is hurried for another's sake; why it runs is still its own reason.
+    assert_eq!(world.last_reason("base"), Reason::UserRepair);
+}
+
+#[test]
+fn h8_also_where_what_blocks_it_is_queued_or_required_later() {
+    let (mut world, _) = crowd(100);
+    world.push("base; it <- base; foundation");
+    order(&mut world);
+    world.suspend(true);
+    world.change("it");
+    world.request(RequestKind::Deploy, of("it"));
+    world.repair();
+    world.requires("base", ["foundation"]);
+    world.suspend(false);
+    assert!(order(&mut world).starts_with("foundation base it r0000 "));
+}
