@@ -91,7 +91,7 @@ CREATE TABLE request (
     environment bigint NOT NULL,
     id          bigint NOT NULL,
     taken_at_ms bigint NOT NULL,
-    kind        smallint NOT NULL CHECK (kind BETWEEN 1 AND 4), -- deploy, repair, suspend (open until it is lifted), resume
+    kind        smallint NOT NULL CHECK (kind BETWEEN 1 AND 5), -- deploy, repair, suspend (open until it is lifted), resume, cancel
     scope       text NOT NULL, -- JSON
     author      text NOT NULL,
     message     text NOT NULL,

@@ -4,6 +4,8 @@
 #![cfg(feature = "full")]
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
+#[path = "embedded/cancel.rs"]
+mod cancel;
 mod house;
 #[path = "embedded/suspend.rs"]
 mod suspend;
@@ -327,6 +329,13 @@ fn an_interrupted_deploy_ends_in_order_and_goes_on_with_the_next() {
     assert!(open["items"].as_array().unwrap().iter().all(|attempt| attempt["result"] != "open"), "{open}");
     assert_eq!(house.run("deploy").code, 0);
     assert!(names.iter().all(|name| house.read(name) == *name));
+}
+
+#[test]
+fn a_dry_run_of_a_slow_target_is_waited_for() {
+    let house = House::with("{type: local, delayMs: 1500}", &small("held"));
+    let results = house.run("dry-run -f manifests -o json").json()["results"].clone();
+    assert_eq!(results, serde_json::json!({"create": 3}));
 }
 
 #[test]

@@ -10,7 +10,9 @@ use std::path::PathBuf;
 
 mod upkeep;
 
-pub(crate) use upkeep::{CompletionOptions, DiffOptions, EnvironmentsOptions, ForgetOptions, SuspendOptions};
+pub(crate) use upkeep::{
+    CancelOptions, CompletionOptions, DiffOptions, EnvironmentsOptions, ForgetOptions, SuspendOptions,
+};
 
 /// Holds infrastructure to its declared intent.
 ///
@@ -73,6 +75,8 @@ pub(crate) enum Command {
     Suspend(SuspendOptions),
     /// End a suspension; the next deploy goes on with what waited
     Resume(SuspendOptions),
+    /// Leave alone for now what has not begun; a deploy goes on with it, and so does its retry. Deletes are not cancelled
+    Cancel(CancelOptions),
     /// List the environments of the data folder
     Environments(EnvironmentsOptions),
     /// Print the completion script of a shell

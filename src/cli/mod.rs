@@ -47,6 +47,7 @@ pub(crate) async fn run(arguments: Arguments) -> Exit {
         Command::Forget(options) => verbs::forget::run(options, output).await,
         Command::Suspend(options) => verbs::suspend::suspend(options, output).await,
         Command::Resume(options) => verbs::suspend::resume(options, output).await,
+        Command::Cancel(options) => verbs::cancel::run(options, output).await,
         Command::Environments(options) => verbs::environments::run(options, output).await,
         Command::Completion(options) => completion::run(options),
         Command::Operator(options) => crate::app::operator(*options).await,

@@ -12,7 +12,7 @@ pub enum Event {
     Push(Push),
     /// Known no more, and left on their targets as they are: objects that vanished without a deletion, hopeless tombstones.
     Forget(Forget),
-    /// A user asked for a deploy or a repair, or ordered a suspension or its end.
+    /// A user asked for a deploy or a repair, or ordered a suspension, its end, or that work be left alone.
     Request(Request),
     /// A user asked for a dry run.
     DryRun(DryRunRequest),
@@ -146,6 +146,8 @@ pub enum RequestKind {
     Suspend,
     /// That a suspension ends: that of the environment, or that of the target of the scope.
     Resume,
+    /// That what has not begun is left alone for now.
+    Cancel,
 }
 
 /// Which resources are meant: the intersection of what is given.

@@ -81,6 +81,9 @@ impl EnvironmentState {
         if self.is_tombstone(id) {
             return self.after_revoked_delete(id);
         }
+        if self.was_cancelled(id) {
+            return self.answer_requests(id);
+        }
         let needs = |resource: &Resource| self.needs_deploy(resource, false) || self.asked_for(id);
         let wanted = self.get(id).is_some_and(|resource| run.reason != Reason::Change || needs(resource));
         if wanted {
@@ -107,6 +110,9 @@ impl EnvironmentState {
                 resource.row.error = Some(lost);
             }
             self.touch(id);
+        }
+        if self.was_cancelled(id) {
+            return self.answer_requests(id);
         }
         self.enqueue(id, run.priority);
     }
@@ -198,6 +204,8 @@ impl EnvironmentState {
             if self.get(id).is_some_and(|resource| resource.queued.is_none()) {
                 self.arm_verification(id, steady);
             }
+            self.answer_requests(id);
+        } else if self.was_cancelled(id) {
             self.answer_requests(id);
         } else if self.get(id).is_some_and(|resource| self.needs_deploy(resource, false)) {
             self.enqueue(id, Reason::Change);

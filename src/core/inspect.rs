@@ -173,7 +173,9 @@ impl EnvironmentState {
 
     fn why_idle(&self, resource: &Resource, holds: &mut Vec<Hold>) {
         let row = &resource.row;
-        if self.blocked(resource) == Blocked::No && resource.is_live() && resource.good() {
+        if let Some(until) = self.cancelled_until(resource) {
+            holds.push(Hold::Cancelled { until });
+        } else if self.blocked(resource) == Blocked::No && resource.is_live() && resource.good() {
             holds.push(Hold::Good { next_repair: row.due_at });
         } else if row.last_result == LastResult::Failed && !(row.skipped && resource.is_live()) {
             holds.push(Hold::RetryAt { at: row.due_at, error: row.error.clone() });

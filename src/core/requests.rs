@@ -1,4 +1,5 @@
-//! What users ask for: deploy what is not compliant, repair everything, suspend and resume (`suspensions.rs`), dry-run what may not be accepted yet.
+//! What users ask for: deploy what is not compliant, repair everything, suspend and resume (`suspensions.rs`), cancel
+//! (`cancel.rs`), dry-run what may not be accepted yet.
 
 use super::ready::{Entry, Work};
 use super::state::{DryRunState, EnvironmentState, Open, TargetIndex};
@@ -26,6 +27,10 @@ impl EnvironmentState {
                 self.resume_place(order.scope.target.as_ref());
                 self.out.records.push(Record::RequestDone(id, self.now));
             }
+            RequestKind::Cancel => {
+                self.cancel(&covered);
+                self.out.records.push(Record::RequestDone(id, self.now));
+            }
         }
     }
 
@@ -35,7 +40,7 @@ impl EnvironmentState {
             match kind {
                 RequestKind::Deploy => self.enqueue(resource, Reason::UserDeploy),
                 RequestKind::Repair => self.enqueue(resource, Reason::UserRepair),
-                RequestKind::Suspend | RequestKind::Resume => {}
+                RequestKind::Suspend | RequestKind::Resume | RequestKind::Cancel => {}
             }
         }
         self.close_requests();
@@ -64,6 +69,7 @@ impl EnvironmentState {
                     (self.needs_deploy(resource, true) && !resource.row.skipped) || skipped_and_named
                 }
                 RequestKind::Repair => true,
+                RequestKind::Cancel => Self::can_be_cancelled(resource),
                 RequestKind::Suspend | RequestKind::Resume => false,
             };
             there && wanted

@@ -85,7 +85,7 @@ impl EnvironmentState {
         for &id in &ids {
             state.resume(id);
         }
-        let work = |open: &OpenRequest| !matches!(open.kind, RequestKind::Suspend | RequestKind::Resume);
+        let work = |open: &OpenRequest| matches!(open.kind, RequestKind::Deploy | RequestKind::Repair);
         for OpenRequest { id, kind, scope, at, .. } in snapshot.requests.into_iter().filter(work) {
             let mut covered = state.covered(kind, &scope);
             if kind == RequestKind::Repair {

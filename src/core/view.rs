@@ -167,6 +167,11 @@ pub enum Hold {
         /// Why it failed.
         error: Option<Name>,
     },
+    /// A user has cancelled its work; it comes again.
+    Cancelled {
+        /// When.
+        until: Timestamp,
+    },
     /// A difference was found, and the policy is to leave it.
     Drifted,
 }
@@ -230,6 +235,7 @@ impl fmt::Display for Hold {
             Self::Concurrency { target, ahead } => write!(f, "target {target} is busy; {ahead} before it"),
             Self::RetryAt { error: Some(error), .. } => write!(f, "its last attempt failed: {error}"),
             Self::RetryAt { error: None, .. } => f.write_str("its last attempt was lost"),
+            Self::Cancelled { .. } => f.write_str("its work was cancelled"),
             Self::Drifted => f.write_str("it differs from its intent, and the policy is to leave it"),
         }
     }

@@ -43,6 +43,21 @@ pub(crate) struct SuspendOptions {
 }
 
 #[derive(Clone, Debug, Args)]
+pub(crate) struct CancelOptions {
+    /// Only these resources
+    #[arg(value_name = "NAME")]
+    pub(crate) names: Vec<String>,
+    /// Only resources on this target
+    #[arg(long, value_name = "TARGET")]
+    pub(crate) target: Option<String>,
+    /// Why, for the history
+    #[arg(short, long, value_name = "TEXT", default_value = "")]
+    pub(crate) message: String,
+    #[command(flatten)]
+    pub(crate) state: StateOptions,
+}
+
+#[derive(Clone, Debug, Args)]
 pub(crate) struct EnvironmentsOptions {
     #[command(flatten)]
     pub(crate) state: StateOptions,

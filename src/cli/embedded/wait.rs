@@ -208,6 +208,7 @@ const fn wait_of(hold: &Hold) -> Wait {
         | Hold::ExecutorUnavailable { .. }
         | Hold::Concurrency { .. }
         | Hold::RetryAt { .. }
+        | Hold::Cancelled { .. }
         | Hold::Drifted => Wait::Passing,
     }
 }

@@ -116,6 +116,8 @@ fn sentence(hold: &Hold, now: Timestamp) -> String {
             format!("{hold}; the next opens {}", time::relative(*at, now))
         }
         Hold::Suspended(by) => suspend::sentence(by, now),
+        Hold::Cancelled { until } if *until > now => format!("{hold}; it comes again {}", time::relative(*until, now)),
+        Hold::Cancelled { .. } => format!("{hold}; it comes again as soon as a homeostat process owns the environment"),
         Hold::Rate { until: Some(at), .. } => format!("{hold} until {}", time::relative(*at, now)),
         Hold::ExecutorUnavailable { message: None, .. } => {
             "it waits to be run, and no executor is connected".to_owned()
@@ -142,6 +144,7 @@ fn next_steps(state: &EnvironmentState, root: &Link, now: Timestamp) -> Vec<Stri
             Some(format!("correct `windows` of Target {target}, and deploy again"))
         }
         Hold::OutsideWindow { opens_at: Some(at), .. } => Some(format!("deploy again {}", time::relative(*at, now))),
+        Hold::Cancelled { .. } => Some(format!("`homeostat deploy {name}` goes on with it now")),
         Hold::Drifted => Some(format!(
             "correct it on the target, or let the next deploy do so; `homeostat show {name}` shows the difference"
         )),

@@ -22,6 +22,7 @@ mod k_timers;
 mod m_matrix;
 mod o_suspend;
 mod p_removal;
+mod q_cancel;
 mod q_grants;
 mod q_holds;
 mod s_sets;

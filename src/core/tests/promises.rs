@@ -91,6 +91,7 @@ fn why_is_true(world: &World, naive: &Naive, id: ResourceId) {
         Hold::Rate { until, .. } => until.is_some_and(|at| at > state.now),
         Hold::Concurrency { .. } => resource.queued.is_some_and(|queued| queued.ready),
         Hold::RetryAt { at, .. } => row.last_result == LastResult::Failed && row.due_at == *at,
+        Hold::Cancelled { until } => resource.queued.is_none() && row.due_at == Some(*until),
         Hold::Drifted => row.observed == Observed::Differs,
     };
     assert!(is_so, "{} does not run for a reason that is not so: {first:?} of {why:?}", row.intent.name);

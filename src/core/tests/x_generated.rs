@@ -113,7 +113,8 @@ impl Run {
     }
 
     fn request(&mut self) {
-        let kinds = [RequestKind::Deploy, RequestKind::Repair, RequestKind::Suspend, RequestKind::Resume];
+        let kinds =
+            [RequestKind::Deploy, RequestKind::Repair, RequestKind::Suspend, RequestKind::Resume, RequestKind::Cancel];
         let kind = kinds[self.random.below(kinds.len())];
         let target = self.random.chance(30).then(|| format!("t{}", self.random.below(TARGETS)).into());
         let names = self.random.chance(30).then(|| (0..3).map(|n| format!("r{n}").into()).collect());

@@ -1,0 +1,121 @@
+//! Q2: cancelling takes back what has not begun, and nothing that was accepted is forgotten by it.
+
+use super::world::World;
+use crate::core::{Name, RepairAction, RequestKind, Scope};
+
+/// The longest retry delay, in milliseconds.
+const LONGEST: u64 = 600_000;
+
+fn named(names: &[&str]) -> Scope {
+    Scope { target: None, names: Some(names.iter().map(|name| Name::from(*name)).collect()) }
+}
+
+fn cancel(world: &mut World) {
+    world.request(RequestKind::Cancel, Scope::default());
+}
+
+#[test]
+fn q2_what_runs_completes_and_everything_else_is_left_alone_until_its_time() {
+    let mut world = World::new(["t1", "t2"]);
+    world.push("a; b; c <- a; d@t2 <- c");
+    world.begin("a");
+    world.deploy();
+    cancel(&mut world);
+    world.expect([("a", "running"), ("b", "new"), ("c", "new"), ("d", "new")]);
+    assert_eq!(world.attempts("b"), ["revoked"]);
+    world.forget_grants();
+    world.succeed("a");
+    world.expect_granted([]);
+    assert_eq!(world.history.open_requests().count(), 0);
+    world.advance(LONGEST);
+    world.run_all();
+    world.expect([("a", "good"), ("b", "good"), ("c", "good"), ("d", "good")]);
+}
+
+#[test]
+fn q2_a_deploy_goes_on_at_once_with_what_was_cancelled() {
+    let mut world = World::new(["t1"]);
+    world.push("a; b <- a");
+    cancel(&mut world);
+    world.expect([("a", "new"), ("b", "new")]);
+    world.forget_grants();
+    world.deploy();
+    world.run_all();
+    world.expect_granted(["a", "b"]);
+}
+
+#[test]
+fn q2_only_the_named_are_cancelled_and_what_requires_them_is_skipped_until_they_recover() {
+    let mut world = World::new(["t1", "t2"]);
+    world.push("a; b@t2 <- a; c@t2");
+    world.request(RequestKind::Cancel, named(&["a"]));
+    world.run_all();
+    world.expect([("a", "new"), ("b", "skipped"), ("c", "good")]);
+    world.advance(LONGEST);
+    world.run_all();
+    world.expect([("a", "good"), ("b", "good")]);
+}
+
+#[test]
+fn q2_what_was_cancelled_stays_so_over_a_restart_also_before_its_executor_has_answered() {
+    let mut world = World::new(["t1", "t2"]);
+    world.push("a; b@t2; c <- a");
+    world.keep_answers();
+    cancel(&mut world);
+    world.expect([("a", "granted"), ("c", "new")]);
+    world.restart();
+    world.answer_at_once();
+    world.expect([("a", "new"), ("b", "new"), ("c", "new")]);
+    world.forget_grants();
+    world.advance(LONGEST);
+    world.expect_granted(["a", "b"]);
+}
+
+#[test]
+fn q2_what_begins_before_it_is_taken_back_counts() {
+    let mut world = World::new(["t1"]);
+    world.push("a");
+    world.keep_answers();
+    world.deploy();
+    cancel(&mut world);
+    world.begin("a");
+    world.succeed("a");
+    world.answer_at_once();
+    world.expect([("a", "good")]);
+    assert_eq!(world.history.open_requests().count(), 0);
+    assert_eq!(world.state.next_due(), None);
+}
+
+#[test]
+fn q2_a_cancelled_follow_up_comes_later_and_a_cancelled_verification_too() {
+    let mut world = World::new(["t1"]);
+    world.push("a");
+    world.begin("a");
+    world.change("a");
+    cancel(&mut world);
+    world.succeed("a");
+    world.expect([("a", "new")]);
+    world.advance(LONGEST);
+    world.run_all();
+    world.repair_every(60_000, RepairAction::Correct);
+    world.advance(60_000);
+    world.expect([("a", "granted")]);
+    cancel(&mut world);
+    world.expect([("a", "good")]);
+    world.forget_grants();
+    world.advance(LONGEST - 1);
+    world.expect_granted([]);
+    world.advance(1);
+    world.expect_granted(["a"]);
+}
+
+#[test]
+fn q2_deletes_are_not_cancelled() {
+    let mut world = World::new(["t1"]);
+    world.push("a");
+    world.run_all();
+    world.remove(["a"]);
+    cancel(&mut world);
+    world.run_all();
+    world.expect([("a", "deleted")]);
+}

@@ -1,0 +1,33 @@
+//! What an interrupted run left in the queue is left alone, until a deploy asks for it.
+
+use super::slow;
+use crate::house::{eventually, ran};
+use rustix::process::{Pid, Signal};
+use std::process::Stdio;
+
+#[test]
+fn what_an_interrupted_run_left_is_cancelled_and_a_deploy_goes_on_with_it() {
+    let (house, names) = slow();
+    let mut command = house.command("deploy -f manifests -q");
+    let deploy = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    eventually("the first file", || house.path("file-00").exists());
+    rustix::process::kill_process(Pid::from_child(&deploy), Signal::INT).unwrap();
+    assert_eq!(ran(&deploy.wait_with_output().unwrap()).code, 130);
+
+    let cancelled = house.run("cancel -o json").json();
+    let last = cancelled["cancelled"].as_array().unwrap().last().cloned();
+    assert_eq!((last, &cancelled["granted"]), (Some("file-19".into()), &serde_json::json!([])), "{cancelled}");
+    house.check("cancel", 0, "nothing of environment house waits to begin");
+    house.check(
+        "why file-19",
+        1,
+        "
+        file-19 is Updating
+          its work was cancelled; it comes again in TIME
+        next: `homeostat deploy file-19` goes on with it now",
+    );
+    assert_eq!(house.run("deploy -f manifests file-00").code, 1);
+    assert!(!house.path("file-19").exists(), "a run leaves alone what is cancelled, unless it asks for it");
+    assert_eq!(house.run("deploy -q").code, 0);
+    assert!(names.iter().all(|name| house.read(name) == *name));
+}
