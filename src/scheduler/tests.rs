@@ -3,7 +3,7 @@
 
 use super::{Edge, Scheduler};
 use crate::core::{
-    Event, Finding, Intent, IntentParts, Message, Name, Outcome, OutcomeKind, Policy, PoolName, Push, PushMode,
+    Event, Finding, Intent, IntentParts, Message, Name, Outcome, OutcomeKind, Policy, PoolName, Push, PushMode, Record,
     RequestKind, Scope, Target, Timestamp, Windows,
 };
 use crate::history::memory::MemoryStore;
@@ -13,6 +13,7 @@ use crate::history::{Owner, Store};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
+use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::mpsc;
 
 /// Succeeds at everything it is granted, in order; but for what it has yet to say of some.
@@ -275,4 +276,26 @@ async fn r8_a_lost_take_ends_the_loop_and_the_next_one_gives_no_number_again() {
     let attempts = store.attempts("env", None, None, 10).await.unwrap();
     assert_eq!(attempts.iter().map(|attempt| attempt.attempt.0).collect::<Vec<_>>(), [4]);
     next.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn r14_one_who_never_reads_holds_up_nobody_and_learns_how_much_was_missed() {
+    let store = Arc::new(MemoryStore::new(super::now));
+    let scheduler = start(&store).await;
+    let mut asleep = scheduler.subscribe();
+    let commits = super::COMMITS_KEPT + 10;
+    for number in 0..commits {
+        let message = format!("{number}").as_str().into();
+        let push = if number % 2 == 0 { chain(2) } else { chain(1) };
+        scheduler.push(Push { prune: true, message, ..push }).await.unwrap();
+    }
+    let missed = asleep.recv().await;
+    assert!(matches!(missed, Err(RecvError::Lagged(10))), "{missed:?}");
+    let mut last = asleep.recv().await.unwrap();
+    while let Ok(committed) = asleep.try_recv() {
+        last = committed;
+    }
+    let Some(Record::Version(version)) = last.records.first() else { panic!("{last:?}") };
+    assert_eq!(version.number.0 as usize, commits, "the newest is there");
+    scheduler.stop().await.unwrap();
 }

@@ -1,6 +1,7 @@
 //! R10: an executor killed at each step of an attempt; Q10: one that must be killed. Reason and count are right, and the effect happens once.
 
 use crate::audit::{CHANGE, LOST, RETRY, SUCCEEDED};
+use crate::proxy::Place;
 use crate::town::{Town, resource, thing};
 use crate::{eventually, in_time, rounds};
 use homeostat::core::{Intent, Policy};
@@ -92,6 +93,25 @@ async fn r10_killed_after_its_effect_and_before_its_result_it_finds_nothing_left
         let history = town.history().await;
         assert_eq!(history.told(), [(CHANGE, LOST), (RETRY, SUCCEEDED)]);
         assert_eq!((lines(town.folder(), "effect"), history.changes()), (1, 0));
+        town.stop().await;
+    }
+}
+
+/// Its result is on the way to history when it dies, and that commit gets no reply either.
+#[tokio::test(flavor = "multi_thread")]
+async fn r10_killed_after_its_result_was_heard_it_has_succeeded_once() {
+    for round in 0..rounds(2) {
+        let town = Town::start().await;
+        town.connected_executor().await;
+        // The first commit is that of the version and the grant, the second that of the result.
+        let result = town.proxy.trap([Place::Before, Place::After][round % 2], 1);
+        town.push(vec![thing("a", "1")], "1").await;
+        let held = in_time("the commit of the result", result).await.unwrap();
+        kill(&town).await;
+        held.cut();
+        town.settle().await;
+        assert_eq!(town.history().await.told(), [(CHANGE, SUCCEEDED)]);
+        assert_eq!(town.world()["a"], (Some("1".to_owned()), 1));
         town.stop().await;
     }
 }

@@ -4,6 +4,7 @@ use crate::audit;
 use crate::proxy::{Place, Proxy};
 use crate::town::BRIEF;
 use crate::{in_time, rounds, server};
+use futures::future::join_all;
 use homeostat::core::{Name, Record, Timestamp, VersionNumber, VersionRecord};
 use homeostat::history::postgres::PostgresStore;
 use homeostat::history::{Batch, HistoryError, Owner, Store};
@@ -79,10 +80,15 @@ async fn r7_of_32_writers_one_writes_at_a_time_and_each_batch_counts_once() {
         let writing = write(store.clone(), format!("writer-{writer}"), Arc::clone(&all), wanted, Arc::clone(&written));
         tokio::spawn(writing)
     });
-    let mut acknowledged = BTreeSet::new();
-    for writer in writers.collect::<Vec<_>>() {
-        acknowledged.extend(in_time("a writer", writer).await.unwrap());
-    }
+    let mut writers = join_all(writers);
+    let mut progress = written.subscribe();
+    let acknowledged = loop {
+        tokio::select! {
+            lists = &mut writers => break lists,
+            more = in_time("another commit", progress.changed()) => more.unwrap(),
+        }
+    };
+    let acknowledged: BTreeSet<String> = acknowledged.into_iter().flat_map(Result::unwrap).collect();
     let history = audit::history(&database, ENVIRONMENT, true).await;
     let stored: BTreeSet<String> = history.messages.iter().cloned().collect();
     assert_eq!(stored.len(), history.messages.len(), "no batch counts twice");
