@@ -65,7 +65,7 @@ CREATE TABLE resource_grant (
     epoch         bigint NOT NULL,
     granted_at_ms bigint NOT NULL,
     operation     smallint NOT NULL CHECK (operation BETWEEN 1 AND 4), -- enforce, observe, dry run, delete
-    reason        smallint NOT NULL CHECK (reason BETWEEN 1 AND 6),    -- user deploy, change, user repair, dry run, retry, repair
+    reason        smallint NOT NULL CHECK (reason BETWEEN 1 AND 7),    -- user deploy, change, user repair, dry run, retry, repair, report
     intent_hash   bytea NOT NULL CHECK (octet_length(intent_hash) = 16),
     executor      text NOT NULL,
     reload        text, -- the requirement because of whose change it is told to reload
@@ -91,7 +91,7 @@ CREATE TABLE request (
     environment bigint NOT NULL,
     id          bigint NOT NULL,
     taken_at_ms bigint NOT NULL,
-    kind        smallint NOT NULL CHECK (kind BETWEEN 1 AND 5), -- deploy, repair, suspend (open until it is lifted), resume, cancel
+    kind        smallint NOT NULL CHECK (kind BETWEEN 1 AND 6), -- deploy, repair, suspend (open until it is lifted), resume, cancel, report
     scope       text NOT NULL, -- JSON
     author      text NOT NULL,
     message     text NOT NULL,
@@ -138,7 +138,7 @@ CREATE TABLE resource_state (
     failures        bigint NOT NULL CHECK (failures >= 0),
     life            smallint NOT NULL CHECK (life BETWEEN 1 AND 4),        -- live, tombstone, orphan, deleted
     last_result     smallint NOT NULL CHECK (last_result BETWEEN 1 AND 3), -- new, succeeded, failed
-    observed        smallint NOT NULL CHECK (observed BETWEEN 1 AND 3),    -- unknown, same, differs
+    observed        smallint NOT NULL CHECK (observed BETWEEN 1 AND 4),    -- unknown, same, differs, reported
     skipped         boolean NOT NULL,
     attempted       bytea CHECK (octet_length(attempted) = 16),
     succeeded       bytea CHECK (octet_length(succeeded) = 16),

@@ -7,6 +7,8 @@
 #[path = "embedded/cancel.rs"]
 mod cancel;
 mod house;
+#[path = "embedded/report.rs"]
+mod report;
 #[path = "embedded/suspend.rs"]
 mod suspend;
 #[path = "embedded/upkeep.rs"]

@@ -172,6 +172,9 @@ pub(crate) struct RepairOptions {
     /// Only resources on this target
     #[arg(long, value_name = "TARGET")]
     pub(crate) target: Option<String>,
+    /// Correct nothing: record and show what has drifted (exit code 2: something has), and start nothing else
+    #[arg(long)]
+    pub(crate) report: bool,
     #[command(flatten)]
     pub(crate) manifests: ManifestOptions,
     #[command(flatten)]

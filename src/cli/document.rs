@@ -2,8 +2,8 @@
 
 use super::output::time::iso;
 use crate::core::{
-    Blocked, Change, Compliance, Counts, Finding, Hold, LastResult, Life, Name, Observed, OutcomeKind, ResourceView,
-    Suspension, Timestamp, VersionNumber,
+    Blocked, Change, Compliance, Counts, Finding, Hold, LastResult, Life, Name, OutcomeKind, ResourceView, Suspension,
+    Timestamp, VersionNumber,
 };
 use crate::history::{AttemptSummary, VersionSummary};
 use serde::Serialize;
@@ -40,9 +40,7 @@ impl State {
             _ if view.blocked == Blocked::Dependency => Self::Skipped,
             _ if view.good => Self::Compliant,
             _ if view.compliance == Compliance::HasUpdate => Self::Updating,
-            _ if view.row.last_result == LastResult::Succeeded && view.row.observed == Observed::Differs => {
-                Self::Drifted
-            }
+            _ if view.row.last_result == LastResult::Succeeded && view.row.observed.differs() => Self::Drifted,
             _ if view.row.last_result == LastResult::Failed => Self::Failed,
             _ => Self::Updating,
         }

@@ -8,7 +8,7 @@ pub(crate) enum Exit {
     Done = 0,
     /// Something failed, was skipped, or is not compliant.
     NotCompliant = 1,
-    /// A dry run found something that would change.
+    /// A dry run found something that would change, or a report something that differs.
     WouldChange = 2,
     /// The manifests have errors, or the environment refused them.
     Refused = 3,
@@ -40,7 +40,7 @@ impl Exit {
         match self {
             Self::Done => "done; everything asked about is as declared",
             Self::NotCompliant => "something failed, was skipped, or is not compliant",
-            Self::WouldChange => "dry-run only: something would change",
+            Self::WouldChange => "dry-run, repair --report: something would change",
             Self::Refused => "the manifests have errors, or were refused",
             Self::Held => "another process holds the environment",
             Self::Infrastructure => "the database or the executor could not be used",

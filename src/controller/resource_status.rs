@@ -7,7 +7,7 @@ use super::seen::Handled;
 use crate::api::conditions::date_time;
 use crate::api::conditions::{ConditionType, Reason, Truth};
 use crate::api::{ObjectName, ResourceStatus, Text};
-use crate::core::{Compliance, Hold, LastResult, Observed, RefusalKind, ResourceView, Timestamp, limits};
+use crate::core::{Compliance, Hold, LastResult, RefusalKind, ResourceView, Timestamp, limits};
 
 /// Characters of a difference that a status keeps.
 const DRIFT_CHARACTERS: usize = 4_096;
@@ -152,7 +152,7 @@ fn running(view: &ResourceView, holds: &[Hold]) -> Conditions {
     if view.good {
         return Conditions::ready(Truth::True, Reason::Compliant, "it is deployed as declared");
     }
-    if view.row.observed == Observed::Differs && view.compliance == Compliance::NonCompliant {
+    if view.row.observed.differs() && view.compliance == Compliance::NonCompliant {
         let message = "it differs from its intent, and its policy is to leave it";
         return Conditions::ready(Truth::False, Reason::Drifted, message).and(
             ConditionType::Drifted,

@@ -24,7 +24,7 @@ impl Resource {
         self.attempted_current()
             && self.row.last_result == LastResult::Succeeded
             && self.row.succeeded == Some(self.row.intent.hash())
-            && self.row.observed != Observed::Differs
+            && !self.row.observed.differs()
     }
 
     /// Others may rely on it.
@@ -39,9 +39,7 @@ impl Resource {
 
     /// Nothing is wrong with it but a difference that was found and left.
     fn drifted(&self) -> bool {
-        self.row.observed == Observed::Differs
-            && self.row.last_result == LastResult::Succeeded
-            && self.attempted_current()
+        self.row.observed.differs() && self.row.last_result == LastResult::Succeeded && self.attempted_current()
     }
 
     /// Its newest intent is in an executor's hands, and the result will leave nothing to do.
@@ -100,7 +98,8 @@ impl EnvironmentState {
             _ if resource.owes_reload() => true,
             Compliance::Compliant => false,
             Compliance::NonCompliant if resource.drifted() => {
-                resource.row.intent.policy.mode == Mode::Enforce && corrects
+                let left = resource.row.observed == Observed::Reported && !asked_by_user;
+                resource.row.intent.policy.mode == Mode::Enforce && corrects && !left
             }
             Compliance::HasUpdate | Compliance::NonCompliant => true,
         }
@@ -114,6 +113,7 @@ impl EnvironmentState {
         if !resource.is_live() {
             Operation::Delete
         } else if resource.row.intent.policy.mode == Mode::Observe
+            || reason == Reason::Report
             || (verifies && resource.row.succeeded == Some(resource.row.intent.hash()))
         {
             Operation::Observe

@@ -49,6 +49,8 @@ pub enum Event {
     Finished(ExecutorName, Outcome),
     /// The executor refuses to give these back: they have begun.
     RevokeRefused(ExecutorName, Vec<AttemptId>),
+    /// The owner is there for reports only: it starts nothing else, from now on and for as long as it owns the environment.
+    ReportOnly,
     /// Nothing happened but time.
     Tick,
     /// The owner is about to stop: grant nothing any more, take back what has not begun.
@@ -148,6 +150,8 @@ pub enum RequestKind {
     Resume,
     /// That what has not begun is left alone for now.
     Cancel,
+    /// Everything that has been deployed is looked at, and nothing is corrected.
+    Report,
 }
 
 /// Which resources are meant: the intersection of what is given.

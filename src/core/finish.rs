@@ -137,13 +137,18 @@ impl EnvironmentState {
         }
         let fresh = run.credited && run.hash == row.intent.hash();
         let changed = changed(run, Some(finding));
-        let notifies = fresh && (changed || row.maybe_changed || (was_good && differs));
+        let reports = run.reason == Reason::Report;
+        let notifies = fresh && !reports && (changed || row.maybe_changed || (was_good && differs));
         if fresh {
-            row.maybe_changed = false;
-            row.reload = row.reload.take().filter(|_| !pays);
+            row.maybe_changed &= reports;
+            row.reload = row.reload.take().filter(|_| reports || !pays);
             row.succeeded = Some(run.hash);
             row.last_result = LastResult::Succeeded;
-            row.observed = if differs { Observed::Differs } else { Observed::Same };
+            row.observed = match run.reason {
+                _ if !differs => Observed::Same,
+                Reason::Report => Observed::Reported,
+                _ => Observed::Differs,
+            };
             row.drift = differs.then(|| finding.diff.clone());
             row.skipped = false;
             row.failures = 0;
@@ -183,7 +188,7 @@ impl EnvironmentState {
             row.error = Some(message);
         }
         self.touch(id);
-        if fresh && was_good {
+        if fresh && was_good && run.reason != Reason::Report {
             self.notify(id, run.priority);
         }
         if fresh {

@@ -3,7 +3,7 @@
 //! Deliberately absent: what is not queued. That something is undefined, good, or waits for its timer is no hold of the queue (`inspect.rs`).
 
 use super::state::{EnvironmentState, Resource, TargetIndex, TargetState};
-use super::{Hold, Mode, Name, Reason, ResourceId, Target, WindowKind, limits};
+use super::{Hold, Mode, Name, ResourceId, Target, WindowKind, limits};
 
 /// One reason, and how to tell it.
 pub(super) struct Rule {
@@ -24,8 +24,9 @@ pub(super) enum Applies {
 use Applies::{Itself, Neighbours, Room};
 
 /// In the order in which they are asked and told.
-pub(super) const HOLDS: [Rule; 15] = [
+pub(super) const HOLDS: [Rule; 16] = [
     Rule { applies: Room(|state, _, _| state.stopping), tell: |_, _, out| out.push(Hold::Stopping) },
+    Rule { applies: Itself(EnvironmentState::is_no_report), tell: |_, _, out| out.push(Hold::ReportOnly) },
     Rule { applies: Itself(|state, _| state.settings.suspend), tell: |_, _, out| out.push(Hold::EnvironmentSuspended) },
     Rule {
         applies: Itself(|state, _| state.suspensions.environment.is_some()),
@@ -68,7 +69,8 @@ impl EnvironmentState {
 
     /// It must wait for other resources.
     pub(super) fn waits(&self, resource: &Resource) -> bool {
-        HOLDS.iter().any(|rule| matches!(rule.applies, Neighbours(applies) if applies(self, resource)))
+        !resource.reports()
+            && HOLDS.iter().any(|rule| matches!(rule.applies, Neighbours(applies) if applies(self, resource)))
     }
 
     /// Something may start on the target, if anything is ready.
@@ -80,8 +82,7 @@ impl EnvironmentState {
     /// A queued verification of a good resource that is held holds nobody: neither what stops it, nor waiting for an executor or for its turn.
     pub(super) fn holds_nobody(&self, resource: &Resource) -> bool {
         let Some(queued) = resource.queued else { return true };
-        let verifies =
-            matches!(queued.reason, Reason::Repair | Reason::UserRepair) && !resource.owes_reload() && resource.good();
+        let verifies = queued.reason.verifies() && !resource.owes_reload() && resource.good();
         verifies
             && (queued.awaits_turn
                 || self.held(resource)
@@ -93,7 +94,8 @@ impl EnvironmentState {
         let mut holds = Vec::new();
         for rule in &HOLDS {
             let applies = match rule.applies {
-                Itself(applies) | Neighbours(applies) => applies(self, resource),
+                Itself(applies) => applies(self, resource),
+                Neighbours(applies) => !resource.reports() && applies(self, resource),
                 Room(applies) => self.place_of(resource).is_some_and(|(place, target)| applies(self, place, target)),
             };
             if applies {
@@ -253,6 +255,6 @@ impl Resource {
 
     /// Something it requires is not good. That stops what would change the target; observing needs no dependency.
     pub(super) fn held_back(&self) -> bool {
-        self.bad_requirements > 0 && self.row.intent.policy.mode == Mode::Enforce
+        self.bad_requirements > 0 && self.row.intent.policy.mode == Mode::Enforce && !self.reports()
     }
 }

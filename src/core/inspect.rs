@@ -2,8 +2,8 @@
 
 use super::state::{EnvironmentState, Resource};
 use super::{
-    Blocked, Compliance, Counts, EnvironmentView, Epoch, Hold, LastResult, Name, Observed, ResourceId, ResourceRow,
-    ResourceView, Running, Settings, Target, VersionNumber,
+    Blocked, Compliance, Counts, EnvironmentView, Epoch, Hold, LastResult, Name, ResourceId, ResourceRow, ResourceView,
+    Running, Settings, Target, VersionNumber,
 };
 
 impl EnvironmentState {
@@ -110,9 +110,7 @@ impl EnvironmentState {
                 _ if row.skipped => &mut counts.skipped,
                 Compliance::Compliant => &mut counts.compliant,
                 Compliance::HasUpdate => &mut counts.updating,
-                Compliance::NonCompliant
-                    if row.last_result != LastResult::Failed && row.observed == Observed::Differs =>
-                {
+                Compliance::NonCompliant if row.last_result != LastResult::Failed && row.observed.differs() => {
                     &mut counts.drifted
                 }
                 Compliance::NonCompliant => &mut counts.failed,
@@ -179,7 +177,7 @@ impl EnvironmentState {
             holds.push(Hold::Good { next_repair: row.due_at });
         } else if row.last_result == LastResult::Failed && !(row.skipped && resource.is_live()) {
             holds.push(Hold::RetryAt { at: row.due_at, error: row.error.clone() });
-        } else if row.observed == Observed::Differs && !row.skipped {
+        } else if row.observed.differs() && !row.skipped {
             holds.push(Hold::Drifted);
         }
     }

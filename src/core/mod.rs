@@ -29,6 +29,7 @@ mod queue;
 mod ready;
 mod record;
 mod removal;
+mod report;
 mod requests;
 mod restore;
 mod settings;

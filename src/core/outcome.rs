@@ -32,6 +32,15 @@ pub enum Reason {
     Retry,
     /// It has not been verified for some time.
     Repair,
+    /// A user asked to look at it, and to correct nothing.
+    Report,
+}
+
+impl Reason {
+    /// It is only about what may have changed by itself.
+    pub(crate) const fn verifies(self) -> bool {
+        matches!(self, Self::UserRepair | Self::Repair | Self::Report)
+    }
 }
 
 /// Work handed to an executor. Committed to history before it is sent.

@@ -12,14 +12,15 @@ impl EnvironmentState {
         if undefined || resource.queued.is_some_and(|queued| queued.reason <= reason) {
             return;
         }
-        if resource.is_live() && resource.runs_current() {
+        // A report leaves what it finds: whoever wants more comes after it.
+        let enough = !resource.reports() || reason == Reason::Report;
+        if resource.is_live() && resource.runs_current() && enough {
             return self.raise_run(id, reason);
         }
         let (place, before, busy) = (resource.target, resource.queued, resource.published.busy);
         self.unready(id);
         self.sequence += 1;
-        let verifies = matches!(reason, Reason::Repair | Reason::UserRepair);
-        let awaits_turn = verifies && self.target(place).is_some_and(super::state::TargetState::is_rated);
+        let awaits_turn = reason.verifies() && self.target(place).is_some_and(super::state::TargetState::is_rated);
         let own = (reason, self.sequence);
         let (turn, since) = before.map_or((own, self.sequence), |before| (before.turn.min(own), before.since));
         let queued = Queued { reason, turn, since, ready: false, awaits_turn };
@@ -116,7 +117,8 @@ impl EnvironmentState {
         }
         // Its surroundings may have changed under a grant that has not begun.
         let recalled = |resource: &Resource| {
-            let neighbours = resource.busy_requirements > 0 || resource.held_back() || self.undefined(resource);
+            let busy = resource.busy_requirements > 0 && !resource.reports();
+            let neighbours = busy || resource.held_back() || self.undefined(resource);
             resource.run.is_some() && (neighbours || self.held(resource))
         };
         if self.get(id).is_some_and(recalled) {

@@ -1,4 +1,4 @@
-//! What users ask for: deploy what is not compliant, repair everything, suspend and resume (`suspensions.rs`), cancel
+//! What users ask for: deploy what is not compliant, repair everything, report (`report.rs`), suspend and resume (`suspensions.rs`), cancel
 //! (`cancel.rs`), dry-run what may not be accepted yet.
 
 use super::ready::{Entry, Work};
@@ -21,7 +21,7 @@ impl EnvironmentState {
         let OpenRequest { scope, author, message, .. } = order.clone();
         self.out.records.push(Record::Request { id, kind, scope, author, at: self.now, message });
         match kind {
-            RequestKind::Deploy | RequestKind::Repair => self.start_request(id, kind, covered),
+            RequestKind::Deploy | RequestKind::Repair | RequestKind::Report => self.start_request(id, kind, covered),
             RequestKind::Suspend => self.suspend(order),
             RequestKind::Resume => {
                 self.resume_place(order.scope.target.as_ref());
@@ -40,6 +40,7 @@ impl EnvironmentState {
             match kind {
                 RequestKind::Deploy => self.enqueue(resource, Reason::UserDeploy),
                 RequestKind::Repair => self.enqueue(resource, Reason::UserRepair),
+                RequestKind::Report => self.enqueue_report(resource),
                 RequestKind::Suspend | RequestKind::Resume | RequestKind::Cancel => {}
             }
         }
@@ -69,6 +70,7 @@ impl EnvironmentState {
                     (self.needs_deploy(resource, true) && !resource.row.skipped) || skipped_and_named
                 }
                 RequestKind::Repair => true,
+                RequestKind::Report => resource.can_be_reported(),
                 RequestKind::Cancel => Self::can_be_cancelled(resource),
                 RequestKind::Suspend | RequestKind::Resume => false,
             };

@@ -18,6 +18,7 @@ impl EnvironmentState {
             now,
             out: Effects::default(),
             stopping: false,
+            report_only: false,
             version: VersionNumber(0),
             last_attempt: AttemptId(0),
             last_request: RequestId(0),
@@ -85,10 +86,11 @@ impl EnvironmentState {
         for &id in &ids {
             state.resume(id);
         }
-        let work = |open: &OpenRequest| matches!(open.kind, RequestKind::Deploy | RequestKind::Repair);
+        let work =
+            |open: &OpenRequest| matches!(open.kind, RequestKind::Deploy | RequestKind::Repair | RequestKind::Report);
         for OpenRequest { id, kind, scope, at, .. } in snapshot.requests.into_iter().filter(work) {
             let mut covered = state.covered(kind, &scope);
-            if kind == RequestKind::Repair {
+            if kind != RequestKind::Deploy {
                 covered.retain(|&id| {
                     state.get(id).is_some_and(|resource| resource.row.verified_at.is_none_or(|verified| verified < at))
                 });

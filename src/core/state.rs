@@ -21,6 +21,8 @@ pub struct EnvironmentState {
     /// What the step being made wants done.
     pub(super) out: Effects,
     pub(super) stopping: bool,
+    /// Nothing starts but reports.
+    pub(super) report_only: bool,
 
     pub(super) version: VersionNumber,
     pub(super) last_attempt: AttemptId,

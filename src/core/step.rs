@@ -58,6 +58,7 @@ impl EnvironmentState {
                 self.begin(&executor, &attempts);
             }
             Event::Finished(executor, outcome) => self.finish(&executor, &outcome),
+            Event::ReportOnly => self.only_report(),
             Event::Tick => {}
             Event::Stop => self.stop(),
         }

@@ -7,7 +7,7 @@
 
 use super::state::{EnvironmentState, TargetIndex};
 use super::windows::next_start;
-use super::{Hash, LastResult, Life, Observed, Reason, Repair, RepairSchedule, ResourceId, Retry, Timestamp, limits};
+use super::{Hash, LastResult, Life, Reason, Repair, RepairSchedule, ResourceId, Retry, Timestamp, limits};
 
 impl EnvironmentState {
     /// The earliest timer.
@@ -85,7 +85,7 @@ impl EnvironmentState {
     /// Arms the next verification, if the environment verifies. `steady`: it was a verification on schedule, whose place in the interval is kept.
     pub(super) fn arm_verification(&mut self, id: ResourceId, steady: bool) {
         let Some(resource) = self.get(id) else { return };
-        let seen = resource.row.verified_at.is_some() || resource.row.observed == Observed::Differs;
+        let seen = resource.row.verified_at.is_some() || resource.row.observed.differs();
         let from = resource.row.verified_at.unwrap_or(self.now);
         let fraction = Hash::fraction([u64::from(id.0), self.version.0]);
         match next_verification(&self.settings.repair, from, fraction, steady).filter(|_| seen) {

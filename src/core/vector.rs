@@ -38,6 +38,15 @@ pub enum Observed {
     Same,
     /// A difference was found and left (observe mode, or a repair that only reports).
     Differs,
+    /// A difference was found by a report that a user asked for. It is left until the next verification, or until a user asks for more.
+    Reported,
+}
+
+impl Observed {
+    /// A difference was found and left.
+    pub const fn differs(self) -> bool {
+        matches!(self, Self::Differs | Self::Reported)
+    }
 }
 
 /// Why a resource cannot run at all at present.

@@ -77,6 +77,8 @@ pub enum Hold {
     Running(Running),
     /// The owner is stopping.
     Stopping,
+    /// The owner is there for a report, and starts nothing else.
+    ReportOnly,
     /// The environment's settings say that it is suspended.
     EnvironmentSuspended,
     /// A user has suspended the environment, or its target.
@@ -172,7 +174,7 @@ pub enum Hold {
         /// When.
         until: Timestamp,
     },
-    /// A difference was found, and the policy is to leave it.
+    /// A difference was found and left: the policy says so, or it was found by a report.
     Drifted,
 }
 
@@ -204,6 +206,7 @@ impl fmt::Display for Hold {
                 write!(f, "attempt {} is granted to executor {} and has not begun", run.attempt, run.executor)
             }
             Self::Stopping => f.write_str("the scheduler is stopping"),
+            Self::ReportOnly => f.write_str("this run only reports"),
             Self::EnvironmentSuspended => f.write_str("the environment is suspended"),
             Self::Suspended(by) => by.fmt(f),
             Self::TargetSuspended { target } => write!(f, "target {target} is suspended"),
@@ -236,7 +239,7 @@ impl fmt::Display for Hold {
             Self::RetryAt { error: Some(error), .. } => write!(f, "its last attempt failed: {error}"),
             Self::RetryAt { error: None, .. } => f.write_str("its last attempt was lost"),
             Self::Cancelled { .. } => f.write_str("its work was cancelled"),
-            Self::Drifted => f.write_str("it differs from its intent, and the policy is to leave it"),
+            Self::Drifted => f.write_str("it differs from its intent, and was left as it is"),
         }
     }
 }

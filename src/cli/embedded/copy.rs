@@ -76,6 +76,7 @@ impl Copy {
             owner: owner.id,
             ended: &[],
             output,
+            report_only: false,
         };
         Session::within(opening, work).await
     }

@@ -58,12 +58,25 @@ pub(crate) struct Opening<'a> {
     pub(crate) ended: &'a [Name],
     /// What is told to people, and how.
     pub(crate) output: Output,
+    /// Only reports may start.
+    pub(crate) report_only: bool,
 }
 
 impl Session {
     /// Locks the data folder, lets `prepare` choose the environment and check what can be checked before anything is owned, runs `work` in a
     /// session on it, and closes everything afterwards, whatever came of it.
     pub(crate) async fn run<P, T>(
+        options: &StateOptions,
+        output: Output,
+        prepare: impl AsyncFnOnce(&Place) -> Result<(Name, P), CliError>,
+        work: impl AsyncFnOnce(&mut Self, P) -> Result<T, CliError>,
+    ) -> Result<T, CliError> {
+        Self::run_as(false, options, output, prepare, work).await
+    }
+
+    /// The same; a session that is there for reports only starts nothing else, whatever is due or was left over.
+    pub(crate) async fn run_as<P, T>(
+        report_only: bool,
         options: &StateOptions,
         output: Output,
         prepare: impl AsyncFnOnce(&Place) -> Result<(Name, P), CliError>,
@@ -79,6 +92,7 @@ impl Session {
                 owner: owners.own(),
                 ended: owners.ended(),
                 output,
+                report_only,
             };
             Self::within(opening, async |session| work(session, prepared).await).await
         })
@@ -99,7 +113,7 @@ impl Session {
     }
 
     async fn open(opening: Opening<'_>) -> Result<Self, CliError> {
-        let Opening { store, folder, server, environment, owner, ended, output } = opening;
+        let Opening { store, folder, server, environment, owner, ended, output, report_only } = opening;
         let signals = Signals::catch()?;
         let snapshot = store.peek(&environment).await?.unwrap_or_default();
         let endpoint = Endpoint::new(Times::default(), Arc::new(AcceptAll));
@@ -111,6 +125,10 @@ impl Session {
         };
         let scheduler =
             Scheduler::start(environment.clone(), Arc::clone(&store), owner.clone(), ended, Arc::new(edge)).await?;
+        if report_only {
+            // No executor can connect yet, so nothing else has started.
+            scheduler.send(Event::ReportOnly).await?;
+        }
         let lease = crate::scheduler::keep_lease(Arc::clone(&store), owner);
         endpoint.attach(environment.clone(), scheduler.epoch(), scheduler.inbox(), holders(&snapshot));
         let executors = match Executors::start(endpoint, environment.clone(), folder, wanted).await {
@@ -172,7 +190,7 @@ impl Session {
         Ok(self.scheduler.push(push).await?.0)
     }
 
-    /// Requests a deploy or a repair; returns how many resources it covers.
+    /// Requests a deploy, a repair or a report; returns how many resources it covers.
     pub(crate) async fn request(&self, kind: RequestKind, scope: Scope) -> Result<usize, CliError> {
         Ok(self.scheduler.request(kind, scope, author()).await?.1)
     }

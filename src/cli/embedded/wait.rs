@@ -53,7 +53,7 @@ struct Glance {
     quiet: bool,
     /// Executors have no work, and dry runs are not waited for.
     idle: bool,
-    /// Nothing new starts: what is queued need not be waited for.
+    /// Nothing new starts, or nothing but reports: the rest of what is queued need not be waited for.
     suspended: bool,
 }
 
@@ -170,7 +170,13 @@ async fn glance(session: &Session) -> Result<Glance, CliError> {
     let read = |state: &EnvironmentState| {
         let counts = state.counts();
         let idle = counts.running == 0 && state.open_dry_runs() == 0;
-        Glance { version: state.version(), counts, quiet: state.quiet(), idle, suspended: state.is_suspended() }
+        Glance {
+            version: state.version(),
+            counts,
+            quiet: state.quiet(),
+            idle,
+            suspended: state.is_suspended() || state.is_report_only(),
+        }
     };
     Ok(session.scheduler.read(read).await?)
 }
@@ -194,6 +200,7 @@ const fn wait_of(hold: &Hold) -> Wait {
         | Hold::TargetMissing { .. }
         | Hold::OutsideWindow { .. }
         | Hold::RequirementMissing { .. }
+        | Hold::ReportOnly
         | Hold::Stopping => Wait::Lasting,
         Hold::RequirementUndefined { .. }
         | Hold::RequirementBusy { .. }

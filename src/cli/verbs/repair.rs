@@ -1,4 +1,4 @@
-//! `homeostat repair`: verifies everything against its target now, and corrects what has drifted. Brings no new intent.
+//! `homeostat repair`: verifies everything against its target now, and corrects what has drifted, or with `--report` leaves it. Brings no new intent.
 
 use super::summary::RunDocument;
 use crate::cli::arguments::RepairOptions;
@@ -8,21 +8,23 @@ use crate::cli::output::Output;
 use crate::cli::{CliError, Exit, SET};
 use crate::core::{Name, RequestKind};
 
-/// Requests a repair, waits, and prints the drift that was found.
+/// Requests a repair or a report, waits, and prints the drift that was found.
 pub(crate) async fn run(options: RepairOptions, output: Output) -> Result<Exit, CliError> {
     let selection = Selection::new(&options.names, options.target.as_deref());
     let declared = manifests::read(&options.manifests.files, options.state.environment.as_deref())?;
     let prepare =
         async |place: &Place| Ok((prepare(&options, &selection, declared.as_ref(), place, output).await?, ()));
-    let finished = Session::run(&options.state, output, prepare, async |session, ()| {
+    let kind = if options.report { RequestKind::Report } else { RequestKind::Repair };
+    let finished = Session::run_as(options.report, &options.state, output, prepare, async |session, ()| {
         if let Some(declared) = &declared {
             session.configure(declared).await?;
         }
-        session.request(RequestKind::Repair, selection.scope()).await?;
+        session.request(kind, selection.scope()).await?;
         session.wait().await
     })
     .await?;
-    RunDocument::new(finished).print(output, true)
+    let document = RunDocument::new(finished);
+    if options.report { document.print_report(output) } else { document.print(output, true) }
 }
 
 /// Finds the environment, checks the names, and says where the manifests have moved on: a repair never smuggles a change in.

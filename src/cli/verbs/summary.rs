@@ -5,7 +5,7 @@ use crate::cli::document::{AttemptDocument, AttemptResult, State, SuspensionDocu
 use crate::cli::embedded::Finished;
 use crate::cli::output::{Output, Table, styled_diff, time};
 use crate::cli::{CliError, Exit};
-use crate::core::{Counts, Hold, Name, Operation, VersionNumber, limits};
+use crate::core::{Counts, Hold, Name, Operation, Reason, VersionNumber, limits};
 use serde::Serialize;
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write as _;
@@ -113,6 +113,13 @@ impl RunDocument {
         Ok(self.exit())
     }
 
+    /// Prints what a report found: that something differs is its result, and says more than that it is therefore not compliant.
+    pub(crate) fn print_report(&self, output: Output) -> Result<Exit, CliError> {
+        output.print(self, || self.text(true))?;
+        let differs = self.items.iter().any(|item| item.result == AttemptResult::Differs);
+        Ok(if differs && !self.interrupted { Exit::WouldChange } else { self.exit() })
+    }
+
     fn text(&self, diffs: bool) -> String {
         let mut text = self.lines(diffs);
         text.push_str(&self.headline());
@@ -177,8 +184,14 @@ impl RunDocument {
         }
         steps.extend(self.suspended.iter().cloned());
         let drifted = self.items.iter().find(|item| item.result == AttemptResult::Differs);
-        steps.extend(drifted.map(|item| {
-            format!("{} differs and is left as it is, as its policy says: `homeostat show {}`", item.name, item.name)
+        steps.extend(drifted.map(|item| match item.reason {
+            Some(Reason::Report) => {
+                format!("{} differs and was left as it is: `homeostat repair` corrects it", item.name)
+            }
+            _ => format!(
+                "{} differs and is left as it is, as its policy says: `homeostat show {}`",
+                item.name, item.name
+            ),
         }));
         if self.interrupted {
             steps.push("interrupted; `homeostat deploy` goes on with what is left".to_owned());

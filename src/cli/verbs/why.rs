@@ -148,9 +148,11 @@ fn next_steps(state: &EnvironmentState, root: &Link, now: Timestamp) -> Vec<Stri
         Hold::Drifted => Some(format!(
             "correct it on the target, or let the next deploy do so; `homeostat show {name}` shows the difference"
         )),
-        Hold::ExecutorUnavailable { .. } | Hold::Stopping | Hold::Concurrency { .. } | Hold::RequirementBusy { .. } => {
-            Some("`homeostat deploy` goes on with it".to_owned())
-        }
+        Hold::ExecutorUnavailable { .. }
+        | Hold::ReportOnly
+        | Hold::Stopping
+        | Hold::Concurrency { .. }
+        | Hold::RequirementBusy { .. } => Some("`homeostat deploy` goes on with it".to_owned()),
         // It is well, or goes on by itself, or its cause is the next link of the chain.
         Hold::Good { .. }
         | Hold::Running(_)

@@ -25,6 +25,7 @@ mod p_removal;
 mod q_cancel;
 mod q_grants;
 mod q_holds;
+mod r_report;
 mod s_sets;
 mod x_generated;
 mod x_limits;

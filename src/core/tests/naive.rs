@@ -3,9 +3,7 @@
 use crate::core::ready::{Entry, Work};
 use crate::core::state::{EnvironmentState, Open, Queued, Resource, Run, TargetIndex};
 use crate::core::windows::Opening;
-use crate::core::{
-    AttemptId, LastResult, Life, Mode, Name, Observed, Operation, Reason, ResourceId, Target, Timestamp,
-};
+use crate::core::{AttemptId, LastResult, Life, Mode, Name, Operation, Reason, ResourceId, Target, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What the rules say of every resource, worked out without any counter.
@@ -57,7 +55,7 @@ impl<'a> Naive<'a> {
         let row = &self.resources[&id].row;
         let hash = Some(row.intent.hash());
         let succeeded = row.attempted == hash && row.succeeded == hash && row.last_result == LastResult::Succeeded;
-        succeeded && row.observed != Observed::Differs && !row.skipped
+        succeeded && !row.observed.differs() && !row.skipped
     }
 
     fn target_of(&self, resource: &Resource) -> Option<&'a Target> {
@@ -71,7 +69,9 @@ impl<'a> Naive<'a> {
             .state
             .suspensions()
             .any(|by| by.target.as_ref().is_none_or(|target| *target == resource.row.intent.target));
+        let reason = resource.run.as_ref().map(|run| run.reason).or(resource.queued.map(|queued| queued.reason));
         ordered
+            || (self.state.report_only && reason != Some(Reason::Report))
             || self.state.settings.suspend
             || self.target_of(resource).is_none_or(|target| {
                 let windows = if verifies { &target.windows.repair } else { &target.windows.deploy };
@@ -83,7 +83,7 @@ impl<'a> Naive<'a> {
     fn holds_nobody(&self, resource: &Resource, queued: Queued) -> bool {
         let connected = |pool: &Name| self.state.executors.values().any(|one| one.connected && one.pool == *pool);
         let unreachable = self.target_of(resource).is_none_or(|target| !connected(&target.pool));
-        matches!(queued.reason, Reason::Repair | Reason::UserRepair)
+        queued.reason.verifies()
             && resource.row.reload.is_none()
             && self.good(resource.row.resource)
             && (queued.awaits_turn || unreachable || self.held(resource))
@@ -120,7 +120,13 @@ impl<'a> Naive<'a> {
         let resource = self.resources[&id];
         let yields = |other: &ResourceId| self.resources[other].run.as_ref().is_some_and(|run| run.yielding);
         let dependents = self.dependents(id);
-        if resource.run.is_some() || dependents.iter().any(yields) || self.held(resource) {
+        if resource.run.is_some() || self.held(resource) {
+            return false;
+        }
+        if resource.queued.is_some_and(|queued| queued.reason == Reason::Report) {
+            return true;
+        }
+        if dependents.iter().any(yields) {
             return false;
         }
         if resource.row.life == Life::Tombstone {

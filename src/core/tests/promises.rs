@@ -3,7 +3,7 @@
 use super::naive::Naive;
 use super::world::World;
 use crate::core::{
-    Effects, Hold, LastResult, Life, Message, Mode, Name, Observed, Operation, RepairAction, ResourceId,
+    Effects, Grant, Hold, LastResult, Life, Message, Mode, Name, Observed, Operation, Reason, RepairAction, ResourceId,
 };
 use std::collections::BTreeSet;
 
@@ -18,7 +18,7 @@ pub(super) fn check(world: &World, effects: &Effects) {
         {
             let id = grant.resource.unwrap();
             assert!(world.history.grants.contains_key(&grant.attempt), "Q1: attempt {} is not recorded", grant.attempt);
-            check_grant(&naive, id, grant.operation, grant.intent.policy.mode);
+            check_grant(&naive, id, grant);
         }
     }
     for id in state.ids() {
@@ -29,8 +29,12 @@ pub(super) fn check(world: &World, effects: &Effects) {
 }
 
 /// I3: nothing starts on what it requires, unless that is good and idle; deletes run in reverse.
-fn check_grant(naive: &Naive, id: ResourceId, operation: Operation, mode: Mode) {
-    if operation == Operation::Delete {
+fn check_grant(naive: &Naive, id: ResourceId, grant: &Grant) {
+    let mode = grant.intent.policy.mode;
+    if grant.reason == Reason::Report {
+        return assert_eq!(grant.operation, Operation::Observe, "a report only looks");
+    }
+    if grant.operation == Operation::Delete {
         assert!(naive.kept_by(id).is_empty(), "I3: a delete was granted while something requires it");
         return;
     }
@@ -55,7 +59,8 @@ fn nothing_is_left_lying(world: &World, naive: &Naive, id: ResourceId) {
         return assert!(ends, "{name} is skipped for nothing");
     }
     let correct = world.state.settings.repair.action == RepairAction::Correct;
-    let left = row.observed == Observed::Differs && !(correct && row.intent.policy.mode == Mode::Enforce);
+    let corrected = correct && row.intent.policy.mode == Mode::Enforce && row.observed != Observed::Reported;
+    let left = row.observed.differs() && !corrected;
     assert!(naive.good(id) || (left && row.last_result == LastResult::Succeeded), "{name} is left lying");
 }
 
@@ -74,6 +79,7 @@ fn why_is_true(world: &World, naive: &Naive, id: ResourceId) {
         Hold::Good { next_repair } => naive.good(id) && resource.queued.is_none() && *next_repair == row.due_at,
         Hold::Running(running) => resource.run.as_ref().is_some_and(|run| run.attempt == running.attempt),
         Hold::Stopping => state.stopping,
+        Hold::ReportOnly => state.report_only,
         Hold::EnvironmentSuspended => state.settings.suspend,
         Hold::Suspended(by) => state.suspensions().any(|one| one == by && on(by.target.as_ref())),
         Hold::TargetSuspended { .. } => target.is_some_and(|target| target.suspend),
@@ -92,7 +98,7 @@ fn why_is_true(world: &World, naive: &Naive, id: ResourceId) {
         Hold::Concurrency { .. } => resource.queued.is_some_and(|queued| queued.ready),
         Hold::RetryAt { at, .. } => row.last_result == LastResult::Failed && row.due_at == *at,
         Hold::Cancelled { until } => resource.queued.is_none() && row.due_at == Some(*until),
-        Hold::Drifted => row.observed == Observed::Differs,
+        Hold::Drifted => row.observed.differs(),
     };
     assert!(is_so, "{} does not run for a reason that is not so: {first:?} of {why:?}", row.intent.name);
 }

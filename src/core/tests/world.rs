@@ -7,8 +7,8 @@ use super::notation::Declared;
 use super::promises;
 use crate::core::{
     AttemptId, Change, Compliance, DryRunId, DryRunItem, DryRunRequest, Effects, EnvironmentState, Epoch, Event,
-    ExecutorName, Finding, Forget, Grant, Hold, Intent, LastResult, Life, Message, Mode, Name, Observed, Operation,
-    Outcome, OutcomeKind, Push, PushMode, Reason, Refusal, Repair, RepairAction, RepairSchedule, Request, RequestId,
+    ExecutorName, Finding, Forget, Grant, Hold, Intent, LastResult, Life, Message, Mode, Name, Operation, Outcome,
+    OutcomeKind, Push, PushMode, Reason, Refusal, Repair, RepairAction, RepairSchedule, Request, RequestId,
     RequestKind, ResourceId, ResourceView, Scope, Settings, Target, Timestamp, Windows, step,
 };
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -521,7 +521,7 @@ impl World {
             (_, _, _, Compliance::Compliant) => "good",
             (_, _, _, Compliance::HasUpdate) => "new",
             _ if view.row.last_result == LastResult::Failed => "failed",
-            _ if view.row.observed == Observed::Differs => "drifted",
+            _ if view.row.observed.differs() => "drifted",
             _ => "bad",
         }
     }

@@ -113,8 +113,14 @@ impl Run {
     }
 
     fn request(&mut self) {
-        let kinds =
-            [RequestKind::Deploy, RequestKind::Repair, RequestKind::Suspend, RequestKind::Resume, RequestKind::Cancel];
+        let kinds = [
+            RequestKind::Deploy,
+            RequestKind::Repair,
+            RequestKind::Suspend,
+            RequestKind::Resume,
+            RequestKind::Cancel,
+            RequestKind::Report,
+        ];
         let kind = kinds[self.random.below(kinds.len())];
         let target = self.random.chance(30).then(|| format!("t{}", self.random.below(TARGETS)).into());
         let names = self.random.chance(30).then(|| (0..3).map(|n| format!("r{n}").into()).collect());
@@ -162,12 +168,16 @@ impl Run {
                 let lines = format!("{}; {}", self.line(), self.line());
                 self.world.dry_run(&lines);
             }
+            98 if self.random.chance(20) => self.world.step(Event::ReportOnly),
             _ => self.world.answer_revokes(),
         }
     }
 
     /// The faults stop, and nothing requires any more what is not there: everything becomes good, everything removed leaves.
     fn heal(&mut self) {
+        if self.world.state.report_only {
+            self.world.restart();
+        }
         self.world.suspend(false);
         let suspended: Vec<_> = self.world.state.suspensions().map(|suspension| suspension.target.clone()).collect();
         for target in suspended {
