@@ -128,7 +128,8 @@ impl EnvironmentState {
         let row = &mut resource.row;
         let differs = run.operation == Operation::Observe && finding.change != Change::None;
         row.last_attempt = Some(run.attempt);
-        if finding.remote_identity.is_some() {
+        // What was only looked at may be somebody else's: its identity is none that a delete may follow.
+        if run.operation == Operation::Enforce && finding.remote_identity.is_some() {
             row.remote_identity.clone_from(&finding.remote_identity);
         }
         if run.operation == Operation::Enforce && finding.change != Change::None {
@@ -178,8 +179,14 @@ impl EnvironmentState {
         let fresh =
             (run.credited && run.hash == row.intent.hash()) || (tombstone && run.operation == Operation::Delete);
         row.last_attempt = Some(run.attempt);
-        if let Some(identity) = finding.and_then(|finding| finding.remote_identity.clone()) {
+        if let Some(identity) = finding.and_then(|finding| finding.remote_identity.clone())
+            && run.operation == Operation::Enforce
+        {
             row.remote_identity = Some(identity);
+        }
+        if !fresh && run.operation == Operation::Enforce {
+            // It counts for nothing, and may have left the target half-way: coming back to this intent takes another attempt.
+            row.succeeded = None;
         }
         if fresh {
             row.last_result = LastResult::Failed;

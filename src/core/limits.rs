@@ -16,6 +16,8 @@ pub const ATTRIBUTES_BYTES: usize = 1_048_576;
 pub const REQUIRES: usize = 1_024;
 /// Names a refusal or a `why` lists before it says "and N more".
 pub const LISTED_NAMES: usize = 20;
+/// A clock that was set back by so many milliseconds is reason to look at every timer again; less only delays them by as much.
+pub const CLOCK_STEP_MS: u64 = 10_000;
 /// Events a scheduler takes in before senders wait.
 pub const INBOX_EVENTS: usize = 4_096;
 /// Events stepped into one group commit before it is handed to the writer.

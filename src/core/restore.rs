@@ -83,6 +83,7 @@ impl EnvironmentState {
         for &id in &ids {
             state.publish(id);
         }
+        state.rearm_far_timers();
         for &id in &ids {
             state.resume(id);
         }

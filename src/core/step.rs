@@ -1,13 +1,17 @@
 //! The brain's one entrance: an event goes in, effects come out.
 
 use super::state::EnvironmentState;
-use super::{Effects, Event, Record, Timestamp};
+use super::{Effects, Event, Record, Timestamp, limits};
 
 /// Takes one event in. Total: it returns effects, never an error, whatever the event says. Effects are added to `effects`, so that several
 /// steps can share one commit.
 pub fn step(state: &mut EnvironmentState, event: Event, now: Timestamp, effects: &mut Effects) {
+    let set_back_ms = state.now.ms_since(now);
     state.now = now;
     std::mem::swap(&mut state.out, effects);
+    if set_back_ms >= limits::CLOCK_STEP_MS {
+        state.clock_set_back();
+    }
     state.take(event);
     state.fire();
     state.settle();

@@ -9,6 +9,13 @@ use super::state::{EnvironmentState, TargetIndex};
 use super::windows::next_start;
 use super::{Hash, LastResult, Life, Reason, Repair, RepairSchedule, ResourceId, Retry, Timestamp, limits};
 
+impl super::state::Resource {
+    /// Its timer is that of a retry, not of a verification.
+    fn retries(&self) -> bool {
+        self.row.last_result == LastResult::Failed || self.row.life == Life::Tombstone
+    }
+}
+
 impl EnvironmentState {
     /// The earliest timer.
     pub fn next_due(&self) -> Option<Timestamp> {
@@ -67,9 +74,9 @@ impl EnvironmentState {
             self.timers.remove(&(at, id));
             let Some(resource) = self.get_mut(id) else { continue };
             resource.row.due_at = None;
-            let failed = resource.row.last_result == LastResult::Failed || resource.row.life == Life::Tombstone;
+            let reason = if resource.retries() { Reason::Retry } else { Reason::Repair };
             self.out.rows.push(id);
-            self.enqueue(id, if failed { Reason::Retry } else { Reason::Repair });
+            self.enqueue(id, reason);
         }
     }
 
@@ -86,11 +93,42 @@ impl EnvironmentState {
     pub(super) fn arm_verification(&mut self, id: ResourceId, steady: bool) {
         let Some(resource) = self.get(id) else { return };
         let seen = resource.row.verified_at.is_some() || resource.row.observed.differs();
-        let from = resource.row.verified_at.unwrap_or(self.now);
+        // A clock that was set back since has verified in the future.
+        let from = resource.row.verified_at.map_or(self.now, |at| at.min(self.now));
         let fraction = Hash::fraction([u64::from(id.0), self.version.0]);
         match next_verification(&self.settings.repair, from, fraction, steady).filter(|_| seen) {
             Some(at) => self.arm(id, at),
             None => self.disarm(id),
+        }
+    }
+
+    /// The clock was set back. What was measured by its old time is measured again by the new one: nobody waits for a time that was never meant.
+    pub(super) fn clock_set_back(&mut self) {
+        self.rearm_far_timers();
+        let now = self.now;
+        for index in (0..self.targets.len() as u32).map(TargetIndex) {
+            if let Some(place) = self.target_mut(index) {
+                let rate = place.target.as_ref().and_then(|target| target.rate_limit);
+                place.bucket_full_at = rate.map_or(now, |rate| place.bucket_full_at.min(rate.empty_at(now)));
+            }
+            self.look_at_windows(index);
+            self.dispatchable.insert(index);
+        }
+    }
+
+    /// Arms again what is due later than anything of its kind is ever armed: a clock was ahead when it was armed.
+    pub(super) fn rearm_far_timers(&mut self) {
+        let latest_retry = self.now.after_ms(self.settings.retry.max_delay_ms);
+        let latest_verification = next_verification(&self.settings.repair, self.now, 1.0, true);
+        let timers: Vec<_> = self.timers.iter().copied().collect();
+        for (at, id) in timers {
+            if self.get(id).is_some_and(super::state::Resource::retries) {
+                if at > latest_retry {
+                    self.arm_retry(id);
+                }
+            } else if latest_verification.is_some_and(|latest| at > latest) {
+                self.arm_verification(id, true);
+            }
         }
     }
 

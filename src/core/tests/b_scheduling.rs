@@ -196,6 +196,21 @@ fn b14_a_stale_finish_leaves_an_update_and_dependents_wait_for_the_second_run() 
 }
 
 #[test]
+fn b14_an_intent_whose_last_attempt_failed_stale_is_attempted_again_when_it_comes_back() {
+    let mut world = World::good_chain();
+    world.repair();
+    world.begin("r1");
+    world.change("r1");
+    world.forget_grants();
+    world.fail("r1", "half-way");
+    world.expect_granted(["r1"]);
+    world.redeclare("r1", |declared| declared.attributes = "1".into());
+    world.expect_compliance("r1", Compliance::NonCompliant);
+    world.run_all();
+    world.expect([("r1", "good"), ("r2", "good")]);
+}
+
+#[test]
 fn b15_removing_a_begun_one_and_a_waiting_one_leaves_the_run_alone_and_releases_the_next() {
     let mut world = World::chain();
     world.begin("r1");

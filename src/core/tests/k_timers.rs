@@ -211,3 +211,46 @@ fn k6_a_verification_that_was_due_when_the_owner_died_is_not_forgotten() {
     let due: BTreeSet<_> = world.history.standing().filter_map(|row| row.due_at).collect();
     assert!(due.is_empty());
 }
+
+/// A failed one that is verified every minute, on a machine whose clock is a day ahead.
+fn ahead_by_a_day() -> World {
+    let mut world = World::new(["t1", "t2"]);
+    world.repair_every(60_000, RepairAction::Correct);
+    world.now = START.after_ms(86_400_000);
+    world.push("bad; good@t2");
+    world.fail("bad", "no");
+    world.succeed("good");
+    world.forget_grants();
+    world
+}
+
+#[test]
+fn r13_a_clock_that_is_set_back_delays_neither_retries_nor_verifications() {
+    let mut world = ahead_by_a_day();
+    world.now = START;
+    world.tick();
+    let due = |world: &World, name: &str| world.row_of(name).due_at.unwrap();
+    assert!(due(&world, "bad") <= START.after_ms(5_000) && due(&world, "good") == START.after_ms(60_000));
+    world.advance(60_000);
+    world.expect_granted(["bad", "good"]);
+}
+
+#[test]
+fn r13_due_times_of_a_clock_that_was_ahead_are_not_believed_after_a_restart() {
+    let mut world = ahead_by_a_day();
+    world.now = START;
+    world.restart();
+    world.advance(60_000);
+    world.expect_granted(["bad", "good"]);
+}
+
+#[test]
+fn r13_a_clock_that_is_set_back_a_little_leaves_the_timers_as_they_are() {
+    let mut world = one();
+    world.advance(8_000);
+    world.fail("a", "no");
+    let before = world.row_of("a");
+    world.now = START;
+    world.tick();
+    assert_eq!(world.row_of("a"), before);
+}

@@ -95,6 +95,20 @@ fn p4_a_failed_create_is_deleted_since_it_may_exist() {
 }
 
 #[test]
+fn p_what_was_only_observed_names_nothing_that_a_delete_may_follow() {
+    let mut world = World::new(["t1"]);
+    world.push("a");
+    world.succeed("a");
+    world.observe("a", true);
+    // Somebody else's thing stands in its place by now.
+    world.succeed_changed("a");
+    assert_eq!(world.row_of("a").remote_identity, None);
+    world.observe("a", false);
+    world.succeed_changed("a");
+    assert_eq!(world.row_of("a").remote_identity.as_deref(), Some("id of a"));
+}
+
+#[test]
 fn p4_so_is_a_create_that_was_lost() {
     let mut world = World::new(["t1"]);
     world.push("a");
