@@ -25,4 +25,6 @@ pub mod scheduler;
 #[cfg(feature = "full")]
 pub mod server;
 #[cfg(feature = "full")]
+mod simulation;
+#[cfg(feature = "full")]
 pub mod telemetry;

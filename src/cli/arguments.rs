@@ -8,8 +8,10 @@ use crate::telemetry::LogFormat;
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
 
+mod simulate;
 mod upkeep;
 
+pub(crate) use simulate::SimulateOptions;
 pub(crate) use upkeep::{
     CancelOptions, CompletionOptions, DiffOptions, EnvironmentsOptions, ForgetOptions, SuspendOptions,
 };
@@ -91,6 +93,9 @@ pub(crate) enum Command {
     /// Measure attempts per second with resources that do nothing
     #[command(hide = true)]
     Bench(BenchOptions),
+    /// Attack every promise in a simulated world that repeats from a seed
+    #[command(hide = true)]
+    Simulate(SimulateOptions),
 }
 
 /// Where the state of embedded mode is.

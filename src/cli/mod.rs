@@ -17,6 +17,7 @@ pub(crate) mod output;
 pub(crate) mod progress;
 pub(crate) mod redact;
 pub(crate) mod refusal;
+mod simulate;
 pub(crate) mod suggest;
 pub(crate) mod verbs;
 
@@ -53,6 +54,7 @@ pub(crate) async fn run(arguments: Arguments) -> Exit {
         Command::Operator(options) => crate::app::operator(*options).await,
         Command::Executor(options) => crate::app::executor(options).await,
         Command::Generate(options) => generate::run(&options),
+        Command::Simulate(options) => simulate::run(&options, output),
         Command::Bench(options) => bench::run(options, output).await,
     };
     done.unwrap_or_else(|error| {

@@ -120,13 +120,18 @@ impl EnvironmentState {
     pub(super) fn rearm_far_timers(&mut self) {
         let latest_retry = self.now.after_ms(self.settings.retry.max_delay_ms);
         let latest_verification = next_verification(&self.settings.repair, self.now, 1.0, true);
+        // What was cancelled waits for as long as a retry may.
+        let latest = latest_verification.map_or(latest_retry, |latest| latest.max(latest_retry));
         let timers: Vec<_> = self.timers.iter().copied().collect();
         for (at, id) in timers {
-            if self.get(id).is_some_and(super::state::Resource::retries) {
+            let Some(resource) = self.get(id) else { continue };
+            if resource.retries() {
                 if at > latest_retry {
                     self.arm_retry(id);
                 }
-            } else if latest_verification.is_some_and(|latest| at > latest) {
+            } else if at > latest && self.cancelled_until(resource).is_some() {
+                self.arm(id, latest_retry);
+            } else if at > latest {
                 self.arm_verification(id, true);
             }
         }

@@ -57,6 +57,11 @@ impl<C> Pending<C> {
         &mut self.effects
     }
 
+    /// What has gathered so far.
+    pub(super) fn gathered(&self) -> &Effects {
+        &self.effects
+    }
+
     /// Adds the effects of one call, and remembers who waits for them.
     pub(super) fn add_call(&mut self, call: Effects, to: C) {
         let message = call.messages.iter().find(|message| answers(message)).cloned();

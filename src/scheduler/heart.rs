@@ -29,6 +29,11 @@ impl<C> Heart<C> {
         &self.state
     }
 
+    /// What was stepped since the last batch was handed over.
+    pub(crate) fn gathered(&self) -> &Effects {
+        self.pending.gathered()
+    }
+
     /// Steps events in order.
     pub(crate) fn take(&mut self, events: Vec<Event>, now: Timestamp) {
         for event in events {

@@ -215,6 +215,7 @@ fn k6_a_verification_that_was_due_when_the_owner_died_is_not_forgotten() {
 /// A failed one that is verified every minute, on a machine whose clock is a day ahead.
 fn ahead_by_a_day() -> World {
     let mut world = World::new(["t1", "t2"]);
+    world.change_settings(|settings| settings.retry.max_delay_ms = 60_000);
     world.repair_every(60_000, RepairAction::Correct);
     world.now = START.after_ms(86_400_000);
     world.push("bad; good@t2");

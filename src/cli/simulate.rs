@@ -1,0 +1,156 @@
+//! `homeostat simulate`: plays seeds, and says what they broke and how to repeat it.
+
+use super::arguments::SimulateOptions;
+use super::output::{Output, Table};
+use super::{CliError, Exit};
+use crate::simulation::{Coverage, Fault, Kind, Played, State, play};
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+#[derive(Debug, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct SimulationDocument {
+    seeds: u64,
+    events: u64,
+    resources: u64,
+    attempts: u64,
+    effects: u64,
+    owners: u64,
+    executors: u64,
+    faults: BTreeMap<&'static str, u64>,
+    failures: Vec<Failure>,
+    /// Of a single seed: equal for equal runs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    trace: Option<String>,
+    /// How often each event found a resource in each state, under each fault.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    table: Vec<Cell>,
+    #[serde(skip)]
+    coverage: Coverage,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Cell {
+    event: &'static str,
+    fault: &'static str,
+    state: &'static str,
+    count: u64,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Failure {
+    seed: u64,
+    event: u64,
+    promise: String,
+    checker: &'static str,
+    what: String,
+    repeat: String,
+}
+
+/// Plays what was asked for. Ends with [`Exit::NotCompliant`] where a promise was broken.
+pub(crate) fn run(options: &SimulateOptions, output: Output) -> Result<Exit, CliError> {
+    let seeds = match (options.seed, &options.seeds) {
+        (Some(seed), _) => seed..=seed,
+        (None, Some(seeds)) => seeds.clone(),
+        (None, None) => return Err(CliError::Usage("say which seeds: --seed N or --seeds A..B".to_owned())),
+    };
+    let mut document = SimulationDocument::default();
+    for seed in seeds {
+        let played = play(seed, options.trace);
+        if options.trace || played.violation.is_some() {
+            eprintln!("{}", played.trace.join("\n"));
+        }
+        document.add(played, options.seed.is_some());
+        if let Some(failure) = document.failures.last().filter(|failure| failure.seed == seed) {
+            output.note(&failure.text());
+        }
+    }
+    if options.table {
+        document.table = cells(&document.coverage);
+    }
+    output.print(&document, || document.text())?;
+    Ok(if document.failures.is_empty() { Exit::Done } else { Exit::NotCompliant })
+}
+
+impl SimulationDocument {
+    fn add(&mut self, played: Played, alone: bool) {
+        self.seeds += 1;
+        self.events += played.events;
+        self.resources += played.resources as u64;
+        self.attempts += played.attempts as u64;
+        self.effects += played.effects;
+        self.owners += played.owners;
+        self.executors += played.executors;
+        for (fault, count) in &played.faults {
+            *self.faults.entry(Fault::word(*fault)).or_default() += count;
+        }
+        self.coverage.add(&played.coverage);
+        self.trace = alone.then_some(played.hash);
+        self.failures.extend(played.violation.map(|(event, violation)| Failure {
+            seed: played.seed,
+            event,
+            promise: format!("{:?}", violation.checker.promise()),
+            checker: violation.checker.name(),
+            what: violation.detail,
+            repeat: format!("homeostat simulate --seed {}", played.seed),
+        }));
+    }
+
+    /// One line per event and fault, one column per state.
+    fn coverage_text(&self) -> String {
+        let mut headings = vec!["EVENT", "FAULT"];
+        headings.extend(State::ALL.iter().map(|state| state.word()));
+        let mut table = Table::new(&headings);
+        for line in self.table.chunk_by(|a, b| (a.event, a.fault) == (b.event, b.fault)) {
+            let names = line.first().map_or([""; 2], |cell| [cell.event, cell.fault]).map(str::to_owned);
+            table.row(names.into_iter().chain(line.iter().map(|cell| cell.count.to_string())).collect());
+        }
+        table.render()
+    }
+
+    fn text(&self) -> String {
+        let mut table =
+            Table::new(&["SEEDS", "EVENTS", "RESOURCES", "ATTEMPTS", "EFFECTS", "OWNERS", "EXECUTORS", "FAILED"]);
+        let failed = self.failures.len() as u64;
+        let counts =
+            [self.seeds, self.events, self.resources, self.attempts, self.effects, self.owners, self.executors, failed];
+        table.row(counts.iter().map(ToString::to_string).collect());
+        let faults: Vec<String> = self.faults.iter().map(|(fault, count)| format!("{fault} {count}")).collect();
+        let mut text = format!("{}faults: {}\n", table.render(), faults.join(", "));
+        if let Some(trace) = &self.trace {
+            let _ = writeln!(text, "trace: {trace}");
+        }
+        if !self.table.is_empty() {
+            let _ = write!(text, "\n{}", self.coverage_text());
+        }
+        for failure in &self.failures {
+            let _ = write!(text, "\n{}", failure.text());
+        }
+        text
+    }
+}
+
+/// Every cell of the table, also the empty ones.
+fn cells(coverage: &Coverage) -> Vec<Cell> {
+    let rows = Kind::ALL.iter().flat_map(|&kind| Fault::ALL.iter().map(move |&fault| (kind, fault)));
+    let all = rows.flat_map(|(kind, fault)| State::ALL.iter().map(move |&state| (kind, fault, state)));
+    let cell = |(kind, fault, state): (Kind, Fault, State)| Cell {
+        event: kind.word(),
+        fault: fault.word(),
+        state: state.word(),
+        count: coverage.count(state, kind, fault),
+    };
+    all.map(cell).collect()
+}
+
+impl Failure {
+    fn text(&self) -> String {
+        format!(
+            "seed {}, event {}: {} is broken ({})\n  {}\n  repeat it with: {}\n",
+            self.seed, self.event, self.promise, self.checker, self.what, self.repeat
+        )
+    }
+}

@@ -1,0 +1,205 @@
+//! How a run ends: the faults stop, everything becomes good within a bound, the targets are as last written, and then nothing moves any more.
+
+use super::agenda::Happening;
+use super::owner::OwnerId;
+use super::targets::{Object, key_of};
+use super::violation::{Checker, Violation};
+use super::world::World;
+use crate::core::{DeletionPolicy, Life, Mode, RequestKind, ResourceId, ResourceRow, Scope, VersionNumber};
+use std::collections::BTreeSet;
+
+/// How long everything may take to become good when the faults have stopped: leases, longest retries, and work.
+const REST_WITHIN_MS: u64 = 20 * 60_000;
+/// After so long nothing that was sent before the faults stopped is under way any more.
+const ECHOES_MS: u64 = 130_000;
+/// How long the rest is looked at.
+const REST_MS: u64 = 24 * 3_600_000;
+
+impl World {
+    /// From the end of the faults to the end of the run.
+    pub(super) fn end(&mut self) {
+        self.heal();
+        self.run_until(self.now + ECHOES_MS);
+        self.users_heal();
+        self.come_to_rest("when the faults had stopped", |world| world.users.are_answered());
+        self.users_push_healthy_intents();
+        self.come_to_rest("when all intents could be deployed", World::is_good);
+        self.request(RequestKind::Repair, Scope::default());
+        self.come_to_rest("when everything was to be verified", World::is_good);
+        if self.violation.is_none() {
+            self.check_end();
+        }
+        self.rest();
+    }
+
+    fn heal(&mut self) {
+        self.note("the faults stop");
+        self.faults.healed = true;
+        self.faults.skew_ms = 0;
+        self.store.away_until = 0;
+        self.store.lose_answers = 0;
+        self.targets.hung.clear();
+        self.targets.failing.clear();
+        for state in self.executors.values_mut() {
+            state.cut_until = 0;
+        }
+        for process in self.owners.values_mut() {
+            process.skew_ms = 0;
+        }
+        let frozen = self.owners.iter().filter(|(_, process)| process.frozen).map(|(&id, _)| id);
+        for owner in frozen.collect::<Vec<_>>() {
+            self.agenda.plan(self.now, Happening::ThawOwner(owner));
+        }
+    }
+
+    /// Waits until something is so, and nothing is under way.
+    fn come_to_rest(&mut self, when: &str, so: impl Fn(&Self) -> bool) {
+        let until = self.now + REST_WITHIN_MS;
+        while self.violation.is_none() {
+            self.run_until(self.now + 1_000);
+            if so(self) && self.users.are_answered() {
+                return;
+            }
+            if self.now >= until {
+                let why = self.what_is_left();
+                self.broke(Checker::ComesToRest, format!("{when}, it did not come to rest: {why}"));
+            }
+        }
+    }
+
+    fn only_owner(&self) -> Option<OwnerId> {
+        let mut owners = self.owners.iter().filter(|(_, process)| !process.frozen);
+        let (&id, process) = owners.next()?;
+        (owners.next().is_none() && !process.heart.is_writing()).then_some(id)
+    }
+
+    /// Everything is good, and nothing is queued, granted, running or unacknowledged.
+    fn is_good(&self) -> bool {
+        let Some(process) = self.only_owner().and_then(|id| self.owners.get(&id)) else { return false };
+        let state = process.heart.state();
+        let held = self.executors.values().any(|executor| !executor.held.is_empty());
+        !held && state.quiet() && state.views().all(|view| view.good)
+    }
+
+    fn what_is_left(&self) -> String {
+        let Some(process) = self.newest_owner().and_then(|id| self.owners.get(&id)) else {
+            return "nobody owns the environment".to_owned();
+        };
+        let state = process.heart.state();
+        let bad = state.views().filter(|view| !view.good || view.queued.is_some() || view.running.is_some());
+        let bad: Vec<String> = bad
+            .take(5)
+            .map(|view| {
+                let why: Vec<String> = state.why(view.row.resource).iter().map(ToString::to_string).collect();
+                format!("{} ({:?}): {}", view.row.intent.name, view.row.life, why.join("; "))
+            })
+            .collect();
+        let held: usize = self.executors.values().map(|executor| executor.held.len()).sum();
+        format!("{}; {held} attempts at executors; calls answered: {}", bad.join(" | "), self.users.are_answered())
+    }
+
+    fn check_end(&mut self) {
+        let journal = &self.store.journal;
+        let mut found: Vec<Violation> = Vec::new();
+        let mut wrong = |checker, detail| found.push(Violation { checker, detail });
+        for intent in journal.current.values() {
+            let object = self.targets.object(&key_of(intent));
+            if object.is_none_or(|object| object.attributes != intent.attributes) {
+                let detail = format!("{} is wanted with {}, and there is {object:?}", intent.name, intent.attributes);
+                wrong(Checker::AsLastWritten, detail);
+            }
+        }
+        for (attempt, granted) in journal.open() {
+            let detail = format!("attempt {attempt} at {} has no outcome at rest", granted.executor);
+            wrong(Checker::OneOutcomePerGrant, detail);
+        }
+        for (key, object) in self.targets.objects() {
+            if let Some(id) = object.resource.filter(|_| object.created && !self.is_known(object)) {
+                wrong(
+                    Checker::NothingUnknown,
+                    format!("{key:?} was made for resource {id}, which is {}", self.life(id)),
+                );
+            }
+        }
+        for version in (1..=journal.newest().0).map(VersionNumber) {
+            let stored = self.store.intents_at(version).unwrap_or_default();
+            let same = |record: &crate::core::IntentRecord| {
+                journal.at(version, &record.name).is_some_and(|intent| Some(intent) == record.intent.as_ref())
+            };
+            if !stored.iter().all(same) || stored.len() != journal.count_at(version) {
+                wrong(Checker::AcceptedIsKept, format!("version {version} is not in history as it was accepted"));
+            }
+        }
+        let asked: BTreeSet<_> = self.users.removed.union(&self.users.forgotten).collect();
+        for (name, version) in journal.removals() {
+            if !asked.contains(name) {
+                let detail = format!("version {version} removed {name}, which nobody asked for");
+                wrong(Checker::OnlyRemovedIsDeleted, detail);
+            }
+        }
+        for violation in found {
+            self.found(Some(violation));
+        }
+    }
+
+    /// What an object was made for, or what took it over, is wanted, or was left there on purpose.
+    fn is_known(&self, object: &Object) -> bool {
+        let journal = &self.store.journal;
+        let kept = |row: &ResourceRow| {
+            let policy = &row.intent.policy;
+            let left = policy.deletion_policy == DeletionPolicy::Orphan || policy.mode == Mode::Observe;
+            let forgotten = self.users.forgotten.contains(&row.intent.name);
+            journal.current.contains_key(&row.resource) || (row.life == Life::Orphan && (left || forgotten))
+        };
+        let of_it = |row: &&ResourceRow| {
+            Some(row.resource) == object.resource || row.remote_identity.as_ref() == Some(&object.identity)
+        };
+        journal.rows.values().filter(of_it).any(kept)
+    }
+
+    fn life(&self, id: ResourceId) -> String {
+        self.store.journal.rows.get(&id).map_or("not in history".to_owned(), |row| {
+            format!(
+                "{:?}, {:?}, {:?}, attempted {}",
+                row.life,
+                row.intent.policy,
+                row.remote_identity,
+                row.attempted.is_some()
+            )
+        })
+    }
+
+    /// I7: nothing is written, sent or woken, though everything is said again, the owner starts anew, and a day goes by.
+    fn rest(&mut self) {
+        let batches = self.store.journal.batches;
+        if let Some(owner) = self.newest_owner() {
+            self.note("everything is configured again");
+            self.tell_everything(owner);
+        }
+        self.run_until(self.now + 60_000);
+        if let Some(owner) = self.newest_owner() {
+            self.note(&format!("owner-{owner} ends, and the next one starts"));
+            self.kill_owner(owner);
+        }
+        self.run_until(self.now + 120_000);
+        let (sent, wakes) = (self.sent, self.wakes);
+        self.run_until(self.now + REST_MS);
+        if self.violation.is_some() {
+            return;
+        }
+        if !self.is_good() {
+            self.broke(Checker::ComesToRest, format!("a new owner makes trouble: {}", self.what_is_left()));
+        }
+        if self.store.journal.batches != batches {
+            let count = self.store.journal.batches - batches;
+            self.broke(Checker::RestWritesNothing, format!("{count} batches were written at rest"));
+        }
+        if self.sent != sent {
+            self.broke(Checker::RestSaysNothing, format!("{} messages were sent at rest", self.sent - sent));
+        }
+        // One for each hour, in which a loop without timers looks around.
+        if self.wakes - wakes > 2 * REST_MS / 3_600_000 {
+            self.broke(Checker::RestSleeps, format!("the loop woke {} times in a day of rest", self.wakes - wakes));
+        }
+    }
+}

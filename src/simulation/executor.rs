@@ -1,0 +1,452 @@
+//! The model executor: what it holds until it is acknowledged, a queue and lanes per target, a lease. The rules are those of `executor/worker`, on
+//! a virtual clock; the work is done on model targets.
+
+use super::agenda::Happening;
+use super::stream::{FromExecutor, FromOwner, StreamId};
+use super::world::World;
+use crate::core::{AttemptId, Epoch, ExecutorName, Finding, Grant, Operation, OutcomeKind, TargetName, limits};
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+/// How long an executor that does not hear its owner may work.
+pub(super) const LEASE_MS: u64 = limits::LEASE_MS as u64;
+
+#[derive(Debug)]
+pub(super) struct Executor {
+    pub(super) stream: Option<StreamId>,
+    pub(super) welcomed: bool,
+    pub(super) highest_epoch: Epoch,
+    pub(super) held: BTreeMap<AttemptId, Held>,
+    queues: BTreeMap<TargetName, VecDeque<AttemptId>>,
+    /// Its lease runs: it does not hear its owner.
+    pub(super) silent: bool,
+    /// When it sent what the owner last answered.
+    pub(super) answered_at: u64,
+    pub(super) frozen: bool,
+    /// What happens to it while it is frozen.
+    pub(super) asleep: Vec<Happening>,
+    /// It reaches nobody before.
+    pub(super) cut_until: u64,
+}
+
+#[derive(Debug)]
+pub(super) struct Held {
+    grant: Arc<Grant>,
+    state: HeldState,
+}
+
+#[derive(Debug)]
+enum HeldState {
+    Waiting,
+    Running(Run),
+    Answered(Report),
+    GivenBack,
+}
+
+#[derive(Debug)]
+struct Run {
+    began_at: u64,
+    /// What was found and done, once it was.
+    finding: Option<Finding>,
+    cancelled: bool,
+}
+
+/// Where an attempt is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Phase {
+    Read,
+    Effect,
+    Report,
+    /// It was cancelled, and what worked on it has ended.
+    Cancelled,
+}
+
+/// What executors say of attempts: facts, which may be heard twice and late.
+#[derive(Clone, Debug)]
+pub(super) enum Said {
+    Begun(Vec<AttemptId>),
+    Finished(Report),
+    RevokeRefused(AttemptId),
+}
+
+/// An answer to a grant.
+#[derive(Clone, Debug)]
+pub(super) struct Report {
+    pub(super) attempt: AttemptId,
+    pub(super) began_at: Option<u64>,
+    pub(super) finished_at: u64,
+    pub(super) kind: OutcomeKind,
+}
+
+impl Executor {
+    pub(super) fn new(now: u64) -> Self {
+        Self {
+            stream: None,
+            welcomed: false,
+            highest_epoch: Epoch(0),
+            held: BTreeMap::new(),
+            queues: BTreeMap::new(),
+            silent: false,
+            answered_at: now,
+            frozen: false,
+            asleep: Vec::new(),
+            cut_until: 0,
+        }
+    }
+
+    fn lease_is_over(&self, now: u64) -> bool {
+        self.silent && now >= self.answered_at + LEASE_MS
+    }
+
+    fn running_on(&self, target: &TargetName) -> u32 {
+        let running = |held: &&Held| matches!(held.state, HeldState::Running(_)) && held.grant.intent.target == *target;
+        self.held.values().filter(running).count() as u32
+    }
+
+    fn attempts(&self, which: impl Fn(&HeldState) -> bool) -> Vec<AttemptId> {
+        self.held.iter().filter(|(_, held)| which(&held.state)).map(|(&attempt, _)| attempt).collect()
+    }
+
+    fn run_mut(&mut self, attempt: AttemptId) -> Option<(&Arc<Grant>, &mut Run)> {
+        let Held { grant, state: HeldState::Running(run) } = self.held.get_mut(&attempt)? else { return None };
+        Some((grant, run))
+    }
+}
+
+impl World {
+    pub(super) fn arrives_at_executor(&mut self, id: StreamId, message: FromOwner) {
+        let Some(stream) = self.streams.get(&id).filter(|stream| stream.open_at_executor) else { return };
+        let executor = stream.executor.clone();
+        let Some(state) = self.executors.get_mut(&executor).filter(|state| state.stream == Some(id)) else { return };
+        match message {
+            FromOwner::Welcome { epoch, .. } if epoch < state.highest_epoch => self.cut(id),
+            FromOwner::Welcome { epoch, hello_sent_at } => {
+                let owner = self.owners.get(&stream.owner).filter(|owner| !owner.frozen);
+                // A welcome from the past, from somebody who does not listen any more, prolongs the lease from when it was asked for.
+                state.silent = !stream.open_at_owner || owner.is_none();
+                state.highest_epoch = epoch;
+                state.welcomed = true;
+                state.answered_at = state.answered_at.max(hello_sent_at);
+                self.await_lease_end(&executor);
+                self.say_again(&executor);
+            }
+            FromOwner::Grant(grant) => self.granted(&executor, grant),
+            FromOwner::Revoke(attempt) => self.revoked(&executor, attempt),
+            FromOwner::Acknowledge(attempt) => {
+                let answered = |held: &Held| !matches!(held.state, HeldState::Waiting | HeldState::Running(_));
+                if state.held.get(&attempt).is_some_and(answered) {
+                    state.held.remove(&attempt);
+                }
+            }
+        }
+    }
+
+    /// A new stream: everything that is held is said again.
+    fn say_again(&mut self, executor: &ExecutorName) {
+        let Some(state) = self.executors.get(executor) else { return };
+        let mut said = Vec::new();
+        for (&attempt, held) in &state.held {
+            match &held.state {
+                HeldState::Waiting => {}
+                HeldState::Running(_) => said.push(Said::Begun(vec![attempt])),
+                HeldState::Answered(report) => said.push(Said::Finished(report.clone())),
+                HeldState::GivenBack => said.push(Said::Finished(revoked(attempt, self.now))),
+            }
+        }
+        for said in said {
+            self.say(executor, said);
+        }
+    }
+
+    /// Says something, if anybody listens; what is held is said again to whoever listens next.
+    fn say(&mut self, executor: &ExecutorName, said: Said) {
+        if let Said::Finished(report) = &said {
+            self.store.journal.said(report.attempt, &report.kind);
+        }
+        if self.faults.repeats(&mut self.random) {
+            let later = if self.random.chance(50) { 200 } else { 60_000 };
+            let at = self.now + self.random.between(1, later);
+            self.agenda.plan(at, Happening::Copy(executor.clone(), said.clone()));
+        }
+        let listens = self.executors.get(executor).filter(|state| state.welcomed).and_then(|state| state.stream);
+        if let Some(id) = listens {
+            self.send_to_owner(id, FromExecutor::Said(said));
+        }
+    }
+
+    fn granted(&mut self, executor: &ExecutorName, grant: Arc<Grant>) {
+        self.check_grant_is_recorded(&grant);
+        let Some(state) = self.executors.get_mut(executor) else { return };
+        let attempt = grant.attempt;
+        if state.held.contains_key(&attempt) {
+            return;
+        }
+        let unanswered = |held: &&Held| matches!(held.state, HeldState::Waiting | HeldState::Running(_));
+        let refusal = if grant.epoch < state.highest_epoch {
+            Some("refused: granted in an epoch that is over")
+        } else if state.held.values().filter(unanswered).count() >= super::stream::CREDITS as usize {
+            Some("refused: more grants than it takes")
+        } else {
+            None
+        };
+        let target = grant.intent.target.clone();
+        state.held.insert(attempt, Held { grant, state: HeldState::Waiting });
+        if let Some(message) = refusal {
+            self.answer(executor, attempt, OutcomeKind::Failed { message: message.into(), finding: None });
+            return;
+        }
+        if let Some(state) = self.executors.get_mut(executor) {
+            state.queues.entry(target.clone()).or_default().push_back(attempt);
+        }
+        self.fill_lanes(executor, &target);
+    }
+
+    /// The owner wants a grant back.
+    fn revoked(&mut self, executor: &ExecutorName, attempt: AttemptId) {
+        let Some(state) = self.executors.get_mut(executor) else { return };
+        match state.held.get_mut(&attempt) {
+            Some(held) if matches!(held.state, HeldState::Waiting) => {
+                held.state = HeldState::GivenBack;
+                self.say(executor, Said::Finished(revoked(attempt, self.now)));
+            }
+            Some(Held { state: HeldState::Running(_) | HeldState::Answered(_), .. }) => {
+                self.say(executor, Said::RevokeRefused(attempt));
+            }
+            // Not known here: it will certainly not begin.
+            _ => self.say(executor, Said::Finished(revoked(attempt, self.now))),
+        }
+    }
+
+    /// Begins what there is room for on a target.
+    fn fill_lanes(&mut self, executor: &ExecutorName, target: &TargetName) {
+        loop {
+            let now = self.now;
+            let Some(state) = self.executors.get_mut(executor) else { return };
+            let running = state.running_on(target);
+            let Some(queue) = state.queues.get_mut(target) else { return };
+            let Some(&attempt) = queue.front() else { return };
+            let Some(held) = state.held.get(&attempt).filter(|held| matches!(held.state, HeldState::Waiting)) else {
+                queue.pop_front();
+                continue;
+            };
+            if running >= held.grant.concurrency {
+                return;
+            }
+            queue.pop_front();
+            if state.lease_is_over(now) {
+                self.give_back(executor, attempt);
+            } else {
+                self.begin_attempt(executor, attempt);
+            }
+        }
+    }
+
+    fn give_back(&mut self, executor: &ExecutorName, attempt: AttemptId) {
+        if let Some(held) = self.executors.get_mut(executor).and_then(|state| state.held.get_mut(&attempt)) {
+            held.state = HeldState::GivenBack;
+        }
+        self.say(executor, Said::Finished(revoked(attempt, self.now)));
+    }
+
+    fn begin_attempt(&mut self, executor: &ExecutorName, attempt: AttemptId) {
+        let (now, took) = (self.now, self.random.between(1, 250));
+        let Some(held) = self.executors.get_mut(executor).and_then(|state| state.held.get_mut(&attempt)) else {
+            return;
+        };
+        held.state = HeldState::Running(Run { began_at: now, finding: None, cancelled: false });
+        let grant = Arc::clone(&held.grant);
+        self.note(&format!(
+            "{executor} begins {:?} {} (attempt {attempt} of resource {:?})",
+            grant.operation,
+            grant.intent.name,
+            grant.resource.map(|id| id.0)
+        ));
+        self.check_begin(executor, &grant);
+        let found = self.targets.begin(executor, &grant);
+        self.found(found);
+        self.say(executor, Said::Begun(vec![attempt]));
+        self.agenda.plan(now + took, Happening::Attempt(executor.clone(), attempt, Phase::Read));
+    }
+
+    /// An attempt goes on to its next phase; the process may be killed before each.
+    pub(super) fn goes_on(&mut self, executor: &ExecutorName, attempt: AttemptId, phase: Phase) {
+        let took = self.random.between(1, 400);
+        let Some((grant, run)) = self.executors.get_mut(executor).and_then(|state| state.run_mut(attempt)) else {
+            return;
+        };
+        if run.cancelled != (phase == Phase::Cancelled) {
+            return;
+        }
+        let (grant, overdue) = (Arc::clone(grant), self.now >= run.began_at + grant.intent.policy.deadline_ms);
+        if phase != Phase::Cancelled && self.faults.kills_at(phase, &mut self.random) {
+            self.kill_executor(executor);
+            return;
+        }
+        let next =
+            |world: &mut Self, at, phase| world.agenda.plan(at, Happening::Attempt(executor.clone(), attempt, phase));
+        match phase {
+            Phase::Read | Phase::Effect if overdue => {
+                let message = "the deadline passed".into();
+                self.end_attempt(executor, attempt, OutcomeKind::Failed { message, finding: None });
+            }
+            Phase::Read | Phase::Effect if self.targets.hung.contains(&grant.intent.target) => {
+                next(self, self.now + 1_000, phase);
+            }
+            Phase::Read => next(self, self.now + took, Phase::Effect),
+            Phase::Effect => {
+                self.effect(executor, attempt, &grant);
+                next(self, self.now + took, Phase::Report);
+            }
+            Phase::Report | Phase::Cancelled => self.report(executor, attempt, &grant, phase),
+        }
+    }
+
+    /// Reads, compares and changes, at once.
+    fn effect(&mut self, executor: &ExecutorName, attempt: AttemptId, grant: &Grant) {
+        if self.targets.failing.contains(&grant.intent.name) && self.random.chance(60) {
+            return;
+        }
+        let finding = match grant.operation {
+            Operation::Enforce => {
+                self.effects += 1;
+                self.targets.enforce(grant)
+            }
+            Operation::Observe | Operation::DryRun => self.targets.compare(&grant.intent),
+            Operation::Delete => {
+                self.effects += 1;
+                self.check_delete(grant);
+                let (finding, found) = self.targets.delete(grant);
+                self.found(found);
+                finding
+            }
+        };
+        self.note(&format!(
+            "{executor} did {:?} {}: {:?} (attempt {attempt})",
+            grant.operation, grant.intent.name, finding.change
+        ));
+        if let Some((_, run)) = self.executors.get_mut(executor).and_then(|state| state.run_mut(attempt)) {
+            run.finding = Some(finding);
+        }
+    }
+
+    fn report(&mut self, executor: &ExecutorName, attempt: AttemptId, grant: &Grant, phase: Phase) {
+        let Some((_, run)) = self.executors.get_mut(executor).and_then(|state| state.run_mut(attempt)) else { return };
+        let finding = run.finding.take();
+        let fails = self.targets.failing.contains(&grant.intent.name);
+        let kind = match finding {
+            _ if phase == Phase::Cancelled => {
+                OutcomeKind::Failed { message: "cancelled: the owner was not heard".into(), finding }
+            }
+            Some(finding) if !fails => OutcomeKind::Succeeded(finding),
+            finding => OutcomeKind::Failed { message: "the target says no".into(), finding },
+        };
+        self.end_attempt(executor, attempt, kind);
+    }
+
+    fn end_attempt(&mut self, executor: &ExecutorName, attempt: AttemptId, kind: OutcomeKind) {
+        self.targets.end(executor, attempt);
+        self.answer(executor, attempt, kind);
+    }
+
+    /// Answers a grant, and begins the next one on its target.
+    fn answer(&mut self, executor: &ExecutorName, attempt: AttemptId, kind: OutcomeKind) {
+        let finished_at = self.now;
+        let Some(held) = self.executors.get_mut(executor).and_then(|state| state.held.get_mut(&attempt)) else {
+            return;
+        };
+        let began_at = match &held.state {
+            HeldState::Running(run) => Some(run.began_at),
+            _ => None,
+        };
+        let report = Report { attempt, began_at, finished_at, kind };
+        held.state = HeldState::Answered(report.clone());
+        let target = held.grant.intent.target.clone();
+        self.say(executor, Said::Finished(report));
+        self.fill_lanes(executor, &target);
+    }
+
+    pub(super) fn await_lease_end(&mut self, executor: &ExecutorName) {
+        let Some(state) = self.executors.get(executor) else { return };
+        let since = state.answered_at;
+        self.agenda.plan(since + LEASE_MS, Happening::LeaseOver(executor.clone(), since));
+    }
+
+    /// The owner may give the work to others from now on: what waits is given back, what runs is cancelled, which takes a while.
+    pub(super) fn lease_over(&mut self, executor: &ExecutorName, since: u64) {
+        let Some(state) = self.executors.get(executor) else { return };
+        if state.answered_at != since || !state.lease_is_over(self.now) {
+            return;
+        }
+        let waiting = state.attempts(|state| matches!(state, HeldState::Waiting));
+        let running = state.attempts(|state| matches!(state, HeldState::Running(run) if !run.cancelled));
+        self.note(&format!("the lease of {executor} is over"));
+        for attempt in waiting {
+            self.give_back(executor, attempt);
+        }
+        for attempt in running {
+            self.cancel(executor, attempt, limits::CANCEL_GRACE_MS);
+        }
+    }
+
+    /// Cancels an attempt; until it has ended its effect may still come.
+    fn cancel(&mut self, executor: &ExecutorName, attempt: AttemptId, grace_ms: u64) {
+        let (late, ends_in) = (self.random.chance(30), self.random.between(0, grace_ms));
+        let Some((grant, run)) = self.executors.get_mut(executor).and_then(|state| state.run_mut(attempt)) else {
+            return;
+        };
+        run.cancelled = true;
+        let (grant, done) = (Arc::clone(grant), run.finding.is_some());
+        if late && !done && grace_ms > 0 {
+            self.effect(executor, attempt, &grant);
+        }
+        self.agenda.plan(self.now + ends_in, Happening::Attempt(executor.clone(), attempt, Phase::Cancelled));
+    }
+
+    /// A process that stood still goes on. Nobody can fence what it does in its first moment: what it had begun ends here, without an effect.
+    pub(super) fn thaw_executor(&mut self, executor: &ExecutorName) {
+        let Some(state) = self.executors.get_mut(executor).filter(|state| state.frozen) else { return };
+        state.frozen = false;
+        self.targets.frozen.remove(executor);
+        let asleep = std::mem::take(&mut state.asleep);
+        self.note(&format!("{executor} goes on"));
+        if self.executors.get(executor).is_some_and(|state| state.lease_is_over(self.now)) {
+            self.end_all(executor);
+        } else {
+            self.heard_again(&executor.clone());
+        }
+        for happening in asleep {
+            self.agenda.plan(self.now, happening);
+        }
+    }
+
+    fn end_all(&mut self, executor: &ExecutorName) {
+        let Some(state) = self.executors.get(executor) else { return };
+        let (running, since) = (state.attempts(|state| matches!(state, HeldState::Running(_))), state.answered_at);
+        for attempt in running {
+            let run = self.executors.get_mut(executor).and_then(|state| state.run_mut(attempt));
+            let finding = run.and_then(|(_, run)| run.finding.take());
+            let message = "cancelled: the owner was not heard".into();
+            self.end_attempt(executor, attempt, OutcomeKind::Failed { message, finding });
+        }
+        self.lease_over(executor, since);
+    }
+
+    /// A stream that nobody has given up goes on: both ends hear each other again.
+    pub(super) fn heard_again(&mut self, executor: &ExecutorName) {
+        let now = self.now;
+        let Some(state) = self.executors.get_mut(executor) else { return };
+        let Some(stream) = state.stream.and_then(|id| self.streams.get_mut(&id)) else { return };
+        let frozen = state.frozen || self.owners.get(&stream.owner).is_none_or(|owner| owner.frozen);
+        if stream.open_at_owner && stream.open_at_executor && !frozen {
+            stream.heard_at = None;
+            if state.welcomed {
+                state.silent = false;
+                state.answered_at = now;
+            }
+        }
+    }
+}
+
+fn revoked(attempt: AttemptId, now: u64) -> Report {
+    Report { attempt, began_at: None, finished_at: now, kind: OutcomeKind::Revoked }
+}

@@ -1,0 +1,234 @@
+//! What goes wrong, and how often: each seed has its own mixture, so that rare faults meet each other.
+
+use super::agenda::Happening;
+use super::executor::Phase;
+use super::owner::Point;
+use super::random::Random;
+use super::stream::SILENCE_MS;
+use super::words::Fault;
+use super::world::World;
+use crate::core::{ExecutorName, Name};
+use std::collections::BTreeMap;
+
+/// How long after a fault what happens is counted as happening under it.
+const ECHO_MS: u64 = 10_000;
+
+pub(super) struct Faults {
+    /// None any more.
+    pub(super) healed: bool,
+    /// What the clock of the owner's machine is ahead.
+    pub(super) skew_ms: i64,
+    /// Per ten thousand, of the points where an owner can die.
+    crash: usize,
+    /// Per ten thousand, of the phases of attempts.
+    kill: usize,
+    /// Percent of what executors say.
+    repeat: usize,
+    weights: [usize; 9],
+    counts: BTreeMap<Fault, u64>,
+    last: BTreeMap<Fault, u64>,
+    pub(super) now: u64,
+}
+
+impl Faults {
+    pub(super) fn new(random: &mut Random) -> Self {
+        let mut some = |most: usize| if random.chance(40) { 0 } else { random.below(most) + 1 };
+        Self {
+            healed: false,
+            skew_ms: 0,
+            crash: some(300),
+            kill: some(200),
+            repeat: some(25),
+            weights: std::array::from_fn(|_| some(10)),
+            counts: BTreeMap::new(),
+            last: BTreeMap::new(),
+            now: 0,
+        }
+    }
+
+    pub(super) fn count(&mut self, fault: Fault) {
+        *self.counts.entry(fault).or_default() += 1;
+        self.last.insert(fault, self.now);
+    }
+
+    /// How often each was met.
+    pub(super) fn counts(&self) -> &BTreeMap<Fault, u64> {
+        &self.counts
+    }
+
+    /// The newest fault that is still felt.
+    pub(super) fn felt(&self) -> Fault {
+        let felt = self.last.iter().filter(|(_, at)| self.now <= **at + ECHO_MS);
+        felt.max_by_key(|(_, at)| **at).map_or(Fault::None, |(&fault, _)| fault)
+    }
+
+    /// Whether an owner dies at this point; one that has just started dies more easily.
+    pub(super) fn crashes(&mut self, _point: Point, young: bool, random: &mut Random) -> bool {
+        let chance = if young { self.crash * 4 } else { self.crash };
+        !self.healed && random.below(10_000) < chance
+    }
+
+    /// Whether an executor is killed when an attempt comes to this phase.
+    pub(super) fn kills_at(&mut self, _phase: Phase, random: &mut Random) -> bool {
+        let kills = !self.healed && random.below(10_000) < self.kill;
+        if kills {
+            self.count(Fault::Executor);
+        }
+        kills
+    }
+
+    /// Whether something that was said is heard again later.
+    pub(super) fn repeats(&mut self, random: &mut Random) -> bool {
+        !self.healed && random.chance(self.repeat)
+    }
+}
+
+impl World {
+    /// One fault, or none.
+    pub(super) fn something_goes_wrong(&mut self) {
+        let total: usize = self.faults.weights.iter().sum();
+        let mut drawn = self.random.below(total + 20);
+        let Some(which) = self.faults.weights.iter().position(|&weight| {
+            let hit = drawn < weight;
+            drawn = drawn.saturating_sub(weight);
+            hit
+        }) else {
+            return;
+        };
+        match which {
+            0 => self.cut_a_stream(0),
+            1 => {
+                let for_ms = self.random.between(1_000, 90_000);
+                self.cut_a_stream(for_ms);
+            }
+            2 => {
+                if let Some(executor) = self.some_executor() {
+                    self.faults.count(Fault::Executor);
+                    self.kill_executor(&executor);
+                }
+            }
+            3 => self.freeze_an_executor(),
+            4 => {
+                if let Some(owner) = self.newest_owner() {
+                    self.note(&format!("owner-{owner} is killed"));
+                    self.faults.count(Fault::Crash);
+                    self.kill_owner(owner);
+                }
+            }
+            5 => {
+                let for_ms = self.random.between(500, 60_000);
+                if let Some(owner) = self.newest_owner() {
+                    self.faults.count(Fault::Zombie);
+                    self.freeze_owner(owner, for_ms);
+                }
+            }
+            6 => {
+                self.faults.count(Fault::Store);
+                self.store.away_until = self.now + self.random.between(100, 30_000);
+                self.note("history is away");
+            }
+            7 => {
+                self.faults.count(Fault::Store);
+                self.store.lose_answers = self.random.between(1, 3) as u32;
+                self.note("the next answers of history are lost");
+            }
+            _ => self.clock_jumps(),
+        }
+    }
+
+    fn clock_jumps(&mut self) {
+        const HOUR: i64 = 3_600_000;
+        let jumps = [HOUR, -HOUR, 24 * HOUR, -24 * HOUR, -56 * 365 * 24 * HOUR, 0, 0, 30_000, -30_000];
+        let Some(&skew) = self.random.pick(&jumps) else { return };
+        self.faults.count(Fault::Clock);
+        self.faults.skew_ms = skew;
+        self.note(&format!("the owner's clock is off by {skew} ms"));
+        for process in self.owners.values_mut() {
+            process.skew_ms = skew;
+        }
+    }
+
+    fn some_executor(&mut self) -> Option<ExecutorName> {
+        let names: Vec<ExecutorName> = self.executors.keys().cloned().collect();
+        self.random.pick(&names).cloned()
+    }
+
+    fn cut_a_stream(&mut self, for_ms: u64) {
+        let Some(executor) = self.some_executor() else { return };
+        let Some(state) = self.executors.get_mut(&executor) else { return };
+        state.cut_until = self.now + for_ms;
+        let Some(id) = state.stream else { return };
+        self.faults.count(Fault::Executor);
+        self.note(&format!("the stream of {executor} is cut, for {for_ms} ms"));
+        self.cut(id);
+    }
+
+    fn freeze_an_executor(&mut self) {
+        let for_ms = self.random.between(500, 120_000);
+        let Some(executor) = self.some_executor() else { return };
+        let Some(state) = self.executors.get_mut(&executor).filter(|state| !state.frozen) else { return };
+        state.frozen = true;
+        let stream = state.stream;
+        self.targets.frozen.insert(executor.clone());
+        self.faults.count(Fault::Executor);
+        self.note(&format!("{executor} freezes for {for_ms} ms"));
+        if let Some(id) = stream {
+            self.silence(id);
+            if let Some(stream) = self.streams.get_mut(&id) {
+                stream.heard_at = Some(self.now);
+            }
+            if for_ms > SILENCE_MS {
+                self.agenda.plan(self.now + SILENCE_MS, Happening::BrokenAtOwner(id));
+                self.agenda.plan(self.now + SILENCE_MS, Happening::BrokenAtExecutor(id));
+            }
+        }
+        self.agenda.plan(self.now + for_ms, Happening::ThawExecutor(executor));
+    }
+
+    /// SIGKILL. Whether its end is seen at once, or only believed in time, is chance.
+    pub(super) fn kill_executor(&mut self, executor: &ExecutorName) {
+        let Some(state) = self.executors.remove(executor) else { return };
+        self.note(&format!("{executor} is killed"));
+        self.targets.gone(executor);
+        if let Some(id) = state.stream {
+            self.cut(id);
+        }
+        for id in self.streams_where(|stream| stream.executor == *executor) {
+            self.agenda.plan(self.now, Happening::BrokenAtExecutor(id));
+        }
+        if self.random.chance(60) {
+            let at = self.now + self.random.between(200, 20_000);
+            self.agenda.plan(at, Happening::Ended(executor.clone()));
+        }
+        let at = self.now + self.random.between(500, 8_000);
+        self.agenda.plan(at, Happening::Launch);
+    }
+
+    /// Something happens on the targets: what others change, what refuses, what hangs.
+    pub(super) fn targets_act(&mut self) {
+        self.faults.count(Fault::Target);
+        let which = self.random.below(1_000);
+        match self.random.below(6) {
+            0..3 => {
+                let how = self.random.below(3);
+                if let Some(what) = self.targets.by_hand(which, how) {
+                    self.note(&format!("somebody changes {what} by hand ({how})"));
+                }
+            }
+            3 => {
+                let name: Name = self.users.some_name(&mut self.random);
+                self.note(&format!("{name} begins to fail"));
+                self.targets.failing.insert(name);
+            }
+            4 => {
+                self.targets.failing.clear();
+                self.targets.hung.clear();
+            }
+            _ => {
+                let target = self.users.some_target(&mut self.random);
+                self.note(&format!("{target} hangs"));
+                self.targets.hung.insert(target);
+            }
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! The simulator: the real core, the real heart of the scheduler and the real history in memory, in a model world of owners that die, executors,
+//! streams, targets, users and clocks. One seed decides everything, and repeats it exactly.
+//!
+//! A run begins with a first deploy of twenty resources and more, lets users and faults act until [`EVENTS`] events were taken in, then heals, and ends
+//! with a day of rest. Promises are judged by the model world: by what was done on targets and what was committed, not by what the scheduler says of
+//! itself. What the scheduler says is judged too (`watch.rs`).
+//!
+//! Deliberately absent: tokio, PostgreSQL, gRPC and real processes, which are attacked elsewhere; Kubernetes.
+
+mod agenda;
+mod coverage;
+mod ending;
+mod executor;
+mod faults;
+mod journal;
+mod owner;
+mod random;
+mod store;
+mod stream;
+mod targets;
+#[cfg(test)]
+mod tests;
+mod trace;
+mod users;
+mod violation;
+mod watch;
+mod words;
+mod world;
+
+pub(crate) use coverage::Coverage;
+pub(crate) use violation::Violation;
+pub(crate) use words::{Fault, Kind, State};
+
+use std::collections::BTreeMap;
+use world::World;
+
+/// Events that a run has before it heals.
+const EVENTS: u64 = 500;
+/// Virtual time after which it heals although it had fewer: a scheduler that does nothing any more is found by what follows.
+const MOST_MS: u64 = 2 * 3_600_000;
+
+/// What came of a seed.
+pub(crate) struct Played {
+    pub(crate) seed: u64,
+    /// Events that a core took in.
+    pub(crate) events: u64,
+    /// Resources that there ever were.
+    pub(crate) resources: usize,
+    /// Owners that there were, one after the other.
+    pub(crate) owners: u64,
+    pub(crate) executors: u64,
+    /// Grants in history.
+    pub(crate) attempts: usize,
+    /// Enforcements and deletions carried out on targets.
+    pub(crate) effects: u64,
+    pub(crate) faults: BTreeMap<Fault, u64>,
+    pub(crate) coverage: Coverage,
+    /// Equal for equal runs.
+    pub(crate) hash: String,
+    /// What happened; the end of it, unless all of it was asked for.
+    pub(crate) trace: Vec<String>,
+    /// The first promise that was broken, and at which event.
+    pub(crate) violation: Option<(u64, Violation)>,
+}
+
+/// Plays one seed. `whole_trace`: every line is kept, not only the last ones.
+pub(crate) fn play(seed: u64, whole_trace: bool) -> Played {
+    let mut world = World::new(seed, whole_trace);
+    world.begin();
+    while world.violation.is_none() && world.events < EVENTS && world.now < MOST_MS {
+        world.run_until(world.now + 1_000);
+    }
+    if world.violation.is_none() {
+        world.end();
+    }
+    let (events, journal) = (world.events, &world.store.journal);
+    let (resources, attempts) = (journal.resources(), journal.grants.len());
+    let (owners, executors) = (u64::from(world.last_owner), u64::from(world.last_executor));
+    let (faults, coverage) = (world.faults.counts().clone(), world.coverage.clone());
+    let (effects, violation) = (world.effects, world.violation.clone());
+    let trace = world.into_trace();
+    Played {
+        seed,
+        events,
+        resources,
+        owners,
+        executors,
+        attempts,
+        effects,
+        faults,
+        coverage,
+        hash: trace.hash(),
+        trace: trace.into_lines(),
+        violation,
+    }
+}

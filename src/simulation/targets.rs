@@ -1,0 +1,158 @@
+//! The model targets: what is on them, and who works on them. They know nothing of Homeostat, and remember everything, so that promises are judged
+//! by what happened and not by what was recorded of it.
+
+use super::violation::{Checker, Violation};
+use crate::core::{AttemptId, Change, ExecutorName, Finding, Grant, Intent, Name, Operation, ResourceId, TargetName};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// (target, type, identity).
+pub(super) type Key = (TargetName, Name, Name);
+
+/// Something on a target.
+#[derive(Clone, Debug)]
+pub(super) struct Object {
+    /// What the target calls it; never used twice.
+    pub(super) identity: Name,
+    pub(super) attributes: Name,
+    /// The resource that made or adopted it; `None`: somebody else did.
+    pub(super) resource: Option<ResourceId>,
+    /// It was not there before.
+    pub(super) created: bool,
+}
+
+/// One attempt at work.
+#[derive(Clone, Debug)]
+pub(super) struct AtWork {
+    pub(super) executor: ExecutorName,
+    pub(super) attempt: AttemptId,
+    pub(super) resource: Option<ResourceId>,
+}
+
+/// All targets.
+#[derive(Debug, Default)]
+pub(super) struct Targets {
+    objects: BTreeMap<Key, Object>,
+    at_work: BTreeMap<TargetName, Vec<AtWork>>,
+    /// Processes that stand still: what they had begun is not at work.
+    pub(super) frozen: BTreeSet<ExecutorName>,
+    pub(super) hung: BTreeSet<TargetName>,
+    /// Names whose enforcement fails for now.
+    pub(super) failing: BTreeSet<Name>,
+    last_identity: u64,
+}
+
+pub(super) fn key_of(intent: &Intent) -> Key {
+    (intent.target.clone(), intent.kind.clone(), intent.identity.clone())
+}
+
+impl Targets {
+    pub(super) fn object(&self, key: &Key) -> Option<&Object> {
+        self.objects.get(key)
+    }
+
+    pub(super) fn objects(&self) -> impl Iterator<Item = (&Key, &Object)> {
+        self.objects.iter()
+    }
+
+    /// Who works for a resource now, anywhere.
+    pub(super) fn works_for(&self, resource: ResourceId) -> Option<&AtWork> {
+        let mut all = self.at_work.values().flatten().filter(|work| !self.frozen.contains(&work.executor));
+        all.find(|work| work.resource == Some(resource))
+    }
+
+    /// An executor begins to work. A dry run only looks.
+    pub(super) fn begin(&mut self, executor: &ExecutorName, grant: &Grant) -> Option<Violation> {
+        if grant.operation == Operation::DryRun {
+            return None;
+        }
+        let works = self.at_work.entry(grant.intent.target.clone()).or_default();
+        let frozen = &self.frozen;
+        let other = works.iter().find(|work| work.executor != *executor && !frozen.contains(&work.executor));
+        let violation = other.map(|other| Violation {
+            checker: Checker::OneExecutorPerTarget,
+            detail: format!(
+                "attempt {} begins on {} at {executor} while attempt {} is at work there at {}",
+                grant.attempt, grant.intent.target, other.attempt, other.executor
+            ),
+        });
+        works.push(AtWork { executor: executor.clone(), attempt: grant.attempt, resource: grant.resource });
+        violation
+    }
+
+    /// An executor has ended an attempt, whatever came of it.
+    pub(super) fn end(&mut self, executor: &ExecutorName, attempt: AttemptId) {
+        for works in self.at_work.values_mut() {
+            works.retain(|work| !(work.executor == *executor && work.attempt == attempt));
+        }
+    }
+
+    /// A process is gone, and with it all it worked on.
+    pub(super) fn gone(&mut self, executor: &ExecutorName) {
+        for works in self.at_work.values_mut() {
+            works.retain(|work| work.executor != *executor);
+        }
+        self.frozen.remove(executor);
+    }
+
+    /// Read and compare.
+    pub(super) fn compare(&self, intent: &Intent) -> Finding {
+        let found = self.objects.get(&key_of(intent));
+        let change = match found {
+            None => Change::Create,
+            Some(object) if object.attributes == intent.attributes => Change::None,
+            Some(_) => Change::Update,
+        };
+        let diff = if change == Change::None { "" } else { "value" };
+        Finding { change, diff: diff.into(), remote_identity: found.map(|object| object.identity.clone()) }
+    }
+
+    /// Read, compare and change, at once. What is there already is adopted.
+    pub(super) fn enforce(&mut self, grant: &Grant) -> Finding {
+        let finding = self.compare(&grant.intent);
+        let identity = finding.remote_identity.clone().unwrap_or_else(|| self.new_identity());
+        let attributes = grant.intent.attributes.clone();
+        let key = key_of(&grant.intent);
+        let created = self.objects.get(&key).is_none_or(|before| before.created);
+        self.objects.insert(key, Object { identity: identity.clone(), attributes, resource: grant.resource, created });
+        Finding { remote_identity: Some(identity), ..finding }
+    }
+
+    /// Deletes what is recorded: by identity where there is one, else what we made under that name.
+    pub(super) fn delete(&mut self, grant: &Grant) -> (Finding, Option<Violation>) {
+        let key = key_of(&grant.intent);
+        let none = Finding { change: Change::None, diff: "".into(), remote_identity: None };
+        let is_meant = |object: &&Object| match &grant.remote_identity {
+            Some(identity) => object.identity == *identity,
+            None => object.resource.is_some(),
+        };
+        let Some(object) = self.objects.get(&key).filter(is_meant).cloned() else { return (none, None) };
+        self.objects.remove(&key);
+        let stranger = object.resource.is_none().then(|| Violation {
+            checker: Checker::StrangersUntouched,
+            detail: format!("attempt {} deleted {}, which somebody else had made", grant.attempt, object.identity),
+        });
+        (Finding { change: Change::Delete, ..none }, stranger)
+    }
+
+    /// What people do by hand: change, delete, or put something of their own in its place.
+    pub(super) fn by_hand(&mut self, which: usize, how: usize) -> Option<Name> {
+        let keys: Vec<Key> = self.objects.keys().cloned().collect();
+        let key = keys.get(which % keys.len().max(1))?;
+        let identity = self.new_identity();
+        match how {
+            0 => self.objects.get_mut(key)?.attributes = "changed by hand".into(),
+            1 => drop(self.objects.remove(key)),
+            _ => {
+                let attributes = Arc::from("made by a stranger");
+                self.objects.insert(key.clone(), Object { identity, attributes, resource: None, created: false });
+            }
+        }
+        Some(key.2.clone())
+    }
+
+    fn new_identity(&mut self) -> Name {
+        self.last_identity += 1;
+        format!("object-{}", self.last_identity).into()
+    }
+}

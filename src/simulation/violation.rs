@@ -1,0 +1,96 @@
+//! What a run can be found guilty of: a promise, the checker that noticed, and what it saw.
+
+use std::fmt;
+
+/// The promises of the design that a run attacks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Promise {
+    I1,
+    I2,
+    I3,
+    I4,
+    I5,
+    I6,
+    I7,
+}
+
+macro_rules! checkers {
+    ($($(#[$doc:meta])* $variant:ident = $promise:ident, $name:literal),* $(,)?) => {
+        /// Who notices. Each watches one promise.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+        pub(crate) enum Checker { $($(#[$doc])* $variant),* }
+
+        impl Checker {
+            /// The promise it watches.
+            pub(crate) const fn promise(self) -> Promise {
+                match self { $(Self::$variant => Promise::$promise),* }
+            }
+
+            /// As it is printed.
+            pub(crate) const fn name(self) -> &'static str {
+                match self { $(Self::$variant => $name),* }
+            }
+        }
+    };
+}
+
+checkers! {
+    /// When the faults have stopped, everything becomes good within a bound.
+    ComesToRest = I1, "comes-to-rest",
+    /// Then the targets are exactly as last written.
+    AsLastWritten = I1, "as-last-written",
+    /// Whatever does not run has a reason, and it is so.
+    WhyIsTrue = I1, "why-is-true",
+    /// A scheduler ends only where it was taken over.
+    LoopLives = I1, "loop-lives",
+    /// What was answered is in history, with the content that was pushed.
+    AnsweredIsCommitted = I2, "answered-is-committed",
+    /// What was in history stays there.
+    AcceptedIsKept = I2, "accepted-is-kept",
+    /// Nothing is granted on what it requires, unless that is good and idle.
+    OrderOfGrants = I3, "order-of-grants",
+    /// Nothing begins on a target while what it requires is worked on.
+    OrderOfBegins = I3, "order-of-begins",
+    /// Nothing is deleted while something requires it.
+    OrderOfDeletes = I3, "order-of-deletes",
+    /// No two executors work on one target.
+    OneExecutorPerTarget = I4, "one-executor-per-target",
+    /// Accepted effects of a resource have ascending epochs and attempts.
+    OutcomesAscend = I4, "outcomes-ascend",
+    /// A result in history was said by the executor that had the attempt.
+    ResultsAreTrue = I4, "results-are-true",
+    /// An owner that was taken over writes nothing.
+    StaleOwnerWritesNothing = I4, "stale-owner-writes-nothing",
+    /// Versions are gap-free, and history refuses no batch.
+    HistoryRefusesNothing = I5, "history-refuses-nothing",
+    /// Every grant has exactly one outcome.
+    OneOutcomePerGrant = I5, "one-outcome-per-grant",
+    /// A grant is in history before an executor has it.
+    GrantBeforeSend = I5, "grant-before-send",
+    /// Only what a version removed is deleted.
+    OnlyRemovedIsDeleted = I6, "only-removed-is-deleted",
+    /// What others made under the same name is left alone.
+    StrangersUntouched = I6, "strangers-untouched",
+    /// What we made is reachable from what is recorded, or was meant to be left.
+    NothingUnknown = I6, "nothing-unknown",
+    /// At rest nothing is written, whatever is said again.
+    RestWritesNothing = I7, "rest-writes-nothing",
+    /// At rest nothing is sent, and no executor holds anything.
+    RestSaysNothing = I7, "rest-says-nothing",
+    /// At rest the loop sleeps.
+    RestSleeps = I7, "rest-sleeps",
+}
+
+/// A broken promise.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Violation {
+    pub(crate) checker: Checker,
+    /// What was seen.
+    pub(crate) detail: String,
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?} {}: {}", self.checker.promise(), self.checker.name(), self.detail)
+    }
+}

@@ -1,0 +1,186 @@
+//! What is looked at after every step and before every effect.
+
+use super::owner::OwnerId;
+use super::targets::key_of;
+use super::violation::{Checker, Violation};
+use super::words::{Fault, Kind, State};
+use super::world::World;
+use crate::core::{
+    EnvironmentState, Event, ExecutorName, Grant, Hold, LastResult, Life, Message, Name, Operation, OutcomeKind,
+    Reason, ResourceView,
+};
+
+impl World {
+    /// After a step: what it grants must be on good and idle ground, and `why` must be true of everything.
+    pub(super) fn watch(&mut self, id: OwnerId) {
+        let Some(process) = self.owners.get_mut(&id) else { return };
+        let looked_at = std::mem::replace(&mut process.looked_at, process.heart.gathered().messages.len());
+        let state = process.heart.state();
+        let mut found = Vec::new();
+        for message in process.heart.gathered().messages.iter().skip(looked_at) {
+            if let Message::Grant(_, grant) = message {
+                found.extend(busy_ground(state, grant));
+            }
+        }
+        for view in state.views() {
+            found.extend(why_is_true(state, &view));
+        }
+        for violation in found {
+            self.found(Some(violation));
+        }
+    }
+
+    /// A grant arrives at an executor: it must be in history.
+    pub(super) fn check_grant_is_recorded(&mut self, grant: &Grant) {
+        if grant.operation != Operation::DryRun && !self.store.journal.grants.contains_key(&grant.attempt) {
+            let detail = format!("attempt {} is at an executor and not in history", grant.attempt);
+            self.broke(Checker::GrantBeforeSend, detail);
+        }
+    }
+
+    /// An attempt begins on a target: nothing it requires may be worked on.
+    pub(super) fn check_begin(&mut self, executor: &ExecutorName, grant: &Grant) {
+        if matches!(grant.operation, Operation::DryRun | Operation::Delete) {
+            return;
+        }
+        let journal = &self.store.journal;
+        // An edge that a newer version dropped orders nothing any more.
+        let still = journal.live(&grant.intent.name).map(|(_, intent)| intent.requires.as_slice()).unwrap_or_default();
+        let mut required = grant.intent.requires.iter().filter(|name| still.contains(name));
+        let work = required.find_map(|name| Some((name, self.targets.works_for(journal.live(name)?.0)?)));
+        if let Some((name, work)) = work {
+            let detail = format!(
+                "attempt {} ({}) begins at {executor} while attempt {} works on {name} at {}, which it requires",
+                grant.attempt, grant.intent.name, work.attempt, work.executor
+            );
+            self.broke(Checker::OrderOfBegins, detail);
+        }
+    }
+
+    /// Something is about to be deleted on a target: some version must have removed it.
+    pub(super) fn check_delete(&mut self, grant: &Grant) {
+        let wanted = grant.resource.is_some_and(|id| self.store.journal.current.contains_key(&id));
+        if wanted && self.targets.object(&key_of(&grant.intent)).is_some() {
+            let detail = format!("attempt {} deletes {}, which nobody removed", grant.attempt, grant.intent.name);
+            self.broke(Checker::OnlyRemovedIsDeleted, detail);
+        }
+    }
+
+    /// Counts in which states an event finds the resources it is about.
+    pub(super) fn cover(&mut self, id: OwnerId, event: &Event) {
+        let fault = if self.repeats { Fault::Repeated } else { self.faults.felt() };
+        let Some(process) = self.owners.get(&id) else { return };
+        let (state, now) = (process.heart.state(), process.wall(self.now));
+        let of_name = |name: &Name| State::of(state.find_any(name).and_then(|id| state.view(id)).as_ref());
+        let of_attempt = |attempt| {
+            let view = state.views().find(|view| view.running.as_ref().is_some_and(|run| run.attempt == attempt));
+            State::of(view.as_ref())
+        };
+        let mut cells: Vec<(State, Kind)> = Vec::new();
+        let mut views = |kind, which: &dyn Fn(&ResourceView) -> bool| {
+            cells.extend(state.views().filter(which).map(|view| (State::of(Some(&view)), kind)));
+        };
+        match event {
+            Event::Push(push) => {
+                cells.extend(push.upserts.iter().map(|intent| (of_name(&intent.name), Kind::Upsert)));
+                cells.extend(push.removals.iter().map(|name| (of_name(name), Kind::Remove)));
+            }
+            Event::Forget(forget) => cells.extend(forget.names.iter().map(|name| (of_name(name), Kind::Forget))),
+            Event::Request(_) => views(Kind::Request, &|_| true),
+            Event::SettingsChanged(_) => views(Kind::Settings, &|_| true),
+            Event::TargetChanged(target) => views(Kind::Target, &|view| view.row.intent.target == target.name),
+            Event::TargetRemoved(name) => views(Kind::TargetRemoved, &|view| view.row.intent.target == *name),
+            Event::ExecutorDisconnected(executor) => views(Kind::Disconnected, &|view| has(view, executor)),
+            Event::ExecutorLost(executor) => views(Kind::Lost, &|view| has(view, executor)),
+            Event::Begun(_, attempts) => cells.extend(attempts.iter().map(|&one| (of_attempt(one), Kind::Begun))),
+            Event::RevokeRefused(_, attempts) => {
+                cells.extend(attempts.iter().map(|&one| (of_attempt(one), Kind::RevokeRefused)));
+            }
+            Event::Finished(_, outcome) => {
+                let kind = match outcome.kind {
+                    OutcomeKind::Succeeded(_) => Kind::Succeeded,
+                    OutcomeKind::Failed { .. } => Kind::Failed,
+                    _ => Kind::Revoked,
+                };
+                cells.push((of_attempt(outcome.attempt), kind));
+            }
+            Event::Tick => views(Kind::Due, &|view| view.row.due_at.is_some_and(|at| at <= now)),
+            _ => {}
+        }
+        for (state, kind) in cells {
+            self.coverage.met(state, kind, fault);
+        }
+    }
+}
+
+fn has(view: &ResourceView, executor: &ExecutorName) -> bool {
+    view.running.as_ref().is_some_and(|run| run.executor == *executor)
+}
+
+/// What a name stands on: the live resource, else its tombstone.
+fn required(state: &EnvironmentState, name: &Name) -> Option<ResourceView> {
+    state.find_any(name).and_then(|id| state.view(id))
+}
+
+/// I3 in the scheduler's own state: what a new grant requires must not wait or run.
+fn busy_ground(state: &EnvironmentState, grant: &Grant) -> Option<Violation> {
+    if matches!(grant.operation, Operation::DryRun | Operation::Delete) {
+        return None;
+    }
+    let busy = |view: &ResourceView| {
+        let waits = view.row.life == Life::Live && view.queued.is_some() && !is_held_verification(state, view);
+        waits || view.running.is_some()
+    };
+    let name = grant.intent.requires.iter().find(|name| required(state, name).as_ref().is_some_and(busy))?;
+    let detail = format!("{} is granted while {name}, which it requires, is queued or at work", grant.intent.name);
+    Some(Violation { checker: Checker::OrderOfGrants, detail })
+}
+
+/// A queued verification of something good that cannot run now holds nobody.
+fn is_held_verification(state: &EnvironmentState, view: &ResourceView) -> bool {
+    let verifies = view.queued.is_some_and(Reason::verifies) && view.good;
+    let held = |hold: &Hold| {
+        matches!(
+            hold,
+            Hold::EnvironmentSuspended
+                | Hold::TargetSuspended { .. }
+                | Hold::OutsideWindow { .. }
+                | Hold::ExecutorUnavailable { .. }
+        )
+    };
+    // Where a target has a rate, a verification holds nobody before its turn; whose turn it is cannot be seen from here.
+    let rated = |target: &crate::core::Target| target.name == view.row.intent.target && target.rate_limit.is_some();
+    verifies && (state.targets().any(rated) || state.why(view.row.resource).iter().any(held))
+}
+
+/// `why` names at least one hold, and the first one is so.
+fn why_is_true(state: &EnvironmentState, view: &ResourceView) -> Option<Violation> {
+    let row = &view.row;
+    let name = &row.intent.name;
+    let violation = |detail| Some(Violation { checker: Checker::WhyIsTrue, detail });
+    let why = state.why(row.resource);
+    let Some(first) = why.first() else { return violation(format!("nobody knows why {name} does not run")) };
+    let target = || state.targets().find(|target| target.name == row.intent.target);
+    let named = |name: &Name| required(state, name);
+    let is_so = match first {
+        Hold::Good { .. } => view.good && view.queued.is_none(),
+        Hold::Running(running) => view.running.as_ref() == Some(running),
+        Hold::EnvironmentSuspended => state.settings().suspend,
+        Hold::TargetSuspended { .. } => target().is_some_and(|target| target.suspend),
+        Hold::TargetMissing { .. } => target().is_none(),
+        Hold::RequirementMissing { name } => row.intent.requires.contains(name) && named(name).is_none(),
+        Hold::RequirementUndefined { name } => named(name).is_some(),
+        Hold::RequirementBusy { name } => named(name).is_some_and(|one| one.queued.is_some() || one.running.is_some()),
+        Hold::RequirementNotGood { name, .. } => named(name).is_some_and(|one| !one.good),
+        Hold::TombstoneFirst { .. } => row.after.is_some(),
+        Hold::RequiredBy { names } => !names.is_empty() && row.life == Life::Tombstone,
+        Hold::RetryAt { at, .. } => row.last_result == LastResult::Failed && row.due_at == *at,
+        Hold::Drifted => row.observed.differs(),
+        Hold::InFlight { most } => state.settings().max_in_flight == Some(*most),
+        Hold::Rate { .. } => target().is_some_and(|target| target.rate_limit.is_some()),
+        Hold::DependentsYielding | Hold::ExecutorUnavailable { .. } | Hold::Concurrency { .. } => view.queued.is_some(),
+        // Nobody here stops, reports, suspends by an order, cancels, or closes a window.
+        _ => false,
+    };
+    if is_so { None } else { violation(format!("{name} does not run for a reason that is not so: {why:?}")) }
+}
