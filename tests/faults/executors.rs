@@ -3,41 +3,10 @@
 use crate::audit::{CHANGE, LOST, RETRY, SUCCEEDED};
 use crate::proxy::Place;
 use crate::town::{Town, resource, thing};
-use crate::{eventually, in_time, rounds};
-use homeostat::core::{Intent, Policy};
+use crate::{eventually, gate, in_time, rounds};
+use homeostat::core::Policy;
 use rustix::process::{Signal, kill_process};
 use serde_json::json;
-use std::path::Path;
-use std::sync::Arc;
-
-/// A command that tells the log where it is, and waits at two gates: before its effect, and after it.
-fn gated(folder: &Path) -> Arc<Intent> {
-    for gate in ["before", "after"] {
-        rustix::fs::mkfifoat(rustix::fs::CWD, folder.join(gate), rustix::fs::Mode::RWXU).unwrap();
-    }
-    let script = "echo begun >> log; read _ < before; echo effect >> log; touch done; read _ < after";
-    let attributes =
-        json!({"argv": ["sh", "-c", script], "cwd": folder.to_str().unwrap(), "creates": folder.join("done")});
-    resource("gated", "local", "host.Command", &attributes, Policy::default())
-}
-
-fn lines(folder: &Path, line: &str) -> usize {
-    let log = std::fs::read_to_string(folder.join("log")).unwrap_or_default();
-    log.lines().filter(|found| *found == line).count()
-}
-
-async fn written(folder: &Path, line: &str) {
-    eventually(line, async || (lines(folder, line) > 0).then_some(())).await;
-}
-
-/// Lets whoever stands at this gate through, now or when he comes; one at a time.
-async fn open(folder: &Path, gate: &str) {
-    let path = folder.join(gate);
-    in_time("somebody at the gate", tokio::task::spawn_blocking(move || std::fs::write(path, "\n")))
-        .await
-        .unwrap()
-        .unwrap();
-}
 
 async fn kill(town: &Town) {
     let executor = town.executor().await;
@@ -66,15 +35,15 @@ async fn r10_killed_before_its_effect_it_is_lost_and_tried_again() {
     for _ in 0..rounds(2) {
         let town = Town::start().await;
         town.add_local_target().await;
-        town.push(vec![gated(town.folder())], "1").await;
+        town.push(vec![gate::command(town.folder())], "1").await;
         town.until("gated", |view| view.running.as_ref().is_some_and(|run| run.begun)).await;
-        written(town.folder(), "begun").await;
+        gate::written(town.folder(), "begun").await;
         kill(&town).await;
-        open(town.folder(), "before").await;
-        open(town.folder(), "after").await;
+        gate::open(town.folder(), "before").await;
+        gate::open(town.folder(), "after").await;
         town.settle().await;
         assert_eq!(town.history().await.told(), [(CHANGE, LOST), (RETRY, SUCCEEDED)]);
-        assert_eq!(lines(town.folder(), "effect"), 1, "what the dead one had begun did nothing more");
+        assert_eq!(gate::lines(town.folder(), "effect"), 1, "what the dead one had begun did nothing more");
         town.stop().await;
     }
 }
@@ -84,15 +53,15 @@ async fn r10_killed_after_its_effect_and_before_its_result_it_finds_nothing_left
     for _ in 0..rounds(2) {
         let town = Town::start().await;
         town.add_local_target().await;
-        town.push(vec![gated(town.folder())], "1").await;
+        town.push(vec![gate::command(town.folder())], "1").await;
         town.until("gated", |view| view.running.as_ref().is_some_and(|run| run.begun)).await;
-        open(town.folder(), "before").await;
+        gate::open(town.folder(), "before").await;
         eventually("the effect", async || town.folder().join("done").exists().then_some(())).await;
         kill(&town).await;
         town.settle().await;
         let history = town.history().await;
         assert_eq!(history.told(), [(CHANGE, LOST), (RETRY, SUCCEEDED)]);
-        assert_eq!((lines(town.folder(), "effect"), history.changes()), (1, 0));
+        assert_eq!((gate::lines(town.folder(), "effect"), history.changes()), (1, 0));
         town.stop().await;
     }
 }

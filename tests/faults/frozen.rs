@@ -3,17 +3,14 @@
 use crate::proxy::{Place, Proxy};
 use crate::town::{BRIEF, push_of, thing};
 use crate::writers::batch;
-use crate::{audit, eventually, in_time, rounds, server};
+use crate::{audit, eventually, in_time, rounds, server, this_program};
 use homeostat::core::{Message, Name, PoolName};
 use homeostat::history::postgres::PostgresStore;
 use homeostat::history::{Fence, HistoryError, Owner, Store};
 use homeostat::scheduler::{Edge, Scheduler};
 use rustix::process::{Pid, Signal, kill_process};
-use sqlx::postgres::PgConnectOptions;
 use std::path::Path;
-use std::process::Stdio;
 use std::sync::Arc;
-use tokio::process::{Child, Command};
 
 const ENVIRONMENT: &str = "frozen";
 /// Tells this program to be the owner, and where the database is: socket folder and name.
@@ -49,15 +46,6 @@ async fn the_owner_in_its_own_process() {
     println!("ended: {}", scheduler.ended().await);
 }
 
-/// This program as the owner; it is killed when nobody waits for it any more.
-fn start_owner(through: &PgConnectOptions) -> Child {
-    let mut command = Command::new(std::env::current_exe().unwrap());
-    command.args(["--exact", "frozen::the_owner_in_its_own_process", "--nocapture"]);
-    let folder = through.get_socket().unwrap().to_str().unwrap();
-    command.env(BE_THE_OWNER, format!("{folder} {}", through.get_database().unwrap()));
-    command.stdout(Stdio::piped()).kill_on_drop(true).spawn().unwrap()
-}
-
 /// Takes the environment when the lease of who has it is over.
 async fn take_over(store: &PostgresStore) -> Fence {
     eventually("the end of a lease", async || match store.take(ENVIRONMENT, &owner("other"), &[]).await {
@@ -76,7 +64,10 @@ async fn q9_r12_an_owner_frozen_in_mid_commit_past_its_lease_writes_nothing_when
         let proxy = Proxy::to(&database.get_socket().unwrap().join(".s.PGSQL.5432"));
         let place = [Place::Before, Place::After][round % 2];
         let commit = proxy.trap(place, 5);
-        let frozen = start_owner(&proxy.options(&database));
+        let through = proxy.options(&database);
+        let folder = through.get_socket().unwrap().to_str().unwrap();
+        let place = format!("{folder} {}", through.get_database().unwrap());
+        let frozen = this_program("frozen::the_owner_in_its_own_process", BE_THE_OWNER, &place);
         let pid = Pid::from_raw(frozen.id().unwrap() as i32).unwrap();
         let held = in_time("a commit of the owner", commit).await.unwrap();
         kill_process(pid, Signal::STOP).unwrap();

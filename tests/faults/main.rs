@@ -14,14 +14,18 @@ mod executors;
 mod failover;
 mod frozen;
 mod full;
+mod gate;
 mod proxy;
 mod restarts;
 mod server;
 mod starved;
+mod steps;
 mod town;
 mod writers;
 
+use std::process::Stdio;
 use std::time::Duration;
+use tokio::process::{Child, Command};
 
 /// No healthy machine needs so long for anything here, a busy one neither.
 pub(crate) const PATIENCE: Duration = Duration::from_mins(2);
@@ -38,6 +42,13 @@ pub(crate) fn rounds(share: usize) -> usize {
 /// Awaits something, and fails when it does not come in time.
 pub(crate) async fn in_time<T>(what: &str, coming: impl Future<Output = T>) -> T {
     tokio::time::timeout(PATIENCE, coming).await.unwrap_or_else(|_| panic!("not in time: {what}"))
+}
+
+/// This program once more, as the process that the test of this name is where this variable is set. It ends with who waits for it.
+pub(crate) fn this_program(test: &str, variable: &str, value: &str) -> Child {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.args(["--exact", test, "--nocapture"]).env(variable, value);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true).spawn().unwrap()
 }
 
 /// Looks again and again until `look` finds something.

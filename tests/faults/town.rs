@@ -7,7 +7,7 @@ use homeostat::core::{
     EnvironmentState, Event, Hash, Intent, IntentParts, Message, Name, Policy, PoolName, Push, PushMode, Repair,
     RepairSchedule, ResourceView, Retry, Settings, Target, Windows,
 };
-use homeostat::executor::process::{Child, ChildOptions, SocketPlace};
+use homeostat::executor::process::{Child, ChildOptions, SocketPlace, await_earlier};
 use homeostat::executor::{AcceptAll, Endpoint, Times};
 use homeostat::history::postgres::{Patience, PostgresStore};
 use homeostat::history::{Owner, Store};
@@ -49,7 +49,9 @@ pub(crate) struct Town {
     pub(crate) store: Arc<PostgresStore>,
     pub(crate) scheduler: Scheduler,
     endpoint: Endpoint,
-    folder: Arc<TempDir>,
+    folder: PathBuf,
+    /// Where the folder ends with the town.
+    _temporary: Option<TempDir>,
     /// The executor that runs now.
     executor: watch::Receiver<Option<Pid>>,
     keeper: JoinHandle<()>,
@@ -64,18 +66,34 @@ impl Town {
     }
 
     pub(crate) async fn on(database: PgConnectOptions, socket: &Path) -> Self {
-        let folder = Arc::new(TempDir::new().unwrap());
+        let temporary = TempDir::new().unwrap();
+        let town = Self::in_folder(database, socket, temporary.path(), "mayor", &[]).await;
+        Self { _temporary: Some(temporary), ..town }
+    }
+
+    /// In a folder where there may have been one before, whose owner has ended.
+    pub(crate) async fn in_folder(
+        database: PgConnectOptions,
+        socket: &Path,
+        folder: &Path,
+        owner: &str,
+        ended: &[Name],
+    ) -> Self {
+        await_earlier(folder).await.unwrap();
         let proxy = Arc::new(Proxy::to(socket));
         let store = PostgresStore::connect_with(proxy.options(&database), 4, BRIEF).await.unwrap();
         let store = Arc::new(store);
-        let owner = Owner { id: "mayor".into(), description: "a test".into(), lease_ms: 60_000 };
+        let owner = Owner { id: owner.into(), description: "a test".into(), lease_ms: 60_000 };
         let endpoint = Endpoint::new(Times::default(), Arc::new(AcceptAll));
         let edge = Arc::new(Carrier(endpoint.clone()));
         let of_store = Arc::clone(&store) as Arc<dyn Store>;
-        let scheduler = Scheduler::start(ENVIRONMENT.into(), of_store, owner, &[], edge).await.unwrap();
-        endpoint.attach(ENVIRONMENT.into(), scheduler.epoch(), scheduler.inbox(), Vec::new());
-        let (executor, keeper) = keep_executor(&endpoint, &folder);
-        let town = Self { proxy, database, store, scheduler, endpoint, folder, executor, keeper };
+        let scheduler = Scheduler::start(ENVIRONMENT.into(), of_store, owner, ended, edge).await.unwrap();
+        let unheard = scheduler.read(EnvironmentState::unheard_executors).await.unwrap();
+        endpoint.attach(ENVIRONMENT.into(), scheduler.epoch(), scheduler.inbox(), unheard);
+        endpoint.all_ended(ENVIRONMENT);
+        let (executor, keeper) = keep_executor(&endpoint, folder);
+        let folder = folder.to_owned();
+        let town = Self { proxy, database, store, scheduler, endpoint, folder, _temporary: None, executor, keeper };
         town.configure().await;
         town
     }
@@ -114,11 +132,11 @@ impl Town {
     }
 
     pub(crate) fn folder(&self) -> &Path {
-        self.folder.path()
+        &self.folder
     }
 
     fn world_path(&self) -> PathBuf {
-        self.folder.path().join("world.json")
+        self.folder.join("world.json")
     }
 
     /// What was done to each thing: its value, and how often it was applied.
@@ -194,19 +212,19 @@ fn target(name: &str, connection: &Value) -> Target {
 }
 
 /// Keeps one executor running; says which one.
-fn keep_executor(endpoint: &Endpoint, folder: &Arc<TempDir>) -> (watch::Receiver<Option<Pid>>, JoinHandle<()>) {
-    let socket = SocketPlace::new(folder.path()).unwrap();
+fn keep_executor(endpoint: &Endpoint, folder: &Path) -> (watch::Receiver<Option<Pid>>, JoinHandle<()>) {
+    let socket = SocketPlace::new(folder).unwrap();
     let listener = Endpoint::bind_unix(socket.path()).unwrap();
     let server = endpoint.clone();
     let (runs, executor) = watch::channel(None);
-    let (endpoint, folder) = (endpoint.clone(), Arc::clone(folder));
+    let (endpoint, folder) = (endpoint.clone(), folder.to_owned());
     let keeper = tokio::spawn(async move {
         let serving = tokio::spawn(async move { server.serve_unix(listener, std::future::pending()).await });
         let _guard = AbortOnDrop(serving);
         let (environment, pool): (Name, PoolName) = (ENVIRONMENT.into(), POOL.into());
         loop {
             let options =
-                ChildOptions { socket: socket.path(), folder: folder.path(), environment: &environment, pool: &pool };
+                ChildOptions { socket: socket.path(), folder: &folder, environment: &environment, pool: &pool };
             let program = Path::new(env!("CARGO_BIN_EXE_homeostat"));
             let mut child = Child::start_program(program, &options).unwrap();
             runs.send_replace(child.id().and_then(|id| Pid::from_raw(id as i32)));

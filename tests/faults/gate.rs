@@ -1,0 +1,40 @@
+//! A resource that is attempted step by step: its command waits at a gate before its effect, and at another one after it.
+
+use crate::town::resource;
+use crate::{eventually, in_time};
+use homeostat::core::{Intent, Policy};
+use serde_json::json;
+use std::path::Path;
+use std::sync::Arc;
+
+/// A command that tells the log where it is, and waits at two gates: before its effect, and after it.
+pub(crate) fn command(folder: &Path) -> Arc<Intent> {
+    for gate in ["before", "after"] {
+        match rustix::fs::mkfifoat(rustix::fs::CWD, folder.join(gate), rustix::fs::Mode::RWXU) {
+            Ok(()) | Err(rustix::io::Errno::EXIST) => {}
+            Err(error) => panic!("{error}"),
+        }
+    }
+    let script = "echo begun >> log; read _ < before; echo effect >> log; touch done; read _ < after";
+    let attributes =
+        json!({"argv": ["sh", "-c", script], "cwd": folder.to_str().unwrap(), "creates": folder.join("done")});
+    resource("gated", "local", "host.Command", &attributes, Policy::default())
+}
+
+pub(crate) fn lines(folder: &Path, line: &str) -> usize {
+    let log = std::fs::read_to_string(folder.join("log")).unwrap_or_default();
+    log.lines().filter(|found| *found == line).count()
+}
+
+pub(crate) async fn written(folder: &Path, line: &str) {
+    eventually(line, async || (lines(folder, line) > 0).then_some(())).await;
+}
+
+/// Lets whoever stands at this gate through, now or when he comes; one at a time.
+pub(crate) async fn open(folder: &Path, gate: &str) {
+    let path = folder.join(gate);
+    in_time("somebody at the gate", tokio::task::spawn_blocking(move || std::fs::write(path, "\n")))
+        .await
+        .unwrap()
+        .unwrap();
+}
