@@ -57,7 +57,7 @@ pub(crate) async fn operator(options: operator::Options) -> Result<Exit, CliErro
 /// Runs an executor until it is told to end.
 pub(crate) async fn executor(options: worker::Options) -> Result<Exit, CliError> {
     let child = options.exit_with_stream;
-    host::supervise_programs();
+    host::supervise_programs(options.lock.as_deref().map(worker::programs_lock));
     match worker::run(options).await {
         // The owner was killed, or stopped at once: whoever started it knows, and nobody else reads what a child says.
         Err(error @ WorkerError::OwnerGone { .. }) if child => {

@@ -5,8 +5,9 @@ use crate::proxy::Place;
 use crate::town::{Town, resource, thing};
 use crate::{eventually, gate, in_time, rounds};
 use homeostat::core::Policy;
-use rustix::process::{Signal, kill_process};
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
+use std::fs::TryLockError;
 
 async fn kill(town: &Town) {
     let executor = town.executor().await;
@@ -37,8 +38,10 @@ async fn r10_killed_before_its_effect_it_is_lost_and_tried_again() {
         town.add_local_target().await;
         town.push(vec![gate::command(town.folder())], "1").await;
         town.until("gated", |view| view.running.as_ref().is_some_and(|run| run.begun)).await;
-        gate::written(town.folder(), "begun").await;
+        gate::written(town.folder(), "begun", 1).await;
         kill(&town).await;
+        // By then what the dead one had begun has ended, and takes no key any more.
+        gate::written(town.folder(), "begun", 2).await;
         gate::open(town.folder(), "before").await;
         gate::open(town.folder(), "after").await;
         town.settle().await;
@@ -64,6 +67,41 @@ async fn r10_killed_after_its_effect_and_before_its_result_it_finds_nothing_left
         assert_eq!((gate::lines(town.folder(), "effect"), history.changes()), (1, 0));
         town.stop().await;
     }
+}
+
+/// What a killed executor runs ends a moment after it, and that moment may be long: until then its supervisor shares a lock, as this test does.
+#[tokio::test(flavor = "multi_thread")]
+async fn r10_the_next_executor_begins_nothing_until_the_programs_of_a_killed_one_have_ended() {
+    let town = Town::start().await;
+    town.add_local_target().await;
+    town.push(vec![gate::command(town.folder())], "1").await;
+    gate::written(town.folder(), "begun", 1).await;
+    let mut files = std::fs::read_dir(town.folder()).unwrap().map(|entry| entry.unwrap().path());
+    let lock = files.find(|path| path.to_str().unwrap().ends_with(LOCK)).unwrap();
+    let lock = std::fs::File::open(lock).unwrap();
+    assert!(matches!(lock.try_lock(), Err(TryLockError::WouldBlock)), "the supervisor has it");
+    lock.lock_shared().unwrap();
+    kill(&town).await;
+    let next = town.executor().await;
+    eventually("the next one at the lock", async || has_open(next, LOCK).then_some(())).await;
+    assert_eq!((town.connected(), gate::lines(town.folder(), "begun")), (0, 1));
+    lock.unlock().unwrap();
+    gate::written(town.folder(), "begun", 2).await;
+    gate::open(town.folder(), "before").await;
+    gate::open(town.folder(), "after").await;
+    town.settle().await;
+    assert_eq!(town.history().await.told(), [(CHANGE, LOST), (RETRY, SUCCEEDED)]);
+    assert_eq!((gate::lines(town.folder(), "begun"), gate::lines(town.folder(), "effect")), (2, 1));
+    town.stop().await;
+}
+
+/// How the lock that supervisors share is called.
+const LOCK: &str = ".programs.lock";
+
+fn has_open(process: Pid, name: &str) -> bool {
+    let Ok(open) = std::fs::read_dir(format!("/proc/{}/fd", process.as_raw_nonzero())) else { return false };
+    let mut files = open.flatten().filter_map(|file| std::fs::read_link(file.path()).ok());
+    files.any(|file| file.to_str().is_some_and(|path| path.ends_with(name)))
 }
 
 /// Its result is on the way to history when it dies, and that commit gets no reply either.

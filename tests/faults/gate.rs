@@ -1,8 +1,9 @@
 //! A resource that is attempted step by step: its command waits at a gate before its effect, and at another one after it.
 
+use crate::eventually;
 use crate::town::resource;
-use crate::{eventually, in_time};
 use homeostat::core::{Intent, Policy};
+use rustix::fs::OFlags;
 use serde_json::json;
 use std::path::Path;
 use std::sync::Arc;
@@ -26,15 +27,18 @@ pub(crate) fn lines(folder: &Path, line: &str) -> usize {
     log.lines().filter(|found| *found == line).count()
 }
 
-pub(crate) async fn written(folder: &Path, line: &str) {
-    eventually(line, async || (lines(folder, line) > 0).then_some(())).await;
+/// Waits until the command has written this, so often.
+pub(crate) async fn written(folder: &Path, line: &str, times: usize) {
+    eventually(line, async || (lines(folder, line) >= times).then_some(())).await;
 }
 
 /// Lets whoever stands at this gate through, now or when he comes; one at a time.
 pub(crate) async fn open(folder: &Path, gate: &str) {
     let path = folder.join(gate);
-    in_time("somebody at the gate", tokio::task::spawn_blocking(move || std::fs::write(path, "\n")))
-        .await
-        .unwrap()
-        .unwrap();
+    // Without waiting in the call: that could not be given up.
+    let without_waiting = OFlags::WRONLY | OFlags::NONBLOCK;
+    let opened = eventually("somebody at the gate", async || {
+        rustix::fs::open(&path, without_waiting, rustix::fs::Mode::empty()).ok()
+    });
+    rustix::io::write(opened.await, b"\n").unwrap();
 }

@@ -47,7 +47,7 @@ impl Step {
     /// Goes on from the push until the step is reached. What is returned holds its commit.
     async fn reach(self, folder: &Path, trap: Option<oneshot::Receiver<Held>>) -> Option<Held> {
         if matches!(self, Self::Begun | Self::Effected | Self::Answered | Self::Recorded) {
-            gate::written(folder, "begun").await;
+            gate::written(folder, "begun", 1).await;
         }
         if matches!(self, Self::Effected | Self::Answered | Self::Recorded) {
             gate::open(folder, "before").await;

@@ -161,6 +161,11 @@ impl Town {
         self.executor().await
     }
 
+    /// How many executors are connected.
+    pub(crate) fn connected(&self) -> usize {
+        self.endpoint.connected(ENVIRONMENT).len()
+    }
+
     /// Pushes intents; answers with the version when history has it.
     pub(crate) async fn push(&self, intents: Vec<Arc<Intent>>, message: &str) -> u64 {
         let pushed = in_time("an answer to a push", self.scheduler.push(push_of(intents, message))).await;

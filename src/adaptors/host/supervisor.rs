@@ -3,15 +3,18 @@
 //! The executor starts its own binary once more as the leader of the program's process group, with one end of a socket as its standard input.
 //! When the other end closes, whoever held it is gone, and the supervisor kills the group, itself included; as it leads the group, the number it
 //! kills by cannot have become somebody else's. When the program ends, it says how over the socket and ends too. A death signal of the kernel
-//! would reach the program alone, and comes when the *thread* that started it ends. Deliberately absent: control groups, which need rights that
-//! an executor may not have.
+//! would reach the program alone, and comes when the *thread* that started it ends. Until the group is dead the supervisor shares a lock, for which
+//! the next executor waits before it connects: the end of a process is known at once, that of its programs a moment later. Deliberately absent:
+//! control groups, which need rights that an executor may not have.
 
 use rustix::process::Signal;
 use std::ffi::{OsStr, OsString};
+use std::fs::File;
 use std::io::{Read as _, Write as _};
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::ExitStatusExt as _;
+use std::path::{Path, PathBuf};
 use std::process::{ExitCode, ExitStatus, Stdio};
 use std::sync::OnceLock;
 use tokio::process::Command;
@@ -21,11 +24,13 @@ const SUPERVISE: &str = "supervise-program";
 /// This binary, also after it was replaced by a newer one.
 const OURSELVES: &str = "/proc/self/exe";
 
-static IS_OURS: OnceLock<()> = OnceLock::new();
+/// The lock that supervisors share, where there is one.
+static IS_OURS: OnceLock<Option<PathBuf>> = OnceLock::new();
 
-/// From now on programs of this process have a supervisor. For processes whose `main` begins with [`run_if_asked`], and no others.
-pub fn supervise_programs() {
-    IS_OURS.get_or_init(|| ());
+/// From now on programs of this process have a supervisor, which shares `lock`. For processes whose `main` begins with [`run_if_asked`], and no others.
+pub fn supervise_programs(lock: Option<PathBuf>) {
+    // A supervisor begins in the folder of its program.
+    IS_OURS.get_or_init(|| lock.map(|lock| std::path::absolute(&lock).unwrap_or(lock)));
 }
 
 /// Supervises a program where the command line asks for that; says then how this process ends.
@@ -34,16 +39,17 @@ pub fn run_if_asked() -> Option<ExitCode> {
     if arguments.next().as_deref() != Some(OsStr::new(SUPERVISE)) {
         return None;
     }
-    Some(supervise(arguments.next()?, arguments))
+    let lock = arguments.next().filter(|lock| !lock.is_empty());
+    Some(supervise(lock.map(PathBuf::from), arguments.next()?, arguments))
 }
 
 /// A command that starts a supervisor, to be followed by the program and its arguments, and our end of its socket. `None` where this process
 /// has no supervisors.
 pub(super) fn connection() -> Option<(Command, OwnedFd)> {
-    IS_OURS.get()?;
+    let lock = IS_OURS.get()?.as_deref().unwrap_or(Path::new(""));
     let (ours, theirs) = UnixStream::pair().ok()?;
     let mut command = Command::new(OURSELVES);
-    command.arg0("homeostat").arg(SUPERVISE).stdin(Stdio::from(OwnedFd::from(theirs)));
+    command.arg0("homeostat").arg(SUPERVISE).arg(lock).stdin(Stdio::from(OwnedFd::from(theirs)));
     Some((command, ours.into()))
 }
 
@@ -63,9 +69,20 @@ impl Report {
     }
 }
 
-fn supervise(program: OsString, arguments: impl Iterator<Item = OsString>) -> ExitCode {
+fn supervise(lock: Option<PathBuf>, program: OsString, arguments: impl Iterator<Item = OsString>) -> ExitCode {
     let Ok(socket) = std::io::stdin().as_fd().try_clone_to_owned() else { return ExitCode::FAILURE };
     let mut socket = UnixStream::from(socket);
+    let shared = match lock.map(|lock| share(&lock)).transpose() {
+        Ok(shared) => shared,
+        Err(error) => {
+            let _ = socket.write_all(format!("failed {error}").as_bytes());
+            return ExitCode::SUCCESS;
+        }
+    };
+    // Looked at with the lock in hand: whoever comes later and gets the lock comes after this program.
+    if is_closed(&socket) {
+        return ExitCode::FAILURE;
+    }
     let Ok(watched) = socket.try_clone() else { return ExitCode::FAILURE };
     let watch = std::thread::Builder::new().spawn(move || end_with(watched));
     if watch.is_err() {
@@ -78,7 +95,22 @@ fn supervise(program: OsString, arguments: impl Iterator<Item = OsString>) -> Ex
     };
     // Nobody to tell means that the watch is about to end us.
     let _ = socket.write_all(report.as_bytes());
+    drop(shared);
     ExitCode::SUCCESS
+}
+
+/// The program does not inherit it, so a daemon that it starts does not hold it.
+fn share(lock: &Path) -> std::io::Result<File> {
+    let file = File::options().create(true).append(true).open(lock)?;
+    file.lock_shared()?;
+    Ok(file)
+}
+
+/// Whether the other end is gone already.
+fn is_closed(mut socket: &UnixStream) -> bool {
+    let look = |socket: &mut &UnixStream| socket.read(&mut [0; 1]);
+    let looked = socket.set_nonblocking(true).and_then(|()| look(&mut socket));
+    socket.set_nonblocking(false).is_err() || !looked.is_err_and(|error| error.kind() == std::io::ErrorKind::WouldBlock)
 }
 
 /// Kills the group, and with it this process, when the other end of the socket is gone.

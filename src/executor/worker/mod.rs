@@ -27,7 +27,7 @@ mod session;
 mod watchdog;
 
 use crate::core::limits;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// The exit code of a process that gave itself up because an attempt did not end.
@@ -110,7 +110,7 @@ pub async fn run(options: Options) -> Result<(), WorkerError> {
         None => None,
         Some(path) => tokio::select! {
             () = &mut stop => return Ok(()),
-            lock = lock(path) => Some(lock?),
+            lock = lock_alone(path) => Some(lock?),
         },
     };
     let result = session::Session::new(options, address).run(stop).await;
@@ -118,8 +118,20 @@ pub async fn run(options: Options) -> Result<(), WorkerError> {
     result
 }
 
+/// The lock that the programs which an executor runs share, beside the executor's own.
+pub fn programs_lock(lock: &Path) -> PathBuf {
+    lock.with_extension("programs.lock")
+}
+
+/// Waits for the lock, and then until no program of an earlier holder is left.
+async fn lock_alone(path: &Path) -> Result<std::fs::File, WorkerError> {
+    let held = lock(path).await?;
+    drop(lock(&programs_lock(path)).await?);
+    Ok(held)
+}
+
 /// Waits for the lock. The file stays; the operating system gives the lock back when the process ends, however it ends.
-async fn lock(path: &std::path::Path) -> Result<std::fs::File, WorkerError> {
+async fn lock(path: &Path) -> Result<std::fs::File, WorkerError> {
     let failed = |source| WorkerError::Lock { path: path.to_owned(), source };
     let file = std::fs::File::options().create(true).append(true).open(path).map_err(failed)?;
     loop {
