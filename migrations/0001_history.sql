@@ -91,7 +91,7 @@ CREATE TABLE request (
     environment bigint NOT NULL,
     id          bigint NOT NULL,
     taken_at_ms bigint NOT NULL,
-    kind        smallint NOT NULL CHECK (kind BETWEEN 1 AND 6), -- deploy, repair, suspend (open until it is lifted), resume, cancel, report
+    kind        smallint NOT NULL CHECK (kind BETWEEN 1 AND 7), -- deploy, repair, suspend (open until it is lifted), resume, cancel, report, approve removals
     scope       text NOT NULL, -- JSON
     author      text NOT NULL,
     message     text NOT NULL,
@@ -149,6 +149,7 @@ CREATE TABLE resource_state (
     reload_because  text COLLATE "C", -- the requirement that changed since it was last told to reload
     reload_after    bigint,           -- the attempt after which it must be told
     maybe_changed   boolean NOT NULL,
+    removal_approved boolean NOT NULL, -- of a tombstone: however much was removed with it
     PRIMARY KEY (environment, resource),
     CHECK (num_nulls(reload_because, reload_after) IN (0, 2))
 ) WITH (fillfactor = 80);

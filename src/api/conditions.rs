@@ -173,6 +173,10 @@ reasons! {
     Deleting,
     /// Its deletion waits for others that need it.
     DeletionWaits,
+    /// Much was removed at once; somebody must approve that it is deleted.
+    RemovalApproval,
+    /// It is protected, and is never deleted.
+    Protected,
     /// History is not available.
     HistoryUnavailable,
     /// The operator lacks a right.

@@ -206,6 +206,9 @@ pub struct EnvironmentStatus {
     /// The value of `homeostat.dev/repair-requested-at` that was last handled.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_handled_repair_at: Option<Text>,
+    /// The value of `homeostat.dev/removals-approved-at` that was last handled.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_handled_approval_at: Option<Text>,
 }
 
 /// Versions of an environment.

@@ -47,5 +47,7 @@ pub const API_VERSION: &str = "homeostat.dev/v1alpha1";
 pub const DEPLOY_REQUESTED_AT: &str = "homeostat.dev/deploy-requested-at";
 /// Any new value triggers one repair; echoed in `status.lastHandledRepairAt`.
 pub const REPAIR_REQUESTED_AT: &str = "homeostat.dev/repair-requested-at";
+/// On an Environment: any new value approves once that removals which wait for it are deleted; echoed in `status.lastHandledApprovalAt`.
+pub const REMOVALS_APPROVED_AT: &str = "homeostat.dev/removals-approved-at";
 /// The pool that exists without an `Executor` object in embedded runs, and that an Environment uses when it names none.
 pub const DEFAULT_POOL: &str = "default";

@@ -368,6 +368,7 @@ fn policy(policy: &resource::Policy, notify: Option<resource::Notify>) -> core::
             resource::DeletionPolicy::Delete => core::DeletionPolicy::Delete,
             resource::DeletionPolicy::Orphan => core::DeletionPolicy::Orphan,
         },
+        protected: policy.protected,
         deadline_ms: policy.deadline.as_ms(),
         notify: core::Notify { send, receive },
     }

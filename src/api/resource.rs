@@ -1,6 +1,6 @@
 //! `Resource`: one thing with a desired state. Few kinds, many objects: this one is for every type of every adaptor.
 //!
-//! Deliberately absent until they do something: `attributesFrom`, and `protected`, `repair`, `retry`, `replace` in `policy`.
+//! Deliberately absent until they do something: `attributesFrom`, and `repair`, `retry`, `replace` in `policy`.
 
 use super::conditions::Condition;
 use super::names::{DateTime, ObjectName, Reference, Text};
@@ -80,6 +80,8 @@ pub struct Policy {
     pub mode: Mode,
     /// What happens on the target when the Resource is removed.
     pub deletion_policy: DeletionPolicy,
+    /// It is never deleted on the target. When the Resource is removed, what it requires stays too, until this one is orphaned (`force-orphan`, `homeostat forget`) or declared again without protection.
+    pub protected: bool,
     /// How long one attempt may take.
     #[schemars(extend("x-kubernetes-validations" = [rules::duration_between("1s", "24h")]))]
     pub deadline: Duration,
@@ -88,7 +90,7 @@ pub struct Policy {
 impl Default for Policy {
     fn default() -> Self {
         let deadline = Duration::from_ms(crate::core::limits::DEFAULT_DEADLINE_MS);
-        Self { mode: Mode::Enforce, deletion_policy: DeletionPolicy::Delete, deadline }
+        Self { mode: Mode::Enforce, deletion_policy: DeletionPolicy::Delete, protected: false, deadline }
     }
 }
 

@@ -271,6 +271,7 @@ impl Batch {
             upserts: self.upserts.iter().map(|(_, _, intent)| Arc::clone(intent)).collect(),
             removals: self.removals.iter().map(|(name, _)| name.as_str().into()).collect(),
             prune: false,
+            approved: false,
             mode: PushMode::Each,
             author: self.author.as_deref().unwrap_or(SET).into(),
             source: SET.into(),

@@ -23,6 +23,8 @@ pub struct EnvironmentFacts {
     pub resources: Tally,
     /// Resources that have no object any more and are still being deleted on their targets.
     pub tombstones: u32,
+    /// Deletes that wait together for an approval.
+    pub removals_held: usize,
 }
 
 /// Why a scheduler does not run.
@@ -86,6 +88,15 @@ fn environment_state(facts: &EnvironmentFacts) -> Conditions {
             (total, _) => format!("{total} Resource objects are left; delete them too"),
         };
         return Conditions::reconciling(Truth::False, Reason::DeletionWaits, &message);
+    }
+    if facts.removals_held > 0 {
+        let message = format!(
+            "{} resources were removed at once, and are deleted when that is approved: annotate this Environment with {} and any new value, or \
+             apply the resources again",
+            facts.removals_held,
+            crate::api::REMOVALS_APPROVED_AT
+        );
+        return Conditions::stalled(Reason::RemovalApproval, &message);
     }
     if resources.ready == resources.total {
         return Conditions::ready(
@@ -230,6 +241,18 @@ mod tests {
             stalled: stalled.iter().map(|name| (*name).to_owned()).collect(),
             drifted: 0,
         }
+    }
+
+    #[test]
+    fn an_environment_says_that_much_was_removed_and_how_to_approve_it() {
+        let facts =
+            EnvironmentFacts { removals_held: 12, resources: tally(12, 0, 12, &[]), ..EnvironmentFacts::default() };
+        let message = "12 resources were removed at once, and are deleted when that is approved: annotate this Environment with \
+                       homeostat.dev/removals-approved-at and any new value, or apply the resources again";
+        assert_eq!(
+            lines(&environment(&facts)),
+            [format!("Ready=False RemovalApproval: {message}"), format!("Stalled=True RemovalApproval: {message}")]
+        );
     }
 
     #[test]

@@ -206,6 +206,15 @@ fn deleting(known: &Known<'_>) -> Conditions {
             "its removal is being taken into its environment",
         );
     };
+    if let Some(hold) = known.holds.iter().find(|hold| matches!(hold, Hold::Protected | Hold::RemovalApproval { .. })) {
+        let protected = matches!(hold, Hold::Protected);
+        let (reason, next) = if protected {
+            (Reason::Protected, "; annotate it with homeostat.dev/force-orphan to leave it there and let the object go")
+        } else {
+            (Reason::RemovalApproval, "; its Environment says how to approve it")
+        };
+        return Conditions::stalled(reason, &format!("{hold}{next}"));
+    }
     let required = known.holds.iter().find(|hold| matches!(hold, Hold::RequiredBy { .. }));
     let message = match (required, view.row.error.as_deref()) {
         (Some(hold), _) => hold.to_string(),

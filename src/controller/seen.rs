@@ -5,7 +5,7 @@
 
 use crate::api::{
     Checker, DEPLOY_REQUESTED_AT, EnvironmentStatus, ExecutorStatus, FieldError, ParsedEnvironment, ParsedExecutor,
-    ParsedTarget, REPAIR_REQUESTED_AT, ResourceStatus, TargetStatus, Text,
+    ParsedTarget, REMOVALS_APPROVED_AT, REPAIR_REQUESTED_AT, ResourceStatus, TargetStatus, Text,
 };
 use crate::cluster::{FIELD_MANAGER, ObjectRef};
 use crate::core::Intent;
@@ -72,6 +72,8 @@ pub struct Meta {
     pub deploy_requested: Option<String>,
     /// The token of `repair-requested-at`.
     pub repair_requested: Option<String>,
+    /// The token of `removals-approved-at`.
+    pub removals_approved: Option<String>,
     /// It carries `force-orphan`.
     pub force_orphan: bool,
     /// Who wrote its spec last.
@@ -131,12 +133,15 @@ pub struct Handled {
     pub deploy: Option<String>,
     /// The last `repair-requested-at`.
     pub repair: Option<String>,
+    /// The last `removals-approved-at`, of an environment.
+    pub approval: Option<String>,
 }
 
 impl Handled {
     /// As a status says it.
     pub fn read(deploy: Option<&Text>, repair: Option<&Text>) -> Self {
-        Self { deploy: deploy.map(|token| token.0.clone()), repair: repair.map(|token| token.0.clone()) }
+        let token = |token: Option<&Text>| token.map(|token| token.0.clone());
+        Self { deploy: token(deploy), repair: token(repair), approval: None }
     }
 
     /// For a status.
@@ -240,6 +245,7 @@ fn meta(object: &DynamicObject) -> Meta {
         finalizers: object.finalizers().to_vec(),
         deploy_requested: annotation(DEPLOY_REQUESTED_AT),
         repair_requested: annotation(REPAIR_REQUESTED_AT),
+        removals_approved: annotation(REMOVALS_APPROVED_AT),
         force_orphan: annotation(FORCE_ORPHAN).is_some(),
         author: author(object.managed_fields()),
     }

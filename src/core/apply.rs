@@ -25,7 +25,7 @@ impl EnvironmentState {
         for name in plan.removed.iter().cloned().chain(self.leave_their_identity(&plan.changed)) {
             let Some(&id) = self.live.get(&name) else { continue };
             intents.insert(id, IntentRecord { resource: id, name, set: push.set.clone(), intent: None });
-            self.remove(id);
+            self.remove(id, push.approved);
         }
         let mut upserted = Vec::new();
         for intent in plan.changed.into_iter().chain(plan.added) {
@@ -114,6 +114,7 @@ impl EnvironmentState {
             remote_identity: None,
             reload: None,
             maybe_changed: false,
+            removal_approved: false,
         });
         self.live.insert(intent.name.clone(), id);
         self.touch(id);

@@ -68,6 +68,8 @@ pub struct Push {
     pub removals: Vec<Name>,
     /// Remove everything of the set that is not among the upserts.
     pub prune: bool,
+    /// A human has seen what is removed: however much it is, it need not be approved.
+    pub approved: bool,
     /// Whether one refused intent refuses all.
     pub mode: PushMode,
     /// Who pushed it.
@@ -152,6 +154,8 @@ pub enum RequestKind {
     Cancel,
     /// Everything that has been deployed is looked at, and nothing is corrected.
     Report,
+    /// That removals which wait for an approval are deleted.
+    ApproveRemovals,
 }
 
 /// Which resources are meant: the intersection of what is given.

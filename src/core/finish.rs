@@ -72,6 +72,7 @@ impl EnvironmentState {
             OutcomeKind::Succeeded(finding) => self.after_success(id, &run, &finding),
             OutcomeKind::Failed { message, finding } => self.after_failure(id, &run, message, finding.as_ref()),
         }
+        self.count_removal(id);
         self.show(id);
         self.publish(id);
     }
@@ -232,6 +233,7 @@ impl EnvironmentState {
             if run.executor == *executor && run.attempt == *attempt {
                 run.begun = true;
                 self.stop_yielding(id);
+                self.count_removal(id);
                 self.show(id);
             }
         }

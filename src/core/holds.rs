@@ -24,9 +24,14 @@ pub(super) enum Applies {
 use Applies::{Itself, Neighbours, Room};
 
 /// In the order in which they are asked and told.
-pub(super) const HOLDS: [Rule; 16] = [
+pub(super) const HOLDS: [Rule; 18] = [
     Rule { applies: Room(|state, _, _| state.stopping), tell: |_, _, out| out.push(Hold::Stopping) },
     Rule { applies: Itself(EnvironmentState::is_no_report), tell: |_, _, out| out.push(Hold::ReportOnly) },
+    Rule { applies: Itself(|_, resource| resource.is_protected()), tell: |_, _, out| out.push(Hold::Protected) },
+    Rule {
+        applies: Itself(EnvironmentState::awaits_approval),
+        tell: |state, _, out| out.push(Hold::RemovalApproval { removals: state.removals_held() }),
+    },
     Rule { applies: Itself(|state, _| state.settings.suspend), tell: |_, _, out| out.push(Hold::EnvironmentSuspended) },
     Rule {
         applies: Itself(|state, _| state.suspensions.environment.is_some()),

@@ -31,6 +31,9 @@ pub struct Policy {
     pub mode: Mode,
     /// Delete or orphan.
     pub deletion_policy: DeletionPolicy,
+    /// Never deleted on its target; removed, it stays a tombstone that holds what it required.
+    #[serde(default)]
+    pub protected: bool,
     /// How long one attempt may take before it is cancelled, in milliseconds.
     pub deadline_ms: u64,
     /// Whether changes are told to what requires it, and heard from what it requires.
@@ -59,6 +62,7 @@ impl Default for Policy {
         Self {
             mode: Mode::Enforce,
             deletion_policy: DeletionPolicy::Delete,
+            protected: false,
             deadline_ms: super::limits::DEFAULT_DEADLINE_MS,
             notify: Notify::default(),
         }
@@ -103,7 +107,8 @@ impl Intent {
         let mode = [parts.policy.mode as u8];
         let hash = Hash::of(&[parts.kind.as_bytes(), parts.target.as_bytes(), parts.attributes.as_bytes(), &mode]);
         let notify = parts.policy.notify;
-        let policy = [parts.policy.deletion_policy as u8, u8::from(notify.send), u8::from(notify.receive)];
+        let [send, receive, protected] = [notify.send, notify.receive, parts.policy.protected].map(u8::from);
+        let policy = [parts.policy.deletion_policy as u8, send, receive, protected];
         let deadline = parts.policy.deadline_ms.to_le_bytes();
         let mut all: Vec<&[u8]> = vec![&hash.0, parts.name.as_bytes(), parts.identity.as_bytes(), &policy, &deadline];
         all.extend(parts.requires.iter().map(|name| name.as_bytes()));

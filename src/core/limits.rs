@@ -30,6 +30,10 @@ pub const RETRY_EXPONENT: u32 = 32;
 pub const BATCH_BYTES: usize = 1_048_576;
 /// Bytes of one message on the executor stream: a batch, and one item more.
 pub const STREAM_MESSAGE_BYTES: usize = 8 * 1_048_576;
+/// So many removals need no approval, however small the environment is.
+pub const REMOVALS: usize = 10;
+/// So many percent of an environment need none either.
+pub const REMOVALS_PERCENT: usize = 10;
 /// Of so many starts on a target, one goes to what has waited longest there, whatever its priority.
 pub const STARTS_PER_AGED: u64 = 16;
 /// Grants an executor takes before it has answered some: a tenth of a second of the fastest work, and 4 GiB of the largest.

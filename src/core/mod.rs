@@ -6,6 +6,7 @@
 #![warn(clippy::disallowed_methods)]
 
 mod apply;
+mod approval;
 mod cancel;
 mod cycles;
 mod derive;

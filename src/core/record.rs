@@ -144,6 +144,8 @@ pub struct ResourceRow {
     pub reload: Option<ReloadDebt>,
     /// An attempt whose result does not count may have changed it: its next success notifies, even if it finds nothing to do.
     pub maybe_changed: bool,
+    /// Of a tombstone: it may be deleted, however much was removed with it.
+    pub removal_approved: bool,
 }
 
 /// Something a resource requires has changed, and the resource has not reloaded since.

@@ -11,12 +11,13 @@ use std::sync::Arc;
 
 impl EnvironmentState {
     /// No version wants it any more. What runs, runs on; what has not begun is asked back; its deletion waits for all that requires it.
-    pub(super) fn remove(&mut self, id: ResourceId) {
+    pub(super) fn remove(&mut self, id: ResourceId, approved: bool) {
         self.dequeue(id);
         self.disarm(id);
         let Some(resource) = self.get_mut(id) else { return };
         resource.row.life = Life::Tombstone;
         resource.row.failures = 0;
+        resource.row.removal_approved = approved;
         if let Some(run) = resource.run.as_mut() {
             run.credited = false;
         }
@@ -27,6 +28,7 @@ impl EnvironmentState {
         self.answer_requests(id);
         self.touch(id);
         self.ask_back(id);
+        self.count_removal(id);
         if idle && to_delete {
             self.enqueue(id, Reason::Change);
         }
@@ -57,6 +59,7 @@ impl EnvironmentState {
         if let Some(slot) = self.resources.get_mut(id.0 as usize) {
             *slot = None;
         }
+        self.count_removal(id);
         self.let_successors_go(id, before);
     }
 
@@ -162,6 +165,8 @@ impl EnvironmentState {
         row.error = None;
         row.drift = None;
         row.verified_at = None;
+        row.removal_approved = false;
+        self.count_removal(id);
         self.live.insert(intent.name.clone(), id);
         self.let_successors_go(id, None);
         self.ask_back(id);

@@ -22,6 +22,10 @@ impl EnvironmentState {
         self.out.records.push(Record::Request { id, kind, scope, author, at: self.now, message });
         match kind {
             RequestKind::Deploy | RequestKind::Repair | RequestKind::Report => self.start_request(id, kind, covered),
+            RequestKind::ApproveRemovals => {
+                self.approve_removals(&covered);
+                self.out.records.push(Record::RequestDone(id, self.now));
+            }
             RequestKind::Suspend => self.suspend(order),
             RequestKind::Resume => {
                 self.resume_place(order.scope.target.as_ref());
@@ -41,7 +45,7 @@ impl EnvironmentState {
                 RequestKind::Deploy => self.enqueue(resource, Reason::UserDeploy),
                 RequestKind::Repair => self.enqueue(resource, Reason::UserRepair),
                 RequestKind::Report => self.enqueue_report(resource),
-                RequestKind::Suspend | RequestKind::Resume | RequestKind::Cancel => {}
+                RequestKind::Suspend | RequestKind::Resume | RequestKind::Cancel | RequestKind::ApproveRemovals => {}
             }
         }
         self.close_requests();
@@ -50,6 +54,9 @@ impl EnvironmentState {
     /// The resources a request means. Undefined ones and what they block are left out; those skipped for a dependency are left out of a
     /// deploy, unless they are named.
     pub(super) fn covered(&self, kind: RequestKind, scope: &Scope) -> BTreeSet<ResourceId> {
+        if kind == RequestKind::ApproveRemovals {
+            return self.approvable(scope);
+        }
         let on_target: Box<dyn Iterator<Item = ResourceId>> = match (&scope.names, &scope.target) {
             (Some(names), _) => Box::new(names.iter().filter_map(|name| self.live.get(name).copied())),
             (None, Some(target)) => {
@@ -72,7 +79,7 @@ impl EnvironmentState {
                 RequestKind::Repair => true,
                 RequestKind::Report => resource.can_be_reported(),
                 RequestKind::Cancel => Self::can_be_cancelled(resource),
-                RequestKind::Suspend | RequestKind::Resume => false,
+                RequestKind::Suspend | RequestKind::Resume | RequestKind::ApproveRemovals => false,
             };
             there && wanted
         };
@@ -139,7 +146,12 @@ impl EnvironmentState {
             let deletes = touched
                 && intent.policy.deletion_policy == DeletionPolicy::Delete
                 && intent.policy.mode == super::Mode::Enforce;
-            return self.dry_run_result(id, item, if deletes { "delete" } else { "none" }, "".into());
+            let (result, detail) = match (deletes, intent.policy.protected) {
+                (true, false) => ("delete", ""),
+                (true, true) => ("none", "it is protected: it is never deleted on its target"),
+                (false, _) => ("none", ""),
+            };
+            return self.dry_run_result(id, item, result, detail.into());
         }
         let unknown = intent.requires.iter().find(|name| !names.contains(*name) && !self.live.contains_key(*name));
         if let Some(name) = unknown {

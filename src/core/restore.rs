@@ -1,5 +1,6 @@
 //! Building the state from history: at start, at a takeover, or only to look at it. What it finds undone, it queues: restart and event are one path.
 
+use super::approval::Removals;
 use super::derive::identity_key;
 use super::state::{EnvironmentState, ExecutorState, Open, Run};
 use super::suspensions::Suspensions;
@@ -43,6 +44,7 @@ impl EnvironmentState {
             waiting_for_room: BTreeSet::new(),
             requests: BTreeMap::new(),
             suspensions: Suspensions::default(),
+            removals: Removals::default(),
             dry_runs: BTreeMap::new(),
             unsettled: VecDeque::new(),
             dispatchable: BTreeSet::new(),
@@ -81,9 +83,11 @@ impl EnvironmentState {
         }
         let ids: Vec<ResourceId> = state.ids().collect();
         for &id in &ids {
+            state.count_removal(id);
             state.publish(id);
         }
         state.rearm_far_timers();
+        state.look_at_removals();
         for &id in &ids {
             state.resume(id);
         }

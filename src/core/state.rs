@@ -2,6 +2,7 @@
 //!
 //! **Architecture invariant:** nothing here is recomputed over all resources. What depends on neighbours is a counter that changes along edges (`graph.rs`).
 
+use super::approval::Removals;
 use super::ready::{Entry, ReadyQueue, Turn};
 use super::suspensions::Suspensions;
 use super::windows::Opening;
@@ -59,6 +60,7 @@ pub struct EnvironmentState {
     pub(super) waiting_for_room: BTreeSet<(Entry, TargetIndex)>,
     pub(super) requests: BTreeMap<RequestId, BTreeSet<ResourceId>>,
     pub(super) suspensions: Suspensions,
+    pub(super) removals: Removals,
     pub(super) dry_runs: BTreeMap<DryRunId, DryRunState>,
 
     /// Resources whose place must be thought over again in this step.

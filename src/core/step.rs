@@ -14,6 +14,7 @@ pub fn step(state: &mut EnvironmentState, event: Event, now: Timestamp, effects:
     }
     state.take(event);
     state.fire();
+    state.look_at_removals();
     state.settle();
     state.dispatch();
     std::mem::swap(&mut state.out, effects);

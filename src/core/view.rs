@@ -79,6 +79,13 @@ pub enum Hold {
     Stopping,
     /// The owner is there for a report, and starts nothing else.
     ReportOnly,
+    /// It was removed, and is protected: it is never deleted.
+    Protected,
+    /// Much was removed at once, and nobody has approved that it is deleted.
+    RemovalApproval {
+        /// How many deletes wait together.
+        removals: usize,
+    },
     /// The environment's settings say that it is suspended.
     EnvironmentSuspended,
     /// A user has suspended the environment, or its target.
@@ -204,6 +211,10 @@ impl fmt::Display for Hold {
             Self::Running(run) if run.begun => write!(f, "attempt {} runs on executor {}", run.attempt, run.executor),
             Self::Running(run) => {
                 write!(f, "attempt {} is granted to executor {} and has not begun", run.attempt, run.executor)
+            }
+            Self::Protected => f.write_str("it was removed and is protected: it is never deleted on its target"),
+            Self::RemovalApproval { removals } => {
+                write!(f, "its deletion waits for an approval: {removals} resources were removed at once")
             }
             Self::Stopping => f.write_str("the scheduler is stopping"),
             Self::ReportOnly => f.write_str("this run only reports"),

@@ -66,6 +66,7 @@ fn chain(length: usize) -> Push {
         upserts: (0..length).map(intent).collect(),
         removals: Vec::new(),
         prune: false,
+        approved: false,
         mode: PushMode::Whole,
         author: "me".into(),
         source: "manifests".into(),

@@ -104,7 +104,13 @@ impl Users {
             identity: format!("r{same}").into(),
             attributes: format!(r#"{{"value":{}}}"#, random.below(5)).into(),
             requires,
-            policy: Policy { mode, deletion_policy, deadline_ms: random.between(5_000, 20_000), notify },
+            policy: Policy {
+                mode,
+                deletion_policy,
+                deadline_ms: random.between(5_000, 20_000),
+                notify,
+                ..Policy::default()
+            },
         }))
     }
 }
@@ -115,6 +121,7 @@ fn push_of(upserts: Vec<Arc<Intent>>, mode: PushMode) -> Push {
         set: SET.into(),
         upserts,
         removals: Vec::new(),
+        approved: true,
         prune: false,
         mode,
         author: "a user".into(),

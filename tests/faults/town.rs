@@ -255,6 +255,7 @@ pub(crate) fn push_of(intents: Vec<Arc<Intent>>, message: &str) -> Push {
         upserts: intents,
         removals: Vec::new(),
         prune: false,
+        approved: true,
         mode: PushMode::Whole,
         author: "a test".into(),
         source: "test".into(),

@@ -44,6 +44,7 @@ fn a_resource_becomes_an_intent() {
         core::Policy {
             mode: core::Mode::Observe,
             deletion_policy: core::DeletionPolicy::Delete,
+            protected: false,
             deadline_ms: 90_000,
             notify: core::Notify::default()
         }
@@ -143,7 +144,7 @@ fn hostile_resources_are_refused_with_their_path() {
             json!({"deadline": 30}),
             "spec.policy.deadline: must be a string, is the number 30; write \"30\", in quotes",
         ),
-        ("/spec/policy", json!({"protected": true}), "spec.policy.protected: unknown field"),
+        ("/spec/policy", json!({"protected": "yes"}), "spec.policy.protected: must be a boolean"),
         ("/spec/attributes", json!({"path": "/a", "content": "x".repeat(1_048_577)}), "spec.attributes"),
         (
             "/spec/attributes",

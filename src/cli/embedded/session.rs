@@ -217,6 +217,8 @@ pub(crate) fn push_of(set: Name, source: &str, message: &str) -> Push {
         upserts: Vec::new(),
         removals: Vec::new(),
         prune: false,
+        // What a command removes, it has shown and had confirmed before.
+        approved: true,
         mode: PushMode::Whole,
         author: author(),
         source: source.into(),

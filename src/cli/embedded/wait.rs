@@ -194,7 +194,9 @@ enum Wait {
 
 const fn wait_of(hold: &Hold) -> Wait {
     match hold {
-        Hold::EnvironmentSuspended
+        Hold::Protected
+        | Hold::RemovalApproval { .. }
+        | Hold::EnvironmentSuspended
         | Hold::Suspended(_)
         | Hold::TargetSuspended { .. }
         | Hold::TargetMissing { .. }

@@ -139,6 +139,13 @@ fn next_steps(state: &EnvironmentState, root: &Link, now: Timestamp) -> Vec<Stri
         }
         Hold::EnvironmentSuspended => Some("set `suspend: false` in the Environment, and deploy again".to_owned()),
         Hold::Suspended(by) => Some(suspend::lift(by)),
+        Hold::Protected => Some(format!(
+            "`homeostat forget {name}` leaves it where it is; declared again without `protected`, it can be deleted"
+        )),
+        Hold::RemovalApproval { .. } => Some(format!(
+            "annotate its Environment with {} to approve it, or declare the resources again",
+            crate::api::REMOVALS_APPROVED_AT
+        )),
         Hold::TargetSuspended { target } => Some(format!("set `suspend: false` in Target {target}, and deploy again")),
         Hold::OutsideWindow { target, opens_at: None, .. } => {
             Some(format!("correct `windows` of Target {target}, and deploy again"))

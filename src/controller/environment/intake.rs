@@ -141,6 +141,7 @@ impl EnvironmentLoop {
         if let Some(environment) = &self.group.environment {
             let last = self.written.environment(environment);
             last.handled = ask(running, &environment.meta, &last.handled, Scope::default).await?;
+            approve_removals(running, &environment.meta, &mut last.handled).await?;
         }
         for (name, target) in &self.group.targets {
             let scope = || Scope { target: Some(name.as_str().into()), names: None };
@@ -187,6 +188,20 @@ async fn ask(
         }
     }
     Ok(handled)
+}
+
+/// Who deletes the environment has approved that everything in it is deleted; else it takes a new token.
+async fn approve_removals(running: &Running, meta: &Meta, handled: &mut Handled) -> Result<(), SchedulerError> {
+    let author: Name = meta.author.as_deref().unwrap_or("annotation").into();
+    let asked = meta.removals_approved.is_some() && meta.removals_approved != handled.approval;
+    let implied = meta.deleting && running.scheduler.read(|state| state.removals_held() > 0).await?;
+    if !(asked || implied) {
+        return Ok(());
+    }
+    let (id, covered) = running.scheduler.request(RequestKind::ApproveRemovals, Scope::default(), author).await?;
+    tracing::info!(environment = %running.history, %id, covered, "removals are approved");
+    handled.approval.clone_from(&meta.removals_approved);
+    Ok(())
 }
 
 /// A pod's own file system is nobody's infrastructure.

@@ -24,6 +24,7 @@ pub(super) struct Look {
     pub(super) views: Vec<(ResourceView, Vec<Hold>)>,
     version: VersionNumber,
     counts: Counts,
+    removals_held: usize,
 }
 
 impl EnvironmentLoop {
@@ -48,7 +49,8 @@ impl EnvironmentLoop {
             ids.sort_unstable();
             ids.dedup();
             let views = ids.into_iter().filter_map(|id| Some((state.view(id)?, state.why(id)))).collect();
-            Look { views, version: state.version(), counts: state.counts() }
+            let removals_held = state.removals_held();
+            Look { views, version: state.version(), counts: state.counts(), removals_held }
         });
         let look = look.await?;
         self.tell_events(&look);
@@ -107,6 +109,7 @@ impl EnvironmentLoop {
             deleting: environment.meta.deleting,
             resources: self.tally(),
             tombstones: look.counts.tombstones,
+            removals_held: look.removals_held,
         };
         let number = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
         let counts = look.counts;
@@ -163,7 +166,9 @@ impl EnvironmentLoop {
         let last = self.written.environment(environment);
         let generation = Some(environment.meta.generation);
         let (last_handled_deploy_at, last_handled_repair_at) = last.handled.written();
+        let last_handled_approval_at = last.handled.approval.as_deref().map(Text::from);
         let status = EnvironmentStatus {
+            last_handled_approval_at,
             conditions: conditions.written(generation, &last.status.conditions, scheduler::now()),
             observed_generation: generation,
             last_handled_deploy_at,

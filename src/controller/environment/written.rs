@@ -25,10 +25,13 @@ impl Written {
     pub(super) fn environment(&mut self, seen: &SeenEnvironment) -> &mut Last<EnvironmentStatus> {
         let first = || Last {
             uid: seen.meta.uid.clone(),
-            handled: Handled::read(
-                seen.status.last_handled_deploy_at.as_ref(),
-                seen.status.last_handled_repair_at.as_ref(),
-            ),
+            handled: Handled {
+                approval: seen.status.last_handled_approval_at.as_ref().map(|token| token.0.clone()),
+                ..Handled::read(
+                    seen.status.last_handled_deploy_at.as_ref(),
+                    seen.status.last_handled_repair_at.as_ref(),
+                )
+            },
             status: seen.status.clone(),
         };
         if self.environment.as_ref().is_some_and(|last| last.uid != seen.meta.uid) {

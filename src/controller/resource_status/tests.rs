@@ -41,6 +41,7 @@ fn view() -> ResourceView {
         remote_identity: None,
         reload: None,
         maybe_changed: false,
+        removal_approved: false,
     };
     ResourceView {
         row,
@@ -288,6 +289,23 @@ fn deleting() {
             ..Case::default()
         },
         &[&format!("Ready=False Deleting: {required}"), &format!("Reconciling=True Deleting: {required}")],
+    );
+    let approval =
+        "its deletion waits for an approval: 12 resources were removed at once; its Environment says how to approve it";
+    check(
+        &Case {
+            deleting: true,
+            view: Some(tombstone.clone()),
+            holds: vec![Hold::RemovalApproval { removals: 12 }],
+            ..Case::default()
+        },
+        &[&format!("Ready=False RemovalApproval: {approval}"), &format!("Stalled=True RemovalApproval: {approval}")],
+    );
+    let protected = "it was removed and is protected: it is never deleted on its target; annotate it with homeostat.dev/force-orphan to leave it \
+                     there and let the object go";
+    check(
+        &Case { deleting: true, view: Some(tombstone.clone()), holds: vec![Hold::Protected], ..Case::default() },
+        &[&format!("Ready=False Protected: {protected}"), &format!("Stalled=True Protected: {protected}")],
     );
     tombstone.row.error = Some("device says no".into());
     let error = "its deletion failed and is tried again: device says no";

@@ -21,6 +21,7 @@ mod j_dry_runs;
 mod k_timers;
 mod m_matrix;
 mod o_suspend;
+mod p_approval;
 mod p_removal;
 mod q_cancel;
 mod q_grants;

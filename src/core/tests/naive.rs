@@ -70,13 +70,35 @@ impl<'a> Naive<'a> {
             .suspensions()
             .any(|by| by.target.as_ref().is_none_or(|target| *target == resource.row.intent.target));
         let reason = resource.run.as_ref().map(|run| run.reason).or(resource.queued.map(|queued| queued.reason));
+        let removed = resource.row.life == Life::Tombstone;
         ordered
             || (self.state.report_only && reason != Some(Reason::Report))
+            || (removed && (resource.row.intent.policy.protected || self.awaits_approval(resource)))
             || self.state.settings.suspend
             || self.target_of(resource).is_none_or(|target| {
                 let windows = if verifies { &target.windows.repair } else { &target.windows.deploy };
                 target.suspend || !Opening::of(windows, self.state.now).open
             })
+    }
+
+    /// Deletes that have not begun and that nobody approved: more than ten, and more than a tenth of all there is.
+    fn unapproved(&self) -> BTreeSet<ResourceId> {
+        let lacks = |resource: &&Resource| {
+            let row = &resource.row;
+            let began = resource.run.as_ref().is_some_and(|run| run.begun && run.operation == Operation::Delete);
+            row.life == Life::Tombstone
+                && crate::core::queue::deletes(resource)
+                && !(row.removal_approved || row.intent.policy.protected || began || row.failures > 0)
+        };
+        self.resources.values().copied().filter(lacks).map(|resource| resource.row.resource).collect()
+    }
+
+    fn awaits_approval(&self, resource: &Resource) -> bool {
+        let unapproved = self.unapproved();
+        let live = self.resources.values().filter(|resource| resource.row.life == Life::Live).count();
+        unapproved.contains(&resource.row.resource)
+            && unapproved.len() > 10
+            && unapproved.len() * 10 > live + unapproved.len()
     }
 
     /// A verification of a good one that cannot run now holds nobody.
@@ -147,6 +169,7 @@ pub(super) fn check(state: &EnvironmentState) {
         check_counters(&naive, id);
     }
     check_names(&naive);
+    assert_eq!(state.removals.unapproved, naive.unapproved(), "removals that nobody approved");
     check_targets(&naive);
     check_executors(state);
     let timers: BTreeSet<(Timestamp, ResourceId)> =

@@ -1,4 +1,4 @@
-//! Intents in one line: `name[@target][=attributes][#identity] [observe] [orphan] [send] [deaf] [<- requirement …]`.
+//! Intents in one line: `name[@target][=attributes][#identity] [observe] [orphan] [send] [deaf] [protected] [<- requirement …]`.
 //!
 //! What is left out is `@t1`, `=1` and the name as identity. Several intents stand side by side, separated by `;`.
 
@@ -14,6 +14,7 @@ pub(super) struct Declared {
     pub(super) identity: String,
     pub(super) mode: Mode,
     pub(super) deletion_policy: DeletionPolicy,
+    pub(super) protected: bool,
     pub(super) notify: Notify,
     pub(super) requires: BTreeSet<String>,
 }
@@ -27,7 +28,7 @@ impl Declared {
         let (name, target) = cut(rest, '@');
         let flags: Vec<&str> = words.collect();
         assert!(
-            flags.iter().all(|flag| ["observe", "orphan", "send", "deaf"].contains(flag)),
+            flags.iter().all(|flag| ["observe", "orphan", "send", "deaf", "protected"].contains(flag)),
             "unknown word in {line:?}"
         );
         Self {
@@ -37,6 +38,7 @@ impl Declared {
             identity: identity.unwrap_or(name).to_owned(),
             mode: if flags.contains(&"observe") { Mode::Observe } else { Mode::Enforce },
             deletion_policy: if flags.contains(&"orphan") { DeletionPolicy::Orphan } else { DeletionPolicy::Delete },
+            protected: flags.contains(&"protected"),
             notify: Notify { send: flags.contains(&"send"), receive: !flags.contains(&"deaf") },
             requires: requires.split_whitespace().map(str::to_owned).collect(),
         }
@@ -57,6 +59,7 @@ impl Declared {
             policy: Policy {
                 mode: self.mode,
                 deletion_policy: self.deletion_policy,
+                protected: self.protected,
                 notify: self.notify,
                 ..Policy::default()
             },

@@ -80,6 +80,10 @@ fn why_is_true(world: &World, naive: &Naive, id: ResourceId) {
         Hold::Running(running) => resource.run.as_ref().is_some_and(|run| run.attempt == running.attempt),
         Hold::Stopping => state.stopping,
         Hold::ReportOnly => state.report_only,
+        Hold::Protected => !resource.is_live() && row.intent.policy.protected,
+        Hold::RemovalApproval { removals } => {
+            *removals == state.removals_held() && !resource.is_live() && !row.removal_approved
+        }
         Hold::EnvironmentSuspended => state.settings.suspend,
         Hold::Suspended(by) => state.suspensions().any(|one| one == by && on(by.target.as_ref())),
         Hold::TargetSuspended { .. } => target.is_some_and(|target| target.suspend),

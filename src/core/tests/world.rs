@@ -318,6 +318,7 @@ impl World {
             upserts: declared.iter().map(|one| Arc::new(one.intent())).collect(),
             removals: Vec::new(),
             prune: false,
+            approved: false,
             mode: PushMode::Whole,
             author: "a test".into(),
             source: "manifests".into(),

@@ -120,6 +120,7 @@ impl Run {
             RequestKind::Resume,
             RequestKind::Cancel,
             RequestKind::Report,
+            RequestKind::ApproveRemovals,
         ];
         let kind = kinds[self.random.below(kinds.len())];
         let target = self.random.chance(30).then(|| format!("t{}", self.random.below(TARGETS)).into());
@@ -183,6 +184,7 @@ impl Run {
         for target in suspended {
             self.world.request(RequestKind::Resume, Scope { target, names: None });
         }
+        self.world.request(RequestKind::ApproveRemovals, Scope::default());
         (0..TARGETS).chain([9]).for_each(|n| self.world.target(&format!("t{n}")));
         let state = &self.world.state;
         let live = state.views().filter(|view| view.row.life == Life::Live);

@@ -43,7 +43,7 @@ fn x4_a_chain_of_100000_neither_recurses_nor_stalls() {
     world.repair();
     world.fail("r0", "no");
     assert_eq!(world.state.counts().skipped, 99_999);
-    world.push_with("", |push| push.prune = true);
+    world.push_with("", |push| (push.prune, push.approved) = (true, true));
     world.run_all();
     assert_eq!(world.state.ids().count(), 0);
     assert!(world.state.thoughts < 100_000 * THOUGHTS, "{}", world.state.thoughts);
@@ -60,7 +60,7 @@ fn x4_a_fan_out_of_100000_neither_recurses_nor_stalls() {
     world.deploy();
     world.run_all();
     assert_eq!(world.state.counts().compliant, 100_001);
-    world.push_with("", |push| push.prune = true);
+    world.push_with("", |push| (push.prune, push.approved) = (true, true));
     world.run_all();
     assert_eq!(world.state.ids().count(), 0);
     assert!(world.state.thoughts < 100_000 * THOUGHTS, "{}", world.state.thoughts);

@@ -62,6 +62,7 @@ pub(super) fn intent(called: &str, content: &str) -> Arc<Intent> {
         policy: Policy {
             mode: Mode::Observe,
             deletion_policy: DeletionPolicy::Orphan,
+            protected: true,
             deadline_ms: 7,
             notify: Notify { send: true, receive: false },
         },
@@ -171,6 +172,7 @@ pub(super) fn new_row(resource: u32, intent: Arc<Intent>, version: u64) -> Resou
         remote_identity: None,
         reload: None,
         maybe_changed: false,
+        removal_approved: false,
     }
 }
 
@@ -194,6 +196,7 @@ pub(super) fn full_row(resource: u32, intent: Arc<Intent>, version: u64) -> Reso
         remote_identity: Some("".into()),
         reload: Some(ReloadDebt { because: "motd".into(), after: AttemptId(5) }),
         maybe_changed: true,
+        removal_approved: true,
         ..new_row(resource, intent, version)
     }
 }
