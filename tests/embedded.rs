@@ -6,6 +6,8 @@
 
 #[path = "embedded/cancel.rs"]
 mod cancel;
+#[path = "embedded/ends.rs"]
+mod ends;
 mod house;
 #[path = "embedded/report.rs"]
 mod report;

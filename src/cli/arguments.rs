@@ -2,6 +2,7 @@
 
 use super::Exit;
 use super::output::{Color, Format};
+use crate::api::Duration;
 use crate::executor::worker;
 use crate::operator;
 use crate::telemetry::LogFormat;
@@ -13,7 +14,8 @@ mod upkeep;
 
 pub(crate) use simulate::SimulateOptions;
 pub(crate) use upkeep::{
-    CancelOptions, CompletionOptions, DiffOptions, EnvironmentsOptions, ForgetOptions, SuspendOptions,
+    CancelOptions, CheckOptions, ClearOptions, CompletionOptions, DiffOptions, EnvironmentOrder, EnvironmentsOptions,
+    ForgetOptions, SuspendOptions, WholeEnvironment,
 };
 
 /// Holds infrastructure to its declared intent.
@@ -69,7 +71,7 @@ pub(crate) enum Command {
     Why(NameOptions),
     /// Make an earlier version's content the newest version, and deploy it
     Rollback(RollbackOptions),
-    /// Remove resources from their targets: those named, or all
+    /// Remove resources from their targets: those named, or all; or end a whole environment
     Delete(DeleteOptions),
     /// Drop resources from the intent, and leave them on their targets as they are
     Forget(ForgetOptions),
@@ -79,6 +81,10 @@ pub(crate) enum Command {
     Resume(SuspendOptions),
     /// Leave alone for now what has not begun; a deploy goes on with it, and so does its retry. Deletes are not cancelled
     Cancel(CancelOptions),
+    /// Drop everything that is known of an environment, and touch none of its targets
+    Clear(ClearOptions),
+    /// Say whether history, what is read from it, and the data folder agree (exit code 1: they do not)
+    Check(CheckOptions),
     /// List the environments of the data folder
     Environments(EnvironmentsOptions),
     /// Print the completion script of a shell
@@ -122,6 +128,26 @@ pub(crate) struct ManifestOptions {
     pub(crate) files: Vec<PathBuf>,
 }
 
+/// Which resources are meant: those to which all of it applies; without any of it, all.
+#[derive(Clone, Debug, Default, Args)]
+pub(crate) struct SelectOptions {
+    /// Only these resources
+    #[arg(value_name = "NAME")]
+    pub(crate) names: Vec<String>,
+    /// Only resources on this target
+    #[arg(long, value_name = "TARGET", help_heading = "Selection")]
+    pub(crate) target: Option<String>,
+    /// Only resources of this type
+    #[arg(long = "type", value_name = "TYPE", help_heading = "Selection")]
+    pub(crate) kind: Option<String>,
+    /// Only resources whose last attempt failed
+    #[arg(long, help_heading = "Selection")]
+    pub(crate) failed: bool,
+    /// Only resources that were last found or made as declared longer ago than this (30m, 12h), or never
+    #[arg(long, value_name = "DURATION", help_heading = "Selection")]
+    pub(crate) stale: Option<Duration>,
+}
+
 /// How an order is given that changes what is wanted.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct OrderOptions {
@@ -135,12 +161,8 @@ pub(crate) struct OrderOptions {
 
 #[derive(Clone, Debug, Args)]
 pub(crate) struct DeployOptions {
-    /// Only these resources
-    #[arg(value_name = "NAME")]
-    pub(crate) names: Vec<String>,
-    /// Only resources on this target
-    #[arg(long, value_name = "TARGET")]
-    pub(crate) target: Option<String>,
+    #[command(flatten)]
+    pub(crate) select: SelectOptions,
     /// Also remove what the manifests no longer declare; prints it first, and asks on a terminal
     #[arg(long)]
     pub(crate) prune: bool,
@@ -154,12 +176,8 @@ pub(crate) struct DeployOptions {
 
 #[derive(Clone, Debug, Args)]
 pub(crate) struct DryRunOptions {
-    /// Only these resources
-    #[arg(value_name = "NAME")]
-    pub(crate) names: Vec<String>,
-    /// Only resources on this target
-    #[arg(long, value_name = "TARGET")]
-    pub(crate) target: Option<String>,
+    #[command(flatten)]
+    pub(crate) select: SelectOptions,
     /// Also show what `deploy --prune` would remove
     #[arg(long)]
     pub(crate) prune: bool,
@@ -171,12 +189,8 @@ pub(crate) struct DryRunOptions {
 
 #[derive(Clone, Debug, Args)]
 pub(crate) struct RepairOptions {
-    /// Only these resources
-    #[arg(value_name = "NAME")]
-    pub(crate) names: Vec<String>,
-    /// Only resources on this target
-    #[arg(long, value_name = "TARGET")]
-    pub(crate) target: Option<String>,
+    #[command(flatten)]
+    pub(crate) select: SelectOptions,
     /// Correct nothing: record and show what has drifted (exit code 2: something has), and start nothing else
     #[arg(long)]
     pub(crate) report: bool,
@@ -188,12 +202,8 @@ pub(crate) struct RepairOptions {
 
 #[derive(Clone, Debug, Args)]
 pub(crate) struct StatusOptions {
-    /// Only these resources
-    #[arg(value_name = "NAME")]
-    pub(crate) names: Vec<String>,
-    /// Only resources on this target
-    #[arg(long, value_name = "TARGET")]
-    pub(crate) target: Option<String>,
+    #[command(flatten)]
+    pub(crate) select: SelectOptions,
     #[command(flatten)]
     pub(crate) state: StateOptions,
 }
@@ -234,7 +244,10 @@ pub(crate) struct RollbackOptions {
 }
 
 #[derive(Clone, Debug, Args)]
+#[command(args_conflicts_with_subcommands = true, disable_help_subcommand = true)]
 pub(crate) struct DeleteOptions {
+    #[command(subcommand)]
+    pub(crate) whole: Option<WholeEnvironment>,
     /// Only these resources; without any, all of the environment
     #[arg(value_name = "NAME")]
     pub(crate) names: Vec<String>,

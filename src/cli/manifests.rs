@@ -1,12 +1,14 @@
 //! What `-f` declares, and which part of it a command is about.
 
+use super::arguments::SelectOptions;
 use super::{CliError, suggest};
 use crate::adaptors::registry;
 use crate::api::manifest::{self, EnvironmentManifests};
-use crate::api::{Checker, Types};
-use crate::core::{Intent, Name, Scope};
+use crate::api::{Checker, Duration, Types};
+use crate::core::{EnvironmentState, Intent, LastResult, Name, Scope, Timestamp};
 use std::collections::BTreeSet;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 /// The environment that the manifests declare.
 pub(crate) type Declared = EnvironmentManifests;
@@ -50,37 +52,78 @@ fn choose(mut environments: Vec<Declared>, named: Option<&str>) -> Result<Declar
     }
 }
 
-/// Which resources a command is about: all, those named, those on a target.
+/// Which resources a command is about: all, or those to which everything applies that was given.
 #[derive(Clone, Debug)]
 pub(crate) struct Selection {
     names: BTreeSet<String>,
     target: Option<String>,
+    kind: Option<String>,
+    failed: bool,
+    stale_ms: Option<u64>,
+    /// What is meant by what is known of resources; filled in by [`Selection::within`].
+    chosen: Option<BTreeSet<Name>>,
 }
 
 impl Selection {
-    /// The intersection of what is given.
-    pub(crate) fn new(names: &[String], target: Option<&str>) -> Self {
-        Self { names: names.iter().cloned().collect(), target: target.map(ToOwned::to_owned) }
+    /// What the options say.
+    pub(crate) fn new(options: &SelectOptions) -> Self {
+        Self {
+            names: options.names.iter().cloned().collect(),
+            target: options.target.clone(),
+            kind: options.kind.clone(),
+            failed: options.failed,
+            stale_ms: options.stale.map(Duration::as_ms),
+            chosen: None,
+        }
+    }
+
+    /// These names, or all where there are none.
+    pub(crate) fn named(names: &[String]) -> Self {
+        Self::new(&SelectOptions { names: names.to_vec(), ..SelectOptions::default() })
     }
 
     /// Whether nothing narrows it.
     pub(crate) fn is_all(&self) -> bool {
-        self.names.is_empty() && self.target.is_none()
+        self.names.is_empty() && self.target.is_none() && self.by_name_alone()
+    }
+
+    /// Whether it can be told without looking at resources.
+    fn by_name_alone(&self) -> bool {
+        self.kind.is_none() && !self.failed && self.stale_ms.is_none()
+    }
+
+    /// The same, with what it means for what is known of the environment now, and for what the manifests add.
+    pub(crate) fn within(&self, state: &EnvironmentState, declared: Option<&Declared>, now: Timestamp) -> Self {
+        if self.by_name_alone() {
+            return self.clone();
+        }
+        let stale = |verified: Option<Timestamp>| {
+            self.stale_ms.is_none_or(|ms| verified.is_none_or(|at| at.after_ms(ms) < now))
+        };
+        let failed = |result: LastResult| !self.failed || result == LastResult::Failed;
+        let known = state.views().map(|view| view.row);
+        let known = known.filter(|row| failed(row.last_result) && stale(row.verified_at)).map(|row| row.intent);
+        let is_new = |intent: &&Arc<Intent>| state.find(&intent.name).is_none();
+        let new = declared.into_iter().flat_map(|declared| &declared.intents).filter(is_new).cloned();
+        let new = new.filter(|_| !self.failed);
+        let chosen = known.chain(new).filter(|intent| self.covers(intent)).map(|intent| intent.name.clone()).collect();
+        Self { chosen: Some(chosen), ..self.clone() }
     }
 
     /// Whether this resource is meant.
     pub(crate) fn covers(&self, intent: &Intent) -> bool {
         (self.names.is_empty() || self.names.contains(&*intent.name))
             && self.target.as_deref().is_none_or(|target| *target == *intent.target)
+            && self.kind.as_deref().is_none_or(|kind| *kind == *intent.kind)
+            && self.chosen.as_ref().is_none_or(|chosen| chosen.contains(&intent.name))
     }
 
     /// The same for the scheduler.
     pub(crate) fn scope(&self) -> Scope {
-        let names = self.names.iter().map(|name| Name::from(name.as_str())).collect();
-        Scope {
-            target: self.target.as_deref().map(Name::from),
-            names: if self.names.is_empty() { None } else { Some(names) },
-        }
+        let named = || self.names.iter().map(|name| Name::from(name.as_str())).collect();
+        let chosen = self.chosen.as_ref().map(|chosen| chosen.iter().cloned().collect());
+        let names = chosen.or_else(|| (!self.names.is_empty()).then(named));
+        Scope { target: self.target.as_deref().map(Name::from), names }
     }
 
     /// Refuses names that exist neither in the environment nor in the manifests.
@@ -94,5 +137,62 @@ impl Selection {
             }
             None => Ok(()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::core::{Epoch, Event, IntentParts, Policy, Push, PushMode, step};
+
+    fn intent(name: &str, kind: &str, target: &str) -> Arc<Intent> {
+        Arc::new(Intent::new(IntentParts {
+            name: name.into(),
+            kind: kind.into(),
+            target: target.into(),
+            identity: name.into(),
+            attributes: "{}".into(),
+            requires: Vec::new(),
+            policy: Policy::default(),
+        }))
+    }
+
+    /// Two files and a service, none of them attempted.
+    fn environment() -> EnvironmentState {
+        let mut state = EnvironmentState::new("house".into(), Epoch(1), Timestamp(0));
+        let upserts = vec![intent("a", "File", "x"), intent("b", "File", "y"), intent("c", "Service", "x")];
+        let (set, author) = ("default".into(), "ana".into());
+        let (source, message) = ("manifests".into(), "".into());
+        let push = Push {
+            set,
+            upserts,
+            removals: Vec::new(),
+            prune: false,
+            approved: false,
+            mode: PushMode::Whole,
+            author,
+            source,
+            message,
+        };
+        step(&mut state, Event::Push(push), Timestamp(0), &mut crate::core::Effects::default());
+        state
+    }
+
+    fn chosen(options: &SelectOptions) -> Option<Vec<String>> {
+        let scope = Selection::new(options).within(&environment(), None, Timestamp(1)).scope();
+        Some(scope.names?.iter().map(ToString::to_string).collect())
+    }
+
+    #[test]
+    fn what_is_given_narrows_together() {
+        let file = || SelectOptions { kind: Some("File".into()), ..SelectOptions::default() };
+        assert_eq!(chosen(&SelectOptions::default()), None);
+        assert_eq!(chosen(&file()), Some(vec!["a".into(), "b".into()]));
+        assert_eq!(chosen(&SelectOptions { target: Some("x".into()), ..file() }), Some(vec!["a".into()]));
+        assert_eq!(chosen(&SelectOptions { names: vec!["c".into()], ..file() }), Some(vec![]));
+        assert_eq!(chosen(&SelectOptions { failed: true, ..file() }), Some(vec![]));
+        let stale = Some(Duration::from_secs(60));
+        assert_eq!(chosen(&SelectOptions { stale, ..file() }), Some(vec!["a".into(), "b".into()]), "never verified");
     }
 }

@@ -49,6 +49,8 @@ pub(crate) async fn run(arguments: Arguments) -> Exit {
         Command::Suspend(options) => verbs::suspend::suspend(options, output).await,
         Command::Resume(options) => verbs::suspend::resume(options, output).await,
         Command::Cancel(options) => verbs::cancel::run(options, output).await,
+        Command::Clear(options) => verbs::environment::clear(options, output).await,
+        Command::Check(options) => verbs::check::run(options, output).await,
         Command::Environments(options) => verbs::environments::run(options, output).await,
         Command::Completion(options) => completion::run(options),
         Command::Operator(options) => crate::app::operator(*options).await,

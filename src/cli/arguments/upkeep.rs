@@ -1,8 +1,8 @@
 //! Options of the verbs that look after environments: what was wanted, who holds what, what is given up.
 
-use super::{OrderOptions, StateOptions};
+use super::{OrderOptions, SelectOptions, StateOptions};
 use crate::cli::completion::CompletedShell;
-use clap::Args;
+use clap::{Args, Subcommand};
 
 #[derive(Clone, Debug, Args)]
 pub(crate) struct DiffOptions {
@@ -44,15 +44,42 @@ pub(crate) struct SuspendOptions {
 
 #[derive(Clone, Debug, Args)]
 pub(crate) struct CancelOptions {
-    /// Only these resources
-    #[arg(value_name = "NAME")]
-    pub(crate) names: Vec<String>,
-    /// Only resources on this target
-    #[arg(long, value_name = "TARGET")]
-    pub(crate) target: Option<String>,
+    #[command(flatten)]
+    pub(crate) select: SelectOptions,
     /// Why, for the history
     #[arg(short, long, value_name = "TEXT", default_value = "")]
     pub(crate) message: String,
+    #[command(flatten)]
+    pub(crate) state: StateOptions,
+}
+
+/// A word after `clear` or `delete` that says what the name after it is.
+#[derive(Clone, Debug, Subcommand)]
+pub(crate) enum WholeEnvironment {
+    /// A whole environment and all that is known of it, its history too
+    Environment(EnvironmentOrder),
+}
+
+#[derive(Clone, Debug, Args)]
+pub(crate) struct EnvironmentOrder {
+    /// The environment
+    #[arg(value_name = "NAME")]
+    pub(crate) name: String,
+    #[command(flatten)]
+    pub(crate) order: OrderOptions,
+    #[command(flatten)]
+    pub(crate) state: StateOptions,
+}
+
+#[derive(Clone, Debug, Args)]
+#[command(disable_help_subcommand = true)]
+pub(crate) struct ClearOptions {
+    #[command(subcommand)]
+    pub(crate) whole: WholeEnvironment,
+}
+
+#[derive(Clone, Debug, Args)]
+pub(crate) struct CheckOptions {
     #[command(flatten)]
     pub(crate) state: StateOptions,
 }

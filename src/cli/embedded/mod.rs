@@ -18,6 +18,7 @@ mod owned;
 mod owners;
 mod place;
 mod reading;
+mod readme;
 mod session;
 mod signals;
 mod wait;

@@ -2,12 +2,14 @@
 //!
 //! Work that an order makes ready stays where it is until something runs the environment. Deliberately absent: signals; an order is one commit.
 
+use super::owners::Owners;
 use super::session::LEASE_MS;
-use super::{Place, author};
+use super::{EmbeddedError, Place, author};
 use crate::cli::CliError;
 use crate::cli::arguments::StateOptions;
 use crate::cli::output::Output;
 use crate::core::{Message, Name, PoolName};
+use crate::executor::process;
 use crate::history::{Owner, Store};
 use crate::scheduler::{Edge, Scheduler};
 use std::sync::Arc;
@@ -40,11 +42,7 @@ impl Owned {
     ) -> Result<T, CliError> {
         Place::owned(options, output, async |place, owners| {
             let (environment, prepared) = prepare(place).await?;
-            let owner = Owner {
-                id: owners.own(),
-                description: format!("{} (process {})", author(), std::process::id()).into(),
-                lease_ms: LEASE_MS,
-            };
+            let owner = owner(owners);
             let store: Arc<dyn Store> = Arc::clone(&place.store);
             let scheduler =
                 Scheduler::start(environment.clone(), store, owner, owners.ended(), Arc::new(NoExecutors)).await?;
@@ -57,4 +55,26 @@ impl Owned {
         })
         .await
     }
+
+    /// Drops everything that is known of the environment that `prepare` chooses, its history too. Targets are not touched.
+    pub(crate) async fn clear(
+        options: &StateOptions,
+        output: Output,
+        prepare: impl AsyncFnOnce(&Place) -> Result<Name, CliError>,
+    ) -> Result<Name, CliError> {
+        Place::owned(options, output, async |place, owners| {
+            let environment = prepare(place).await?;
+            // An executor of a run that was killed may still be at work; when it has ended, nothing happens any more that nobody records.
+            process::await_earlier(&place.folder).await.map_err(EmbeddedError::from)?;
+            let fence = place.store.take(&environment, &owner(owners), owners.ended()).await?;
+            place.store.forget_environment(&fence).await?;
+            Ok(environment)
+        })
+        .await
+    }
+}
+
+fn owner(owners: &Owners) -> Owner {
+    let description = format!("{} (process {})", author(), std::process::id()).into();
+    Owner { id: owners.own(), description, lease_ms: LEASE_MS }
 }

@@ -26,6 +26,7 @@ pub(crate) struct Place {
     connections: PostgresStore,
     connect: PgConnectOptions,
     server: Option<PrivateServer>,
+    private: bool,
     lock: Option<FolderLock>,
 }
 
@@ -49,6 +50,7 @@ impl Place {
 
     async fn own(options: &StateOptions, output: Output) -> Result<(Self, Owners), EmbeddedError> {
         let lock = FolderLock::acquire(&options.data_dir)?;
+        super::readme::write(&options.data_dir)?;
         let place = Self::open(options, output, Some(lock)).await?;
         match Owners::enter(&place.folder) {
             Ok(owners) => Ok((place, owners)),
@@ -112,7 +114,8 @@ impl Place {
         let connections =
             PostgresStore::connect(connect.clone(), CONNECTIONS).await.map_err(|source| database(which, source))?;
         let (store, folder) = (Arc::new(connections.clone()), options.data_dir.clone());
-        Ok(Self { store, folder, connections, connect, server: None, lock: None })
+        let private = options.database_url.is_none();
+        Ok(Self { store, folder, connections, connect, server: None, private, lock: None })
     }
 
     /// The environment that is meant: the one named, else the one of the manifests, else the only one there is.
@@ -145,6 +148,11 @@ impl Place {
     /// How to connect to its database.
     pub(crate) fn connect_options(&self) -> PgConnectOptions {
         self.connect.clone()
+    }
+
+    /// Whether the database is the one in the data folder.
+    pub(crate) fn is_private(&self) -> bool {
+        self.private
     }
 
     /// The process of the private database, where it is ours.

@@ -29,14 +29,14 @@ struct CancelDocument {
 
 /// Cancels. That nothing waited is no error.
 pub(crate) async fn run(options: CancelOptions, output: Output) -> Result<Exit, CliError> {
-    let selection = Selection::new(&options.names, options.target.as_deref());
+    let selection = Selection::new(&options.select);
     let prepare = async |place: &Place| {
         let environment = place.environment(options.state.environment.as_deref(), None).await?;
         let state = snapshot_state(&*place.store, &environment).await?;
         selection.check(known_names(&state), None)?;
-        Ok((environment, ()))
+        Ok((environment, selection.within(&state, None, time::now())))
     };
-    let document = Owned::run(&options.state, output, prepare, async |owned, ()| {
+    let document = Owned::run(&options.state, output, prepare, async |owned, selection| {
         let waiting = owned.scheduler.read(queued).await?;
         let (author, message) = (author(), options.message.as_str().into());
         let request =

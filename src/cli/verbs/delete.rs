@@ -2,8 +2,8 @@
 
 use super::confirm;
 use super::summary::RunDocument;
-use crate::cli::arguments::DeleteOptions;
-use crate::cli::embedded::{Place, Session, find, push_of, snapshot_state};
+use crate::cli::arguments::{DeleteOptions, WholeEnvironment};
+use crate::cli::embedded::{Finished, Place, Session, find, push_of, snapshot_state};
 use crate::cli::manifests::Selection;
 use crate::cli::output::Output;
 use crate::cli::{CliError, Exit};
@@ -12,30 +12,39 @@ use std::collections::BTreeMap;
 
 /// Pushes the removals, waits until they are deleted, and prints what was done.
 pub(crate) async fn run(options: DeleteOptions, output: Output) -> Result<Exit, CliError> {
-    let prepare = async |place: &Place| prepare(&options, place).await;
-    let finished = Session::run(&options.state, output, prepare, async |session, pushes| {
+    match options.whole {
+        Some(WholeEnvironment::Environment(order)) => super::environment::delete(order, output).await,
+        None => RunDocument::new(remove(&options, false, output).await?).print(output, false),
+    }
+}
+
+/// Removes what is meant; `whole`: everything, because the environment ends.
+pub(super) async fn remove(options: &DeleteOptions, whole: bool, output: Output) -> Result<Finished, CliError> {
+    let prepare = async |place: &Place| prepare(options, whole, place).await;
+    Session::run(&options.state, output, prepare, async |session, pushes| {
         for push in pushes {
             session.push(push).await?;
         }
         // Deletes that failed in an earlier run are tried again now, not when their retry is due.
-        session.request(RequestKind::Deploy, Selection::new(&options.names, None).scope()).await?;
+        session.request(RequestKind::Deploy, Selection::named(&options.names).scope()).await?;
         session.wait().await
     })
-    .await?;
-    RunDocument::new(finished).print(output, false)
+    .await
 }
 
-async fn prepare(options: &DeleteOptions, place: &Place) -> Result<(Name, Vec<Push>), CliError> {
+async fn prepare(options: &DeleteOptions, whole: bool, place: &Place) -> Result<(Name, Vec<Push>), CliError> {
     let environment = place.environment(options.state.environment.as_deref(), None).await?;
     let state = snapshot_state(&*place.store, &environment).await?;
     let (pushes, removed) = removals(options, &state)?;
-    if !removed.is_empty() {
+    if whole || !removed.is_empty() {
         let names = confirm::list("-", removed.iter().map(|name| &**name));
+        let after = if whole { ", and then all that is known of it, its history too" } else { "" };
         let heading = format!(
-            "These {} resources of environment {environment} will be deleted on their targets:\n{names}",
+            "These {} resources of environment {environment} will be deleted on their targets{after}:\n{names}",
             removed.len()
         );
-        confirm::confirm(&heading, "Delete them?", options.order.yes)?;
+        let question = if whole { "Delete the environment?" } else { "Delete them?" };
+        confirm::confirm(&heading, question, options.order.yes)?;
     }
     Ok((environment, pushes))
 }

@@ -6,7 +6,7 @@
 use crate::cli::arguments::DryRunOptions;
 use crate::cli::embedded::{Copy, Session, known_names, push_of};
 use crate::cli::manifests::{self, Declared, Selection};
-use crate::cli::output::{Output, styled_diff};
+use crate::cli::output::{Output, styled_diff, time};
 use crate::cli::{CliError, Exit, SET, refusal};
 use crate::core::{DryRunItem, EnvironmentState, Life, Name, Push};
 use crate::history::DryRunResult;
@@ -39,10 +39,11 @@ struct DryRunResultDocument {
 
 /// Tries everything, prints the differences, and says by the exit code whether something would change.
 pub(crate) async fn run(options: DryRunOptions, output: Output) -> Result<Exit, CliError> {
-    let selection = Selection::new(&options.names, options.target.as_deref());
+    let selection = Selection::new(&options.select);
     let declared = manifests::read(&options.manifests.files, options.state.environment.as_deref())?;
     let copy = Copy::of(&options.state, declared.as_ref(), output).await?;
     selection.check(known_names(&copy.state), declared.as_ref())?;
+    let selection = selection.within(&copy.state, declared.as_ref(), time::now());
     let items = items(&copy.state, declared.as_ref(), &selection, options.prune)?;
     let compliant = compliant(&copy.state, &items);
     let (environment, version) = (copy.environment.clone(), copy.state.version());

@@ -1,10 +1,12 @@
 //! One file per verb. Reading verbs look at history without owning the environment; the others run a session (see `embedded`).
 
 pub(crate) mod cancel;
+pub(crate) mod check;
 pub(crate) mod delete;
 pub(crate) mod deploy;
 pub(crate) mod diff;
 pub(crate) mod dry_run;
+pub(crate) mod environment;
 pub(crate) mod environments;
 pub(crate) mod forget;
 pub(crate) mod history;

@@ -4,18 +4,17 @@ use super::summary::RunDocument;
 use crate::cli::arguments::RepairOptions;
 use crate::cli::embedded::{Place, Session, known_names, push_of, snapshot_state};
 use crate::cli::manifests::{self, Declared, Selection};
-use crate::cli::output::Output;
+use crate::cli::output::{Output, time};
 use crate::cli::{CliError, Exit, SET};
 use crate::core::{Name, RequestKind};
 
 /// Requests a repair or a report, waits, and prints the drift that was found.
 pub(crate) async fn run(options: RepairOptions, output: Output) -> Result<Exit, CliError> {
-    let selection = Selection::new(&options.names, options.target.as_deref());
+    let selection = Selection::new(&options.select);
     let declared = manifests::read(&options.manifests.files, options.state.environment.as_deref())?;
-    let prepare =
-        async |place: &Place| Ok((prepare(&options, &selection, declared.as_ref(), place, output).await?, ()));
+    let prepare = async |place: &Place| prepare(&options, &selection, declared.as_ref(), place, output).await;
     let kind = if options.report { RequestKind::Report } else { RequestKind::Repair };
-    let finished = Session::run_as(options.report, &options.state, output, prepare, async |session, ()| {
+    let finished = Session::run_as(options.report, &options.state, output, prepare, async |session, selection| {
         if let Some(declared) = &declared {
             session.configure(declared).await?;
         }
@@ -34,7 +33,7 @@ async fn prepare(
     declared: Option<&Declared>,
     place: &Place,
     output: Output,
-) -> Result<Name, CliError> {
+) -> Result<(Name, Selection), CliError> {
     let name = declared.map(|declared| &declared.name);
     let environment = place.environment(options.state.environment.as_deref(), name).await?;
     let state = snapshot_state(&*place.store, &environment).await?;
@@ -51,5 +50,5 @@ async fn prepare(
             ));
         }
     }
-    Ok(environment)
+    Ok((environment, selection.within(&state, None, time::now())))
 }

@@ -4,6 +4,7 @@ use super::suspend;
 use crate::cli::arguments::StatusOptions;
 use crate::cli::document::{ListDocument, ResourceDocument, State, SuspensionDocument};
 use crate::cli::embedded::Reading;
+use crate::cli::manifests::Selection;
 use crate::cli::output::{Output, Table, state_style, time};
 use crate::cli::{CliError, Exit};
 use crate::core::{Counts, ResourceView, Timestamp};
@@ -14,14 +15,11 @@ pub(crate) async fn run(options: StatusOptions, output: Output) -> Result<Exit, 
 }
 
 fn list(options: &StatusOptions, reading: &Reading, output: Output) -> Result<Exit, CliError> {
-    for name in &options.names {
+    for name in &options.select.names {
         reading.find(name)?;
     }
-    let wanted = |view: &ResourceView| {
-        let intent = &view.row.intent;
-        (options.names.is_empty() || options.names.iter().any(|name| **name == *intent.name))
-            && options.target.as_deref().is_none_or(|target| *target == *intent.target)
-    };
+    let selection = Selection::new(&options.select).within(&reading.state, None, reading.now);
+    let wanted = |view: &ResourceView| selection.covers(&view.row.intent);
     let mut views: Vec<ResourceView> = reading.state.views().filter(wanted).collect();
     views.sort_by(|one, other| one.row.intent.name.cmp(&other.row.intent.name));
     let document = ListDocument {

@@ -1,0 +1,211 @@
+//! `homeostat check`: whether history, what is read from it into memory, and the files of the data folder say the same.
+//!
+//! It only reads, and may run beside a deploy: everything is compared as of the version and the attempt that were the newest when it began.
+//! Deliberately absent: the targets. Whether they are as history says is what `repair --report` finds out.
+
+mod attempts;
+
+use crate::cli::arguments::CheckOptions;
+use crate::cli::embedded::{EmbeddedError, Place};
+use crate::cli::output::{Output, Table, time};
+use crate::cli::{CliError, Exit};
+use crate::core::{EnvironmentState, Epoch, IntentRecord, Life, Name, ResourceId, ResourceRow, VersionNumber};
+use crate::history::Store;
+use attempts::Attempts;
+use serde::Serialize;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+/// Versions or attempts read at once.
+const PAGE: u32 = 10_000;
+/// Characters of a process's id in the file of owners.
+const OWNER_ID: usize = 32;
+
+/// What to do where history contradicts itself.
+const RESTORE: &str = "stop every homeostat process, keep a copy of the data folder, and bring its database back from a backup; \
+                       without one, `homeostat deploy -f DIR --data-dir NEW` begins a new history of what is on the targets";
+/// What to do where a file is in the way.
+const TIDY: &str =
+    "while nothing runs, delete the file that is named, as the folder's README.md describes, and check again";
+
+/// What `-o json|yaml` prints.
+#[derive(Debug, Serialize)]
+struct CheckDocument {
+    environment: Name,
+    version: VersionNumber,
+    /// Everything holds.
+    holds: bool,
+    items: Vec<Finding>,
+}
+
+/// One thing that must be so.
+#[derive(Debug, Serialize)]
+struct Finding {
+    check: &'static str,
+    holds: bool,
+    /// What was found.
+    detail: String,
+    /// What to do where it does not hold.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<&'static str>,
+}
+
+impl Finding {
+    /// `Ok`: how much was looked at; `Err`: what is not so.
+    fn new(check: &'static str, found: Result<String, String>, next: &'static str) -> Self {
+        match found {
+            Ok(detail) => Self { check, holds: true, detail, next: None },
+            Err(detail) => Self { check, holds: false, detail, next: Some(next) },
+        }
+    }
+}
+
+/// Checks everything, also after something did not hold.
+pub(crate) async fn run(options: CheckOptions, output: Output) -> Result<Exit, CliError> {
+    let document = Place::visited(&options.state, output, async |place| {
+        let environment = place.environment(options.state.environment.as_deref(), None).await?;
+        check(place, environment).await
+    })
+    .await?;
+    output.print(&document, || text(&document))?;
+    Ok(if document.holds { Exit::Done } else { Exit::NotCompliant })
+}
+
+async fn check(place: &Place, environment: Name) -> Result<CheckDocument, CliError> {
+    let store = &*place.store;
+    let nothing = || EmbeddedError::Nothing { folder: place.folder.clone() };
+    let snapshot = store.peek(&environment).await?.ok_or_else(nothing)?;
+    let version = snapshot.version;
+    let numbers = version_numbers(store, &environment, version).await?;
+    let wanted = store.intents_at(&environment, version).await?;
+    let mut attempts = Attempts::of(&snapshot);
+    attempts.read(store, &environment, snapshot.last_attempt).await?;
+    let live: Vec<&ResourceRow> = snapshot.resources.iter().filter(|row| row.life == Life::Live).collect();
+    let state = EnvironmentState::restore(environment.clone(), Epoch(0), snapshot.clone(), time::now()).0;
+    let items = vec![
+        Finding::new("versions", versions(version, &numbers), RESTORE),
+        Finding::new("intent", intent(&live, wanted.as_deref()), RESTORE),
+        Finding::new("memory", memory(&state, version, &live), RESTORE),
+        Finding::new("attempts", attempts.recorded(), RESTORE),
+        Finding::new("grants", attempts.open(), RESTORE),
+        Finding::new("folder", folder(&place.folder, place.is_private()), TIDY),
+    ];
+    Ok(CheckDocument { environment, version, holds: items.iter().all(|item| item.holds), items })
+}
+
+async fn version_numbers(
+    store: &dyn Store,
+    environment: &str,
+    newest: VersionNumber,
+) -> Result<Vec<VersionNumber>, CliError> {
+    let (mut numbers, mut before) = (Vec::new(), Some(VersionNumber(newest.0 + 1)));
+    loop {
+        let page = store.versions(environment, before, PAGE).await?;
+        numbers.extend(page.iter().map(|version| version.number));
+        before = page.last().map(|version| version.number);
+        if page.len() < PAGE as usize {
+            return Ok(numbers);
+        }
+    }
+}
+
+/// Versions are gap-free from 1 to the newest; `numbers` are those that are there, newest first.
+fn versions(newest: VersionNumber, numbers: &[VersionNumber]) -> Result<String, String> {
+    let there: BTreeSet<u64> = numbers.iter().map(|number| number.0).collect();
+    match (1..=newest.0).find(|number| !there.contains(number)) {
+        Some(missing) => Err(format!("version {missing} is not in history")),
+        None => Ok(format!("{newest} versions without a gap")),
+    }
+}
+
+/// What the current state says is wanted is what the newest version wants.
+fn intent(live: &[&ResourceRow], wanted: Option<&[IntentRecord]>) -> Result<String, String> {
+    let Some(wanted) = wanted else { return Err("the newest version is not in history".to_owned()) };
+    let mut wanted: BTreeMap<ResourceId, &IntentRecord> =
+        wanted.iter().map(|record| (record.resource, record)).collect();
+    for row in live {
+        let name = &row.intent.name;
+        match wanted.remove(&row.resource) {
+            None => return Err(format!("{name} is in the current state, and the newest version does not want it")),
+            Some(record) if record.intent.as_deref() != Some(&*row.intent) || record.set != row.set => {
+                return Err(format!("the current state of {name} has another intent than the newest version"));
+            }
+            Some(_) => {}
+        }
+    }
+    match wanted.values().next() {
+        Some(missing) => Err(format!("the newest version wants {}, and it has no current state", missing.name)),
+        None => Ok(format!("{} resources as the newest version wants them", live.len())),
+    }
+}
+
+/// A scheduler that starts now knows every resource as it is stored.
+fn memory(state: &EnvironmentState, version: VersionNumber, live: &[&ResourceRow]) -> Result<String, String> {
+    if state.version() != version {
+        return Err(format!("memory is at version {} and history at version {version}", state.version()));
+    }
+    for row in live {
+        let name = &row.intent.name;
+        let known = state.find(name).filter(|&id| id == row.resource).and_then(|id| state.row(id));
+        if known.is_none_or(|known| known.intent != row.intent || known.remote_identity != row.remote_identity) {
+            return Err(format!("memory knows {name} otherwise than history"));
+        }
+    }
+    let known = state.views().filter(|view| view.row.life == Life::Live).count();
+    if known == live.len() {
+        Ok(format!("{known} resources restored as they are stored"))
+    } else {
+        Err(format!("memory knows {known} resources and history {}", live.len()))
+    }
+}
+
+/// The files that every run needs can be used.
+fn folder(folder: &Path, private: bool) -> Result<String, String> {
+    let version = folder.join("postgres").join("PG_VERSION");
+    if private && !version.is_file() {
+        return Err(format!("{} is not there", version.display()));
+    }
+    let path = folder.join("owner");
+    let owners = match std::fs::read_to_string(&path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
+        Err(error) => return Err(format!("{} cannot be read: {error}", path.display())),
+        Ok(owners) => owners,
+    };
+    let is_id = |line: &str| line.len() == OWNER_ID && line.bytes().all(|byte| byte.is_ascii_hexdigit());
+    match owners.lines().find(|line| !is_id(line)) {
+        Some(line) => Err(format!("{} has a line that is no owner's id: {line:?}", path.display())),
+        None => Ok("the files of the data folder can be used".to_owned()),
+    }
+}
+
+fn text(document: &CheckDocument) -> String {
+    let mut table = Table::new(&["CHECK", "HOLDS", "FOUND"]);
+    for item in &document.items {
+        let holds = if item.holds { "yes" } else { "NO" };
+        table.row(vec![item.check.to_owned(), holds.to_owned(), item.detail.clone()]);
+    }
+    let CheckDocument { environment, version, holds, .. } = document;
+    let agree = format!("history, memory and data folder agree on environment {environment}, version {version}");
+    let steps: BTreeSet<&str> = document.items.iter().filter_map(|item| item.next).collect();
+    let steps = steps.into_iter().map(|next| format!("next: {next}"));
+    let last: Vec<String> = steps.chain(holds.then_some(agree)).collect();
+    format!("{}{}", table.render(), last.join("\n"))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn checked(newest: u64, there: &[u64]) -> Result<String, String> {
+        versions(VersionNumber(newest), &there.iter().copied().map(VersionNumber).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn a_gap_in_the_versions_is_named() {
+        assert_eq!(checked(3, &[3, 2, 1]).unwrap(), "3 versions without a gap");
+        for (there, missing) in [(&[3, 1][..], 2), (&[3, 2], 1), (&[2, 1], 3), (&[], 1)] {
+            assert_eq!(checked(3, there).unwrap_err(), format!("version {missing} is not in history"));
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! Selected resources; environments that end; what a data folder says of itself.
+
+use super::{LOCAL, small};
+use crate::house::{House, file, resource};
+
+#[test]
+fn resources_are_selected_by_what_they_are_and_how_they_stand() {
+    let house = House::with(LOCAL, &[small("held"), file("bad", "/proc/bad", "no", "")].concat());
+    assert_eq!(house.run("deploy -f manifests -q").code, 1);
+    let names = |words: &str| -> Vec<String> {
+        let items = house.run(&format!("{words} -o json")).json()["items"].as_array().unwrap().clone();
+        items.iter().map(|item| item["name"].as_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!(names("status --type host.File"), ["bad", "index", "motd"]);
+    assert_eq!(names("status --failed"), ["bad"]);
+    assert_eq!(names("status --stale 1h"), ["bad"], "it was never found or made as declared");
+    assert_eq!(names("status --stale 0s --type host.Directory --target here"), ["folder"]);
+    assert_eq!(names("dry-run -f manifests --type host.Directory"), ["folder"]);
+    house.write("made/motd", "by hand");
+    house.write("made/index", "by hand");
+    assert_eq!(house.run("repair --type host.File motd -q").code, 1, "the bad one is still bad");
+    assert_eq!((house.read("made/motd").as_str(), house.read("made/index").as_str()), ("held", "by hand"));
+    house.write("manifests/resources.yaml", &small("held again"));
+    assert_eq!(house.run("deploy -f manifests --type host.Directory -q").code, 1);
+    assert_eq!(house.read("made/motd"), "held", "its new intent was not selected");
+    assert_eq!(house.run("status --stale yesterday").code, 64);
+    assert_eq!(house.run("deploy -f manifests --prune --failed").code, 64);
+}
+
+#[test]
+fn an_environment_is_cleared_and_its_resources_stay() {
+    let house = House::with(LOCAL, &small("held"));
+    assert_eq!(house.run("deploy -f manifests -q").code, 0);
+    house.refuses(
+        "clear environment house",
+        64,
+        "
+        All that is known of environment house will be dropped, its history too; 3 resources stay on their targets:
+          - folder
+          - index
+          - motd
+        error: nothing was done: this needs a confirmation, and there is no terminal to ask on
+          add --yes to confirm",
+    );
+    let gone = "nothing is known of environment house any more; 3 resources are left on their targets";
+    house.check("clear environment house --yes", 0, gone);
+    assert_eq!(house.run("status").code, 64);
+    assert_eq!(house.read("made/motd"), "held");
+    let adopted = house.run("deploy -f manifests -o json").json();
+    assert_eq!((&adopted["version"], &adopted["changed"]), (&1.into(), &0.into()), "it is found as declared");
+}
+
+#[test]
+fn an_environment_is_deleted_in_reverse_order_and_ends_when_nothing_is_left() {
+    let house = House::with(LOCAL, &small("held"));
+    assert_eq!(house.run("deploy -f manifests -q").code, 0);
+    assert_eq!(house.run("delete environment hous --yes").code, 64);
+    let declined = house.run("delete environment house");
+    assert_eq!(declined.code, 64);
+    assert!(declined.err.contains("on their targets, and then all that is known of it, its history too:\n  - folder"));
+    assert_eq!(house.run("suspend -q").code, 0);
+    let held = house.run("delete environment house --yes");
+    assert_eq!(held.code, 1, "{}{}", held.out, held.err);
+    assert!(held.err.contains("environment house goes on: something of it is left"), "{}", held.err);
+    assert!(house.path("made/index").exists());
+    assert_eq!(house.run("resume -q").code, 0);
+    let deleted = house.run("delete environment house --yes");
+    assert_eq!(deleted.code, 0, "{}{}", deleted.out, deleted.err);
+    assert!(deleted.err.contains("environment house has ended"), "{}", deleted.err);
+    assert!(!house.path("made").exists());
+    assert_eq!(house.run("environments").code, 64);
+}
+
+#[test]
+fn history_memory_and_folder_are_checked() {
+    let house = House::with(LOCAL, &small("held"));
+    assert_eq!(house.run("deploy -f manifests -q").code, 0);
+    house.write("manifests/resources.yaml", &resource("folder", "host.Directory", "{path: FOLDER/made}", ""));
+    assert_eq!(house.run("deploy -f manifests --prune --yes -q").code, 0);
+    house.check(
+        "check",
+        0,
+        "
+        CHECK  HOLDS  FOUND
+        versions  yes  2 versions without a gap
+        intent  yes  1 resources as the newest version wants them
+        memory  yes  1 resources restored as they are stored
+        attempts  yes  5 attempts, with all that the current state names
+        grants  yes  0 without an end, all waited for
+        folder  yes  the files of the data folder can be used
+        history, memory and data folder agree on environment house, version 2",
+    );
+    assert!(house.read("data/deploy/README.md").contains("| `owner` |"));
+    house.write("data/deploy/owner", "somebody\n");
+    let check = house.run("check -o json");
+    assert_eq!(check.code, 1);
+    let document = check.json();
+    assert_eq!((&document["holds"], &document["items"][5]["holds"]), (&false.into(), &false.into()));
+    assert!(
+        document["items"][5]["detail"].as_str().unwrap().ends_with("has a line that is no owner's id: \"somebody\"")
+    );
+    std::fs::remove_file(house.path("data/deploy/owner")).unwrap();
+    assert_eq!(house.run("check -q").code, 0, "as the next step says");
+}
