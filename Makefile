@@ -1,5 +1,5 @@
 # What a newcomer, a developer and CI run. Everything here is a script or a command that can be run by hand.
-.PHONY: help demo build test lint fmt generate audit bench
+.PHONY: help demo build test lint fmt generate audit bench soak
 
 help: ## say what there is
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -33,3 +33,9 @@ bench: ## attempts per second of the whole embedded path, and the floor of the s
 	@scripts/setup
 	@cargo build --quiet --release --bin homeostat
 	@$${CARGO_TARGET_DIR:-target}/release/homeostat bench
+
+soak: ## thousands of simulated worlds, and every deliberate bug; docs/reliability.md keeps the last result (SEEDS=1..10000)
+	@scripts/setup
+	@cargo build --quiet --release --bin homeostat
+	@$${CARGO_TARGET_DIR:-target}/release/homeostat simulate --seeds $${SEEDS:-1..10000} --table
+	@$${CARGO_TARGET_DIR:-target}/release/homeostat simulate --mutants

@@ -3,10 +3,14 @@
 use super::arguments::SimulateOptions;
 use super::output::{Output, Table};
 use super::{CliError, Exit};
-use crate::simulation::{Coverage, Fault, Kind, Played, State, play};
+use crate::simulation::{Coverage, Fault, Kind, Mutant, Played, State, play};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::ops::RangeInclusive;
+
+/// In how many seeds a deliberate bug must be noticed, when nothing else is said.
+const MUTANT_SEEDS: u64 = 60;
 
 #[derive(Debug, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -52,6 +56,9 @@ struct Failure {
 
 /// Plays what was asked for. Ends with [`Exit::NotCompliant`] where a promise was broken.
 pub(crate) fn run(options: &SimulateOptions, output: Output) -> Result<Exit, CliError> {
+    if options.mutants {
+        return run_mutants(&options.seeds.clone().unwrap_or(1..=MUTANT_SEEDS), output);
+    }
     let seeds = match (options.seed, &options.seeds) {
         (Some(seed), _) => seed..=seed,
         (None, Some(seeds)) => seeds.clone(),
@@ -59,11 +66,11 @@ pub(crate) fn run(options: &SimulateOptions, output: Output) -> Result<Exit, Cli
     };
     let mut document = SimulationDocument::default();
     for seed in seeds {
-        let played = play(seed, options.trace);
+        let played = play(seed, options.mutant, options.trace);
         if options.trace || played.violation.is_some() {
             eprintln!("{}", played.trace.join("\n"));
         }
-        document.add(played, options.seed.is_some());
+        document.add(played, options);
         if let Some(failure) = document.failures.last().filter(|failure| failure.seed == seed) {
             output.note(&failure.text());
         }
@@ -76,7 +83,7 @@ pub(crate) fn run(options: &SimulateOptions, output: Output) -> Result<Exit, Cli
 }
 
 impl SimulationDocument {
-    fn add(&mut self, played: Played, alone: bool) {
+    fn add(&mut self, played: Played, options: &SimulateOptions) {
         self.seeds += 1;
         self.events += played.events;
         self.resources += played.resources as u64;
@@ -88,14 +95,15 @@ impl SimulationDocument {
             *self.faults.entry(Fault::word(*fault)).or_default() += count;
         }
         self.coverage.add(&played.coverage);
-        self.trace = alone.then_some(played.hash);
+        self.trace = options.seed.map(|_| played.hash);
+        let mutant = options.mutant.map_or_else(String::new, |mutant| format!(" --mutant {}", mutant.name()));
         self.failures.extend(played.violation.map(|(event, violation)| Failure {
             seed: played.seed,
             event,
             promise: format!("{:?}", violation.checker.promise()),
             checker: violation.checker.name(),
             what: violation.detail,
-            repeat: format!("homeostat simulate --seed {}", played.seed),
+            repeat: format!("homeostat simulate --seed {}{mutant}", played.seed),
         }));
     }
 
@@ -153,4 +161,52 @@ impl Failure {
             self.seed, self.event, self.promise, self.checker, self.what, self.repeat
         )
     }
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct MutantLine {
+    mutant: &'static str,
+    says: &'static str,
+    promise: String,
+    checker: &'static str,
+    /// The first seed in which that checker noticed.
+    seed: Option<u64>,
+    event: Option<u64>,
+    /// Checkers that noticed first in seeds before that one.
+    others: BTreeMap<&'static str, u64>,
+}
+
+/// Plays every deliberate bug until its checker notices it; one that it does not notice fails.
+fn run_mutants(seeds: &RangeInclusive<u64>, output: Output) -> Result<Exit, CliError> {
+    let lines: Vec<MutantLine> = Mutant::ALL.iter().map(|&mutant| play_mutant(mutant, seeds)).collect();
+    output.print(&lines, || {
+        let mut table = Table::new(&["MUTANT", "PROMISE", "CHECKER", "NOTICED", "OTHERS BEFORE", "WHAT IS WRONG"]);
+        for line in &lines {
+            let noticed = match (line.seed, line.event) {
+                (Some(seed), Some(event)) => format!("seed {seed}, event {event}"),
+                _ => "NOT NOTICED".to_owned(),
+            };
+            let others: Vec<String> = line.others.iter().map(|(name, count)| format!("{name} {count}")).collect();
+            let cells = [line.mutant, &line.promise, line.checker, &noticed, &others.join(", "), line.says];
+            table.row(cells.map(str::to_owned).into());
+        }
+        table.render()
+    })?;
+    Ok(if lines.iter().all(|line| line.seed.is_some()) { Exit::Done } else { Exit::NotCompliant })
+}
+
+fn play_mutant(mutant: Mutant, seeds: &RangeInclusive<u64>) -> MutantLine {
+    let (promise, checker) = (format!("{:?}", mutant.promise()), mutant.caught_by());
+    let mut others = BTreeMap::new();
+    let found = seeds.clone().find_map(|seed| {
+        let (event, violation) = play(seed, Some(mutant), false).violation?;
+        if violation.checker == checker {
+            return Some((seed, event));
+        }
+        *others.entry(violation.checker.name()).or_default() += 1;
+        None
+    });
+    let (seed, event) = found.unzip();
+    MutantLine { mutant: mutant.name(), says: mutant.says(), promise, checker: checker.name(), seed, event, others }
 }

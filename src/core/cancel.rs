@@ -29,7 +29,9 @@ impl EnvironmentState {
 
     /// It needs a deploy and is left alone. What has failed waits in the same way, for its retry.
     pub(super) fn cancelled_until(&self, resource: &Resource) -> Option<Timestamp> {
-        let waits = resource.queued.is_none() && resource.row.last_result != LastResult::Failed;
+        // A difference that was found and left has its own reason.
+        let row = &resource.row;
+        let waits = resource.queued.is_none() && row.last_result != LastResult::Failed && !row.observed.differs();
         resource.row.due_at.filter(|_| waits && self.needs_deploy(resource, false))
     }
 

@@ -2,6 +2,7 @@
 //! a virtual clock; the work is done on model targets.
 
 use super::agenda::Happening;
+use super::mutant::Mutant;
 use super::stream::{FromExecutor, FromOwner, StreamId};
 use super::world::World;
 use crate::core::{AttemptId, Epoch, ExecutorName, Finding, Grant, Operation, OutcomeKind, TargetName, limits};
@@ -206,7 +207,9 @@ impl World {
         let Some(state) = self.executors.get_mut(executor) else { return };
         match state.held.get_mut(&attempt) {
             Some(held) if matches!(held.state, HeldState::Waiting) => {
-                held.state = HeldState::GivenBack;
+                if self.mutant != Some(Mutant::WorkOnRevoked) {
+                    held.state = HeldState::GivenBack;
+                }
                 self.say(executor, Said::Finished(revoked(attempt, self.now)));
             }
             Some(Held { state: HeldState::Running(_) | HeldState::Answered(_), .. }) => {
@@ -292,7 +295,14 @@ impl World {
             Phase::Read | Phase::Effect if self.targets.hung.contains(&grant.intent.target) => {
                 next(self, self.now + 1_000, phase);
             }
-            Phase::Read => next(self, self.now + took, Phase::Effect),
+            Phase::Read => {
+                if self.is(Mutant::ReportEarly) {
+                    let (finding, now) = (self.targets.compare(&grant.intent), self.now);
+                    let kind = OutcomeKind::Succeeded(finding);
+                    self.say(executor, Said::Finished(Report { attempt, began_at: None, finished_at: now, kind }));
+                }
+                next(self, self.now + took, Phase::Effect);
+            }
             Phase::Effect => {
                 self.effect(executor, attempt, &grant);
                 next(self, self.now + took, Phase::Report);
@@ -309,13 +319,13 @@ impl World {
         let finding = match grant.operation {
             Operation::Enforce => {
                 self.effects += 1;
-                self.targets.enforce(grant)
+                self.targets.enforce(grant, self.mutant == Some(Mutant::SkipUpdates))
             }
             Operation::Observe | Operation::DryRun => self.targets.compare(&grant.intent),
             Operation::Delete => {
                 self.effects += 1;
                 self.check_delete(grant);
-                let (finding, found) = self.targets.delete(grant);
+                let (finding, found) = self.targets.delete(grant, self.mutant == Some(Mutant::DeleteByName));
                 self.found(found);
                 finding
             }

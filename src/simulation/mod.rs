@@ -13,6 +13,7 @@ mod ending;
 mod executor;
 mod faults;
 mod journal;
+mod mutant;
 mod owner;
 mod random;
 mod store;
@@ -28,6 +29,7 @@ mod words;
 mod world;
 
 pub(crate) use coverage::Coverage;
+pub(crate) use mutant::Mutant;
 pub(crate) use violation::Violation;
 pub(crate) use words::{Fault, Kind, State};
 
@@ -63,9 +65,9 @@ pub(crate) struct Played {
     pub(crate) violation: Option<(u64, Violation)>,
 }
 
-/// Plays one seed. `whole_trace`: every line is kept, not only the last ones.
-pub(crate) fn play(seed: u64, whole_trace: bool) -> Played {
-    let mut world = World::new(seed, whole_trace);
+/// Plays one seed, with a deliberate bug where one is named. `whole_trace`: every line is kept, not only the last ones.
+pub(crate) fn play(seed: u64, mutant: Option<Mutant>, whole_trace: bool) -> Played {
+    let mut world = World::new(seed, mutant, whole_trace);
     world.begin();
     while world.violation.is_none() && world.events < EVENTS && world.now < MOST_MS {
         world.run_until(world.now + 1_000);

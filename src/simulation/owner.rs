@@ -1,12 +1,13 @@
 //! The owner's process: it takes the environment, drives the real heart, commits, and lets messages out. It dies and freezes at every point between.
 
 use super::agenda::Happening;
+use super::mutant::Mutant;
 use super::store::ENVIRONMENT;
 use super::stream::{FromOwner, SILENCE_MS, StreamId};
 use super::users::Caller;
 use super::violation::Checker;
 use super::world::World;
-use crate::core::{EnvironmentState, Event, ExecutorName, Message, Name, Timestamp};
+use crate::core::{AttemptId, EnvironmentState, Event, ExecutorName, Message, Name, RequestKind, Scope, Timestamp};
 use crate::history::{Fence, HistoryError, Owner};
 use crate::scheduler::batch::{Closed, Verdict};
 use crate::scheduler::heart::Heart;
@@ -104,6 +105,7 @@ impl World {
                 ));
                 let skew_ms = self.faults.skew_ms;
                 let now = wall(self.now, skew_ms);
+                let snapshot = self.as_read(snapshot);
                 let (state, effects) = EnvironmentState::restore(ENVIRONMENT.into(), fence.epoch, snapshot, now);
                 let unheard = state.unheard_executors();
                 let heart = Heart::new(state, effects);
@@ -198,7 +200,18 @@ impl World {
             if self.crashes(id, Point::BeforeCommit) {
                 return;
             }
-            let batch = Arc::new(closed.batch.clone());
+            let mut closed = closed;
+            if self.is(Mutant::AnswerBeforeCommit) {
+                for reply in std::mem::take(&mut closed.replies) {
+                    self.reply(reply.to, reply.message.as_ref());
+                }
+            }
+            if self.is(Mutant::SendBeforeCommit) {
+                for message in closed.messages.clone() {
+                    self.send(id, message);
+                }
+            }
+            let batch = Arc::new(self.as_written(&closed.batch));
             let delay = self.random.between(1, 30);
             let Some(process) = self.owners.get_mut(&id) else { return };
             self.agenda.plan(self.now + delay, Happening::Commit(id, process.fence.clone(), batch));
@@ -208,7 +221,14 @@ impl World {
 
     /// A batch arrives at history.
     pub(super) fn commit(&mut self, id: OwnerId, fence: &Fence, batch: &Arc<crate::history::Batch>) {
-        let (answer, found) = self.store.commit(fence, batch, self.now);
+        let (answer, found) = if self.is(Mutant::CommitLater) {
+            match self.committed_later.replace((fence.clone(), Arc::clone(batch))) {
+                Some((fence, earlier)) => (Ok(()), self.store.commit(&fence, &earlier, self.now).1),
+                None => (Ok(()), Vec::new()),
+            }
+        } else {
+            self.store.commit(fence, batch, self.now)
+        };
         let said = match &answer {
             Ok(()) => "committed".to_owned(),
             Err(error) => error.to_string(),
@@ -235,7 +255,12 @@ impl World {
     /// History's answer arrives.
     pub(super) fn answered(&mut self, id: OwnerId, answer: Result<(), HistoryError>) {
         let Some(process) = self.owners.get_mut(&id) else { return };
-        match Verdict::of(answer) {
+        let gives_up = self.mutant == Some(Mutant::EndOnUnavailable);
+        let verdict = match Verdict::of(answer) {
+            Verdict::Again(error) if gives_up => Verdict::Ended(error.to_string()),
+            verdict => verdict,
+        };
+        match verdict {
             Verdict::Committed => {
                 process.heart.wrote();
                 process.pause_ms = PAUSE_MS.0;
@@ -250,7 +275,12 @@ impl World {
                 let pause = process.pause_ms;
                 process.pause_ms = (pause * 2).min(PAUSE_MS.1);
                 let Some(closed) = &process.writing else { return };
-                let batch = Arc::new(closed.batch.clone());
+                let mut batch = closed.batch.clone();
+                if self.mutant == Some(Mutant::RetryBlindly) {
+                    batch.number += 1;
+                }
+                let batch = Arc::new(self.as_written(&batch));
+                let Some(process) = self.owners.get(&id) else { return };
                 self.agenda.plan(self.now + pause, Happening::Commit(id, process.fence.clone(), batch));
             }
             Verdict::Ended(reason) => {
@@ -302,7 +332,9 @@ impl World {
         let now = self.now;
         let Some(process) = self.owners.get_mut(&id) else { return };
         let wall = process.wall(now);
-        let at = now + process.heart.due_in_ms(wall).map_or(IDLE_MS, |ms| ms.min(IDLE_MS));
+        let longest = if self.mutant == Some(Mutant::WakeAtRest) { 1_000 } else { IDLE_MS };
+        let due = process.heart.due_in_ms(wall).filter(|_| self.mutant != Some(Mutant::LoseTimers));
+        let at = now + due.map_or(longest, |ms| ms.min(longest));
         if process.wakes_at != Some(at) {
             process.wakes_at = Some(at);
             self.agenda.plan(at, Happening::Wake(id));
@@ -327,9 +359,30 @@ impl World {
         // Where history is away the lease runs on; nobody else gets it meanwhile either.
         let _ = self.store.renew(&owner, self.now);
         self.agenda.plan(self.now + RENEW_MS, Happening::Renew(id));
+        self.disturb_the_rest(id);
+    }
+
+    fn disturb_the_rest(&mut self, id: OwnerId) {
+        match self.mutant {
+            Some(Mutant::WriteAtRest) => {
+                let mut settings = self.users.settings.clone();
+                settings.retry.base_delay_ms += self.now / RENEW_MS % 2;
+                self.step(id, Event::SettingsChanged(settings));
+            }
+            Some(Mutant::RepairAtRest) => self.request(RequestKind::Repair, Scope::default()),
+            Some(Mutant::ChatterAtRest) => {
+                if let Some(executor) = self.executors.keys().next().cloned() {
+                    self.send(id, Message::Acknowledge(executor, AttemptId(1)));
+                }
+            }
+            _ => {}
+        }
     }
 
     pub(super) fn loss_due(&mut self, id: OwnerId, executor: &ExecutorName, since: u64) {
+        if self.is(Mutant::LoseLost) {
+            return;
+        }
         let Some(process) = self.owners.get_mut(&id) else { return };
         let silent = |member: &Member| member.stream.is_none() && member.since == since;
         if process.members.get(executor).is_some_and(silent) {
@@ -340,7 +393,7 @@ impl World {
 
     /// It is certain that an executor has ended.
     pub(super) fn ended(&mut self, executor: &ExecutorName) {
-        let Some(id) = self.newest_owner() else { return };
+        let Some(id) = self.newest_owner().filter(|_| !self.is(Mutant::LoseLost)) else { return };
         if let Some(process) = self.owners.get_mut(&id)
             && process.members.remove(executor).is_some()
         {

@@ -25,6 +25,8 @@ pub(super) struct SimulatedStore {
     pub(super) away_until: u64,
     /// Answers to the next commits that get lost.
     pub(super) lose_answers: u32,
+    /// Whoever writes is taken for the owner otherwise.
+    pub(super) compares_epochs: bool,
     /// The last batch of each epoch that was taken in.
     taken: BTreeMap<Epoch, u64>,
 }
@@ -35,7 +37,7 @@ pub(super) struct SimulatedStore {
 struct Broken;
 
 impl SimulatedStore {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(compares_epochs: bool) -> Self {
         let clock = Arc::new(AtomicI64::new(0));
         let reading = Arc::clone(&clock);
         Self {
@@ -45,6 +47,7 @@ impl SimulatedStore {
             newest: Epoch(0),
             away_until: 0,
             lose_answers: 0,
+            compares_epochs,
             taken: BTreeMap::new(),
         }
     }
@@ -81,7 +84,10 @@ impl SimulatedStore {
         if let Err(error) = self.reach(now, doing) {
             return (Err(error), Vec::new());
         }
-        if let Err(error) = at_once(self.memory.commit(fence, batch)) {
+        let stale = !self.compares_epochs && fence.epoch < self.newest;
+        if let Err(error) = at_once(self.memory.commit(fence, batch))
+            && !stale
+        {
             return (Err(error), Vec::new());
         }
         let last = self.taken.entry(fence.epoch).or_default();

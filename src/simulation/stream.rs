@@ -6,6 +6,7 @@
 
 use super::agenda::Happening;
 use super::executor::{Report, Said};
+use super::mutant::Mutant;
 use super::owner::OwnerId;
 use super::world::World;
 use crate::core::{AttemptId, Epoch, Event, ExecutorName, Grant, limits};
@@ -141,6 +142,11 @@ impl World {
                 let event = Event::ExecutorConnected { executor: executor.clone(), pool, credits: CREDITS, holds };
                 self.send_to_executor(owner, &executor, FromOwner::Welcome { epoch, hello_sent_at: sent_at });
                 self.step(owner, event);
+            }
+            FromExecutor::Said(Said::Finished(Report { attempt, .. }))
+                if self.mutant == Some(Mutant::LoseResults) && attempt.0.is_multiple_of(10) =>
+            {
+                self.send_to_executor(owner, &executor, FromOwner::Acknowledge(attempt));
             }
             FromExecutor::Said(said) => {
                 let event = process.event_of(&executor, said);

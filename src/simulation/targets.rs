@@ -108,8 +108,11 @@ impl Targets {
     }
 
     /// Read, compare and change, at once. What is there already is adopted.
-    pub(super) fn enforce(&mut self, grant: &Grant) -> Finding {
+    pub(super) fn enforce(&mut self, grant: &Grant, skips_updates: bool) -> Finding {
         let finding = self.compare(&grant.intent);
+        if skips_updates && finding.change == Change::Update {
+            return finding;
+        }
         let identity = finding.remote_identity.clone().unwrap_or_else(|| self.new_identity());
         let attributes = grant.intent.attributes.clone();
         let key = key_of(&grant.intent);
@@ -119,10 +122,11 @@ impl Targets {
     }
 
     /// Deletes what is recorded: by identity where there is one, else what we made under that name.
-    pub(super) fn delete(&mut self, grant: &Grant) -> (Finding, Option<Violation>) {
+    pub(super) fn delete(&mut self, grant: &Grant, by_name: bool) -> (Finding, Option<Violation>) {
         let key = key_of(&grant.intent);
         let none = Finding { change: Change::None, diff: "".into(), remote_identity: None };
         let is_meant = |object: &&Object| match &grant.remote_identity {
+            _ if by_name => true,
             Some(identity) => object.identity == *identity,
             None => object.resource.is_some(),
         };

@@ -1,6 +1,7 @@
 //! Users and their clients: they push, remove, ask and configure, and say again what was not answered, in order, to whoever owns the environment.
 
 use super::agenda::Happening;
+use super::mutant::Mutant;
 use super::owner::OwnerId;
 use super::random::Random;
 use super::violation::Checker;
@@ -113,6 +114,11 @@ impl Users {
             },
         }))
     }
+}
+
+/// A push that nobody asked for.
+pub(super) fn removal_of(removals: Vec<Name>) -> Push {
+    Push { removals, ..push_of(Vec::new(), PushMode::Each) }
 }
 
 /// A push of one user.
@@ -330,7 +336,14 @@ impl World {
 
     pub(super) fn call_arrives(&mut self, owner: OwnerId, number: Caller) {
         let Some((event, _)) = self.users.calls.get(&number) else { return };
-        self.call(owner, event.clone(), number);
+        let mut event = event.clone();
+        if let Event::Push(push) = &mut event {
+            if self.mutant == Some(Mutant::LosePushedIntents) && push.upserts.len() > 1 {
+                push.upserts.pop();
+            }
+            push.prune |= self.mutant == Some(Mutant::AbsenceDeletes);
+        }
+        self.call(owner, event, number);
     }
 
     /// What is configured, as its surroundings tell an owner.
@@ -365,6 +378,13 @@ impl World {
     /// A caller hears the answer: what it says must be in history.
     pub(super) fn reply(&mut self, number: Caller, message: Option<&Message>) {
         let Some((event, _)) = self.users.calls.remove(&number) else { return };
+        let nothing_refused = match message {
+            Some(Message::Accepted(version, _)) if self.is(Mutant::DropRefusals) => {
+                Some(Message::Accepted(*version, Vec::new()))
+            }
+            _ => None,
+        };
+        let message = nothing_refused.as_ref().or(message);
         let journal = &self.store.journal;
         let wrong = match (&event, message) {
             (Event::Push(push), Some(Message::Accepted(version, refusals))) => {

@@ -2,8 +2,9 @@
 
 use super::agenda::{Agenda, Happening};
 use super::coverage::Coverage;
-use super::executor::Executor;
+use super::executor::{Executor, Report, Said};
 use super::faults::Faults;
+use super::mutant::Mutant;
 use super::owner::{OwnerId, Process};
 use super::random::Random;
 use super::store::SimulatedStore;
@@ -12,8 +13,10 @@ use super::targets::Targets;
 use super::trace::Trace;
 use super::users::Users;
 use super::violation::{Checker, Violation};
-use crate::core::{ExecutorName, Name};
+use crate::core::{Event, ExecutorName, Name};
+use crate::history::{Batch, Fence};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// Events that a loop may take in between two moments of the virtual clock: more is a loop that spins.
 const MOST_AT_ONCE: u32 = 20_000;
@@ -48,11 +51,15 @@ pub(super) struct World {
     pub(super) effects: u64,
     /// What is being heard was said before.
     pub(super) repeats: bool,
+    /// The deliberate bug of this run.
+    pub(super) mutant: Option<Mutant>,
+    /// What history has said it has, and has not.
+    pub(super) committed_later: Option<(Fence, Arc<Batch>)>,
     pub(super) violation: Option<(u64, Violation)>,
 }
 
 impl World {
-    pub(super) fn new(seed: u64, whole_trace: bool) -> Self {
+    pub(super) fn new(seed: u64, mutant: Option<Mutant>, whole_trace: bool) -> Self {
         let mut random = Random::new(seed);
         let faults = Faults::new(&mut random);
         let users = Users::new(&mut random);
@@ -60,7 +67,7 @@ impl World {
             random,
             agenda: Agenda::default(),
             now: 0,
-            store: SimulatedStore::new(),
+            store: SimulatedStore::new(mutant != Some(Mutant::SkipEpochCheck)),
             targets: Targets::default(),
             users,
             faults,
@@ -79,6 +86,8 @@ impl World {
             wakes: 0,
             effects: 0,
             repeats: false,
+            mutant,
+            committed_later: None,
             violation: None,
         }
     }
@@ -118,7 +127,7 @@ impl World {
             Happening::Renew(owner) => self.renew(owner),
             Happening::Commit(owner, fence, batch) => self.commit(owner, &fence, &batch),
             Happening::Answer(owner, answer) => self.answered(owner, answer),
-            Happening::Told(owner, event) => self.step(owner, event),
+            Happening::Told(owner, event) => self.told(owner, event),
             Happening::Call(owner, number) => self.call_arrives(owner, number),
             Happening::ThawOwner(owner) => self.thaw_owner(owner),
             Happening::EndOwner(owner) => self.kill_owner(owner),
@@ -172,6 +181,19 @@ impl World {
         Some(happening)
     }
 
+    fn told(&mut self, owner: OwnerId, event: Event) {
+        let gone = match &event {
+            Event::TargetRemoved(name) if self.is(Mutant::RemoveWithTarget) => Some(name.clone()),
+            _ => None,
+        };
+        self.step(owner, event);
+        if let Some(target) = gone {
+            let on_it = self.store.journal.current.values().filter(|intent| intent.target == target);
+            let removals = on_it.map(|intent| intent.name.clone()).collect();
+            self.step(owner, Event::Push(super::users::removal_of(removals)));
+        }
+    }
+
     /// Users and faults act, and will again.
     fn act(&mut self) {
         if self.faults.healed {
@@ -208,8 +230,9 @@ impl World {
     }
 
     /// A fact is heard a second time, by whoever owns the environment now.
-    fn heard_again_late(&mut self, executor: &ExecutorName, said: super::executor::Said) {
+    fn heard_again_late(&mut self, executor: &ExecutorName, said: Said) {
         let Some(owner) = self.newest_owner() else { return };
+        let said = self.credited_to_a_newer_attempt(executor, said);
         let Some(process) = self.owners.get(&owner) else { return };
         let event = process.event_of(executor, said);
         self.repeats = true;
@@ -217,10 +240,20 @@ impl World {
         self.repeats = false;
     }
 
+    fn credited_to_a_newer_attempt(&self, executor: &ExecutorName, said: Said) -> Said {
+        match said {
+            Said::Finished(report) if self.is(Mutant::CreditLateResults) => {
+                let of_executor = self.store.journal.open().filter(|(_, granted)| granted.executor == *executor);
+                let newest = of_executor.map(|(&attempt, _)| attempt).max();
+                Said::Finished(Report { attempt: newest.unwrap_or(report.attempt), ..report })
+            }
+            said => said,
+        }
+    }
+
     /// What an owner waits after it last heard an executor.
-    #[expect(clippy::unused_self, reason = "a deliberate bug shortens it")]
     pub(super) fn loss_ms(&self) -> u64 {
-        LOSS_MS
+        if self.is(Mutant::LostAtOnce) { 0 } else { LOSS_MS }
     }
 
     pub(super) fn note(&mut self, line: &str) {

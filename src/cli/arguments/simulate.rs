@@ -1,22 +1,34 @@
 //! Options of the simulator.
 
+use crate::simulation::Mutant;
 use clap::Args;
 use std::ops::RangeInclusive;
 
 #[derive(Clone, Debug, Args)]
 pub(crate) struct SimulateOptions {
     /// Play one seed
-    #[arg(long, value_name = "N", required_unless_present = "seeds", conflicts_with = "seeds")]
+    #[arg(long, value_name = "N", required_unless_present_any = ["seeds", "mutants"], conflicts_with = "seeds")]
     pub(crate) seed: Option<u64>,
     /// Play the seeds from A to B, both included
     #[arg(long, value_name = "A..B", value_parser = seeds)]
     pub(crate) seeds: Option<RangeInclusive<u64>>,
+    /// Play with deliberate bugs, each until the checker that is declared for it notices; by default in the seeds 1..60
+    #[arg(long, conflicts_with_all = ["seed", "mutant"])]
+    pub(crate) mutants: bool,
+    /// Play with this deliberate bug
+    #[arg(long, value_name = "NAME", value_parser = mutant)]
+    pub(crate) mutant: Option<Mutant>,
     /// With `--seed`: print everything that happened
     #[arg(long, conflicts_with = "seeds")]
     pub(crate) trace: bool,
     /// Print how often each event found a resource in each state, under each fault
     #[arg(long)]
     pub(crate) table: bool,
+}
+
+fn mutant(name: &str) -> Result<Mutant, String> {
+    let names = || Mutant::ALL.iter().map(|mutant| mutant.name()).collect::<Vec<_>>().join(", ");
+    Mutant::named(name).ok_or_else(|| format!("there is none of that name; there are {}", names()))
 }
 
 fn seeds(text: &str) -> Result<RangeInclusive<u64>, String> {

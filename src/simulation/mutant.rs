@@ -1,0 +1,135 @@
+//! Deliberate bugs, each with the promise it breaks and the checker that must notice, declared beforehand. They stand in the simulator's world, or
+//! alter what passes in and out of the real scheduler; the scheduler itself has no switches. One that nobody notices is a hole in the simulator.
+
+use super::violation::{Checker, Promise};
+use super::world::World;
+use crate::core::{Change, LastResult, Life, OutcomeKind, Record, Snapshot};
+use crate::history::Batch;
+
+macro_rules! mutants {
+    ($($variant:ident = $checker:ident, $name:literal, $says:literal),* $(,)?) => {
+        /// A bug that a run can be given.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub(crate) enum Mutant { $(#[doc = $says] $variant),* }
+
+        impl Mutant {
+            pub(crate) const ALL: &[Self] = &[$(Self::$variant),*];
+
+            /// As it is printed, and named on the command line.
+            pub(crate) const fn name(self) -> &'static str {
+                match self { $(Self::$variant => $name),* }
+            }
+
+            /// What is wrong.
+            pub(crate) const fn says(self) -> &'static str {
+                match self { $(Self::$variant => $says),* }
+            }
+
+            /// Who must notice.
+            pub(crate) const fn caught_by(self) -> Checker {
+                match self { $(Self::$variant => Checker::$checker),* }
+            }
+        }
+    };
+}
+
+mutants! {
+    LoseTimers = ComesToRest, "lose-timers", "timers never wake the loop",
+    LoseLost = ComesToRest, "lose-lost", "nobody is told that an executor is lost",
+    LoseResults = ComesToRest, "lose-results", "one result in ten is acknowledged and not taken in",
+    SkipUpdates = AsLastWritten, "skip-updates", "updates are reported and not made",
+    EndOnUnavailable = LoopLives, "end-on-unavailable", "a scheduler gives up when history is away",
+
+    AnswerBeforeCommit = AnsweredIsCommitted, "answer-before-commit", "callers are answered before the commit",
+    DropRefusals = AnsweredIsCommitted, "drop-refusals", "refused intents are answered as accepted",
+    LosePushedIntents = AnsweredIsCommitted, "lose-pushed-intents", "the last intent of a push of several is lost",
+    CommitLater = AnsweredIsCommitted, "commit-later", "history says that it has committed before it has",
+
+    GoodAtRestore = OrderOfGrants, "good-at-restore", "a new owner takes what failed for good",
+    WorkOnRevoked = OrderOfBegins, "work-on-revoked", "an executor gives a grant back and works on it all the same",
+    ReportEarly = OrderOfBegins, "report-early", "an executor reports success before it has ended",
+
+    SkipEpochCheck = StaleOwnerWritesNothing, "skip-epoch-check", "history does not compare the epoch",
+    LostAtOnce = OneExecutorPerTarget, "lost-at-once", "an executor is believed lost as soon as its stream breaks",
+    CreditLateResults = ResultsAreTrue, "credit-late-results", "a result heard late is credited to a newer attempt",
+
+    RetryBlindly = HistoryRefusesNothing, "retry-blindly", "a commit whose reply was lost is written again as a new batch",
+    SkipVersions = HistoryRefusesNothing, "skip-versions", "a version number is left out",
+    ReuseAttempts = HistoryRefusesNothing, "reuse-attempts", "a new owner numbers attempts that were used",
+    SendBeforeCommit = GrantBeforeSend, "send-before-commit", "grants are sent before they are committed",
+    LoseOutcomes = OneOutcomePerGrant, "lose-outcomes", "outcomes of deletions are not written",
+
+    DeleteByName = StrangersUntouched, "delete-by-name", "deletes go by name and not by identity",
+    RemoveWithTarget = OnlyRemovedIsDeleted, "remove-with-target", "what is on a target that vanished is removed",
+    AbsenceDeletes = OnlyRemovedIsDeleted, "absence-deletes", "what a push does not name is removed",
+    ForgetFailedCreates = NothingUnknown, "forget-failed-creates", "a new owner takes what failed for never attempted",
+    DropTombstones = NothingUnknown, "drop-tombstones", "a new owner forgets what was to be deleted",
+
+    WriteAtRest = RestWritesNothing, "write-at-rest", "every renewal of the lease writes the settings again",
+    RepairAtRest = RestWritesNothing, "repair-at-rest", "every renewal of the lease verifies everything",
+    ChatterAtRest = RestSaysNothing, "chatter-at-rest", "every renewal of the lease acknowledges something again",
+    WakeAtRest = RestSleeps, "wake-at-rest", "the loop wakes every second",
+}
+
+impl Mutant {
+    /// The promise it breaks.
+    pub(crate) const fn promise(self) -> Promise {
+        self.caught_by().promise()
+    }
+
+    /// The one of that name.
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|mutant| mutant.name() == name)
+    }
+}
+
+impl World {
+    pub(super) fn is(&self, mutant: Mutant) -> bool {
+        self.mutant == Some(mutant)
+    }
+
+    /// What a new owner reads.
+    pub(super) fn as_read(&self, mut snapshot: Snapshot) -> Snapshot {
+        let failed = |row: &&mut crate::core::ResourceRow| row.last_result == LastResult::Failed;
+        match self.mutant {
+            Some(Mutant::GoodAtRestore) => {
+                for row in snapshot.resources.iter_mut().filter(failed).filter(|row| row.life == Life::Live) {
+                    let hash = Some(row.intent.hash());
+                    (row.attempted, row.succeeded, row.last_result) = (hash, hash, LastResult::Succeeded);
+                    (row.due_at, row.skipped) = (None, false);
+                }
+            }
+            Some(Mutant::ForgetFailedCreates) => {
+                for row in snapshot.resources.iter_mut().filter(failed) {
+                    (row.attempted, row.last_attempt, row.remote_identity) = (None, None, None);
+                }
+            }
+            Some(Mutant::DropTombstones) => snapshot.resources.retain(|row| row.life == Life::Live),
+            Some(Mutant::ReuseAttempts) => snapshot.last_attempt.0 = snapshot.last_attempt.0.saturating_sub(3),
+            _ => {}
+        }
+        snapshot
+    }
+
+    /// What an owner writes.
+    pub(super) fn as_written(&self, batch: &Batch) -> Batch {
+        let mut batch = batch.clone();
+        match self.mutant {
+            Some(Mutant::SkipVersions) => {
+                for record in &mut batch.records {
+                    if let Record::Version(version) = record
+                        && version.number.0 >= 7
+                    {
+                        version.number.0 += 1;
+                    }
+                }
+            }
+            Some(Mutant::LoseOutcomes) => batch.records.retain(|record| {
+                let Record::Outcome { outcome, .. } = record else { return true };
+                !matches!(&outcome.kind, OutcomeKind::Succeeded(finding) if finding.change == Change::Delete)
+            }),
+            _ => {}
+        }
+        batch
+    }
+}
