@@ -34,11 +34,12 @@ impl EnvironmentState {
             let (name, set) = (intent.name.clone(), push.set.clone());
             intents.insert(id, IntentRecord { resource: id, name, set, intent: Some(intent) });
         }
-        // Edges when all names are known, work when all edges are.
+        // Edges when all names are known, work when all edges are, and it is known what stands on what is undefined.
         for &id in &upserted {
             let requires = self.get(id).map(|resource| resource.row.intent.requires.clone()).unwrap_or_default();
             self.set_requirements(id, &requires);
         }
+        self.spread_what_is_undefined();
         for &id in &upserted {
             self.schedule_change(id);
         }
@@ -140,14 +141,14 @@ impl EnvironmentState {
 
     fn schedule_change(&mut self, id: ResourceId) {
         let Some(resource) = self.get(id) else { return };
-        let needs = self.needs_deploy(resource, false)
-            && resource.row.due_at.is_none()
-            && !resource.row.skipped
-            && !resource.runs_current();
+        let wanted = self.needs_deploy(resource, false);
+        let needs = wanted && resource.row.due_at.is_none() && !resource.row.skipped && !resource.runs_current();
         let only_for_change = resource.queued.is_some_and(|queued| queued.reason == Reason::Change);
         if needs {
             self.enqueue(id, Reason::Change);
-        } else if only_for_change && (resource.runs_current() || (resource.run.is_none() && !self.asked_for(id))) {
+        } else if only_for_change
+            && (resource.runs_current() || (!wanted && resource.run.is_none() && !self.asked_for(id)))
+        {
             self.dequeue(id);
         }
         self.publish(id);

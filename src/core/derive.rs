@@ -52,7 +52,7 @@ impl Resource {
         self.run.as_ref().is_some_and(|run| run.operation == Operation::Delete)
     }
 
-    /// The delete of a tombstone has begun before, and did not succeed: a removal starts counting failures anew.
+    /// The delete of a tombstone has begun before, or may have, and did not succeed: a removal starts counting failures anew.
     pub(super) fn delete_failed(&self) -> bool {
         !self.is_live() && self.row.failures > 0
     }

@@ -86,9 +86,10 @@ impl EnvironmentState {
             return self.answer_requests(id);
         }
         let needs = |resource: &Resource| self.needs_deploy(resource, false) || self.asked_for(id);
-        let wanted = self.get(id).is_some_and(|resource| run.reason != Reason::Change || needs(resource));
+        let asked = run.credited && run.reason != Reason::Change;
+        let wanted = self.get(id).is_some_and(|resource| asked || needs(resource));
         if wanted {
-            self.enqueue(id, run.priority);
+            self.enqueue(id, run.again());
         } else {
             self.answer_requests(id);
         }
@@ -112,10 +113,21 @@ impl EnvironmentState {
             }
             self.touch(id);
         }
+        if run.operation == Operation::Delete {
+            self.delete_may_have_begun(id);
+        }
         if self.was_cancelled(id) {
             return self.answer_requests(id);
         }
-        self.enqueue(id, run.priority);
+        self.enqueue(id, run.again());
+    }
+
+    /// From here on nothing that requires the tombstone may rely on it.
+    fn delete_may_have_begun(&mut self, id: ResourceId) {
+        if let Some(resource) = self.get_mut(id) {
+            resource.row.failures = resource.row.failures.max(1);
+            self.touch(id);
+        }
     }
 
     fn after_success(&mut self, id: ResourceId, run: &Run, finding: &Finding) {
@@ -237,6 +249,13 @@ impl EnvironmentState {
                 self.show(id);
             }
         }
+    }
+}
+
+impl Run {
+    /// Why it runs again, if it must. What was asked before a removal does not survive it: the removal does, or what was added since.
+    const fn again(&self) -> Reason {
+        if self.credited { self.priority } else { Reason::Change }
     }
 }
 

@@ -141,6 +141,7 @@ impl EnvironmentState {
     pub(super) fn tell_kept(&self, resource: &Resource, out: &mut Vec<Hold>) {
         let mut names: Vec<Name> = self.kept_by(resource).map(|kept| kept.row.intent.name.clone()).collect();
         names.sort_unstable();
+        names.dedup();
         names.truncate(limits::LISTED_NAMES);
         out.push(Hold::RequiredBy { names });
     }

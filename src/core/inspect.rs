@@ -79,13 +79,12 @@ impl EnvironmentState {
         unheard.map(|(name, _)| name.clone()).collect()
     }
 
-    /// Nothing is queued, granted or running, but for deletes that wait for what still requires them: that may be for ever.
+    /// Nothing is queued, granted or running, but for deletes that wait for what still requires them, and what waits for these: that may be for
+    /// ever.
     pub fn quiet(&self) -> bool {
-        let kept = |id: &ResourceId| {
-            self.get(*id).is_some_and(|resource| !resource.is_live() && self.kept_by(resource).next().is_some())
-        };
+        let waits = |id: &ResourceId| self.get(*id).is_some_and(|resource| self.waits(resource));
         let mut queued = self.targets.iter().flat_map(|place| &place.queued);
-        self.open.is_empty() && self.dry_runs.is_empty() && queued.all(kept)
+        self.open.is_empty() && self.dry_runs.is_empty() && queued.all(waits)
     }
 
     /// Dry runs that are not finished.

@@ -84,29 +84,60 @@ impl EnvironmentState {
         self.dispatchable.insert(place);
     }
 
-    /// Thinks over everything that was marked, until nothing moves.
+    /// Thinks over everything that was marked, until nothing moves. Only then is something skipped: until then, what it is to be skipped for
+    /// may be queued again, or turn out to be undefined.
     pub(super) fn settle(&mut self) {
-        while let Some(id) = self.unsettled.pop_front() {
-            self.thoughts += 1;
-            match self.get(id) {
-                Some(resource) if resource.is_live() => self.reconsider_live(id),
-                Some(_) => self.reconsider_tombstone(id),
-                None => {}
+        self.spread_what_is_undefined();
+        loop {
+            while let Some(id) = self.unsettled.pop_front() {
+                self.thoughts += 1;
+                match self.get(id) {
+                    Some(resource) if resource.is_live() => self.reconsider_live(id),
+                    Some(_) => self.reconsider_tombstone(id),
+                    None => {}
+                }
+            }
+            let Some(id) = self.to_skip.pop_front() else { return };
+            if self.get(id).is_some_and(|resource| self.is_hopeless(resource)) {
+                self.skip(id);
             }
         }
     }
 
+    /// First of all, so that nothing is dropped from the queue for what was undefined only while a step was half done.
+    pub(super) fn spread_what_is_undefined(&mut self) {
+        let mut next = 0;
+        while let Some(&id) = self.unsettled.get(next) {
+            next += 1;
+            if self.get(id).is_some_and(|resource| self.undefined(resource) != resource.published.undefined) {
+                self.publish(id);
+            }
+        }
+    }
+
+    /// Queued, and nothing that it requires will be good by what is queued or runs.
+    fn is_hopeless(&self, resource: &Resource) -> bool {
+        resource.is_live()
+            && resource.queued.is_some()
+            && resource.run.is_none()
+            && resource.held_back()
+            && !self.waits(resource)
+            && !self.undefined(resource)
+    }
+
     fn reconsider_live(&mut self, id: ResourceId) {
         let Some(resource) = self.get(id) else { return };
-        let was_undefined = resource.published.undefined;
+        let was_undefined = resource.was_undefined;
         if self.undefined(resource) {
             self.dequeue(id);
             self.disarm(id);
             self.answer_requests(id);
         } else {
             let recovered = resource.row.skipped && resource.bad_requirements == 0 && resource.busy_requirements == 0;
+            // What runs an older intent is followed up; what was skipped before stays skipped until that recovers.
+            let defined = was_undefined && resource.queued.is_none() && !resource.row.skipped;
             let idle = resource.queued.is_none() && resource.run.is_none();
-            if idle && was_undefined && self.needs_deploy(resource, false) {
+            if defined && self.needs_deploy(resource, false) {
                 self.enqueue(id, Reason::Change);
             } else if idle && recovered {
                 let never = self.compliance(resource) == Compliance::HasUpdate;
@@ -124,7 +155,9 @@ impl EnvironmentState {
         if self.get(id).is_some_and(recalled) {
             self.ask_back(id);
         }
-        if self.get(id).is_some_and(|resource| self.undefined(resource) != was_undefined) {
+        let undefined = self.get(id).is_some_and(|resource| self.undefined(resource));
+        if let Some(resource) = self.get_mut(id).filter(|_| undefined != was_undefined) {
+            resource.was_undefined = undefined;
             self.show(id);
         }
         self.publish(id);
@@ -153,7 +186,9 @@ impl EnvironmentState {
         match self.compliance(resource) {
             Compliance::HasUpdate => Reason::Change,
             Compliance::Compliant if resource.owes_reload() => Reason::Change,
+            // It failed, or was lost before anything succeeded.
             _ if resource.row.last_result == LastResult::Failed => Reason::Retry,
+            _ if resource.row.succeeded != Some(resource.row.intent.hash()) => Reason::Retry,
             _ => Reason::Repair,
         }
     }
@@ -164,7 +199,8 @@ impl EnvironmentState {
         if resource.run.is_some() || self.waits(resource) {
             self.unready(id);
         } else if resource.held_back() {
-            self.skip(id);
+            self.unready(id);
+            self.to_skip.push_back(id);
         } else if self.held(resource) {
             self.unready(id);
         } else {

@@ -2,7 +2,7 @@
 
 use super::{
     AttemptId, DryRunId, ExecutorName, Grant, Hash, Intent, LastResult, Life, Name, Observed, Operation, Outcome,
-    Reason, RequestId, RequestKind, ResourceId, Scope, Settings, Target, Timestamp, VersionNumber,
+    Reason, RequestId, RequestKind, ResourceId, Scope, Settings, Target, TargetName, Timestamp, VersionNumber,
 };
 use std::sync::Arc;
 
@@ -164,6 +164,8 @@ pub struct OpenGrant {
     pub attempt: AttemptId,
     /// The resource.
     pub resource: ResourceId,
+    /// What it runs on: nobody else may work there, also when the resource has been forgotten meanwhile. `None`: no intent of it is kept.
+    pub target: Option<TargetName>,
     /// Who has it.
     pub executor: ExecutorName,
     /// What it does.

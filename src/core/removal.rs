@@ -71,7 +71,7 @@ impl EnvironmentState {
         }
     }
 
-    /// What waited for `id` now waits for what `id` itself waited for, if that still stands.
+    /// What waited for `id` now waits for what `id` itself waited for, where it has its name or is the same thing.
     fn let_successors_go(&mut self, id: ResourceId, before: Option<ResourceId>) {
         let standing = before.and_then(|before| Some((before, identity_key(&self.get(before)?.row.intent))));
         if let Some((before, key)) = standing {
@@ -80,12 +80,18 @@ impl EnvironmentState {
         for successor in self.waiting_for.remove(&id).unwrap_or_default() {
             let Some(resource) = self.get_mut(successor) else { continue };
             resource.row.after = None;
-            if let Some((before, _)) = standing {
+            if let Some((before, _)) = standing.filter(|&(before, _)| self.makes_way(before, successor)) {
                 self.wait_for(successor, before);
             }
             self.touch(successor);
             self.unsettled.push_back(successor);
         }
+    }
+
+    /// The one must be deleted before the other may run: they bear one name, or are one thing.
+    fn makes_way(&self, tombstone: ResourceId, id: ResourceId) -> bool {
+        let intents = self.get(tombstone).zip(self.get(id)).map(|(first, then)| (&first.row.intent, &then.row.intent));
+        intents.is_some_and(|(first, then)| first.name == then.name || identity_key(first) == identity_key(then))
     }
 
     /// Ends resources without touching their targets. What runs, runs on; its outcome is recorded and changes nothing.
@@ -128,7 +134,7 @@ impl EnvironmentState {
     pub(super) fn after_revoked_delete(&mut self, id: ResourceId) {
         let Some(resource) = self.get(id) else { return };
         let key = identity_key(&resource.row.intent);
-        let identity = resource.row.remote_identity.clone();
+        let (identity, tried) = (resource.row.remote_identity.clone(), resource.row.last_attempt);
         let successors = self.waiting_for.get(&id).cloned().unwrap_or_default();
         let same = successors
             .into_iter()
@@ -136,6 +142,9 @@ impl EnvironmentState {
         let Some(successor) = same else { return self.enqueue(id, Reason::Change) };
         if let Some(resource) = self.get_mut(successor) {
             resource.row.remote_identity = identity;
+            // Something may exist on the target, although nothing was attempted under the successor's number.
+            resource.row.last_attempt = resource.row.last_attempt.or(tried);
+            self.touch(successor);
         }
         self.retire(id, Life::Orphan);
         self.identities.insert(key, successor);
@@ -166,11 +175,24 @@ impl EnvironmentState {
         row.drift = None;
         row.verified_at = None;
         row.removal_approved = false;
+        let before = row.after;
         self.count_removal(id);
         self.live.insert(intent.name.clone(), id);
-        self.let_successors_go(id, None);
+        self.let_successors_go(id, before);
+        if let Some(before) = before.filter(|&before| !self.makes_way(before, id)) {
+            self.wait_no_more(id, before);
+        }
         self.ask_back(id);
         self.touch(id);
+    }
+
+    fn wait_no_more(&mut self, id: ResourceId, tombstone: ResourceId) {
+        if let Some(resource) = self.get_mut(id) {
+            resource.row.after = None;
+        }
+        if let Some(successors) = self.waiting_for.get_mut(&tombstone) {
+            successors.remove(&id);
+        }
     }
 
     /// Makes `id` wait until `tombstone` has been deleted.

@@ -2,7 +2,7 @@
 
 use super::approval::Removals;
 use super::derive::identity_key;
-use super::state::{EnvironmentState, ExecutorState, Open, Run};
+use super::state::{EnvironmentState, ExecutorState, Open, Run, TargetIndex};
 use super::suspensions::Suspensions;
 use super::{
     AttemptId, DryRunId, Effects, Epoch, Life, Name, OpenGrant, OpenRequest, Reason, RequestId, RequestKind,
@@ -47,6 +47,7 @@ impl EnvironmentState {
             removals: Removals::default(),
             dry_runs: BTreeMap::new(),
             unsettled: VecDeque::new(),
+            to_skip: VecDeque::new(),
             dispatchable: BTreeSet::new(),
             thoughts: 0,
         }
@@ -86,6 +87,9 @@ impl EnvironmentState {
             state.count_removal(id);
             state.publish(id);
         }
+        // What is undefined reaches all that stands on it before anything is queued, and perhaps skipped.
+        state.spread_what_is_undefined();
+        state.unsettled.clear();
         state.rearm_far_timers();
         state.look_at_removals();
         for &id in &ids {
@@ -145,12 +149,11 @@ impl EnvironmentState {
     }
 
     fn restore_grant(&mut self, grant: OpenGrant) {
-        let OpenGrant { attempt, resource: id, executor, operation, reason, hash } = grant;
+        let OpenGrant { attempt, resource: id, target, executor, operation, reason, hash } = grant;
         let Some(resource) = self.get_mut(id) else {
-            self.open.insert(attempt, Open::Forgotten { id, target: None, executor: executor.clone() });
-            self.in_flight += 1;
-            self.hold_unheard(executor, attempt);
-            return;
+            let place = target.map(|name| self.target_at(&name));
+            self.open.insert(attempt, Open::Forgotten { id, target: place, executor: executor.clone() });
+            return self.occupy(place, executor, attempt);
         };
         let (place, live) = (resource.target, resource.is_live());
         let credited = live || operation == super::Operation::Delete;
@@ -166,16 +169,17 @@ impl EnvironmentState {
             credited,
         });
         self.open.insert(attempt, Open::Resource(id));
+        self.occupy(Some(place), executor, attempt);
+    }
+
+    /// An executor that was not heard of yet has this attempt, and the target is its own until that ends.
+    fn occupy(&mut self, place: Option<TargetIndex>, executor: super::ExecutorName, attempt: AttemptId) {
         self.in_flight += 1;
-        if let Some(target) = self.target_mut(place) {
+        if let Some(target) = place.and_then(|place| self.target_mut(place)) {
             target.granted += 1;
             target.executor = Some(executor.clone());
         }
-        self.dispatchable.insert(place);
-        self.hold_unheard(executor, attempt);
-    }
-
-    fn hold_unheard(&mut self, executor: super::ExecutorName, attempt: AttemptId) {
+        self.dispatchable.extend(place);
         let unheard = || ExecutorState { pool: Name::default(), credits: 0, connected: false, holds: BTreeSet::new() };
         self.executors.entry(executor).or_insert_with(unheard).holds.insert(attempt);
     }

@@ -65,6 +65,8 @@ pub struct EnvironmentState {
 
     /// Resources whose place must be thought over again in this step.
     pub(super) unsettled: VecDeque<ResourceId>,
+    /// Queued in vain, as far as is known before everything has settled.
+    pub(super) to_skip: VecDeque<ResourceId>,
     /// Targets to which something may be granted in this step.
     pub(super) dispatchable: BTreeSet<TargetIndex>,
     /// How often a resource was thought over, ever: what a step costs, in a measure that no loaded machine changes.
@@ -98,6 +100,8 @@ pub(super) struct Resource {
     pub(super) yielding_dependents: u32,
     /// What its dependents have been told of it.
     pub(super) published: Published,
+    /// It was undefined when it was last thought over.
+    pub(super) was_undefined: bool,
 
     pub(super) queued: Option<Queued>,
     pub(super) run: Option<Run>,
@@ -271,6 +275,7 @@ impl EnvironmentState {
             undefined_requirements: 0,
             yielding_dependents: 0,
             published: Published::UNSEEN,
+            was_undefined: false,
             queued: None,
             run: None,
         };

@@ -278,6 +278,6 @@ pub struct EnvironmentView {
     pub counts: Counts,
     /// The earliest timer.
     pub next_due: Option<Timestamp>,
-    /// Nothing is queued or running, but for deletes that wait for what still requires them.
+    /// Nothing is queued or running, but for deletes that wait for what still requires them, and what waits for these.
     pub quiet: bool,
 }

@@ -129,3 +129,30 @@ fn e13_what_recovers_while_nobody_owns_it_runs_when_somebody_does() {
     world.run_all();
     world.expect([("a", "good"), ("b", "good")]);
 }
+
+#[test]
+fn e1_for_what_is_queued_again_in_the_same_step_nobody_is_skipped() {
+    let mut world = World::new(["t1", "t2", "t3", "t4", "t5"]);
+    world.push("x@t1; a@t2; b@t3 <- a; c@t4 <- b; all@t5 <- b c x");
+    world.fail("a", "no");
+    world.expect([("b", "skipped"), ("c", "skipped"), ("all", "queued")]);
+    world.advance(10_000);
+    world.succeed("a");
+    world.succeed("x");
+    world.succeed("b");
+    world.expect([("c", "granted"), ("all", "queued")]);
+    assert_eq!(world.attempts("all"), Vec::<&str>::new());
+}
+
+#[test]
+fn b12_an_edge_added_to_one_that_is_queued_again_makes_it_wait_in_the_queue() {
+    let mut world = World::new(["t1", "t2"]);
+    world.push("a; b; c@t2 <- a");
+    world.fail("a", "no");
+    world.expect([("c", "skipped")]);
+    world.suspend(true);
+    world.requires("c", []);
+    assert!(world.view("c").queued.is_some());
+    world.requires("c", ["b"]);
+    assert!(world.view("c").queued.is_some());
+}

@@ -71,3 +71,48 @@ fn f7_becoming_undefined_ends_the_requests_that_wait_for_it() {
     world.succeed("a");
     assert_eq!(world.history.open_requests().count(), 0);
 }
+
+#[test]
+fn f_what_becomes_undefined_is_not_skipped_on_the_way_and_what_was_skipped_is_not_skipped_again() {
+    let mut world = World::new(["t1", "t2"]);
+    world.push("a; b@t2 <- a; c@t2 <- b");
+    world.fail("a", "no");
+    world.expect([("b", "skipped"), ("c", "skipped")]);
+    world.step(crate::core::Event::TargetRemoved("t2".into()));
+    world.expect([("b", "undefined"), ("c", "undefined")]);
+    world.target("t2");
+    world.expect([("b", "skipped"), ("c", "skipped")]);
+    assert_eq!(world.attempts("c"), ["skipped"]);
+}
+
+#[test]
+fn b6_what_becomes_defined_while_an_older_intent_runs_is_queued_behind_it() {
+    let mut world = World::new(["t1", "t2"]);
+    world.push("a");
+    world.begin("a");
+    world.push("a=2 <- b; b@t2 <- c");
+    world.expect([("a", "running"), ("b", "undefined")]);
+    world.push("c@t2");
+    assert_eq!(world.view("a").queued, Some(crate::core::Reason::Change));
+}
+
+#[test]
+fn f_what_is_undefined_only_while_a_version_is_half_applied_loses_no_request() {
+    let mut world = World::new(["t1"]);
+    world.push("a");
+    world.run_all();
+    world.push("c; d <- e; e <- nothing");
+    world.suspend(true);
+    world.repair();
+    world.push("a <- d; e <- c");
+    assert_eq!(world.view("a").queued, Some(crate::core::Reason::UserRepair));
+}
+
+#[test]
+fn b6_also_where_it_would_be_undefined_but_for_the_rest_of_the_same_version() {
+    let mut world = World::new(["t1", "t2"]);
+    world.push("a; b@t2 <- c");
+    world.begin("a");
+    world.push("a=2 <- b; c@t2");
+    assert_eq!(world.view("a").queued, Some(crate::core::Reason::Change));
+}

@@ -130,6 +130,7 @@ impl History {
             OpenGrant {
                 attempt,
                 resource: grant.resource.unwrap(),
+                target: Some(grant.intent.target.clone()),
                 executor: executor.clone(),
                 operation: grant.operation,
                 reason: grant.reason,

@@ -329,6 +329,90 @@ fn p9_forgetting_what_runs_records_its_end() {
 }
 
 #[test]
+fn p9_what_was_forgotten_while_it_ran_keeps_its_target_to_its_executor_also_after_a_restart() {
+    let mut world = World::new(["t1"]);
+    world.push("a");
+    world.begin("a");
+    world.forget("a");
+    world.connect("e2");
+    world.connected.remove("e1");
+    world.restart();
+    world.forget_grants();
+    world.push("b");
+    world.expect_granted([]);
+    world.lose("e1");
+    world.expect_granted(["b"]);
+}
+
+#[test]
+fn p1_a_delete_whose_executor_was_lost_may_have_begun_and_nothing_relies_on_the_tombstone_any_more() {
+    let mut world = World::new(["t1", "t2"]);
+    world.push("a");
+    world.run_all();
+    world.remove(["a"]);
+    world.push("b@t2 <- a");
+    world.forget_grants();
+    world.lose("e1");
+    world.restart();
+    world.connect("e2");
+    world.expect([("b", "undefined")]);
+    world.expect_granted(["delete a"]);
+}
+
+#[test]
+fn p1_what_is_removed_while_its_retry_is_out_is_deleted_for_its_removal() {
+    let mut world = World::new(["t1"]);
+    world.push("a");
+    world.fail("a", "no");
+    world.advance(10_000);
+    world.keep_answers();
+    world.remove(["a"]);
+    world.lose("e1");
+    assert_eq!(world.view("a").queued, Some(crate::core::Reason::Change));
+}
+
+#[test]
+fn p4_what_takes_over_from_a_lost_create_is_deleted_too_when_it_is_removed_before_it_ran() {
+    let mut world = World::new(["t1"]);
+    world.push("a");
+    world.begin("a");
+    world.remove(["a"]);
+    world.lose_attempt("a");
+    world.keep_answers();
+    world.push("a=2");
+    world.answer_revokes();
+    world.remove(["a"]);
+    world.forget_grants();
+    world.answer_revokes();
+    world.expect_granted(["delete a"]);
+}
+
+#[test]
+fn j3_what_a_user_asked_for_does_not_survive_a_removal() {
+    let mut world = World::without_executor();
+    world.target("t1");
+    world.push("a");
+    world.deploy();
+    world.connect("e1");
+    world.keep_answers();
+    world.remove(["a"]);
+    world.push("a=2");
+    world.answer_revokes();
+    let reasons: Vec<_> = world.history.grants.values().map(|(_, grant)| grant.reason).collect();
+    assert_eq!(reasons, [crate::core::Reason::UserDeploy, crate::core::Reason::Change]);
+}
+
+#[test]
+fn p1_a_tombstone_names_once_what_requires_it_under_one_name() {
+    let mut world = World::new(["t1", "t2", "t3"]);
+    world.push("a; b@t2 <- a");
+    world.run_all();
+    world.push("b@t3 <- a");
+    world.remove(["a"]);
+    assert_eq!(world.why("a"), "it is to be deleted, and is still required by b");
+}
+
+#[test]
 fn p_a_tombstone_on_a_target_that_is_gone_says_so_and_goes_on_when_it_is_back() {
     let mut world = World::new(["t1"]);
     world.push("a");
@@ -357,6 +441,46 @@ fn p_a_delete_that_a_live_one_holds_leaves_the_environment_quiet() {
     assert!(world.state.quiet());
     world.requires("r3", []);
     assert!(!world.state.quiet());
+}
+
+#[test]
+fn p_what_waits_for_a_delete_that_a_live_one_holds_leaves_the_environment_quiet() {
+    let mut world = World::new(["t1", "t2"]);
+    world.push("a@t1; b@t2 <- a; c@t2 <- b");
+    world.run_all();
+    world.remove(["b"]);
+    world.push("a@t2");
+    assert_eq!(world.why("a"), "the earlier a must be deleted on its target first");
+    assert!(world.state.quiet());
+    world.requires("c", []);
+    assert!(!world.state.quiet());
+}
+
+#[test]
+fn p7_what_comes_after_one_that_never_ran_does_not_wait_for_another_thing_of_another_name() {
+    let mut world = World::new(["t1", "t2"]);
+    world.push("a");
+    world.run_all();
+    world.keep_answers();
+    world.remove(["a"]);
+    world.push("b=2#a");
+    assert_eq!(world.why("b"), "the earlier a must be deleted on its target first");
+    world.forget_grants();
+    world.push("b@t2");
+    world.expect_granted(["b"]);
+}
+
+#[test]
+fn p7_a_thing_that_moves_to_another_name_waits_for_nothing_that_had_its_old_name_and_what_takes_that_name_does() {
+    let mut world = World::new(["t1", "t2"]);
+    world.push("a");
+    world.run_all();
+    world.suspend(true);
+    world.push("a@t2");
+    world.push("a=2#x; b@t2#a");
+    world.suspend(false);
+    assert_eq!(world.why("a"), "the earlier a must be deleted on its target first");
+    world.expect([("b", "granted")]);
 }
 
 #[test]

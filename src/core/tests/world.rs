@@ -53,7 +53,7 @@ pub(super) struct World {
     pub(super) crash: Option<(u32, Crash)>,
     unacknowledged: BTreeMap<AttemptId, (ExecutorName, Outcome)>,
     granted: Vec<String>,
-    connected: BTreeSet<ExecutorName>,
+    pub(super) connected: BTreeSet<ExecutorName>,
     due: VecDeque<Event>,
     keeps_answers: bool,
     checked: bool,

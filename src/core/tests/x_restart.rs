@@ -96,3 +96,14 @@ fn x_an_owner_that_dies_in_any_step_changes_nothing_of_how_it_ends() {
         }
     }
 }
+
+#[test]
+fn x_what_was_lost_before_a_restart_is_retried_and_no_repair() {
+    let mut world = World::without_executor();
+    world.target("t1");
+    world.push("a");
+    world.connect("e1");
+    world.lose("e1");
+    world.restart();
+    assert_eq!(world.view("a").queued, Some(crate::core::Reason::Retry));
+}

@@ -78,6 +78,7 @@ pub(super) async fn what_is_committed_is_loaded(store: AnyStore) {
         grants: vec![OpenGrant {
             attempt: AttemptId(7),
             resource: ResourceId(5),
+            target: Some("host-1".into()),
             executor: "executor-1".into(),
             operation: Operation::Observe,
             reason: Reason::Retry,

@@ -176,9 +176,12 @@ impl Tables {
 
     fn open_grant(&self, attempt: AttemptId) -> Option<OpenGrant> {
         let (executor, grant) = self.grants.get(&attempt)?;
+        let resource = grant.resource?;
+        let mut intents = self.intents.get(&resource).into_iter().flatten().rev();
         Some(OpenGrant {
             attempt,
-            resource: grant.resource?,
+            resource,
+            target: intents.find_map(|(_, record)| Some(record.intent.as_ref()?.target.clone())),
             executor: executor.clone(),
             operation: grant.operation,
             reason: grant.reason,

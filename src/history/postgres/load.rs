@@ -101,7 +101,11 @@ async fn open_grants(
     open_from: i64,
 ) -> Result<Vec<OpenGrant>, Failure> {
     let rows = sqlx::query(
-        "SELECT attempt, resource, executor, operation, reason, intent_hash FROM resource_grant open
+        "SELECT attempt, resource, executor, operation, reason, intent_hash,
+             (SELECT target FROM intent
+              WHERE intent.environment = open.environment AND intent.resource = open.resource AND target IS NOT NULL
+              ORDER BY intent.version DESC LIMIT 1) AS target
+         FROM resource_grant open
          WHERE environment = $1 AND attempt >= $2
              AND NOT EXISTS (SELECT FROM outcome WHERE outcome.environment = open.environment AND outcome.attempt = open.attempt)
          ORDER BY attempt",
@@ -117,6 +121,7 @@ fn open_grant(row: &PgRow) -> Result<OpenGrant, Failure> {
     Ok(OpenGrant {
         attempt: AttemptId(row.try_get::<i64, _>("attempt")? as u64),
         resource: state::resource(row.try_get("resource")?),
+        target: row.try_get::<Option<&str>, _>("target")?.map(Into::into),
         executor: row.try_get::<&str, _>("executor")?.into(),
         operation: Code::read(row, "operation")?,
         reason: Code::read(row, "reason")?,
