@@ -38,4 +38,5 @@ mod history;
 mod naive;
 mod notation;
 mod promises;
+mod reference;
 mod world;

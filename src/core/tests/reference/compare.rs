@@ -1,0 +1,229 @@
+//! After every step: the state vector of each resource, the startable set, and the first `why`, side by side.
+//!
+//! Where the documents allow several answers, [`Model::why`] lists all of them. Deliberately absent: texts and times.
+
+use super::super::super::{Blocked, EnvironmentState, Hold, LastResult, Observed, ResourceView};
+use super::model::{Model, Res, satisfies};
+use std::collections::BTreeSet;
+use std::fmt::Debug;
+
+/// Everything that differs, one line each.
+pub(super) fn compare(model: &Model, state: &EnvironmentState) -> Result<(), String> {
+    let mut differences = Vec::new();
+    let known: BTreeSet<_> = state.views().map(|view| view.row.resource).collect();
+    let expected: BTreeSet<_> = model.ids().into_iter().collect();
+    for id in known.symmetric_difference(&expected) {
+        let name = state.view(*id).map_or_else(
+            || model.all.get(*id).map(|res| res.intent.name.clone()),
+            |view| Some(view.row.intent.name.clone()),
+        );
+        let side = if expected.contains(id) { "is gone" } else { "should be gone" };
+        differences.push(format!("{} ({id}) {side}", name.unwrap_or_default()));
+    }
+    for res in model.all.values() {
+        let Some(view) = state.view(res.id) else { continue };
+        vector(model, res, &view, &mut differences);
+        let why = state.why(res.id);
+        let first = why.first().map(label).unwrap_or_default();
+        let allowed = model.why(res);
+        if !allowed.contains(&first) {
+            differences.push(format!("{}: why is {first}, expected one of {allowed:?}", res.intent.name));
+        }
+        if let Some(Hold::RequiredBy { names }) = why.first() {
+            let dependents: Vec<_> =
+                model.dependents(res.id, false).iter().map(|other| other.intent.name.clone()).collect();
+            if names.is_empty() || names.iter().any(|name| !dependents.contains(name)) {
+                differences
+                    .push(format!("{}: required by {names:?}, expected some of {dependents:?}", res.intent.name));
+            }
+        }
+        let starts = res.queued.is_some()
+            && matches!(why.first(), Some(Hold::ExecutorUnavailable { .. } | Hold::Concurrency { .. }));
+        if starts && !model.has_its_turn(res) || !starts && model.startable(res, false).is_ok() {
+            differences.push(format!("{}: startable {starts}, why {why:?}", res.intent.name));
+        }
+    }
+    if model.version != state.version() {
+        differences.push(format!("version {} expected {}", state.version(), model.version));
+    }
+    if differences.is_empty() { Ok(()) } else { Err(differences.join("\n  ")) }
+}
+
+/// Collects what differs. Only that is put into words: equal values are compared some million times.
+struct Check<'a> {
+    res: &'a Res,
+    differences: &'a mut Vec<String>,
+}
+
+impl Check<'_> {
+    fn same<T: PartialEq + Debug>(&mut self, what: &str, core: &T, reference: &T) {
+        if core != reference {
+            let name = &self.res.intent.name;
+            let text = format!("{name} ({}): {what} is {core:?}, expected {reference:?}", self.res.id);
+            self.differences.push(text);
+        }
+    }
+}
+
+fn vector(model: &Model, res: &Res, view: &ResourceView, differences: &mut Vec<String>) {
+    let row = &view.row;
+    let mut check = Check { res, differences };
+    check.same("life", &row.life, &res.life);
+    check.same("intent", &row.intent, &res.intent);
+    check.same("set", &row.set, &res.set);
+    check.same("after", &row.after, &res.after);
+    check.same("queued", &view.queued, &res.queued);
+    let run = view.running.as_ref().map(|run| (run.attempt, &run.executor, run.operation, run.begun));
+    let expected = res.run.as_ref().map(|run| (run.attempt, &run.executor, run.operation, run.begun));
+    check.same("running", &run, &expected);
+    check.same("attempted", &row.attempted, &res.attempted);
+    check.same("succeeded", &row.succeeded, &res.succeeded);
+    check.same("last result", &row.last_result, &res.last_result);
+    check.same("observed", &row.observed, &res.observed);
+    check.same("failures", &row.failures, &res.failures);
+    check.same("verified", &row.verified_at, &res.verified);
+    check.same("remote identity", &row.remote_identity, &res.remote);
+    if !res.live() {
+        return;
+    }
+    let undefined = model.undefined(res);
+    check.same("skipped", &row.skipped, &res.skipped);
+    check.same("compliance", &view.compliance, &model.compliance(res));
+    check.same("good", &view.good, &(res.good() && !undefined));
+    let blocked = match (undefined, res.skipped) {
+        (true, _) => Blocked::Undefined,
+        (false, true) => Blocked::Dependency,
+        (false, false) => Blocked::No,
+    };
+    check.same("blocked", &view.blocked, &blocked);
+}
+
+impl Model {
+    /// Takes the times of the timers over.
+    pub(super) fn adopt_timers(&mut self, state: &EnvironmentState) {
+        for res in self.all.values_mut() {
+            res.due = state.row(res.id).and_then(|row| row.due_at);
+        }
+    }
+
+    /// The holds that may stand first: kind, and whom it names.
+    pub(super) fn why(&self, res: &Res) -> Vec<String> {
+        if res.run.is_some() {
+            return vec!["Running".into()];
+        }
+        let target = &res.intent.target;
+        let undefined = res.live() && self.undefined(res);
+        if res.queued.is_none() && !undefined {
+            let requirements = self.requirements(res);
+            let bad = requirements
+                .iter()
+                .filter(|other| !satisfies(res, other) || self.busy(other) || other.queued.is_some());
+            let kept = !res.live() && self.kept(res, false);
+            if kept {
+                return vec!["RequiredBy".into(), "RetryAt".into()];
+            }
+            return match res.last_result {
+                _ if res.skipped && res.live() => bad
+                    .flat_map(|other| {
+                        [
+                            format!("RequirementNotGood {}", other.intent.name),
+                            format!("RequirementBusy {}", other.intent.name),
+                        ]
+                    })
+                    .collect(),
+                LastResult::Failed => vec!["RetryAt".into()],
+                // With a timer and a policy to correct, core calls it cancelled.
+                _ if res.observed == Observed::Differs => vec!["Drifted".into(), "Cancelled".into()],
+                _ => vec!["Good".into()],
+            };
+        }
+        // The documents do not say whether what is undefined stands before what is suspended: either may be first.
+        if undefined {
+            return self.why_undefined(res);
+        }
+        let missing = (!self.targets.contains_key(target)).then(|| format!("TargetMissing {target}"));
+        let stopping = self.stopping.then(|| "Stopping".into());
+        let suspended = self.settings.suspend.then(|| "EnvironmentSuspended".into());
+        if stopping.is_some() || suspended.is_some() {
+            return stopping.into_iter().chain(suspended).chain(missing).collect();
+        }
+        match self.targets.get(target) {
+            None => return vec![format!("TargetMissing {target}")],
+            Some(target) if target.suspend => return vec![format!("TargetSuspended {}", target.name)],
+            Some(_) => {}
+        }
+        self.why_not_granted(res)
+    }
+
+    fn why_undefined(&self, res: &Res) -> Vec<String> {
+        let target = &res.intent.target;
+        let missing = res.intent.requires.iter().filter(|name| self.named(name).is_none_or(|other| !other.live()));
+        let missing = missing.map(|name| format!("RequirementMissing {name}"));
+        let requirements = self.requirements(res);
+        let other = requirements.iter().filter(|other| self.undefined(other) || !other.live());
+        let mut all: Vec<String> =
+            missing.chain(other.map(|other| format!("RequirementUndefined {}", other.intent.name))).collect();
+        if !self.targets.contains_key(target) {
+            all.push(format!("TargetMissing {target}"));
+        }
+        all.extend(["Stopping".to_string(), "EnvironmentSuspended".into(), format!("TargetSuspended {target}")]);
+        all
+    }
+
+    /// Of what is queued and neither suspended nor undefined.
+    fn why_not_granted(&self, res: &Res) -> Vec<String> {
+        if !res.live() {
+            let kept = self.kept(res, false).then(|| "RequiredBy".to_string());
+            let yields = self.yielding(res, false).then(|| "DependentsYielding".to_string());
+            let free = if self.kept(res, true) { Vec::new() } else { self.places(res) };
+            return kept.into_iter().chain(yields).chain(free).collect();
+        }
+        // In which order it is told of the others that it waits for, the documents do not say.
+        let requirements = self.requirements(res);
+        let first =
+            res.after.and_then(|id| self.all.get(id)).map(|first| format!("TombstoneFirst {}", first.intent.name));
+        let yields = self.yielding(res, false).then(|| "DependentsYielding".to_string());
+        let certain = requirements.iter().any(|other| !self.perhaps_idle(other) || other.deleting());
+        let certain = certain || first.is_some() || (self.yielding(res, true) && !res.good());
+        let busy = requirements.iter().filter(|other| self.busy(other) || other.queued.is_some() || other.deleting());
+        let busy = busy.map(|other| format!("RequirementBusy {}", other.intent.name));
+        let bad = requirements.iter().filter(|other| !satisfies(res, other));
+        let bad = bad.map(|other| format!("RequirementNotGood {}", other.intent.name));
+        let mut all: Vec<String> = busy.chain(bad).chain(first).chain(yields).collect();
+        if !certain {
+            all.extend(self.places(res));
+        }
+        all
+    }
+
+    fn places(&self, res: &Res) -> Vec<String> {
+        let target = &self.targets[&res.intent.target];
+        vec![format!("ExecutorUnavailable {}", target.pool), format!("Concurrency {}", target.name)]
+    }
+}
+
+/// The kind of a hold, and whom it names.
+fn label(hold: &Hold) -> String {
+    match hold {
+        Hold::Good { .. } => "Good".into(),
+        Hold::Running(_) => "Running".into(),
+        Hold::Stopping => "Stopping".into(),
+        Hold::EnvironmentSuspended => "EnvironmentSuspended".into(),
+        Hold::TargetSuspended { target } => format!("TargetSuspended {target}"),
+        Hold::TargetMissing { target } => format!("TargetMissing {target}"),
+        Hold::RequirementMissing { name } => format!("RequirementMissing {name}"),
+        Hold::RequirementUndefined { name } => format!("RequirementUndefined {name}"),
+        Hold::RequirementBusy { name } => format!("RequirementBusy {name}"),
+        Hold::RequirementNotGood { name, .. } => format!("RequirementNotGood {name}"),
+        Hold::TombstoneFirst { name } => format!("TombstoneFirst {name}"),
+        Hold::RequiredBy { .. } => "RequiredBy".into(),
+        Hold::DependentsYielding => "DependentsYielding".into(),
+        Hold::ExecutorUnavailable { pool, .. } => format!("ExecutorUnavailable {pool}"),
+        Hold::Concurrency { target, .. } => format!("Concurrency {target}"),
+        Hold::RetryAt { .. } => "RetryAt".into(),
+        Hold::Drifted => "Drifted".into(),
+        Hold::Cancelled { .. } => "Cancelled".into(),
+        #[allow(unreachable_patterns)]
+        other => format!("{other:?}"),
+    }
+}

@@ -1,0 +1,504 @@
+//! What each event says about the stored part of the state, and what follows from it for the queue.
+//!
+//! Deliberately absent: what is granted or asked back (`follow.rs`), and what a push is worth (`pushes.rs`).
+
+use super::super::super::{
+    AttemptId, Change, Event, ExecutorName, LastResult, Life, Mode, Name, Observed, OpenRequest, Operation, Outcome,
+    OutcomeKind, Reason, RepairAction, RepairSchedule, RequestId, RequestKind, ResourceId, Scope, Timestamp,
+};
+use super::follow::Seen;
+use super::model::{Executor, Model, Res, Run, Stray, satisfies};
+use std::collections::BTreeSet;
+
+impl Model {
+    /// Everything but pushes, whose ids and versions have to be taken from the records.
+    pub(super) fn take(&mut self, event: &Event) {
+        match event {
+            Event::Request(request) => {
+                self.last_request.0 += 1;
+                self.request(self.last_request, request.kind, &request.scope, None);
+            }
+            Event::SettingsChanged(settings) => self.settings = settings.clone(),
+            Event::TargetChanged(target) => drop(self.targets.insert(target.name.clone(), target.clone())),
+            Event::TargetRemoved(name) => drop(self.targets.remove(name)),
+            Event::ExecutorConnected { executor, pool, credits, .. } => {
+                let known = Executor { pool: pool.clone(), connected: true, credits: *credits };
+                self.executors.insert(executor.clone(), known);
+            }
+            Event::ExecutorDisconnected(executor) => {
+                self.executors.entry(executor.clone()).and_modify(|known| known.connected = false);
+            }
+            Event::ExecutorLost(executor) => self.lose(executor),
+            Event::Begun(executor, attempts) | Event::RevokeRefused(executor, attempts) => {
+                self.answered(executor, attempts);
+            }
+            Event::Finished(executor, outcome) => self.finish(executor, outcome),
+            Event::Stop => self.stopping = true,
+            _ => {}
+        }
+    }
+
+    /// "Good: repair interval. Bad: its own retry backoff."
+    pub(super) fn ring(&mut self, event: Option<&Event>) {
+        let now = self.now;
+        // New settings plan verifications anew before any of them is due (`rearm`).
+        let planned =
+            matches!(event, Some(Event::SettingsChanged(settings)) if settings.repair != self.settings.repair);
+        for id in self.ids() {
+            let undefined = self.undefined(&self.all[&id]);
+            let res = self.all.get_mut(id).unwrap();
+            let idle = res.queued.is_none() && res.run.is_none() && !(res.live() && undefined);
+            if idle && res.due.is_some_and(|due| due <= now) {
+                let failed = res.last_result == LastResult::Failed || !res.live();
+                if failed || !planned {
+                    res.queue(if failed { Reason::Retry } else { Reason::Repair });
+                }
+            }
+        }
+    }
+
+    fn run_of(&mut self, executor: &ExecutorName, attempt: AttemptId) -> Option<&mut Res> {
+        let holds = |run: &Run| run.attempt == attempt && run.executor == *executor;
+        self.all.values_mut().find(|res| res.run.as_ref().is_some_and(holds))
+    }
+
+    /// It has begun: said by itself, or in answer to a revocation.
+    fn answered(&mut self, executor: &ExecutorName, attempts: &[AttemptId]) {
+        for attempt in attempts {
+            if let Some(res) = self.run_of(executor, *attempt) {
+                let run = res.run.as_mut().unwrap();
+                (run.begun, run.revoking) = (true, false);
+                res.delete_began |= run.operation == Operation::Delete;
+            }
+        }
+    }
+
+    fn lose(&mut self, executor: &ExecutorName) {
+        self.executors.remove(executor);
+        self.strays.retain(|_, stray| stray.executor != *executor);
+        for id in self.ids() {
+            let run = self.all[&id].run.clone().filter(|run| run.executor == *executor);
+            if let Some(run) = run {
+                let began = run.begun;
+                self.ended(id, &run, began, &OutcomeKind::Lost);
+            }
+        }
+    }
+
+    /// "Duplicate, late, reordered and forged results change nothing they should not": only the holder's answer to an open grant counts.
+    fn finish(&mut self, executor: &ExecutorName, outcome: &Outcome) {
+        if self.strays.get(&outcome.attempt).is_some_and(|stray| stray.executor == *executor) {
+            self.strays.remove(&outcome.attempt);
+        } else if let Some(res) = self.run_of(executor, outcome.attempt) {
+            let (id, run) = (res.id, res.run.clone().unwrap());
+            self.ended(id, &run, run.begun, &outcome.kind);
+        }
+    }
+
+    /// "Every grant ends in exactly one of: a result, Revoked, Lost."
+    pub(super) fn ended(&mut self, id: ResourceId, run: &Run, began: bool, kind: &OutcomeKind) {
+        let now = self.now;
+        let res = self.all.get_mut(id).unwrap();
+        res.run = None;
+        res.due = None;
+        // "A failed create is deleted too": whatever was tried may exist, whoever is credited.
+        let unsaid = matches!(kind, OutcomeKind::Revoked | OutcomeKind::Skipped { .. });
+        res.touched |= !unsaid && (run.operation == Operation::Enforce || began || *kind != OutcomeKind::Lost);
+        match kind {
+            OutcomeKind::Revoked => self.given_back(id, run, true),
+            // "one that had not begun runs again at once"; it may have begun all the same ("the last attempt that began or may have begun"),
+            // and what only looks has touched nothing.
+            OutcomeKind::Lost if !began => {
+                if run.operation == Operation::Enforce && !(run.stranger && res.live()) {
+                    res.attempted = Some(run.hash);
+                    res.succeeded = res.succeeded.filter(|hash| *hash == run.hash);
+                }
+                // A delete may have begun, too.
+                if run.operation == Operation::Delete {
+                    (res.delete_began, res.failures) = (true, res.failures.max(1));
+                }
+                self.given_back(id, run, false);
+            }
+            OutcomeKind::Skipped { .. } => {}
+            _ if run.operation == Operation::Delete => self.delete_ended(id, run, kind),
+            _ if run.stranger && res.live() => res.identify(run, kind),
+            _ if res.credit(run, kind, now) => self.answer(id),
+            _ => {}
+        }
+        if self.all.get(id).is_some_and(|res| !res.live() && res.leaves_an_orphan()) {
+            self.leave(id);
+        }
+    }
+
+    fn given_back(&mut self, id: ResourceId, run: &Run, untouched: bool) {
+        let res = &self.all[&id];
+        let asked = self.requests.values().any(|covered| covered.contains(&id));
+        if untouched && res.live() && !run.stranger && !self.needs_deploy(res) && !asked {
+            // Nothing is left to do about the intent that was granted.
+            let res = self.all.get_mut(id).unwrap();
+            res.queued = res.queued.filter(|reason| *reason != Reason::Change);
+            if run.reason == Reason::Change {
+                self.answer(id);
+                return;
+            }
+        }
+        let res = &self.all[&id];
+        let heir =
+            self.all.values().find(|other| other.after == Some(id) && other.thing() == res.thing()).map(|heir| heir.id);
+        if let Some(heir) = heir.filter(|_| untouched && run.operation == Operation::Delete) {
+            // "Adding the same again before its delete begins cancels it (state New, remote identity kept)."
+            let remote = res.remote.clone();
+            let heir = self.all.get_mut(heir).unwrap();
+            (heir.remote, heir.touched) = (heir.remote.take().or(remote), true);
+            self.leave(id);
+            return;
+        }
+        let res = self.all.get_mut(id).unwrap();
+        if res.live() == (run.operation != Operation::Delete) && !run.stranger {
+            // A delete that was given back goes on for the removal, whatever it was granted for.
+            res.queue(if run.operation == Operation::Delete && untouched { Reason::Change } else { run.priority });
+        } else if res.live() && run.stranger && !self.undefined(&self.all[&id]) && self.needs_deploy(&self.all[&id]) {
+            self.all.get_mut(id).unwrap().queue(Reason::Change);
+        }
+    }
+
+    fn delete_ended(&mut self, id: ResourceId, run: &Run, kind: &OutcomeKind) {
+        let res = self.all.get_mut(id).unwrap();
+        if res.live() {
+            // Added again, and the race was lost: what was there is gone or unknown, and it is New.
+        } else if matches!(kind, OutcomeKind::Succeeded(_)) {
+            self.leave(id);
+        } else {
+            // "a failed delete retries and holds what it required"
+            res.identify(run, kind);
+            res.delete_began = true;
+            res.last_result = LastResult::Failed;
+            res.failures += 1;
+        }
+    }
+
+    /// It leaves the tables: deleted, or an orphan.
+    pub(super) fn leave(&mut self, id: ResourceId) {
+        let Some(res) = self.all.remove(id) else { return };
+        self.answer(id);
+        self.loosen(&res.intent.name);
+        if let Some(run) = res.run {
+            let stray = Stray { executor: run.executor, target: res.intent.target.clone() };
+            self.strays.insert(run.attempt, stray);
+        }
+        for other in self.all.values_mut().filter(|other| other.after == Some(id)) {
+            other.after = None;
+        }
+    }
+
+    /// One that bears this name bears it no more.
+    pub(super) fn loosen(&mut self, name: &Name) {
+        self.all.values_mut().for_each(|res| {
+            res.loose.insert(name.clone());
+        });
+    }
+
+    /// "A resource that is removed leaves a *tombstone*."
+    pub(super) fn bury(&mut self, id: ResourceId) {
+        self.answer(id);
+        let res = self.all.get_mut(id).unwrap();
+        // What an executor has still needs its one outcome: until then even an orphan stays.
+        if res.leaves_an_orphan() && res.run.is_none() {
+            self.leave(id);
+        } else {
+            res.life = Life::Tombstone;
+            res.queued = None;
+            res.due = None;
+            res.failures = 0;
+        }
+    }
+
+    /// Group C: deploy takes what is not compliant, repair everything; neither what is undefined, nor what already runs for the same intent.
+    /// One that was asked `at` an earlier time leaves out what was verified since.
+    fn request(&mut self, id: RequestId, kind: RequestKind, scope: &Scope, at: Option<Timestamp>) {
+        let request = id;
+        self.requests.entry(request).or_default();
+        for id in self.ids() {
+            let res = &self.all[&id];
+            let named = scope.names.as_ref().is_some_and(|names| names.contains(&res.intent.name));
+            let inside = (scope.names.is_none() || named)
+                && scope.target.as_ref().is_none_or(|target| *target == res.intent.target);
+            let runs = res.run.as_ref().is_some_and(|run| run.hash == res.intent.hash() && !run.stranger);
+            if !res.live() || !inside || self.undefined(res) {
+                continue;
+            }
+            let since = at.is_some_and(|at| res.verified.is_some_and(|verified| verified >= at));
+            let wanted = (kind == RequestKind::Repair && !since)
+                || kind == RequestKind::Deploy && (needs(res, true) || (named && res.skipped));
+            let reason = if kind == RequestKind::Repair { Reason::UserRepair } else { Reason::UserDeploy };
+            if wanted {
+                self.requests.entry(request).or_default().insert(id);
+            }
+            let res = self.all.get_mut(id).unwrap();
+            match &mut res.run {
+                // "Raising the priority of a running attempt raises what it triggers later" (H6).
+                Some(run) if runs && wanted => run.priority = run.priority.min(reason),
+                _ if wanted && !runs => res.queue(reason),
+                _ => {}
+            }
+        }
+    }
+
+    /// It has been dealt with, for whoever asked.
+    pub(super) fn answer(&mut self, id: ResourceId) {
+        self.requests.values_mut().for_each(|covered| {
+            covered.remove(&id);
+        });
+    }
+
+    /// A request that covers nothing any more is done.
+    pub(super) fn close_requests(&mut self) -> BTreeSet<RequestId> {
+        let done: BTreeSet<RequestId> =
+            self.requests.iter().filter(|(_, covered)| covered.is_empty()).map(|(id, _)| *id).collect();
+        self.requests.retain(|id, _| !done.contains(id));
+        done
+    }
+
+    /// "changing a setting re-arms from the last attempt", which may be due at once: `core` chooses the moment within the interval.
+    pub(super) fn rearm(&mut self, event: Option<&Event>, seen: &Seen) {
+        if !matches!(event, Some(Event::SettingsChanged(_))) || self.settings.repair.schedule == RepairSchedule::Off {
+            return;
+        }
+        for id in seen.reasons.iter().filter(|(_, reason)| **reason == Reason::Repair).map(|(id, _)| id) {
+            let verified = self.all.get(*id).is_some_and(|res| {
+                res.live()
+                    && res.last_result == LastResult::Succeeded
+                    && res.queued.is_none()
+                    && res.run.is_none()
+                    && !self.undefined(res)
+            });
+            if verified {
+                self.all.get_mut(*id).unwrap().queue(Reason::Repair);
+            }
+        }
+    }
+
+    /// "`HasUpdate`, Failed, or a difference whose policy is to correct; never blocked, never an observed-only difference."
+    pub(super) fn needs_deploy(&self, res: &Res) -> bool {
+        needs(res, self.settings.repair.action == RepairAction::Correct)
+    }
+
+    /// What follows for the queue, until nothing moves any more.
+    pub(super) fn settle(&mut self, seen: &Seen) {
+        self.skips.clear();
+        for _ in 0..1_000 {
+            let state =
+                |model: &Self| -> Vec<_> { model.all.values().map(|res| (res.id, res.queued, res.skipped)).collect() };
+            let before = state(self);
+            self.ids().into_iter().for_each(|id| self.think_over(id, seen));
+            if before != state(self) {
+                continue;
+            }
+            // Only when nothing more joins the queue is it known for whom nothing is left to wait.
+            self.ids().into_iter().for_each(|id| self.think_of_skipping(id, seen));
+            if before == state(self) {
+                return;
+            }
+        }
+        panic!("the reference does not settle");
+    }
+
+    /// What a push names and needs an attempt anyway may join the changes, whatever of it the push has changed: the documents leave that to `core`.
+    pub(super) fn raise(&mut self, event: Option<&Event>, seen: &Seen) {
+        let Some(Event::Push(push)) = event else { return };
+        for (id, reason) in &seen.reasons {
+            let pushed = |res: &&mut Res| push.upserts.iter().any(|intent| intent.name == res.intent.name);
+            if let Some(res) = self.all.get_mut(*id).filter(|res| res.queued > Some(Reason::Change)).filter(pushed) {
+                res.queue((*reason).max(Reason::Change));
+            }
+        }
+    }
+
+    fn think_over(&mut self, id: ResourceId, seen: &Seen) {
+        let res = &self.all[&id];
+        if !res.live() {
+            // Deleting is queued from the start; after a failure the timer queues it.
+            let waits = res.run.is_some() || res.queued.is_some() || res.due.is_some() || res.failures > 0;
+            if !waits {
+                self.all.get_mut(id).unwrap().queue(Reason::Change);
+            }
+            return;
+        }
+        if self.undefined(res) {
+            // "Blocking drops queued and waiting work of the resource and stops its timers."
+            let res = self.all.get_mut(id).unwrap();
+            (res.queued, res.due) = (None, None);
+            self.answer(id);
+            return;
+        }
+        let current = res.run.as_ref().is_some_and(|run| run.hash == res.intent.hash() && !run.stranger);
+        if res.was_undefined && self.needs_deploy(res) && current {
+            let run = self.all.get_mut(id).unwrap().run.as_mut().unwrap();
+            run.priority = run.priority.min(Reason::Change);
+            return;
+        }
+        if res.was_undefined && self.needs_deploy(res) && res.queued.is_none() {
+            // Becoming defined is a change of what it stands on.
+            self.all.get_mut(id).unwrap().queue(Reason::Change);
+            return;
+        }
+        // A difference that was only reported when it was found is corrected now, or by the next repair.
+        let repairs = seen.reasons.get(&id) == Some(&Reason::Repair);
+        if repairs
+            && res.observed == Observed::Differs
+            && self.needs_deploy(res)
+            && res.run.is_none()
+            && res.queued.is_none()
+        {
+            self.all.get_mut(id).unwrap().queue(Reason::Repair);
+            return;
+        }
+        if res.has_update() && !res.skipped && !current && res.queued.is_none() {
+            self.all.get_mut(id).unwrap().queue(Reason::Change);
+            return;
+        }
+        if let Some(run) = &res.run {
+            // "the same identity under another name moves": what was granted under the old one may be granted again.
+            if run.name != res.intent.name && res.queued.is_none() && seen.queued.contains(&id) {
+                self.all.get_mut(id).unwrap().queue(Reason::Change);
+            }
+            return;
+        }
+        let others = self.requirements(res);
+        let unsatisfied = others.iter().any(|other| !satisfies(res, other));
+        if res.queued.is_none() {
+            // "When a resource recovers, dependents that were skipped because of it run again, always": when all it requires is good and idle.
+            let must = others.iter().all(|other| !self.busy(other));
+            let may = others.iter().all(|other| self.perhaps_idle(other)) && seen.reasons.contains_key(&id);
+            if res.skipped && !unsatisfied && (must || may) {
+                let res = self.all.get_mut(id).unwrap();
+                // What was never attempted is a change still, whatever it waited for.
+                res.queue(if res.has_update() { Reason::Change } else { Reason::Retry });
+            }
+        }
+    }
+
+    fn think_of_skipping(&mut self, id: ResourceId, seen: &Seen) {
+        let res = &self.all[&id];
+        if !res.live() || res.run.is_some() || res.queued.is_none() || self.undefined(res) {
+            return;
+        }
+        let others = self.requirements(res);
+        // "A finished dependency, failed too, releases its dependents from waiting; if it is not good, they are Skipped."
+        let unsatisfied = others.iter().any(|other| !satisfies(res, other));
+        let must = others.iter().all(|other| !self.busy(other)) && !self.yielding(res, false);
+        let may = others.iter().all(|other| self.perhaps_idle(other)) && !self.yielding(res, true);
+        if unsatisfied && res.after.is_none() && (must || may && seen.skipped.contains(&id)) {
+            self.skips.insert(id);
+            let res = self.all.get_mut(id).unwrap();
+            (res.queued, res.skipped, res.due) = (None, true, None);
+            self.answer(id);
+        }
+    }
+
+    /// Another owner starts: "what it finds undone, it queues: restart and event are one path". Executors say hello again.
+    pub(super) fn restart(&mut self, requests: &[OpenRequest]) {
+        self.stopping = false;
+        self.requests.clear();
+        self.executors.clear();
+        self.strays.retain(|attempt, _| !self.dry.contains(attempt));
+        for id in self.ids() {
+            let res = self.all.get_mut(id).unwrap();
+            res.queued = None;
+            // Whether a delete has begun, only its outcome tells.
+            res.delete_began = !res.live() && res.failures > 0;
+            if let Some(run) = &mut res.run {
+                // That it was removed and added again meanwhile, history does not say.
+                (run.begun, run.revoking, run.asked, run.stranger) = (false, false, false, false);
+                run.priority = run.reason;
+            }
+            let res = &self.all[&id];
+            let follows = res.run.as_ref().is_some_and(|run| run.hash != res.intent.hash());
+            let idle = res.run.is_none() && res.due.is_none() && !res.skipped;
+            if res.live() && !self.undefined(res) && (follows || idle && self.needs_deploy(res)) {
+                let reason = reason_at_restart(res);
+                self.all.get_mut(id).unwrap().queue(reason);
+            } else if !res.live() && res.run.is_none() && res.due.is_none() {
+                self.all.get_mut(id).unwrap().queue(Reason::Change);
+            }
+        }
+        for request in requests {
+            self.request(request.id, request.kind, &request.scope, Some(request.at));
+        }
+    }
+
+    /// What the next step compares with.
+    pub(super) fn remember(&mut self) {
+        for id in self.ids() {
+            let undefined = self.undefined(&self.all[&id]);
+            self.all.get_mut(id).unwrap().was_undefined = undefined;
+        }
+    }
+}
+
+impl Res {
+    /// "Nothing we created is unreachable from a recorded identity": it is kept whoever learned it.
+    fn identify(&mut self, run: &Run, kind: &OutcomeKind) {
+        let finding = match kind {
+            OutcomeKind::Succeeded(finding) => Some(finding),
+            OutcomeKind::Failed { finding, .. } => finding.as_ref(),
+            _ => None,
+        };
+        let identity = finding.and_then(|finding| finding.remote_identity.clone());
+        // What was only looked at may be somebody else's.
+        if let Some(identity) = identity.filter(|_| run.operation == Operation::Enforce) {
+            self.remote = Some(identity);
+        }
+    }
+
+    /// A result, or the loss of work that had begun ("counts as a failure, so that work that kills its executor backs off").
+    fn credit(&mut self, run: &Run, kind: &OutcomeKind, now: Timestamp) -> bool {
+        self.attempted = Some(run.hash);
+        self.identify(run, kind);
+        if self.succeeded.is_some_and(|hash| hash != run.hash) {
+            // What succeeded before is not what the target has now.
+            self.succeeded = None;
+        }
+        if !self.live() && run.operation == Operation::Enforce && !matches!(kind, OutcomeKind::Succeeded(_)) {
+            // It failed after its removal: what is there is not known to be what succeeded.
+            self.succeeded = None;
+        }
+        if !self.live() || run.hash != self.intent.hash() {
+            // "A stale finish is recorded and never makes the resource good": the row keeps what was known of the intents that counted.
+            return false;
+        }
+        self.skipped = false;
+        if matches!(kind, OutcomeKind::Succeeded(_)) {
+            let finding = if let OutcomeKind::Succeeded(finding) = kind { Some(finding) } else { None };
+            let differs = run.operation == Operation::Observe && finding.is_some_and(|it| it.change != Change::None);
+            self.succeeded = Some(run.hash);
+            self.last_result = LastResult::Succeeded;
+            self.verified = Some(now);
+            self.observed = if differs { Observed::Differs } else { Observed::Same };
+            self.failures = 0;
+        } else {
+            self.last_result = LastResult::Failed;
+            self.failures += 1;
+        }
+        true
+    }
+}
+
+/// "everything that is not compliant", but for a difference that is left.
+fn needs(res: &Res, correct: bool) -> bool {
+    let left = res.observed == Observed::Differs && res.last_result == LastResult::Succeeded && !res.has_update();
+    let correct = correct && res.intent.policy.mode == Mode::Enforce;
+    !res.skipped && if left { correct } else { !res.compliant() }
+}
+
+/// Why a new owner queues what is undone.
+fn reason_at_restart(res: &Res) -> Reason {
+    if res.has_update() {
+        Reason::Change
+    } else if res.last_result == LastResult::Failed || res.succeeded != Some(res.intent.hash()) {
+        // "Its last attempt failed, was lost, …"
+        Reason::Retry
+    } else {
+        Reason::Repair
+    }
+}

@@ -1,0 +1,356 @@
+//! The naive reference: an environment as plain lists, everything derived by looking at everything, written from the documents alone.
+//!
+//! Each rule quotes what it follows. What the documents leave to `core` (which ready work is granted, which ids are given) is not decided here:
+//! `follow.rs` checks it against these rules and takes it over. Deliberately absent: counters, indexes, marks, anything incremental.
+
+use super::super::super::{
+    AttemptId, Compliance, DeletionPolicy, ExecutorName, Hash, Intent, LastResult, Life, Mode, Name, Observed,
+    Operation, Reason, RepairAction, RequestId, ResourceId, Settings, Target, Timestamp, VersionNumber,
+};
+use super::table::Table;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// The attempts of resources are dense; those of dry runs, which history does not number, stand above this.
+pub(super) const DRY_RUNS: AttemptId = AttemptId(1 << 62);
+
+/// An attempt in an executor's hands.
+#[derive(Clone, Debug)]
+pub(super) struct Run {
+    pub attempt: AttemptId,
+    pub executor: ExecutorName,
+    pub operation: Operation,
+    pub reason: Reason,
+    /// Of what it triggers: its reason, or what was asked of it since.
+    pub priority: Reason,
+    pub hash: Hash,
+    /// The name that the resource had when it was granted.
+    pub name: Name,
+    pub begun: bool,
+    /// Asked back, and not answered yet.
+    pub revoking: bool,
+    /// Asked back since its executor said hello.
+    pub asked: bool,
+    /// Its executor came back without it: it never arrived, or its result is on the way.
+    pub unknown: bool,
+    /// What it runs was removed and added again since: its finish is not credited (B17).
+    pub stranger: bool,
+}
+
+/// A resource or a tombstone.
+#[derive(Clone, Debug)]
+pub(super) struct Res {
+    pub id: ResourceId,
+    pub set: Name,
+    pub intent: Arc<Intent>,
+    pub life: Life,
+    pub after: Option<ResourceId>,
+    pub attempted: Option<Hash>,
+    pub succeeded: Option<Hash>,
+    pub last_result: LastResult,
+    pub skipped: bool,
+    pub observed: Observed,
+    pub failures: u32,
+    pub remote: Option<Name>,
+    pub queued: Option<Reason>,
+    pub run: Option<Run>,
+    /// When its timer rings; taken over from `core` after its bounds were checked.
+    pub due: Option<Timestamp>,
+    /// Something may exist on the target because of it, or of an earlier one of the same id.
+    pub touched: bool,
+    /// As a tombstone: names it requires of which one has gone since.
+    pub loose: BTreeSet<Name>,
+    /// When an attempt last found or made it as wanted.
+    pub verified: Option<Timestamp>,
+    /// Its delete began once: it stands no more.
+    pub delete_began: bool,
+    /// It was undefined after the step before.
+    pub was_undefined: bool,
+}
+
+/// One executor as the scheduler knows it.
+#[derive(Clone, Debug)]
+pub(super) struct Executor {
+    pub pool: Name,
+    pub connected: bool,
+    pub credits: u32,
+}
+
+/// Grants that are not of a resource in the tables: dry runs, and runs of orphans.
+#[derive(Clone, Debug)]
+pub(super) struct Stray {
+    pub executor: ExecutorName,
+    pub target: Name,
+}
+
+/// The environment.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Model {
+    pub now: Timestamp,
+    pub version: VersionNumber,
+    pub last_attempt: AttemptId,
+    /// Dry runs count for themselves, above [`DRY_RUNS`].
+    pub last_dry: AttemptId,
+    pub last_request: RequestId,
+    pub stopping: bool,
+    pub settings: Settings,
+    pub targets: BTreeMap<Name, Target>,
+    pub executors: BTreeMap<ExecutorName, Executor>,
+    pub all: Table,
+    pub strays: BTreeMap<AttemptId, Stray>,
+    /// What users asked for and was not dealt with yet.
+    pub requests: BTreeMap<RequestId, BTreeSet<ResourceId>>,
+    /// What this step skips.
+    pub skips: BTreeSet<ResourceId>,
+    /// Attempts of dry runs.
+    pub dry: BTreeSet<AttemptId>,
+}
+
+impl Res {
+    pub(super) fn new(id: ResourceId, set: Name, intent: Arc<Intent>) -> Self {
+        Self {
+            id,
+            set,
+            intent,
+            life: Life::Live,
+            after: None,
+            attempted: None,
+            succeeded: None,
+            last_result: LastResult::New,
+            skipped: false,
+            observed: Observed::Unknown,
+            failures: 0,
+            remote: None,
+            queued: None,
+            run: None,
+            due: None,
+            touched: false,
+            loose: BTreeSet::new(),
+            verified: None,
+            delete_began: false,
+            was_undefined: false,
+        }
+    }
+
+    pub(super) fn live(&self) -> bool {
+        self.life == Life::Live
+    }
+
+    /// "of two Resources with the same (target, type, identity) …": what it is, whatever its name.
+    pub(super) fn thing(&self) -> (Name, Name, Name) {
+        thing(&self.intent)
+    }
+
+    /// "*good* = Succeeded, `succeeded_hash` is current, no difference observed"; Skipped is a last result, so a skipped one is not.
+    pub(super) fn good(&self) -> bool {
+        !self.skipped && self.compliant()
+    }
+
+    /// "A skip because of a neighbour never changes it."
+    pub(super) fn compliant(&self) -> bool {
+        self.last_result == LastResult::Succeeded
+            && self.succeeded == Some(self.intent.hash())
+            && self.observed != Observed::Differs
+            && !self.has_update()
+    }
+
+    /// "`HasUpdate` = current hash never attempted".
+    pub(super) fn has_update(&self) -> bool {
+        self.attempted != Some(self.intent.hash())
+    }
+
+    pub(super) fn unbegun(&self) -> bool {
+        self.run.as_ref().is_some_and(|run| !run.begun)
+    }
+
+    pub(super) fn deleting(&self) -> bool {
+        self.run.as_ref().is_some_and(|run| run.operation == Operation::Delete)
+    }
+
+    /// "`Orphan`, Observe and never-attempted ones become orphans."
+    pub(super) fn leaves_an_orphan(&self) -> bool {
+        let policy = self.intent.policy;
+        policy.deletion_policy == DeletionPolicy::Orphan
+            || policy.mode == Mode::Observe
+            || !(self.touched || self.attempted.is_some())
+    }
+
+    /// "A second request for a queued resource joins the tail of the higher class."
+    pub(super) fn queue(&mut self, reason: Reason) {
+        self.queued = Some(self.queued.map_or(reason, |queued| queued.min(reason)));
+    }
+}
+
+pub(super) fn thing(intent: &Intent) -> (Name, Name, Name) {
+    (intent.target.clone(), intent.kind.clone(), intent.identity.clone())
+}
+
+impl Model {
+    pub(super) fn ids(&self) -> Vec<ResourceId> {
+        self.all.ids()
+    }
+
+    pub(super) fn live_named(&self, name: &str) -> Option<&Res> {
+        self.all.values().find(|res| res.live() && &*res.intent.name == name)
+    }
+
+    /// What a name in `requires` stands for: a live resource, else the newest tombstone.
+    pub(super) fn named(&self, name: &str) -> Option<&Res> {
+        self.live_named(name).or_else(|| self.all.values().rev().find(|res| &*res.intent.name == name))
+    }
+
+    /// What it directly requires, as far as that exists.
+    pub(super) fn requirements(&self, res: &Res) -> Vec<&Res> {
+        res.intent.requires.iter().filter_map(|name| self.named(name)).collect()
+    }
+
+    /// What directly requires it, live or tombstoned. Which of several of one name a tombstone requires, and whether it does when one of them
+    /// has gone, the documents do not say: `lenient` leaves those out.
+    pub(super) fn dependents(&self, id: ResourceId, lenient: bool) -> Vec<&Res> {
+        let name = &self.all[&id].intent.name;
+        let alone = self.all.values().filter(|res| res.intent.name == *name).count() == 1;
+        let stands = self.named(name).is_some_and(|res| res.id == id);
+        let requires = |res: &&Res| {
+            let certain = if res.live() { stands } else { alone && !res.loose.contains(name) };
+            res.intent.requires.contains(name) && (certain || !lenient && !res.live())
+        };
+        self.all.values().filter(requires).collect()
+    }
+
+    /// "Undefined resources and all that transitively require them do not run."
+    pub(super) fn undefined(&self, res: &Res) -> bool {
+        self.undefined_from(res, &mut BTreeSet::new())
+    }
+
+    fn undefined_from(&self, res: &Res, seen: &mut BTreeSet<ResourceId>) -> bool {
+        if !seen.insert(res.id) {
+            return false;
+        }
+        if !self.targets.contains_key(&res.intent.target) {
+            return true;
+        }
+        res.intent.requires.iter().any(|name| match self.named(name) {
+            None => true,
+            // "A `requires` that names a tombstone stands as the tombstone last stood until its delete begins, then it is Undefined."
+            // Its delete is as good as begun when it is granted.
+            Some(other) if !other.live() => other.delete_began || other.deleting(),
+            Some(other) => self.undefined_from(other, seen),
+        })
+    }
+
+    pub(super) fn compliance(&self, res: &Res) -> Compliance {
+        if self.undefined(res) {
+            Compliance::Undefined
+        } else if res.has_update() {
+            Compliance::HasUpdate
+        } else if res.compliant() {
+            Compliance::Compliant
+        } else {
+            Compliance::NonCompliant
+        }
+    }
+
+    /// "A held *verification* of a good resource holds nobody." What is held without any choice of `core`: suspended as a whole or by its target.
+    pub(super) fn held_verification(&self, res: &Res) -> bool {
+        let suspended =
+            self.settings.suspend || self.targets.get(&res.intent.target).is_none_or(|target| target.suspend);
+        let verifies = matches!(res.queued, Some(Reason::Repair | Reason::UserRepair));
+        res.live() && res.run.is_none() && res.good() && verifies && suspended
+    }
+
+    /// Queued, granted or running: whoever requires it waits. Of a tombstone only what ran before counts; its delete waits for its dependents.
+    pub(super) fn busy(&self, res: &Res) -> bool {
+        if res.live() {
+            res.run.is_some() || (res.queued.is_some() && !self.held_verification(res))
+        } else {
+            res.run.as_ref().is_some_and(|run| run.operation != Operation::Delete)
+        }
+    }
+
+    /// Whether `core` may see it as idle all the same: a verification of a good resource that only waits for its turn, which is a hold too.
+    pub(super) fn perhaps_idle(&self, res: &Res) -> bool {
+        !self.busy(res) || (res.run.is_none() && res.good())
+    }
+
+    /// What is asked of the executor. "Observe mode reads, diffs, never applies"; a repair of what is deployed follows the policy.
+    pub(super) fn operation(&self, res: &Res, reason: Reason) -> Operation {
+        if !res.live() {
+            return Operation::Delete;
+        }
+        let change = res.succeeded != Some(res.intent.hash());
+        let report = self.settings.repair.action == RepairAction::Report;
+        let verification = matches!(reason, Reason::Repair | Reason::UserRepair | Reason::Retry);
+        if res.intent.policy.mode == Mode::Observe || (verification && report && !change) {
+            Operation::Observe
+        } else {
+            Operation::Enforce
+        }
+    }
+
+    /// "No work of a resource is granted while something it directly requires is queued (held verifications excepted), granted, running or
+    /// not good"; "queuing a requirement revokes its dependents' grants, and awaits each answer". `Err` names what is in the way.
+    /// `lenient`: where the documents allow two readings, the one that lets more run.
+    pub(super) fn startable(&self, res: &Res, lenient: bool) -> Result<(), &'static str> {
+        let held = |held: bool, by: &'static str| if held { Err(by) } else { Ok(()) };
+        held(res.queued.is_none(), "it is not queued")?;
+        held(res.run.is_some(), "it is granted or running")?;
+        held(self.stopping, "the owner stops")?;
+        held(self.settings.suspend, "the environment is suspended")?;
+        let target = self.targets.get(&res.intent.target).ok_or("its target is missing")?;
+        held(target.suspend, "its target is suspended")?;
+        if !res.live() {
+            // "deleted on the target when nothing live or tombstoned requires it"
+            held(self.kept(res, lenient), "something requires the tombstone")?;
+            return held(!lenient && self.yielding(res, false), "grants of dependents are out");
+        }
+        held(self.undefined(res), "it is undefined")?;
+        held(res.after.is_some_and(|id| self.all.contains_key(id)), "a tombstone comes first")?;
+        for other in self.requirements(res) {
+            held(if lenient { !self.perhaps_idle(other) } else { self.busy(other) }, "a requirement is busy")?;
+            held(other.deleting(), "a requirement is being deleted")?;
+            held(!satisfies(res, other), "a requirement is not good")?;
+        }
+        held(self.yielding(res, lenient), "grants of dependents are out")
+    }
+
+    /// "deleted on the target when nothing live or tombstoned requires it"; when its delete has begun once, what lives and requires it is
+    /// Undefined and waits. `lenient`: what is removed as well may have been cut from it since.
+    pub(super) fn kept(&self, res: &Res, lenient: bool) -> bool {
+        self.dependents(res.id, lenient).iter().any(|other| !res.delete_began || !lenient && !other.live())
+    }
+
+    /// "queuing a requirement revokes its dependents' grants, and awaits each answer". `lenient`: a delete requires nothing to be good.
+    pub(super) fn yielding(&self, res: &Res, lenient: bool) -> bool {
+        self.dependents(res.id, lenient).iter().any(|other| other.unbegun() && !(lenient && other.deleting()))
+    }
+
+    /// Whether only its place is in its way. A held verification asks for no grants back before its turn has come.
+    pub(super) fn has_its_turn(&self, res: &Res) -> bool {
+        match self.startable(res, true) {
+            Ok(()) => true,
+            Err(why) => res.good() && why == "grants of dependents are out",
+        }
+    }
+
+    /// What may not stay granted: "until [it begins] suspend, cancel, a removal or a newer intent may revoke it", and I3.
+    pub(super) fn must_revoke(&self, res: &Res) -> bool {
+        let Some(run) = res.run.as_ref().filter(|run| !run.begun) else { return false };
+        let suspended = self.stopping
+            || self.settings.suspend
+            || self.targets.get(&res.intent.target).is_none_or(|target| target.suspend);
+        if run.operation == Operation::Delete {
+            // What requires it since its delete was granted does not call it back: it is Undefined when the delete begins.
+            return suspended || res.live();
+        }
+        suspended
+            || !res.live()
+            || run.hash != res.intent.hash()
+            || self.undefined(res)
+            || self.requirements(res).iter().any(|other| !self.perhaps_idle(other) || !satisfies(res, other))
+    }
+}
+
+/// "Observe mode ignores the dependency's result" (M); anything else wants it good.
+pub(super) fn satisfies(res: &Res, requirement: &Res) -> bool {
+    res.intent.policy.mode == Mode::Observe || requirement.good()
+}

@@ -1,0 +1,286 @@
+//! What a push is worth: accepted or refused, and what the accepted version does to the tables.
+
+use super::super::super::{
+    Effects, EnvironmentState, Forget, Intent, LastResult, Life, Message, Name, Observed, Push, PushMode, Reason,
+    ResourceId, ResourceRow, VersionRecord,
+};
+use super::follow::version_in;
+use super::model::{Model, Res, thing};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// What a push would do.
+#[derive(Debug, Default)]
+pub(super) struct Plan {
+    /// New, changed, or removed and added again.
+    pub upserts: BTreeMap<Name, Arc<Intent>>,
+    pub removed: BTreeSet<Name>,
+    pub refused: BTreeSet<Name>,
+    /// Members of refused cycles that the push does not name: they are as they were, and told of it.
+    pub members: BTreeSet<Name>,
+}
+
+impl Model {
+    /// The push, and what `core` answered to it.
+    pub(super) fn push(&mut self, push: &Push, effects: &Effects, state: &EnvironmentState) -> Result<(), String> {
+        let plan = self.plan(push);
+        let nothing = plan.upserts.is_empty() && plan.removed.is_empty();
+        let whole = push.mode == PushMode::Whole && !plan.refused.is_empty();
+        let answer = effects.messages.iter().find_map(|message| match message {
+            Message::Accepted(version, refused) => Some((Some(*version), refused)),
+            Message::Refused(refused) => Some((None, refused)),
+            _ => None,
+        });
+        let (accepted, refused) = answer.ok_or("a push is not answered")?;
+        let names: BTreeSet<Name> = refused.iter().map(|refusal| refusal.name.clone()).collect();
+        // A removal in another set may be refused or ignored.
+        let foreign: BTreeSet<Name> = push
+            .removals
+            .iter()
+            .filter(|name| self.live_named(name).is_some_and(|res| res.set != push.set))
+            .cloned()
+            .collect();
+        let expected: BTreeSet<Name> = plan.refused.union(&plan.members).cloned().collect();
+        let names: BTreeSet<Name> =
+            names.into_iter().filter(|name| !foreign.contains(name) || expected.contains(name)).collect();
+        if accepted.is_none() != whole || names != expected {
+            return Err(format!("answered {accepted:?}, refusing {refused:?}, expected {plan:?}"));
+        }
+        match version_in(effects) {
+            None if whole || nothing => Ok(()),
+            Some(record) if !whole && !nothing => {
+                self.version.0 += 1;
+                if record.number != self.version || accepted != Some(self.version) {
+                    return Err(format!("version {} follows {}", record.number, self.version.0 - 1));
+                }
+                self.accept(&plan, &push.set, record, &|id| state.row(id).cloned())
+            }
+            found => Err(format!("recorded {found:?}, expected {plan:?}")),
+        }
+    }
+
+    /// "`forget` ends a hopeless one": nothing on a target is touched.
+    pub(super) fn forget(&mut self, forget: &Forget, effects: &Effects) -> Result<(), String> {
+        // Of a live resource and the tombstones before it, the live one is meant.
+        let ids: Vec<ResourceId> = forget.names.iter().filter_map(|name| self.named(name)).map(|res| res.id).collect();
+        let version = ids.iter().any(|id| self.all[id].live());
+        if version_in(effects).is_some() {
+            self.version.0 += 1;
+        } else if version {
+            return Err("what is forgotten is still in the newest version".into());
+        }
+        for id in ids {
+            self.leave(id);
+        }
+        Ok(())
+    }
+
+    /// "accepted or refused whole with all its errors"; or each for itself, where "every member [of a cycle] keeps its last accepted intent".
+    pub(super) fn plan(&self, push: &Push) -> Plan {
+        let named: BTreeSet<&Name> = push.upserts.iter().map(|intent| &intent.name).collect();
+        let mine = |name: &Name| self.live_named(name).is_some_and(|res| res.set == push.set);
+        let pruned = self.all.values().filter(|res| res.live() && push.prune && !named.contains(&res.intent.name));
+        let mut removed: BTreeSet<Name> = pruned.map(|res| res.intent.name.clone()).filter(mine).collect();
+        removed.extend(push.removals.iter().filter(|name| mine(name)).cloned());
+        let (mut refused, mut members) = (BTreeSet::new(), BTreeSet::new());
+        for (n, intent) in push.upserts.iter().enumerate() {
+            let twice = push.upserts[..n].iter().any(|other| other.name == intent.name);
+            let other_set = self.live_named(&intent.name).is_some_and(|res| res.set != push.set);
+            if twice || other_set {
+                refused.insert(intent.name.clone());
+            }
+        }
+        loop {
+            let accepted: Vec<_> = push.upserts.iter().filter(|intent| !refused.contains(&intent.name)).collect();
+            let wanted = self.wanted(&accepted, &removed);
+            // What is another's thing already is refused before cycles are looked for.
+            let taken = accepted.iter().filter(|intent| self.taken(intent, &accepted, &wanted, &removed));
+            let mut bad: BTreeSet<Name> = taken.map(|intent| intent.name.clone()).collect();
+            if bad.is_empty() {
+                let closes = |intent: &&&Arc<Intent>| reaches(&intent.name, &intent.name, &wanted);
+                bad = accepted.iter().filter(closes).map(|intent| intent.name.clone()).collect();
+                let inside = |other: &&Name| {
+                    bad.iter().any(|name| reaches(name, other, &wanted) && reaches(other, name, &wanted))
+                };
+                members.extend(wanted.keys().filter(inside).filter(|other| !named.contains(other)).cloned());
+            }
+            if bad.is_empty() {
+                break;
+            }
+            refused.extend(bad);
+        }
+        if push.mode == PushMode::Whole && !refused.is_empty() {
+            return Plan { refused, members, ..Plan::default() };
+        }
+        let accepted = push.upserts.iter().filter(|intent| !refused.contains(&intent.name));
+        let differs = |intent: &&Arc<Intent>| {
+            removed.contains(&intent.name)
+                || self.live_named(&intent.name).is_none_or(|res| IntentText::of(&res.intent) != IntentText::of(intent))
+        };
+        let upserts = accepted.filter(differs).map(|intent| (intent.name.clone(), intent.clone())).collect();
+        Plan { upserts, removed, refused, members }
+    }
+
+    /// The intents by name as they would be. What was removed and added again is removed, also where its new intent is refused.
+    fn wanted(&self, accepted: &[&Arc<Intent>], removed: &BTreeSet<Name>) -> BTreeMap<Name, Arc<Intent>> {
+        let kept = self.all.values().filter(|res| res.live());
+        let kept = kept.filter(|res| !removed.contains(&res.intent.name));
+        let mut wanted: BTreeMap<_, _> = kept.map(|res| (res.intent.name.clone(), res.intent.clone())).collect();
+        wanted.extend(accepted.iter().map(|intent| (intent.name.clone(), (*intent).clone())));
+        wanted
+    }
+
+    /// "Of two Resources with the same (target, type, identity) the second is Stalled."
+    fn taken(
+        &self,
+        intent: &Arc<Intent>,
+        accepted: &[&Arc<Intent>],
+        wanted: &BTreeMap<Name, Arc<Intent>>,
+        removed: &BTreeSet<Name>,
+    ) -> bool {
+        let kept = |name: &Name| self.live_named(name).filter(|_| !removed.contains(name));
+        let own = kept(&intent.name).is_some_and(|res| res.thing() == thing(intent));
+        // Which of two that came together is the second, the documents do not say: by name.
+        let earlier: BTreeSet<&Name> =
+            accepted.iter().map(|other| &other.name).filter(|other| **other < intent.name).collect();
+        let changes = |name: &Name| accepted.iter().any(|other| other.name == *name);
+        let holds = |name: &Name| kept(name).is_some_and(|res| res.thing() == thing(intent));
+        !own && wanted.values().any(|other| {
+            let same = other.name != intent.name && thing(other) == thing(intent);
+            same && (!changes(&other.name) || holds(&other.name) || earlier.contains(&other.name))
+        })
+    }
+
+    /// Takes an accepted version over, with the ids that `core` gave.
+    pub(super) fn accept(
+        &mut self,
+        plan: &Plan,
+        set: &Name,
+        record: &VersionRecord,
+        row: &dyn Fn(ResourceId) -> Option<ResourceRow>,
+    ) -> Result<(), String> {
+        let given = record.intents.iter().filter(|entry| entry.intent.is_some());
+        let ids: BTreeMap<Name, ResourceId> = given.map(|entry| (entry.name.clone(), entry.resource)).collect();
+        if !ids.keys().eq(plan.upserts.keys()) {
+            return Err(format!("the version names {:?}, expected {:?}", ids.keys(), plan.upserts.keys()));
+        }
+        let kept: BTreeSet<ResourceId> = ids.values().copied().collect();
+        let again: Vec<ResourceId> =
+            plan.removed.iter().filter_map(|name| self.live_named(name)).map(|res| res.id).collect();
+        let replaced = plan.upserts.keys().filter_map(|name| self.live_named(name)).map(|res| res.id);
+        let leaving: BTreeSet<ResourceId> =
+            replaced.chain(again.iter().copied()).filter(|id| !kept.contains(id)).collect();
+        for id in leaving {
+            self.bury(id);
+        }
+        let before: BTreeSet<ResourceId> = self.all.ids().into_iter().collect();
+        for (name, intent) in &plan.upserts {
+            let id = ids[name];
+            let removed = again.contains(&id) && plan.removed.contains(name);
+            let moved = self.all.get(id).is_some_and(|res| res.intent.name != *name);
+            if moved && let Some(old) = self.all.get(id).map(|res| res.intent.name.clone()) {
+                self.loosen(&old);
+            }
+            if removed || moved {
+                // Deploys and repairs that were asked for do not survive the removal (J3).
+                self.answer(id);
+            }
+            match self.all.get_mut(id) {
+                Some(res) if res.live() && !removed && !moved => self.change(id, intent),
+                // "the same identity under another name moves and destroys nothing": removed and added again, as far as its state goes.
+                Some(res) => res.come_back(set, intent),
+                None => self.all.insert(id, Res::new(id, set.clone(), intent.clone())),
+            }
+            // It is no tombstone any more: nobody waits for it to be deleted.
+            self.all.values_mut().filter(|other| other.after == Some(id)).for_each(|other| other.after = None);
+        }
+        for (name, intent) in &plan.upserts {
+            let id = ids[name];
+            let after = row(id).and_then(|row| row.after);
+            let tombstones = self.all.values().filter(|res| !res.live());
+            let first: Vec<_> = tombstones
+                .filter(|res| res.thing() == thing(intent) || res.intent.name == *name)
+                .map(|res| res.id)
+                .collect();
+            // Whether one that was there before, and comes back under this name, waits for what had it, the documents do not say.
+            let known = before.contains(&id);
+            if after.map_or(!known && !first.is_empty(), |id| !first.contains(&id)) {
+                return Err(format!("{name} must wait for one of {first:?}, and waits for {after:?}"));
+            }
+            self.all.get_mut(id).unwrap().after = after;
+        }
+        Ok(())
+    }
+}
+
+impl Model {
+    /// Its intent changed in place. "Retry … reset by success or a changed intent"; an edge changes order, not intent (B19).
+    fn change(&mut self, id: ResourceId, intent: &Arc<Intent>) {
+        let res = self.all.get_mut(id).unwrap();
+        let changed = res.intent.hash() != intent.hash();
+        res.intent = intent.clone();
+        if !changed {
+            return;
+        }
+        (res.failures, res.due, res.skipped) = (0, None, false);
+        let runs = res.run.as_ref().is_some_and(|run| run.hash == intent.hash() && !run.stranger);
+        let needs = self.needs_deploy(&self.all[&id]);
+        let asked = self.requests.values().any(|covered| covered.contains(&id));
+        let res = self.all.get_mut(id).unwrap();
+        if needs && !runs {
+            res.queue(Reason::Change);
+        } else if res.queued == Some(Reason::Change) && (runs || res.run.is_none() && !asked) {
+            // Back to what runs already, or to what is deployed: nothing is to follow.
+            res.queued = None;
+        }
+    }
+}
+
+impl Res {
+    /// "Adding the same again before its delete begins cancels it (state New, remote identity kept)."
+    fn come_back(&mut self, set: &Name, intent: &Arc<Intent>) {
+        let mut run = self.run.take();
+        if let Some(run) = &mut run {
+            run.stranger = true;
+        }
+        let remote = self.remote.take();
+        *self = Self {
+            run,
+            remote,
+            touched: self.touched || self.attempted.is_some(),
+            ..Self::new(self.id, set.clone(), intent.clone())
+        };
+        debug_assert!(
+            self.life == Life::Live && self.last_result == LastResult::New && self.observed == Observed::Unknown
+        );
+        self.queue(Reason::Change);
+    }
+}
+
+/// Everything that an intent says, as text: equal text makes no version.
+#[derive(PartialEq)]
+struct IntentText(String);
+
+impl IntentText {
+    fn of(intent: &Intent) -> Self {
+        let parts: &super::super::super::IntentParts = intent;
+        Self(format!("{parts:?}"))
+    }
+}
+
+/// Whether one name requires the other, directly or not.
+fn reaches(name: &Name, other: &Name, wanted: &BTreeMap<Name, Arc<Intent>>) -> bool {
+    let mut reached = BTreeSet::new();
+    let mut open: Vec<&Name> = vec![name];
+    while let Some(next) = open.pop() {
+        for required in wanted.get(next).iter().flat_map(|intent| intent.requires.iter()) {
+            if required == other {
+                return true;
+            }
+            if reached.insert(required) {
+                open.push(required);
+            }
+        }
+    }
+    false
+}
