@@ -151,6 +151,8 @@ reasons! {
     DependencyCycle,
     /// Another resource already is this thing on this target.
     DuplicateIdentity,
+    /// It would become another thing on its target, and its policy forbids that.
+    Replaces,
     /// It belongs to another resource set.
     OtherSet,
     /// Its environment takes its intent by push, not from objects.

@@ -369,6 +369,11 @@ fn policy(policy: &resource::Policy, notify: Option<resource::Notify>) -> core::
             resource::DeletionPolicy::Orphan => core::DeletionPolicy::Orphan,
         },
         protected: policy.protected,
+        replace: match policy.replace {
+            resource::Replace::DeleteFirst => core::Replace::DeleteFirst,
+            resource::Replace::CreateFirst => core::Replace::CreateFirst,
+            resource::Replace::Never => core::Replace::Never,
+        },
         deadline_ms: policy.deadline.as_ms(),
         notify: core::Notify { send, receive },
     }

@@ -1,6 +1,6 @@
 //! `Resource`: one thing with a desired state. Few kinds, many objects: this one is for every type of every adaptor.
 //!
-//! Deliberately absent until they do something: `attributesFrom`, and `repair`, `retry`, `replace` in `policy`.
+//! Deliberately absent until they do something: `attributesFrom`, and `repair`, `retry` in `policy`.
 
 use super::conditions::Condition;
 use super::names::{DateTime, ObjectName, Reference, Text};
@@ -82,6 +82,8 @@ pub struct Policy {
     pub deletion_policy: DeletionPolicy,
     /// It is never deleted on the target. When the Resource is removed, what it requires stays too, until this one is orphaned (`force-orphan`, `homeostat forget`) or declared again without protection.
     pub protected: bool,
+    /// What happens when the name becomes another thing: on another target, or with other values in what makes its identity.
+    pub replace: Replace,
     /// How long one attempt may take.
     #[schemars(extend("x-kubernetes-validations" = [rules::duration_between("1s", "24h")]))]
     pub deadline: Duration,
@@ -90,7 +92,13 @@ pub struct Policy {
 impl Default for Policy {
     fn default() -> Self {
         let deadline = Duration::from_ms(crate::core::limits::DEFAULT_DEADLINE_MS);
-        Self { mode: Mode::Enforce, deletion_policy: DeletionPolicy::Delete, protected: false, deadline }
+        Self {
+            mode: Mode::Enforce,
+            deletion_policy: DeletionPolicy::Delete,
+            protected: false,
+            replace: Replace::DeleteFirst,
+            deadline,
+        }
     }
 }
 
@@ -119,6 +127,18 @@ pub enum Mode {
     Enforce,
     /// They are only reported.
     Observe,
+}
+
+/// In which order a thing is replaced by another one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum Replace {
+    /// The old thing is deleted, then the new one is made.
+    #[default]
+    DeleteFirst,
+    /// The new thing is made; the old one is deleted when the new one is as declared.
+    CreateFirst,
+    /// It is not: such a change is refused.
+    Never,
 }
 
 /// What happens on the target when a resource is removed.

@@ -20,6 +20,9 @@ fn reason(kind: &RefusalKind) -> String {
         RefusalKind::DuplicateIdentity(other) => {
             format!("{other} already is this thing on the same target; change or remove one of them")
         }
+        RefusalKind::Replaces => {
+            "it would become another thing on its target, and policy.replace is Never; change that too, or use another name".to_owned()
+        }
         RefusalKind::OtherSet(set) => {
             format!("it belongs to resource set {set}; push it there, or give it another name")
         }

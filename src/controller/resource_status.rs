@@ -111,7 +111,8 @@ fn blocked_by(holds: &[Hold]) -> Vec<ObjectName> {
             | Hold::RequirementUndefined { name }
             | Hold::RequirementBusy { name }
             | Hold::RequirementNotGood { name, .. }
-            | Hold::TombstoneFirst { name } => names.push((&**name).into()),
+            | Hold::TombstoneFirst { name }
+            | Hold::SuccessorFirst { name } => names.push((&**name).into()),
             Hold::RequiredBy { names: others } => names.extend(others.iter().map(|name| ObjectName::from(&**name))),
             _ => {}
         }
@@ -182,7 +183,7 @@ fn waits(hold: &Hold) -> Option<(Reason, String)> {
         Hold::RequirementUndefined { .. } | Hold::RequirementBusy { .. } | Hold::RequirementNotGood { .. } => {
             Reason::DependencyNotReady
         }
-        Hold::TombstoneFirst { .. } => Reason::DependencyNotReady,
+        Hold::TombstoneFirst { .. } | Hold::SuccessorFirst { .. } => Reason::DependencyNotReady,
         Hold::ExecutorUnavailable { .. } => Reason::ExecutorUnavailable,
         _ => return None,
     };
@@ -248,6 +249,10 @@ fn refused(refusal: &Refusal) -> (Reason, String) {
             RefusalKind::DuplicateIdentity(other) => (
                 Reason::DuplicateIdentity,
                 format!("resource {other} already is this thing on this target; change or delete one of them"),
+            ),
+            RefusalKind::Replaces => (
+                Reason::Replaces,
+                "it would become another thing on its target, and policy.replace is Never; change that too, or use another name".to_owned(),
             ),
             RefusalKind::OtherSet(set) => {
                 (Reason::OtherSet, format!("a resource of this name belongs to resource set {set}"))

@@ -3,7 +3,8 @@
 use super::derive::identity_key;
 use super::state::EnvironmentState;
 use super::{
-    Intent, IntentRecord, Life, Message, Name, Push, PushMode, Reason, Record, ResourceId, ResourceRow, VersionRecord,
+    Intent, IntentRecord, Life, Message, Name, Push, PushMode, Reason, Record, Replace, ResourceId, ResourceRow,
+    VersionRecord,
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -78,9 +79,16 @@ impl EnvironmentState {
             }
             deleting => {
                 let id = self.create(set, intent);
-                if let Some(tombstone) = deleting.or_else(|| self.tombstone(&intent.name)) {
-                    self.wait_for(id, tombstone);
-                    self.ask_back(tombstone);
+                let before = self.tombstone(&intent.name);
+                match (deleting.or(before), intent.policy.replace) {
+                    (Some(tombstone), Replace::CreateFirst) if deleting.is_none() && self.can_outlive(tombstone) => {
+                        self.outlive(tombstone, id);
+                    }
+                    (Some(tombstone), _) => {
+                        self.wait_for(id, tombstone);
+                        self.ask_back(tombstone);
+                    }
+                    (None, _) => {}
                 }
                 id
             }

@@ -118,6 +118,8 @@ pub enum RefusalKind {
     DuplicateName,
     /// Another resource already is this thing on this target.
     DuplicateIdentity(Name),
+    /// Its name would become another thing on its target, and its policy is never to replace it.
+    Replaces,
     /// It belongs to another resource set.
     OtherSet(Name),
     /// A bound of `limits` is exceeded: what, and the bound.

@@ -120,7 +120,7 @@ impl EnvironmentState {
         }
     }
 
-    fn cut(&mut self, id: ResourceId, requirement: ResourceId) {
+    pub(super) fn cut(&mut self, id: ResourceId, requirement: ResourceId) {
         if let Some(resource) = self.get_mut(id) {
             resource.requires.retain(|&required| required != requirement);
         }

@@ -50,7 +50,7 @@ pub(super) const HOLDS: [Rule; 18] = [
         tell: |_, resource, out| out.push(Hold::TargetMissing { target: resource.row.intent.target.clone() }),
     },
     Rule { applies: Itself(EnvironmentState::outside_window), tell: EnvironmentState::tell_window },
-    Rule { applies: Neighbours(|_, resource| resource.row.after.is_some()), tell: EnvironmentState::tell_tombstone },
+    Rule { applies: Neighbours(EnvironmentState::waits_for_another), tell: EnvironmentState::tell_tombstone },
     Rule { applies: Neighbours(EnvironmentState::is_kept), tell: EnvironmentState::tell_kept },
     Rule {
         applies: Neighbours(|_, resource| resource.is_live() && resource.busy_requirements > 0),
@@ -130,8 +130,13 @@ impl EnvironmentState {
     }
 
     pub(super) fn tell_tombstone(&self, resource: &Resource, out: &mut Vec<Hold>) {
-        let tombstone = resource.row.after.and_then(|after| self.get(after));
-        out.extend(tombstone.map(|tombstone| Hold::TombstoneFirst { name: tombstone.row.intent.name.clone() }));
+        let Some(other) = resource.row.after.and_then(|after| self.get(after)) else { return };
+        let name = other.row.intent.name.clone();
+        if !other.is_live() {
+            out.push(Hold::TombstoneFirst { name });
+        } else if !other.published.good {
+            out.push(Hold::SuccessorFirst { name });
+        }
     }
 
     pub(super) fn is_kept(&self, resource: &Resource) -> bool {

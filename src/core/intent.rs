@@ -23,6 +23,18 @@ pub enum DeletionPolicy {
     Orphan,
 }
 
+/// What happens when a name becomes another thing: on another target, of another type, or with another identity.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Replace {
+    /// The old thing is deleted, then the new one is made.
+    #[default]
+    DeleteFirst,
+    /// The new thing is made; the old one is deleted when the new one is good.
+    CreateFirst,
+    /// Such an intent is refused.
+    Never,
+}
+
 /// How a resource is treated, as opposed to what it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -34,6 +46,9 @@ pub struct Policy {
     /// Never deleted on its target; removed, it stays a tombstone that holds what it required.
     #[serde(default)]
     pub protected: bool,
+    /// What happens when its name becomes another thing.
+    #[serde(default)]
+    pub replace: Replace,
     /// How long one attempt may take before it is cancelled, in milliseconds.
     pub deadline_ms: u64,
     /// Whether changes are told to what requires it, and heard from what it requires.
@@ -63,6 +78,7 @@ impl Default for Policy {
             mode: Mode::Enforce,
             deletion_policy: DeletionPolicy::Delete,
             protected: false,
+            replace: Replace::DeleteFirst,
             deadline_ms: super::limits::DEFAULT_DEADLINE_MS,
             notify: Notify::default(),
         }
@@ -108,7 +124,7 @@ impl Intent {
         let hash = Hash::of(&[parts.kind.as_bytes(), parts.target.as_bytes(), parts.attributes.as_bytes(), &mode]);
         let notify = parts.policy.notify;
         let [send, receive, protected] = [notify.send, notify.receive, parts.policy.protected].map(u8::from);
-        let policy = [parts.policy.deletion_policy as u8, send, receive, protected];
+        let policy = [parts.policy.deletion_policy as u8, parts.policy.replace as u8, send, receive, protected];
         let deadline = parts.policy.deadline_ms.to_le_bytes();
         let mut all: Vec<&[u8]> = vec![&hash.0, parts.name.as_bytes(), parts.identity.as_bytes(), &policy, &deadline];
         all.extend(parts.requires.iter().map(|name| name.as_bytes()));

@@ -54,7 +54,7 @@ pub use hash::Hash;
 pub use ids::{
     AttemptId, DryRunId, Epoch, ExecutorName, Name, PoolName, RequestId, ResourceId, TargetName, VersionNumber,
 };
-pub use intent::{DeletionPolicy, Intent, IntentParts, Mode, Notify, Policy};
+pub use intent::{DeletionPolicy, Intent, IntentParts, Mode, Notify, Policy, Replace};
 pub use outcome::{Change, Finding, Grant, Operation, Outcome, OutcomeKind, Reason};
 pub use plan::PushPlan;
 pub use record::{IntentRecord, OpenGrant, OpenRequest, Record, ReloadDebt, ResourceRow, Snapshot, VersionRecord};

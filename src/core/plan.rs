@@ -2,7 +2,7 @@
 
 use super::derive::identity_key;
 use super::state::EnvironmentState;
-use super::{Hash, Intent, Name, Push, PushMode, Refusal, RefusalKind, ResourceId, limits};
+use super::{Hash, Intent, Name, Push, PushMode, Refusal, RefusalKind, Replace, ResourceId, limits};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
@@ -69,8 +69,13 @@ impl EnvironmentState {
         if intent.requires.len() > limits::REQUIRES {
             return Some(RefusalKind::TooLarge("names in requires", limits::REQUIRES));
         }
-        let set = &self.get(*self.live.get(&intent.name)?)?.row.set;
-        (*set != push.set).then(|| RefusalKind::OtherSet(set.clone()))
+        let current = self.get(*self.live.get(&intent.name)?)?;
+        if current.row.set != push.set {
+            return Some(RefusalKind::OtherSet(current.row.set.clone()));
+        }
+        let replaces = identity_key(&current.row.intent) != identity_key(intent) && current.ever_attempted();
+        let never = intent.policy.replace == Replace::Never && !push.removals.contains(&intent.name);
+        (replaces && never).then_some(RefusalKind::Replaces)
     }
 
     fn removals(&self, push: &Push, wanted: &BTreeMap<Name, Arc<Intent>>, refused: &BTreeSet<Name>) -> BTreeSet<Name> {

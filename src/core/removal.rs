@@ -2,7 +2,7 @@
 
 use super::derive::identity_key;
 use super::queue::deletes;
-use super::state::{EnvironmentState, Open};
+use super::state::{EnvironmentState, Open, Resource};
 use super::{
     Forget, Intent, IntentRecord, LastResult, Life, Message, Name, Observed, Reason, Record, ResourceId, VersionNumber,
     VersionRecord,
@@ -12,6 +12,7 @@ use std::sync::Arc;
 impl EnvironmentState {
     /// No version wants it any more. What runs, runs on; what has not begun is asked back; its deletion waits for all that requires it.
     pub(super) fn remove(&mut self, id: ResourceId, approved: bool) {
+        self.let_predecessors_go(id);
         self.dequeue(id);
         self.disarm(id);
         let Some(resource) = self.get_mut(id) else { return };
@@ -37,6 +38,7 @@ impl EnvironmentState {
 
     /// It leaves the scheduler's tables; history keeps it.
     pub(super) fn retire(&mut self, id: ResourceId, life: Life) {
+        self.stop_outliving(id);
         self.dequeue(id);
         self.disarm(id);
         let Some(resource) = self.get_mut(id) else { return };
@@ -154,6 +156,7 @@ impl EnvironmentState {
     pub(super) fn resurrect(&mut self, id: ResourceId, set: &Name, intent: &Arc<Intent>, version: VersionNumber) {
         self.dequeue(id);
         self.disarm(id);
+        self.stop_outliving(id);
         let Some(old) = self.get(id).map(|resource| resource.row.intent.name.clone()) else { return };
         self.unname_tombstone(&old, id);
         if old != intent.name {
@@ -193,6 +196,45 @@ impl EnvironmentState {
         if let Some(successors) = self.waiting_for.get_mut(&tombstone) {
             successors.remove(&id);
         }
+    }
+
+    /// Whether a tombstone can still be made to stay for a while.
+    pub(super) fn can_outlive(&self, tombstone: ResourceId) -> bool {
+        self.get(tombstone).is_some_and(|old| !old.delete_granted() && !old.delete_failed() && old.row.after.is_none())
+    }
+
+    /// Makes a tombstone stay until `successor`, which replaces it, is good.
+    pub(super) fn outlive(&mut self, tombstone: ResourceId, successor: ResourceId) {
+        if let Some(old) = self.get_mut(tombstone) {
+            old.row.after = Some(successor);
+            self.waiting_for.entry(successor).or_default().insert(tombstone);
+            self.link(tombstone, successor);
+            self.unsettled.push_back(tombstone);
+            self.touch(tombstone);
+        }
+    }
+
+    /// What stayed for the sake of `id` need not: it is removed itself.
+    fn let_predecessors_go(&mut self, id: ResourceId) {
+        for predecessor in self.waiting_for.get(&id).cloned().unwrap_or_default() {
+            self.stop_outliving(predecessor);
+        }
+    }
+
+    /// A tombstone no longer stays until something live, which replaces it, is good.
+    fn stop_outliving(&mut self, tombstone: ResourceId) {
+        let after = self.get(tombstone).and_then(|old| old.row.after);
+        let Some(successor) = after.filter(|&next| !self.is_tombstone(next)) else { return };
+        self.wait_no_more(tombstone, successor);
+        self.cut(tombstone, successor);
+        self.touch(tombstone);
+        self.unsettled.push_back(tombstone);
+    }
+
+    /// It waits for a tombstone to be deleted, or, as one, for what replaces it to be good.
+    pub(super) fn waits_for_another(&self, resource: &Resource) -> bool {
+        let Some(other) = resource.row.after.and_then(|after| self.get(after)) else { return false };
+        !other.is_live() || !other.published.good
     }
 
     /// Makes `id` wait until `tombstone` has been deleted.

@@ -142,6 +142,12 @@ impl EnvironmentState {
                 for requirement in standing {
                     self.link(id, requirement);
                 }
+                let successor = self.get(id).and_then(|resource| resource.row.after);
+                if let Some(successor) =
+                    successor.filter(|&next| self.get(next).is_some_and(super::state::Resource::is_live))
+                {
+                    self.link(id, successor);
+                }
             } else {
                 self.set_requirements(id, &names);
             }

@@ -127,6 +127,11 @@ pub enum Hold {
         /// Which.
         name: Name,
     },
+    /// It was replaced, and stays until what replaces it is good.
+    SuccessorFirst {
+        /// Which.
+        name: Name,
+    },
     /// It is to be deleted, and these still require it.
     RequiredBy {
         /// The first of them, sorted.
@@ -230,6 +235,9 @@ impl fmt::Display for Hold {
             }
             Self::RequirementNotGood { name, error: None } => write!(f, "it requires {name}, which is not compliant"),
             Self::TombstoneFirst { name } => write!(f, "the earlier {name} must be deleted on its target first"),
+            Self::SuccessorFirst { name } => {
+                write!(f, "it was replaced, and stays until the new {name} is as declared")
+            }
             Self::RequiredBy { names } => {
                 write!(f, "it is to be deleted, and is still required by {}", names.join(", "))
             }

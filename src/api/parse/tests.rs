@@ -45,6 +45,7 @@ fn a_resource_becomes_an_intent() {
             mode: core::Mode::Observe,
             deletion_policy: core::DeletionPolicy::Delete,
             protected: false,
+            replace: core::Replace::DeleteFirst,
             deadline_ms: 90_000,
             notify: core::Notify::default()
         }

@@ -208,6 +208,7 @@ const fn wait_of(hold: &Hold) -> Wait {
         | Hold::RequirementBusy { .. }
         | Hold::RequirementNotGood { .. }
         | Hold::TombstoneFirst { .. }
+        | Hold::SuccessorFirst { .. }
         | Hold::RequiredBy { .. } => Wait::OnOthers,
         Hold::Good { .. }
         | Hold::Running(_)

@@ -169,6 +169,7 @@ fn next_steps(state: &EnvironmentState, root: &Link, now: Timestamp) -> Vec<Stri
         | Hold::RequirementUndefined { .. }
         | Hold::RequirementNotGood { .. }
         | Hold::TombstoneFirst { .. }
+        | Hold::SuccessorFirst { .. }
         | Hold::RequiredBy { .. } => None,
     };
     if root.holds.is_empty() {

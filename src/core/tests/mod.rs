@@ -23,6 +23,7 @@ mod m_matrix;
 mod o_suspend;
 mod p_approval;
 mod p_removal;
+mod p_replace;
 mod q_cancel;
 mod q_grants;
 mod q_holds;

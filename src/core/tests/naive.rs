@@ -152,7 +152,8 @@ impl<'a> Naive<'a> {
             return false;
         }
         if resource.row.life == Life::Tombstone {
-            return self.kept_by(id).is_empty();
+            let in_place = |next: ResourceId| self.resources[&next].row.life == Life::Live && self.good(next);
+            return self.kept_by(id).is_empty() && resource.row.after.is_none_or(in_place);
         }
         let ignores = resource.row.intent.policy.mode == Mode::Observe;
         let fine = |required: &ResourceId| !self.busy(*required) && (ignores || self.good(*required));
@@ -247,7 +248,12 @@ fn check_names(naive: &Naive) {
         assert!(holder == id || resource.row.life == Life::Tombstone, "identity of {}", resource.row.intent.name);
         if let Some(after) = resource.row.after {
             assert!(state.waiting_for[&after].contains(id), "{} waits and nobody knows", resource.row.intent.name);
-            assert!(state.is_tombstone(after), "{} waits for what is no tombstone", resource.row.intent.name);
+            let replaced = resource.row.life == Life::Tombstone;
+            assert!(
+                replaced || state.is_tombstone(after),
+                "{} waits for what is no tombstone",
+                resource.row.intent.name
+            );
         }
     }
 }

@@ -1,8 +1,8 @@
-//! Intents in one line: `name[@target][=attributes][#identity] [observe] [orphan] [send] [deaf] [protected] [<- requirement …]`.
+//! Intents in one line: `name[@target][=attributes][#identity] [observe] [orphan] [send] [deaf] [protected] [create-first] [never] [<- requirement …]`.
 //!
 //! What is left out is `@t1`, `=1` and the name as identity. Several intents stand side by side, separated by `;`.
 
-use crate::core::{DeletionPolicy, Intent, IntentParts, Mode, Name, Notify, Policy};
+use crate::core::{DeletionPolicy, Intent, IntentParts, Mode, Name, Notify, Policy, Replace};
 use std::collections::BTreeSet;
 
 /// An intent as a test wrote it, so that a later line can change one thing of it.
@@ -15,6 +15,7 @@ pub(super) struct Declared {
     pub(super) mode: Mode,
     pub(super) deletion_policy: DeletionPolicy,
     pub(super) protected: bool,
+    pub(super) replace: Replace,
     pub(super) notify: Notify,
     pub(super) requires: BTreeSet<String>,
 }
@@ -28,7 +29,9 @@ impl Declared {
         let (name, target) = cut(rest, '@');
         let flags: Vec<&str> = words.collect();
         assert!(
-            flags.iter().all(|flag| ["observe", "orphan", "send", "deaf", "protected"].contains(flag)),
+            flags
+                .iter()
+                .all(|flag| ["observe", "orphan", "send", "deaf", "protected", "create-first", "never"].contains(flag)),
             "unknown word in {line:?}"
         );
         Self {
@@ -38,6 +41,11 @@ impl Declared {
             identity: identity.unwrap_or(name).to_owned(),
             mode: if flags.contains(&"observe") { Mode::Observe } else { Mode::Enforce },
             deletion_policy: if flags.contains(&"orphan") { DeletionPolicy::Orphan } else { DeletionPolicy::Delete },
+            replace: match (flags.contains(&"create-first"), flags.contains(&"never")) {
+                (true, _) => Replace::CreateFirst,
+                (_, true) => Replace::Never,
+                _ => Replace::DeleteFirst,
+            },
             protected: flags.contains(&"protected"),
             notify: Notify { send: flags.contains(&"send"), receive: !flags.contains(&"deaf") },
             requires: requires.split_whitespace().map(str::to_owned).collect(),
@@ -60,6 +68,7 @@ impl Declared {
                 mode: self.mode,
                 deletion_policy: self.deletion_policy,
                 protected: self.protected,
+                replace: self.replace,
                 notify: self.notify,
                 ..Policy::default()
             },

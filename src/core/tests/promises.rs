@@ -93,6 +93,10 @@ fn why_is_true(world: &World, naive: &Naive, id: ResourceId) {
         Hold::RequirementBusy { name } => naive.busy(required(name).unwrap()),
         Hold::RequirementNotGood { name, .. } => !naive.good(required(name).unwrap()),
         Hold::TombstoneFirst { .. } => row.after.is_some_and(|after| state.is_tombstone(after)),
+        Hold::SuccessorFirst { .. } => {
+            !resource.is_live()
+                && row.after.is_some_and(|after| state.get(after).unwrap().is_live() && !naive.good(after))
+        }
         Hold::RequiredBy { .. } => !naive.kept_by(id).is_empty(),
         Hold::DependentsYielding => naive.dependents(id).iter().any(|&id| state.get(id).unwrap().run.is_some()),
         Hold::ExecutorUnavailable { .. } => state.executor_for(resource.target).is_none(),

@@ -63,6 +63,7 @@ pub(super) fn intent(called: &str, content: &str) -> Arc<Intent> {
             mode: Mode::Observe,
             deletion_policy: DeletionPolicy::Orphan,
             protected: true,
+            replace: crate::core::Replace::CreateFirst,
             deadline_ms: 7,
             notify: Notify { send: true, receive: false },
         },
