@@ -1,7 +1,7 @@
 //! P: removal. Tombstones, orphans, and what comes back.
 
 use super::world::World;
-use crate::core::{Event, Life, Name, OutcomeKind};
+use crate::core::{Event, Life, Name, OutcomeKind, Reason, RequestKind, Scope};
 
 #[test]
 fn p1_it_is_deleted_after_all_that_required_it_is_gone() {
@@ -43,6 +43,23 @@ fn p1_a_skipped_one_that_is_removed_does_not_count_as_good() {
     world.remove(["r2"]);
     world.expect_granted([]);
     world.expect([("r2", "tombstone"), ("r3", "skipped")]);
+}
+
+#[test]
+fn p1_a_delete_that_follows_a_lost_look_is_a_change() {
+    for kind in [RequestKind::Repair, RequestKind::Report] {
+        let mut world = World::new(["t1"]);
+        world.push("a");
+        world.run_all();
+        world.request(kind, Scope::default());
+        world.keep_answers();
+        world.remove(["a"]);
+        world.lose("e1");
+        world.connect("e2");
+        assert_eq!(world.last_reason("a"), Reason::Change);
+        world.run_all();
+        world.expect([("a", "deleted")]);
+    }
 }
 
 #[test]
