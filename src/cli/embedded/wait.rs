@@ -167,18 +167,19 @@ async fn pause(
 }
 
 async fn glance(session: &Session) -> Result<Glance, CliError> {
-    let read = |state: &EnvironmentState| {
-        let counts = state.counts();
-        let idle = counts.running == 0 && state.open_dry_runs() == 0;
-        Glance {
-            version: state.version(),
-            counts,
-            quiet: state.quiet(),
-            idle,
-            suspended: state.is_suspended() || state.is_report_only(),
-        }
+    let read = |state: &EnvironmentState| Glance {
+        version: state.version(),
+        counts: state.counts(),
+        quiet: state.quiet(),
+        idle: is_idle(state),
+        suspended: state.is_suspended() || state.is_report_only(),
     };
     Ok(session.scheduler.read(read).await?)
+}
+
+/// Nothing is in an executor's hands.
+fn is_idle(state: &EnvironmentState) -> bool {
+    state.counts().running == 0 && state.open_dry_runs() == 0
 }
 
 /// What something can do about waiting.
@@ -225,6 +226,10 @@ const fn wait_of(hold: &Hold) -> Wait {
 
 /// What is left, where nothing of it goes on by itself; `None` where something does.
 fn held(state: &EnvironmentState) -> Option<Vec<HeldDocument>> {
+    // Since the last glance an executor may have come and taken all there is.
+    if !is_idle(state) {
+        return None;
+    }
     let mut held = Vec::new();
     for view in state.views().filter(|view| view.queued.is_some()) {
         let holds = state.why(view.row.resource);
