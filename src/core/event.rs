@@ -160,6 +160,12 @@ pub enum RequestKind {
     ApproveRemovals,
 }
 
+impl RequestKind {
+    /// Every kind.
+    pub const ALL: [Self; 7] =
+        [Self::Deploy, Self::Repair, Self::Suspend, Self::Resume, Self::Cancel, Self::Report, Self::ApproveRemovals];
+}
+
 /// Which resources are meant: the intersection of what is given.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Scope {

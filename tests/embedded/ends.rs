@@ -102,3 +102,20 @@ fn history_memory_and_folder_are_checked() {
     std::fs::remove_file(house.path("data/deploy/owner")).unwrap();
     assert_eq!(house.run("check -q").code, 0, "as the next step says");
 }
+
+#[test]
+fn a_confirmed_delete_needs_no_other_approval_and_leaves_what_is_protected() {
+    let files = (0..12).map(|number| file(&format!("f{number:02}"), &format!("FOLDER/f{number:02}"), "x", ""));
+    let kept = file("kept", "FOLDER/kept", "x", "") + "  policy: {protected: true}\n";
+    let house = House::with(LOCAL, &files.chain([kept]).collect::<String>());
+    assert_eq!(house.run("deploy -f manifests -q").code, 0);
+    assert_eq!(house.run("delete --yes -q").code, 1, "one is left");
+    let left: Vec<String> =
+        (0..12).map(|number| format!("f{number:02}")).filter(|name| house.path(name).exists()).collect();
+    assert_eq!((left, house.read("kept")), (vec![], "x".to_owned()));
+    let why = house.run("why kept");
+    assert!(why.out.contains("it was removed and is protected: it is never deleted on its target"), "{}", why.out);
+    assert!(why.out.contains("`homeostat forget kept` leaves it where it is"), "{}", why.out);
+    assert_eq!(house.run("forget kept --yes").code, 0);
+    assert_eq!(house.read("kept"), "x");
+}

@@ -5,7 +5,7 @@
 use super::content::{self, CONTEXT_LINES};
 use super::place::{Found, Place, failed};
 use super::rights::{self, Rights};
-use super::{Ensure, assessment, attributes, ensure_schema, nothing, path_complaint, path_schema};
+use super::{Ensure, assessment, attributes, ensure_schema, identity_complaints, nothing, path_schema};
 use crate::adaptors::schema::Complaint;
 use crate::adaptors::{AdaptorError, Assessment, Desired, TypeSchema};
 use crate::core::{Change, limits};
@@ -53,8 +53,7 @@ pub(super) fn schema() -> TypeSchema {
 
 fn check(attributes: &Value) -> Vec<Complaint> {
     let text = |name: &str| attributes.get(name).and_then(Value::as_str);
-    let mut complaints: Vec<Complaint> =
-        text("path").and_then(|path| path_complaint("/path", path)).into_iter().collect();
+    let mut complaints = identity_complaints(attributes);
     complaints.extend(rights::mode_complaint(attributes));
     if text("content").is_some() && text("contentBase64").is_some() {
         complaints.push(Complaint::new("/contentBase64", "only one of content and contentBase64 can be given"));

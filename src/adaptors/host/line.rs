@@ -10,7 +10,7 @@ use self::edit::Edit;
 use super::content;
 use super::place::{Found, Place};
 use super::rights::Rights;
-use super::{Ensure, assessment, attributes, ensure_schema, nothing, path_complaint, path_schema};
+use super::{Ensure, assessment, attributes, ensure_schema, identity_complaints, nothing, path_schema};
 use crate::adaptors::schema::Complaint;
 use crate::adaptors::{AdaptorError, Assessment, Desired, TypeSchema};
 use crate::core::Change;
@@ -80,8 +80,7 @@ fn identity_part(pointer: &str, value: &Value, attributes: &Value) -> Value {
 fn check(attributes: &Value) -> Vec<Complaint> {
     let text = |name: &str| attributes.get(name).and_then(Value::as_str);
     let absent = text("ensure") == Some("absent");
-    let mut complaints: Vec<Complaint> =
-        text("path").and_then(|path| path_complaint("/path", path)).into_iter().collect();
+    let mut complaints = identity_complaints(attributes);
     match text("line") {
         Some(line) if line.contains(['\n', '\r', '\0']) => {
             complaints.push(Complaint::new("/line", "must be one line, without its end"));

@@ -177,6 +177,12 @@ fn path_schema(description: &str) -> Value {
 }
 
 /// A complaint where a path is not absolute, or is not written in its one way.
+/// What is wrong with `path`, where it is given: the identity of most types.
+fn identity_complaints(attributes: &Value) -> Vec<Complaint> {
+    let path = attributes.get("path").and_then(Value::as_str);
+    path.and_then(|path| path_complaint("/path", path)).into_iter().collect()
+}
+
 fn path_complaint(pointer: &str, path: &str) -> Option<Complaint> {
     let complaint = |message: &str| Some(Complaint::new(pointer, message));
     if !path.starts_with('/') {

@@ -5,7 +5,7 @@
 
 use super::content::{remove_temporary, temporary};
 use super::place::{Found, Place, failed};
-use super::{Ensure, assessment, attributes, ensure_schema, nothing, path_complaint, path_schema};
+use super::{Ensure, assessment, attributes, ensure_schema, identity_complaints, nothing, path_schema};
 use crate::adaptors::schema::Complaint;
 use crate::adaptors::{AdaptorError, Assessment, Desired, TypeSchema};
 use crate::core::Change;
@@ -47,8 +47,7 @@ pub(super) fn schema() -> TypeSchema {
 
 fn check(attributes: &Value) -> Vec<Complaint> {
     let text = |name: &str| attributes.get(name).and_then(Value::as_str);
-    let mut complaints: Vec<Complaint> =
-        text("path").and_then(|path| path_complaint("/path", path)).into_iter().collect();
+    let mut complaints = identity_complaints(attributes);
     match text("target") {
         Some(target) if target.contains('\0') => complaints.push(Complaint::new("/target", "must not contain NUL")),
         None if text("ensure") != Some("absent") => {

@@ -258,3 +258,40 @@ async fn attempts_since(session: &Session, before: AttemptId) -> Result<Vec<Atte
         below = page.last().map(|attempt| attempt.attempt);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::core::{Effects, Epoch, Intent, IntentParts, Policy, Push, PushMode, Target, Timestamp, Windows, step};
+
+    #[test]
+    fn what_an_executor_has_taken_is_neither_held_nor_done() {
+        let mut state = EnvironmentState::new("house".into(), Epoch(1), Timestamp(0));
+        let mut take = |event| step(&mut state, event, Timestamp(0), &mut Effects::default());
+        take(Event::TargetChanged(Target {
+            name: "here".into(),
+            pool: "default".into(),
+            connection: "{}".into(),
+            concurrency: 1,
+            suspend: false,
+            windows: Windows::default(),
+            rate_limit: None,
+        }));
+        let intent = Intent::new(IntentParts {
+            name: "a".into(),
+            kind: "test.Thing".into(),
+            target: "here".into(),
+            identity: "a".into(),
+            attributes: "{}".into(),
+            requires: Vec::new(),
+            policy: Policy::default(),
+        });
+        let push = super::super::push_of("default".into(), "manifests", "");
+        take(Event::Push(Push { upserts: vec![Arc::new(intent)], mode: PushMode::Whole, ..push }));
+        let (executor, pool) = ("e1".into(), "default".into());
+        take(Event::ExecutorConnected { executor, pool, credits: 1, holds: Vec::new() });
+        assert_eq!((state.counts().queued, state.counts().running), (0, 1));
+        assert!(held(&state).is_none());
+    }
+}

@@ -113,16 +113,7 @@ impl Run {
     }
 
     fn request(&mut self) {
-        let kinds = [
-            RequestKind::Deploy,
-            RequestKind::Repair,
-            RequestKind::Suspend,
-            RequestKind::Resume,
-            RequestKind::Cancel,
-            RequestKind::Report,
-            RequestKind::ApproveRemovals,
-        ];
-        let kind = kinds[self.random.below(kinds.len())];
+        let kind = RequestKind::ALL[self.random.below(RequestKind::ALL.len())];
         let target = self.random.chance(30).then(|| format!("t{}", self.random.below(TARGETS)).into());
         let names = self.random.chance(30).then(|| (0..3).map(|n| format!("r{n}").into()).collect());
         self.world.request(kind, Scope { target, names });
