@@ -65,7 +65,7 @@ CREATE TABLE resource_grant (
     epoch         bigint NOT NULL,
     granted_at_ms bigint NOT NULL,
     operation     smallint NOT NULL CHECK (operation BETWEEN 1 AND 4), -- enforce, observe, dry run, delete
-    reason        smallint NOT NULL CHECK (reason BETWEEN 1 AND 7),    -- user deploy, change, user repair, dry run, retry, repair, report
+    reason        smallint NOT NULL CHECK (reason BETWEEN 1 AND 8),    -- user deploy, change, user repair, dry run, retry, repair, report, fact refresh
     intent_hash   bytea NOT NULL CHECK (octet_length(intent_hash) = 16),
     executor      text NOT NULL,
     reload        text, -- the requirement because of whose change it is told to reload
@@ -83,6 +83,7 @@ CREATE TABLE outcome (
     diff            text,
     message         text, -- why it failed; because of what it was skipped
     remote_identity text,
+    facts           text, -- a line `name value` each, the value JSON; null: none, or the same as before
     PRIMARY KEY (environment, attempt)
 );
 CREATE INDEX outcome_resource ON outcome (environment, resource, attempt);
@@ -91,7 +92,7 @@ CREATE TABLE request (
     environment bigint NOT NULL,
     id          bigint NOT NULL,
     taken_at_ms bigint NOT NULL,
-    kind        smallint NOT NULL CHECK (kind BETWEEN 1 AND 7), -- deploy, repair, suspend (open until it is lifted), resume, cancel, report, approve removals
+    kind        smallint NOT NULL CHECK (kind BETWEEN 1 AND 8), -- deploy, repair, suspend (open until it is lifted), resume, cancel, report, approve removals, fact refresh
     scope       text NOT NULL, -- JSON
     author      text NOT NULL,
     message     text NOT NULL,
@@ -150,6 +151,7 @@ CREATE TABLE resource_state (
     reload_after    bigint,           -- the attempt after which it must be told
     maybe_changed   boolean NOT NULL,
     removal_approved boolean NOT NULL, -- of a tombstone: however much was removed with it
+    facts           text,             -- what the newest success learned: a line `name value` each, the value JSON
     PRIMARY KEY (environment, resource),
     CHECK (num_nulls(reload_because, reload_after) IN (0, 2))
 ) WITH (fillfactor = 80);

@@ -8,6 +8,8 @@
 mod cancel;
 #[path = "embedded/ends.rs"]
 mod ends;
+#[path = "embedded/facts.rs"]
+mod facts;
 mod house;
 #[path = "embedded/report.rs"]
 mod report;

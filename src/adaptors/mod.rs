@@ -32,6 +32,8 @@ pub struct TypeSchema {
     pub identity_part: Option<fn(&str, &Value, &Value) -> Value>,
     /// JSON pointers of attributes whose values never appear in a diff, a log or history.
     pub sensitive: &'static [&'static str],
+    /// What an attempt reports of a thing, for other resources to use: names of letters and digits, and what they mean.
+    pub facts: &'static [(&'static str, &'static str)],
     /// Rules that the schema cannot say (a path is absolute, one of two is given). Called only with attributes that fit the schema.
     pub check: Option<fn(&Value) -> Vec<schema::Complaint>>,
 }
@@ -88,6 +90,9 @@ impl WorkEnded {
     }
 }
 
+/// Facts by name.
+pub type FactValues = serde_json::Map<String, Value>;
+
 /// What differs between what is and what should be.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Difference {
@@ -106,6 +111,16 @@ pub trait Adaptor: Send + Sync + 'static {
     async fn difference(&self, desired: &Desired, deleting: bool) -> Result<Assessment, AdaptorError>;
     /// Carries out the change that `difference` found. Returns what the target calls the resource, where it has a name of its own.
     async fn apply(&self, desired: &Desired, assessment: &Assessment) -> Result<Option<String>, AdaptorError>;
+    /// What there is to know of the thing as it is now, by the names of its schema; nothing where it does not exist. `as_desired`: nothing
+    /// differed, or all that did was applied.
+    async fn facts(
+        &self,
+        _desired: &Desired,
+        _assessment: &Assessment,
+        _as_desired: bool,
+    ) -> Result<FactValues, AdaptorError> {
+        Ok(FactValues::new())
+    }
 }
 
 /// What `difference` found, with what `apply` needs so as not to read again.

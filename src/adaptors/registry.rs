@@ -130,6 +130,7 @@ mod tests {
             identity,
             identity_part: None,
             sensitive: &[],
+            facts: &[],
             check: None,
         };
         let attributes = json!({"path": "/etc/motd", "metadata": {"name": "x"}});

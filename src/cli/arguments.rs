@@ -63,6 +63,8 @@ pub(crate) enum Command {
     Status(StatusOptions),
     /// Show one resource: intent, state, latest attempts
     Show(NameOptions),
+    /// Show what attempts have learned of resources: numbers, addresses, versions
+    Facts(FactsOptions),
     /// List the versions, or the attempts of one resource
     History(HistoryOptions),
     /// Show what intent changed between two versions, resource by resource
@@ -213,6 +215,18 @@ pub(crate) struct NameOptions {
     /// The resource
     #[arg(value_name = "NAME")]
     pub(crate) name: String,
+    #[command(flatten)]
+    pub(crate) state: StateOptions,
+}
+
+#[derive(Clone, Debug, Args)]
+pub(crate) struct FactsOptions {
+    /// Only those of this resource
+    #[arg(value_name = "NAME")]
+    pub(crate) name: Option<String>,
+    /// Look at the resource now, without changing it, and start nothing else
+    #[arg(long, requires = "name")]
+    pub(crate) refresh: bool,
     #[command(flatten)]
     pub(crate) state: StateOptions,
 }

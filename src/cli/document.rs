@@ -7,6 +7,7 @@ use crate::core::{
 };
 use crate::history::{AttemptSummary, VersionSummary};
 use serde::Serialize;
+use std::collections::BTreeMap;
 use std::fmt;
 
 /// The state of a resource in one word, for people and for programs.
@@ -172,10 +173,38 @@ pub(crate) struct ShowDocument {
     pub(crate) resource: ResourceDocument,
     /// Its attributes.
     pub(crate) attributes: serde_json::Value,
+    /// What its newest success has learned of it.
+    pub(crate) facts: BTreeMap<Name, serde_json::Value>,
     /// Why it does not run, first that applies first.
     pub(crate) holds: Vec<Hold>,
     /// Its latest attempts, newest first.
     pub(crate) attempts: Vec<AttemptDocument>,
+}
+
+/// What is known of one resource.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct FactsDocument {
+    /// Its name.
+    pub(crate) name: Name,
+    /// Its type.
+    #[serde(rename = "type")]
+    pub(crate) kind: Name,
+    /// When it was last found or made as declared.
+    pub(crate) verified_at: Option<String>,
+    /// Values by name.
+    pub(crate) facts: BTreeMap<Name, serde_json::Value>,
+}
+
+impl From<&ResourceView> for FactsDocument {
+    fn from(view: &ResourceView) -> Self {
+        Self {
+            name: view.row.intent.name.clone(),
+            kind: view.row.intent.kind.clone(),
+            verified_at: view.row.verified_at.map(iso),
+            facts: super::verbs::facts::values(view),
+        }
+    }
 }
 
 /// One version.
@@ -364,7 +393,7 @@ mod tests {
     #[test]
     fn an_observed_difference_is_not_called_a_change() {
         let outcome =
-            OutcomeKind::Succeeded(Finding { change: Change::Update, diff: "mode".into(), remote_identity: None });
+            OutcomeKind::Succeeded(Finding { change: Change::Update, diff: "mode".into(), ..Finding::same() });
         assert_eq!(AttemptResult::of(Some(&outcome), true), AttemptResult::Differs);
         assert_eq!(AttemptResult::of(Some(&outcome), false), AttemptResult::Updated);
         assert!(!AttemptResult::of(Some(&outcome), true).is_change());

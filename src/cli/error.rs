@@ -46,6 +46,9 @@ pub(crate) enum CliError {
     /// A mistake in this release, not of the user.
     #[error("this is a defect in homeostat, please report it: {0}")]
     Defect(String),
+    /// It was tried, and failed on the target.
+    #[error("{0}")]
+    NotDone(String),
     /// Interrupted before it could be carried out.
     #[error("interrupted")]
     Interrupted,
@@ -66,6 +69,7 @@ impl CliError {
             | Self::Output(_)
             | Self::Document(_)
             | Self::Defect(_) => Exit::Infrastructure,
+            Self::NotDone(_) => Exit::NotCompliant,
             Self::Interrupted => Exit::Interrupted,
         }
     }

@@ -124,6 +124,12 @@ fn types_reference() -> String {
             let meaning = property.get("description").and_then(Value::as_str).unwrap_or_default().replace('|', "\\|");
             let _ = writeln!(text, "| `{name}` | {kind}{must} | {meaning} |");
         }
+        if !schema.facts.is_empty() {
+            let _ = writeln!(text, "\n| fact | meaning |\n|---|---|");
+        }
+        for (name, meaning) in schema.facts {
+            let _ = writeln!(text, "| `{name}` | {} |", meaning.replace('|', "\\|"));
+        }
     }
     text
 }

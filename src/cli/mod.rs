@@ -40,6 +40,7 @@ pub(crate) async fn run(arguments: Arguments) -> Exit {
         Command::Repair(options) => verbs::repair::run(options, output).await,
         Command::Status(options) => verbs::status::run(options, output).await,
         Command::Show(options) => verbs::show::run(options, output).await,
+        Command::Facts(options) => verbs::facts::run(options, output).await,
         Command::History(options) => verbs::history::run(options, output).await,
         Command::Diff(options) => verbs::diff::run(options, output).await,
         Command::Why(options) => verbs::why::run(options, output).await,

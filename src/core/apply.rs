@@ -121,6 +121,7 @@ impl EnvironmentState {
             error: None,
             drift: None,
             remote_identity: None,
+            facts: super::Facts::default(),
             reload: None,
             maybe_changed: false,
             removal_approved: false,

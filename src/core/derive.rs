@@ -113,7 +113,7 @@ impl EnvironmentState {
         if !resource.is_live() {
             Operation::Delete
         } else if resource.row.intent.policy.mode == Mode::Observe
-            || reason == Reason::Report
+            || reason.reports()
             || (verifies && resource.row.succeeded == Some(resource.row.intent.hash()))
         {
             Operation::Observe

@@ -158,12 +158,27 @@ pub enum RequestKind {
     Report,
     /// That removals which wait for an approval are deleted.
     ApproveRemovals,
+    /// Their facts as they are now.
+    FactRefresh,
 }
 
 impl RequestKind {
     /// Every kind.
-    pub const ALL: [Self; 7] =
-        [Self::Deploy, Self::Repair, Self::Suspend, Self::Resume, Self::Cancel, Self::Report, Self::ApproveRemovals];
+    pub const ALL: [Self; 8] = [
+        Self::Deploy,
+        Self::Repair,
+        Self::Suspend,
+        Self::Resume,
+        Self::Cancel,
+        Self::Report,
+        Self::ApproveRemovals,
+        Self::FactRefresh,
+    ];
+
+    /// It stays open until work is done; the others are carried out at once, or are in force until they are lifted.
+    pub(crate) const fn is_work(self) -> bool {
+        matches!(self, Self::Deploy | Self::Repair | Self::Report | Self::FactRefresh)
+    }
 }
 
 /// Which resources are meant: the intersection of what is given.

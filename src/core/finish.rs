@@ -65,7 +65,8 @@ impl EnvironmentState {
         let Some(run) = resource.run.take() else { return };
         self.release(Some(place), &run.executor, run.attempt);
         self.unsettled.push_back(id);
-        self.out.records.push(Record::Outcome { resource: id, outcome: outcome.clone() });
+        let recorded = Outcome { kind: self.news(id, &outcome.kind), ..outcome };
+        self.out.records.push(Record::Outcome { resource: id, outcome: recorded });
         match outcome.kind {
             OutcomeKind::Revoked | OutcomeKind::Skipped { .. } => self.after_revoked(id, &run),
             OutcomeKind::Lost => self.after_lost(id, &run),
@@ -138,6 +139,7 @@ impl EnvironmentState {
         let Some(resource) = self.get_mut(id) else { return };
         let (was_good, pays) = (resource.good(), resource.pays(run));
         resource.tried(run);
+        resource.learn(run, finding);
         let row = &mut resource.row;
         let differs = run.operation == Operation::Observe && finding.change != Change::None;
         row.last_attempt = Some(run.attempt);
@@ -151,7 +153,7 @@ impl EnvironmentState {
         }
         let fresh = run.credited && run.hash == row.intent.hash();
         let changed = changed(run, Some(finding));
-        let reports = run.reason == Reason::Report;
+        let reports = run.reason.reports();
         let notifies = fresh && !reports && (changed || row.maybe_changed || (was_good && differs));
         if fresh {
             row.maybe_changed &= reports;
@@ -160,7 +162,7 @@ impl EnvironmentState {
             row.last_result = LastResult::Succeeded;
             row.observed = match run.reason {
                 _ if !differs => Observed::Same,
-                Reason::Report => Observed::Reported,
+                _ if reports => Observed::Reported,
                 _ => Observed::Differs,
             };
             row.drift = differs.then(|| finding.diff.clone());
@@ -208,7 +210,7 @@ impl EnvironmentState {
             row.error = Some(message);
         }
         self.touch(id);
-        if fresh && was_good && run.reason != Reason::Report {
+        if fresh && was_good && !run.reason.reports() {
             self.notify(id, run.priority);
         }
         if fresh {

@@ -10,6 +10,12 @@ pub const MESSAGE_BYTES: usize = 4_096;
 pub const DIFF_BYTES: usize = 65_536;
 /// Bytes of one remote identity. Longer ones are refused.
 pub const IDENTITY_BYTES: usize = 4_096;
+/// Facts that one attempt may report; more are left out.
+pub const FACTS: usize = 64;
+/// Bytes of all of them, names included: addresses and ids, not documents.
+pub const FACTS_BYTES: usize = 16_384;
+/// Bytes of the name of a fact.
+pub const FACT_NAME_BYTES: usize = 64;
 /// Bytes of the attributes of one resource: a Kubernetes object cannot be larger either.
 pub const ATTRIBUTES_BYTES: usize = 1_048_576;
 /// Names in one `requires` list.

@@ -14,6 +14,7 @@ mod dispatch;
 mod effect;
 mod event;
 mod executors;
+mod facts;
 mod finish;
 mod graph;
 mod hash;
@@ -50,6 +51,7 @@ pub use effect::{Effects, Message};
 pub use event::{
     DryRunItem, DryRunRequest, Event, Forget, Push, PushMode, Refusal, RefusalKind, Request, RequestKind, Scope,
 };
+pub use facts::{Facts, is_fact_name};
 pub use hash::Hash;
 pub use ids::{
     AttemptId, DryRunId, Epoch, ExecutorName, Name, PoolName, RequestId, ResourceId, TargetName, VersionNumber,

@@ -1,6 +1,6 @@
 //! One attempt: what is granted to an executor and how it ends.
 
-use super::{AttemptId, Epoch, Hash, Intent, Name, ResourceId, Timestamp, VersionNumber};
+use super::{AttemptId, Epoch, Facts, Hash, Intent, Name, ResourceId, Timestamp, VersionNumber};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
@@ -30,6 +30,8 @@ pub enum Reason {
     DryRun,
     /// Its last attempt failed, was lost, or was skipped for a dependency that has recovered.
     Retry,
+    /// A user asked for its facts as they are now.
+    FactRefresh,
     /// It has not been verified for some time.
     Repair,
     /// A user asked to look at it, and to correct nothing.
@@ -39,7 +41,12 @@ pub enum Reason {
 impl Reason {
     /// It is only about what may have changed by itself.
     pub(crate) const fn verifies(self) -> bool {
-        matches!(self, Self::UserRepair | Self::Repair | Self::Report)
+        matches!(self, Self::UserRepair | Self::Repair) || self.reports()
+    }
+
+    /// It only looks, because a user asked, whatever the environment's policy says.
+    pub(crate) const fn reports(self) -> bool {
+        matches!(self, Self::Report | Self::FactRefresh)
     }
 }
 
@@ -96,6 +103,8 @@ pub struct Finding {
     pub diff: Name,
     /// What the target calls it; `None` leaves what was recorded.
     pub remote_identity: Option<Name>,
+    /// What was learned of the thing on its target.
+    pub facts: Facts,
 }
 
 /// How an attempt ended: every grant has exactly one.
@@ -137,7 +146,7 @@ pub struct Outcome {
 impl Finding {
     /// A finding without difference.
     pub fn same() -> Self {
-        Self { change: Change::None, diff: "".into(), remote_identity: None }
+        Self { change: Change::None, diff: "".into(), remote_identity: None, facts: Facts::default() }
     }
 }
 

@@ -42,6 +42,13 @@ impl EnvironmentState {
         busy.map(|required| required.row.resource).chain(resource.row.after).collect()
     }
 
+    /// Something queued is wanted sooner.
+    pub(super) fn hurry(&mut self, id: ResourceId, priority: Reason) {
+        if self.raise(id, priority) {
+            self.lend_priority(id);
+        }
+    }
+
     /// Whether it had a lower one.
     fn raise(&mut self, id: ResourceId, priority: Reason) -> bool {
         let Some(queued) = self.get(id).and_then(|resource| resource.queued) else { return false };

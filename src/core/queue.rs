@@ -13,7 +13,7 @@ impl EnvironmentState {
             return;
         }
         // A report leaves what it finds: whoever wants more comes after it.
-        let enough = !resource.reports() || reason == Reason::Report;
+        let enough = !resource.reports() || reason.reports();
         if resource.is_live() && resource.runs_current() && enough {
             return self.raise_run(id, reason);
         }

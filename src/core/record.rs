@@ -1,8 +1,8 @@
 //! What is written to history, and what is read back when an environment gets an owner.
 
 use super::{
-    AttemptId, DryRunId, ExecutorName, Grant, Hash, Intent, LastResult, Life, Name, Observed, Operation, Outcome,
-    Reason, RequestId, RequestKind, ResourceId, Scope, Settings, Target, TargetName, Timestamp, VersionNumber,
+    AttemptId, DryRunId, ExecutorName, Facts, Grant, Hash, Intent, LastResult, Life, Name, Observed, Operation,
+    Outcome, Reason, RequestId, RequestKind, ResourceId, Scope, Settings, Target, TargetName, Timestamp, VersionNumber,
 };
 use std::sync::Arc;
 
@@ -140,6 +140,8 @@ pub struct ResourceRow {
     pub drift: Option<Name>,
     /// What the target calls it.
     pub remote_identity: Option<Name>,
+    /// What the newest success learned of it.
+    pub facts: Facts,
     /// It is to be told to reload.
     pub reload: Option<ReloadDebt>,
     /// An attempt whose result does not count may have changed it: its next success notifies, even if it finds nothing to do.

@@ -176,6 +176,7 @@ impl EnvironmentState {
         row.failures = 0;
         row.error = None;
         row.drift = None;
+        row.facts = super::Facts::default();
         row.verified_at = None;
         row.removal_approved = false;
         let before = row.after;

@@ -17,20 +17,24 @@ impl Resource {
     /// What an executor has of it, or else what is queued, is a report.
     pub(super) fn reports(&self) -> bool {
         let reason = self.run.as_ref().map(|run| run.reason).or(self.queued.map(|queued| queued.reason));
-        reason == Some(Reason::Report)
+        reason.is_some_and(Reason::reports)
     }
 }
 
 impl EnvironmentState {
     /// Queues a report. An owner that is there for reports only has nothing better to do with what is due anyway.
     pub(super) fn enqueue_report(&mut self, id: ResourceId) {
+        self.drop_what_is_due(id);
+        self.enqueue(id, Reason::Report);
+    }
+
+    pub(super) fn drop_what_is_due(&mut self, id: ResourceId) {
         let due = |resource: &Resource| {
             resource.queued.is_some_and(|queued| matches!(queued.reason, Reason::Retry | Reason::Repair))
         };
         if self.report_only && self.get(id).is_some_and(due) {
             self.dequeue(id);
         }
-        self.enqueue(id, Reason::Report);
     }
 
     pub(super) fn only_report(&mut self) {

@@ -21,7 +21,9 @@ impl EnvironmentState {
         let OpenRequest { scope, author, message, .. } = order.clone();
         self.out.records.push(Record::Request { id, kind, scope, author, at: self.now, message });
         match kind {
-            RequestKind::Deploy | RequestKind::Repair | RequestKind::Report => self.start_request(id, kind, covered),
+            RequestKind::Deploy | RequestKind::Repair | RequestKind::Report | RequestKind::FactRefresh => {
+                self.start_request(id, kind, covered);
+            }
             RequestKind::ApproveRemovals => {
                 self.approve_removals(&covered);
                 self.out.records.push(Record::RequestDone(id, self.now));
@@ -45,6 +47,7 @@ impl EnvironmentState {
                 RequestKind::Deploy => self.enqueue(resource, Reason::UserDeploy),
                 RequestKind::Repair => self.enqueue(resource, Reason::UserRepair),
                 RequestKind::Report => self.enqueue_report(resource),
+                RequestKind::FactRefresh => self.enqueue_refresh(resource),
                 RequestKind::Suspend | RequestKind::Resume | RequestKind::Cancel | RequestKind::ApproveRemovals => {}
             }
         }
@@ -77,7 +80,7 @@ impl EnvironmentState {
                     (self.needs_deploy(resource, true) && !resource.row.skipped) || skipped_and_named
                 }
                 RequestKind::Repair => true,
-                RequestKind::Report => resource.can_be_reported(),
+                RequestKind::Report | RequestKind::FactRefresh => resource.can_be_reported(),
                 RequestKind::Cancel => Self::can_be_cancelled(resource),
                 RequestKind::Suspend | RequestKind::Resume | RequestKind::ApproveRemovals => false,
             };

@@ -95,8 +95,7 @@ impl EnvironmentState {
         for &id in &ids {
             state.resume(id);
         }
-        let work =
-            |open: &OpenRequest| matches!(open.kind, RequestKind::Deploy | RequestKind::Repair | RequestKind::Report);
+        let work = |open: &OpenRequest| open.kind.is_work();
         for OpenRequest { id, kind, scope, at, .. } in snapshot.requests.into_iter().filter(work) {
             let mut covered = state.covered(kind, &scope);
             if kind != RequestKind::Deploy {

@@ -3,9 +3,12 @@
 //! What comes from an executor is untrusted: it is bounded, control characters are escaped, unknown values are refused. What comes from the owner
 //! is trusted, and checked only so that a mistake becomes a failed attempt instead of a crash.
 
+use crate::adaptors::{FactValues, registry};
 use crate::core::{
-    AttemptId, Change, ExecutorName, Finding, Grant, Name, Operation, Outcome, OutcomeKind, PoolName, Timestamp, limits,
+    AttemptId, Change, ExecutorName, Facts, Finding, Grant, Name, Operation, Outcome, OutcomeKind, PoolName, Timestamp,
+    limits,
 };
+use serde_json::Value;
 use std::fmt::Write as _;
 
 /// The generated messages, client and server.
@@ -186,6 +189,7 @@ fn kind_from_wire(result: &wire::Result) -> OutcomeKind {
         change,
         diff: if change == Change::None { "".into() } else { bounded(&result.diff, limits::DIFF_BYTES) },
         remote_identity,
+        facts: facts_from_wire(&result.facts),
     });
     match (result.error.as_str(), finding) {
         ("", Some(finding)) => OutcomeKind::Succeeded(finding),
@@ -195,6 +199,19 @@ fn kind_from_wire(result: &wire::Result) -> OutcomeKind {
         )),
         (error, finding) => OutcomeKind::Failed { message: bounded(error, limits::MESSAGE_BYTES), finding },
     }
+}
+
+/// Facts that an executor reports, those that can be kept.
+fn facts_from_wire(facts: &[wire::Fact]) -> Facts {
+    // As it is written here, however the executor wrote it: equal values are equal texts.
+    let value = |fact: &wire::Fact| serde_json::from_str::<Value>(&fact.value).ok();
+    Facts::new(facts.iter().filter_map(|fact| Some((fact.name.as_str(), registry::canonical(&value(fact)?)))))
+}
+
+/// Facts as they travel.
+pub fn facts_to_wire(facts: &FactValues) -> Vec<wire::Fact> {
+    let fact = |(name, value): (&String, &Value)| wire::Fact { name: name.clone(), value: value.to_string() };
+    facts.iter().take(limits::FACTS).map(fact).collect()
 }
 
 fn earlier(now: Timestamp, age_ms: u64) -> Timestamp {

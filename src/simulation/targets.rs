@@ -104,7 +104,12 @@ impl Targets {
             Some(_) => Change::Update,
         };
         let diff = if change == Change::None { "" } else { "value" };
-        Finding { change, diff: diff.into(), remote_identity: found.map(|object| object.identity.clone()) }
+        Finding {
+            change,
+            diff: diff.into(),
+            remote_identity: found.map(|object| object.identity.clone()),
+            ..Finding::same()
+        }
     }
 
     /// Read, compare and change, at once. What is there already is adopted.
@@ -124,7 +129,7 @@ impl Targets {
     /// Deletes what is recorded: by identity where there is one, else what we made under that name.
     pub(super) fn delete(&mut self, grant: &Grant, by_name: bool) -> (Finding, Option<Violation>) {
         let key = key_of(&grant.intent);
-        let none = Finding { change: Change::None, diff: "".into(), remote_identity: None };
+        let none = Finding::same();
         let is_meant = |object: &&Object| match &grant.remote_identity {
             _ if by_name => true,
             Some(identity) => object.identity == *identity,

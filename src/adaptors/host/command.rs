@@ -49,6 +49,7 @@ pub(super) fn schema() -> TypeSchema {
         identity: &[],
         identity_part: None,
         sensitive: &["/env"],
+        facts: &[],
         check: Some(check),
     }
 }

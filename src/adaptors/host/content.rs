@@ -10,6 +10,7 @@ use crate::adaptors::AdaptorError;
 use crate::core::Hash;
 use rustix::fs::{AtFlags, Mode, OFlags};
 use rustix::io::Errno;
+use sha2::{Digest as _, Sha256};
 use std::fmt::Write as _;
 use std::fs::File;
 use std::io::{Read as _, Write as _};
@@ -68,6 +69,14 @@ pub(super) fn read(place: &Place, size: u64, most: usize) -> Result<Option<Vec<u
     // One byte more than allowed shows that it has grown meanwhile.
     file.take(most as u64 + 1).read_to_end(&mut content).map_err(|error| failed("cannot read", &place.path, error))?;
     Ok(if content.len() > most { None } else { Some(content) })
+}
+
+/// Its SHA-256, as hexadecimal digits.
+pub(super) fn sha256(content: &[u8]) -> String {
+    Sha256::digest(content).iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }
 
 /// A unified diff of text; of anything else, sizes.

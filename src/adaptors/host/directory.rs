@@ -4,7 +4,7 @@ use super::place::{Found, Place, failed};
 use super::rights::{self, Rights};
 use super::{assessment, attributes, nothing, path_complaint, path_schema};
 use crate::adaptors::schema::Complaint;
-use crate::adaptors::{AdaptorError, Assessment, Desired, TypeSchema};
+use crate::adaptors::{AdaptorError, Assessment, Desired, FactValues, TypeSchema};
 use crate::core::Change;
 use rustix::fs::{AtFlags, Mode, OFlags};
 use rustix::io::Errno;
@@ -37,6 +37,7 @@ pub(super) fn schema() -> TypeSchema {
         identity: &["/path"],
         identity_part: None,
         sensitive: &[],
+        facts: rights::FACTS,
         check: Some(check),
     }
 }
@@ -86,6 +87,14 @@ pub(super) fn apply(desired: &Desired, change: Change) -> Result<(), AdaptorErro
         (_, Found::Folder(_)) => set(&place, rights),
         (_, found) => Err(not_a_folder(&text, &found)),
     }
+}
+
+pub(super) fn facts(desired: &Desired) -> Result<FactValues, AdaptorError> {
+    let (path, _) = wanted(desired)?;
+    Ok(match Place::open(&path)?.map(|place| place.look()).transpose()? {
+        Some(Found::Folder(stat)) => rights::facts(&stat),
+        _ => FactValues::new(),
+    })
 }
 
 fn set(place: &Place, rights: Rights) -> Result<(), AdaptorError> {

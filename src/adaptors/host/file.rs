@@ -7,7 +7,7 @@ use super::place::{Found, Place, failed};
 use super::rights::{self, Rights};
 use super::{Ensure, assessment, attributes, ensure_schema, identity_complaints, nothing, path_schema};
 use crate::adaptors::schema::Complaint;
-use crate::adaptors::{AdaptorError, Assessment, Desired, TypeSchema};
+use crate::adaptors::{AdaptorError, Assessment, Desired, FactValues, TypeSchema};
 use crate::core::{Change, limits};
 use base64::Engine as _;
 use rustix::fs::{AtFlags, OFlags};
@@ -47,6 +47,13 @@ pub(super) fn schema() -> TypeSchema {
         identity: &["/path"],
         identity_part: None,
         sensitive: &[],
+        facts: &[
+            ("size", "Bytes of its content."),
+            ("sha256", "SHA-256 of its content, as 64 hexadecimal digits; of at most a mebibyte."),
+            rights::MODE_FACT,
+            rights::UID_FACT,
+            rights::GID_FACT,
+        ],
         check: Some(check),
     }
 }
@@ -128,6 +135,24 @@ pub(super) fn difference(desired: &Desired, deleting: bool) -> Result<Assessment
         }
         Found::Folder(_) | Found::Other(_) => Err(not_a_file(&place, &found)),
     }
+}
+
+pub(super) fn facts(desired: &Desired, as_desired: bool) -> Result<FactValues, AdaptorError> {
+    let wanted = wanted(desired)?;
+    let Some(place) = Place::open(&wanted.path)? else { return Ok(FactValues::new()) };
+    let Found::File(stat) = place.look()? else { return Ok(FactValues::new()) };
+    let size = stat.st_size.unsigned_abs();
+    let mut facts = rights::facts(&stat);
+    facts.insert("size".to_owned(), size.into());
+    // What is as declared need not be read once more.
+    let content = match wanted.content.filter(|content| as_desired && content.len() as u64 == size) {
+        Some(content) => Some(content),
+        None => content::read(&place, size, limits::ATTRIBUTES_BYTES)?,
+    };
+    if let Some(content) = content {
+        facts.insert("sha256".to_owned(), content::sha256(&content).into());
+    }
+    Ok(facts)
 }
 
 pub(super) fn apply(desired: &Desired, change: Change) -> Result<(), AdaptorError> {

@@ -6,7 +6,7 @@ use super::accounts::{self, id_schema, name_complaint, name_schema};
 use super::tool::Tool;
 use super::{Ensure, assessment, attributes, ensure_schema, nothing};
 use crate::adaptors::schema::Complaint;
-use crate::adaptors::{AdaptorError, Assessment, Desired, TypeSchema};
+use crate::adaptors::{AdaptorError, Assessment, Desired, FactValues, TypeSchema};
 use crate::core::Change;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -41,6 +41,7 @@ pub(super) fn schema() -> TypeSchema {
         identity: &["/name"],
         identity_part: None,
         sensitive: &[],
+        facts: &[("gid", "Its number.")],
         check: Some(check),
     }
 }
@@ -69,6 +70,12 @@ pub(super) async fn difference(desired: &Desired, deleting: bool) -> Result<Asse
             None => nothing(),
         },
     })
+}
+
+pub(super) async fn facts(desired: &Desired) -> Result<FactValues, AdaptorError> {
+    let Attributes { name, .. } = attributes(desired, check)?;
+    let found = accounts::groups().await?.into_iter().find(|group| group.name == name);
+    Ok(found.into_iter().map(|group| ("gid".to_owned(), group.gid.into())).collect())
 }
 
 pub(super) async fn apply(desired: &Desired, change: Change) -> Result<(), AdaptorError> {

@@ -69,6 +69,7 @@ pub(super) fn schema() -> TypeSchema {
         identity: &["/path", "/match", "/line"],
         identity_part: Some(identity_part),
         sensitive: &[],
+        facts: &[],
         check: Some(check),
     }
 }

@@ -24,7 +24,7 @@ mod user;
 pub use supervisor::{run_if_asked, supervise_programs};
 
 use super::schema::Complaint;
-use super::{Adaptor, AdaptorError, Assessment, Desired, Difference, TypeSchema, blocking};
+use super::{Adaptor, AdaptorError, Assessment, Desired, Difference, FactValues, TypeSchema, blocking};
 use crate::core::Change;
 use async_trait::async_trait;
 use serde::Deserialize;
@@ -103,6 +103,29 @@ impl Adaptor for Host {
         let desired = desired.clone();
         blocking(move || of_files(&desired, change)).await.map(|()| None)
     }
+
+    async fn facts(
+        &self,
+        desired: &Desired,
+        assessment: &Assessment,
+        as_desired: bool,
+    ) -> Result<FactValues, AdaptorError> {
+        // What only a program can tell is not asked again where nothing was changed.
+        if let Some(known) = assessment.found.downcast_ref::<FactValues>() {
+            return Ok(known.clone());
+        }
+        let of_files: fn(&Desired, bool) -> Result<FactValues, AdaptorError> = match desired.kind.as_str() {
+            group::KIND => return group::facts(desired).await,
+            package::KIND => return package::facts(desired).await,
+            service::KIND => return service::facts(desired).await,
+            user::KIND => return user::facts(desired).await,
+            directory::KIND => |desired, _| directory::facts(desired),
+            file::KIND => file::facts,
+            _ => return Ok(FactValues::new()),
+        };
+        let desired = desired.clone();
+        blocking(move || of_files(&desired, as_desired)).await
+    }
 }
 
 fn unknown(kind: &str) -> AdaptorError {
@@ -164,6 +187,11 @@ fn assessment(change: Change, diff: String) -> Assessment {
 /// The assessment where nothing differs.
 fn nothing() -> Assessment {
     assessment(Change::None, String::new())
+}
+
+/// The assessment where nothing differs, and the facts are known by now.
+fn known(facts: FactValues) -> Assessment {
+    Assessment { found: Box::new(facts), ..nothing() }
 }
 
 /// The schema of an `ensure`.

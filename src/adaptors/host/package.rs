@@ -9,9 +9,9 @@ mod apt;
 mod state;
 
 use self::state::{Installed, State};
-use super::{assessment, attributes, nothing};
+use super::{assessment, attributes, known, nothing};
 use crate::adaptors::schema::Complaint;
-use crate::adaptors::{AdaptorError, Assessment, Desired, TypeSchema};
+use crate::adaptors::{AdaptorError, Assessment, Desired, FactValues, TypeSchema};
 use crate::core::Change;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -74,6 +74,7 @@ pub(super) fn schema() -> TypeSchema {
         identity: &["/name"],
         identity_part: None,
         sensitive: &[],
+        facts: &[("version", "The version that is installed.")],
         check: Some(check),
     }
 }
@@ -140,7 +141,19 @@ pub(super) async fn difference(desired: &Desired, deleting: bool) -> Result<Asse
     if attributes.ensure == Ensure::Latest && apt::lists_are_old(attributes.max_list_age()).await? {
         diff.push_str("package lists: too old -> up to date\n");
     }
-    Ok(if diff.is_empty() { nothing() } else { assessment(Change::Update, diff) })
+    Ok(if diff.is_empty() { known(facts_of(&state)) } else { assessment(Change::Update, diff) })
+}
+
+fn facts_of(state: &State) -> FactValues {
+    match &state.installed {
+        Installed::Yes(version) => [("version".to_owned(), version.as_str().into())].into_iter().collect(),
+        _ => FactValues::new(),
+    }
+}
+
+pub(super) async fn facts(desired: &Desired) -> Result<FactValues, AdaptorError> {
+    let attributes: Attributes = attributes(desired, check)?;
+    Ok(facts_of(&State::read(desired, &attributes.name).await?))
 }
 
 pub(super) async fn apply(desired: &Desired, change: Change) -> Result<(), AdaptorError> {

@@ -4,8 +4,8 @@
 //! to the C library; write their numbers.
 
 use super::place::failed;
-use crate::adaptors::AdaptorError;
 use crate::adaptors::schema::Complaint;
+use crate::adaptors::{AdaptorError, FactValues};
 use rustix::fs::{Gid, Mode, Stat, Uid};
 use serde_json::Value;
 use std::fmt::Write as _;
@@ -14,6 +14,22 @@ use std::path::Path;
 
 /// The bits that `mode` is about.
 const MODE_BITS: u32 = 0o7777;
+
+/// The fact of a mode.
+pub(super) const MODE_FACT: (&str, &str) = ("mode", "Its permissions as four octal digits.");
+/// The fact of an owner.
+pub(super) const UID_FACT: (&str, &str) = ("uid", "The number of its owner.");
+/// The fact of a group.
+pub(super) const GID_FACT: (&str, &str) = ("gid", "The number of its group.");
+/// What is known of the rights of anything.
+pub(super) const FACTS: &[(&str, &str)] = &[MODE_FACT, UID_FACT, GID_FACT];
+
+/// The values of [`FACTS`].
+pub(super) fn facts(stat: &Stat) -> FactValues {
+    let mode = format!("{:04o}", stat.st_mode & MODE_BITS);
+    let facts = [("mode", mode.into()), ("uid", stat.st_uid.into()), ("gid", stat.st_gid.into())];
+    facts.into_iter().map(|(name, value): (_, Value)| (name.to_owned(), value)).collect()
+}
 
 /// What is wanted; `None` leaves what is there.
 #[derive(Clone, Copy, Debug, Default)]

@@ -8,9 +8,9 @@ mod unit;
 
 use self::unit::{Startup, Unit};
 use super::tool::Tool;
-use super::{assessment, attributes, nothing};
+use super::{assessment, attributes, known};
 use crate::adaptors::schema::Complaint;
-use crate::adaptors::{AdaptorError, Assessment, Desired, TypeSchema};
+use crate::adaptors::{AdaptorError, Assessment, Desired, FactValues, TypeSchema};
 use crate::core::Change;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -68,6 +68,10 @@ pub(super) fn schema() -> TypeSchema {
         identity: &["/name"],
         identity_part: Some(|_, name, _| name.as_str().map_or(Value::Null, |name| Value::from(full_name(name)))),
         sensitive: &[],
+        facts: &[
+            ("state", "`running` or `stopped`."),
+            ("startup", "Whether it starts with the machine, in the words of systemd: `enabled`, `static` …"),
+        ],
         check: Some(check),
     }
 }
@@ -152,7 +156,20 @@ pub(super) async fn difference(desired: &Desired, deleting: bool) -> Result<Asse
         (Plan::of(&attributes, &unit, desired.reload), Change::Update)
     };
     let diff = plan.differences(&unit, attributes.on_reload);
-    Ok(if diff.is_empty() { nothing() } else { assessment(change, diff) })
+    Ok(if diff.is_empty() { known(facts_of(&unit)) } else { assessment(change, diff) })
+}
+
+fn facts_of(unit: &Unit) -> FactValues {
+    if !unit.exists() {
+        return FactValues::new();
+    }
+    let state = if unit.runs() { "running" } else { "stopped" };
+    [("state".to_owned(), state.into()), ("startup".to_owned(), unit.startup_words().into())].into_iter().collect()
+}
+
+pub(super) async fn facts(desired: &Desired) -> Result<FactValues, AdaptorError> {
+    let attributes: Attributes = attributes(desired, check)?;
+    Ok(facts_of(&Unit::read(desired, &full_name(&attributes.name)).await?))
 }
 
 pub(super) async fn apply(desired: &Desired, change: Change) -> Result<(), AdaptorError> {

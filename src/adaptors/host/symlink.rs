@@ -41,6 +41,7 @@ pub(super) fn schema() -> TypeSchema {
         identity: &["/path"],
         identity_part: None,
         sensitive: &[],
+        facts: &[],
         check: Some(check),
     }
 }

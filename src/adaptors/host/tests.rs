@@ -96,6 +96,38 @@ async fn a_file_is_created_updated_and_deleted_with_golden_diffs() {
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "nothing is left beside the file");
 }
 
+async fn facts(kind: &str, attributes: Value) -> FactValues {
+    let (desired, _ended) = desired(kind, attributes);
+    let found = Host.difference(&desired, false).await.unwrap();
+    let as_desired = found.difference.change == Change::None;
+    let facts = Host.facts(&desired, &found, as_desired).await.unwrap();
+    let documented: Vec<&str> = registry::schema(kind).unwrap().facts.iter().map(|(name, _)| *name).collect();
+    assert!(facts.keys().all(|name| documented.contains(&name.as_str())), "{facts:?} and {documented:?}");
+    facts
+}
+
+#[tokio::test]
+async fn facts_are_of_what_is_there_as_declared_or_not() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("motd");
+    let file = |content: &str| json!({"path": path, "content": content, "mode": "0640"});
+    assert!(facts("host.File", file("held")).await.is_empty(), "nothing is there");
+    deploy("host.File", file("held")).await.unwrap();
+    let known = facts("host.File", file("held")).await;
+    assert_eq!((&known["size"], &known["mode"]), (&json!(4), &json!("0640")));
+    let of_held = "c20dea4d876b5b8fb0a1814b43017030cea6d4ac30b2d9ae71b404d2faba49b5";
+    assert_eq!(known["sha256"], json!(of_held));
+    assert_eq!(facts("host.File", file("other")).await, known, "what is there, not what is declared");
+    let user = rustix::process::geteuid().as_raw();
+    assert_eq!(known["uid"], json!(user));
+    let made = facts("host.Directory", json!({"path": folder.path()})).await;
+    assert_eq!(made["uid"], json!(user));
+    let root = facts("host.User", json!({"name": "root"})).await;
+    assert_eq!((&root["uid"], &root["gid"]), (&json!(0), &json!(0)));
+    assert_eq!(facts("host.Group", json!({"name": "root"})).await["gid"], json!(0));
+    assert!(facts("host.Group", json!({"name": "nobody-of-homeostat", "ensure": "absent"})).await.is_empty());
+}
+
 #[tokio::test]
 async fn binary_content_is_not_shown() {
     let folder = TempDir::new().unwrap();

@@ -10,7 +10,7 @@ use super::accounts::{self, id_schema, name_complaint, name_schema};
 use super::tool::Tool;
 use super::{Ensure, assessment, attributes, ensure_schema, nothing, path_complaint, path_schema};
 use crate::adaptors::schema::Complaint;
-use crate::adaptors::{AdaptorError, Assessment, Desired, TypeSchema};
+use crate::adaptors::{AdaptorError, Assessment, Desired, FactValues, TypeSchema};
 use crate::core::Change;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -76,6 +76,12 @@ pub(super) fn schema() -> TypeSchema {
         identity: &["/name"],
         identity_part: None,
         sensitive: &["/passwordHash"],
+        facts: &[
+            ("uid", "Its number."),
+            ("gid", "The number of its primary group."),
+            ("home", "Its home folder."),
+            ("shell", "Its login shell."),
+        ],
         check: Some(check),
     }
 }
@@ -138,6 +144,14 @@ pub(super) async fn difference(desired: &Desired, deleting: bool) -> Result<Asse
             assessment(if diff.is_empty() { Change::None } else { Change::Update }, diff)
         }
     })
+}
+
+pub(super) async fn facts(desired: &Desired) -> Result<FactValues, AdaptorError> {
+    let attributes: Attributes = attributes(desired, check)?;
+    let Some(user) = accounts::user(&attributes.name).await? else { return Ok(FactValues::new()) };
+    let facts: [(&str, Value); 4] =
+        [("uid", user.uid.into()), ("gid", user.gid.into()), ("home", user.home.into()), ("shell", user.shell.into())];
+    Ok(facts.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
 }
 
 pub(super) async fn apply(desired: &Desired, change: Change) -> Result<(), AdaptorError> {

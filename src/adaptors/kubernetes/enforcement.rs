@@ -1,6 +1,6 @@
 //! Holding one object to its manifest: read it, let the server compute the difference, apply, wait until it works.
 
-use super::super::{Assessment, Desired, Difference};
+use super::super::{Assessment, Desired, Difference, FactValues};
 use super::cluster::{ApplyMode, Cluster, Place};
 use super::difference::{creation, difference, scrub};
 use super::errors::KubernetesError;
@@ -25,6 +25,8 @@ pub(crate) struct Found {
     body: Value,
     force: bool,
     deadline: Instant,
+    /// Of the object as it was read.
+    facts: FactValues,
 }
 
 /// Reads and compares. Changes nothing.
@@ -37,8 +39,9 @@ pub(crate) async fn assess(
     let manager = field_manager(&desired.environment);
     let (place, live) = cluster.read(&manifest.key).await?;
     let body = manifest.object.clone();
-    let mut found =
-        Found { place, manager, body, force: manifest.conflicts == Conflicts::TakeOver, deadline, manifest };
+    let force = manifest.conflicts == Conflicts::TakeOver;
+    let facts = live.as_ref().map(facts_of).unwrap_or_default();
+    let mut found = Found { place, manager, body, force, deadline, manifest, facts };
     match live {
         None => assess_absent(cluster, found).await,
         Some(live) => {
@@ -100,6 +103,37 @@ pub(crate) async fn carry_out(cluster: &Cluster, found: &Found) -> Result<Option
         until_ready(cluster, &found.place, uid, "applied", found.deadline).await?;
     }
     Ok(RemoteIdentity::of(&found.place.key, &applied).and_then(|identity| identity.text()))
+}
+
+/// What an object says of itself that others may need. Nothing of it is secret.
+pub(crate) const FACTS: &[(&str, &str)] = &[
+    ("uid", "Its UID."),
+    ("clusterIP", "Of a Service: the address inside the cluster."),
+    ("address", "Of a Service or an Ingress: the first address or host name of its load balancer."),
+    ("phase", "Its phase, where it has one, such as `Bound` of a claim."),
+];
+
+fn facts_of(object: &Value) -> FactValues {
+    let places: [(&str, &[&str]); 4] = [
+        ("uid", &["/metadata/uid"]),
+        ("clusterIP", &["/spec/clusterIP"]),
+        ("address", &["/status/loadBalancer/ingress/0/ip", "/status/loadBalancer/ingress/0/hostname"]),
+        ("phase", &["/status/phase"]),
+    ];
+    let found = places.into_iter().filter_map(|(name, pointers)| {
+        let value = pointers.iter().find_map(|pointer| object.pointer(pointer))?;
+        value.is_string().then(|| (name.to_owned(), value.clone()))
+    });
+    found.collect()
+}
+
+/// Facts as they are now. What was only looked at is as it was read.
+pub(crate) async fn facts(cluster: &Cluster, found: &Found, applied: bool) -> Result<FactValues, KubernetesError> {
+    if !applied {
+        return Ok(found.facts.clone());
+    }
+    let (_, live) = cluster.read(&found.place.key).await?;
+    Ok(live.as_ref().map(facts_of).unwrap_or_default())
 }
 
 impl Found {

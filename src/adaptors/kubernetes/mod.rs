@@ -27,7 +27,8 @@ mod readiness;
 mod waiting;
 
 use super::schema::Complaint;
-use super::{Adaptor, AdaptorError, Assessment, Desired, TypeSchema};
+use super::{Adaptor, AdaptorError, Assessment, Desired, FactValues, TypeSchema};
+use crate::core::Change;
 use async_trait::async_trait;
 use connection::Clusters;
 use deletion::Doomed;
@@ -113,6 +114,7 @@ impl Adaptor for Kubernetes {
             ],
             identity_part: Some(identity_part),
             sensitive: &[],
+            facts: enforcement::FACTS,
             check: Some(complaints),
         }]
     }
@@ -123,6 +125,21 @@ impl Adaptor for Kubernetes {
 
     async fn apply(&self, desired: &Desired, assessment: &Assessment) -> Result<Option<String>, AdaptorError> {
         self.carry_out(desired, assessment).await.map_err(|error| self.told(desired, &error))
+    }
+
+    async fn facts(
+        &self,
+        desired: &Desired,
+        assessment: &Assessment,
+        as_desired: bool,
+    ) -> Result<FactValues, AdaptorError> {
+        let Some(found) = assessment.found.downcast_ref::<Found>() else { return Ok(FactValues::new()) };
+        let applied = as_desired && assessment.difference.change != Change::None;
+        let facts = async {
+            let cluster = self.clusters.get(&desired.connection).await?;
+            enforcement::facts(&cluster, found, applied).await
+        };
+        facts.await.map_err(|error| self.told(desired, &error))
     }
 }
 

@@ -6,7 +6,7 @@
 mod world;
 
 use super::schema::Complaint;
-use super::{Adaptor, AdaptorError, Assessment, Desired, Difference, TypeSchema};
+use super::{Adaptor, AdaptorError, Assessment, Desired, Difference, FactValues, TypeSchema};
 use crate::core::Change;
 use async_trait::async_trait;
 use serde::Deserialize;
@@ -121,6 +121,16 @@ impl Adaptor for Test {
         applied.await?;
         Ok(Some(format!("thing/{}", thing.key)))
     }
+
+    async fn facts(&self, desired: &Desired, _: &Assessment, _: bool) -> Result<FactValues, AdaptorError> {
+        if desired.kind == NOTHING {
+            return Ok(FactValues::new());
+        }
+        let key = thing(desired)?.key;
+        let found = Place::of(desired)?.update(desired, move |world| world.thing(&key).clone()).await?;
+        let Some(value) = found.value else { return Ok(FactValues::new()) };
+        Ok([("value".to_owned(), value.into()), ("applies".to_owned(), found.applies.into())].into_iter().collect())
+    }
 }
 
 /// Ends an apply as its script says.
@@ -184,6 +194,7 @@ fn thing_schema() -> TypeSchema {
         identity: &["/key"],
         identity_part: None,
         sensitive: &[],
+        facts: &[("value", "What it is."), ("applies", "How often it was applied.")],
         check: Some(check_thing),
     }
 }
@@ -205,6 +216,7 @@ fn nothing_schema() -> TypeSchema {
         identity: &[],
         identity_part: None,
         sensitive: &[],
+        facts: &[],
         check: None,
     }
 }

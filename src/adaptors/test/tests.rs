@@ -54,6 +54,17 @@ async fn it_is_made_changed_and_deleted_and_everything_is_counted() {
 }
 
 #[tokio::test]
+async fn its_facts_are_what_it_is_and_how_often_it_was_applied() {
+    let folder = tempfile::tempdir().unwrap();
+    let thing = desired(&folder.path().join("world.json"), json!({"key": "a", "value": "1"}));
+    let found = Test.difference(&thing, false).await.unwrap();
+    assert!(Test.facts(&thing, &found, false).await.unwrap().is_empty());
+    Test.apply(&thing, &found).await.unwrap();
+    let facts = Test.facts(&thing, &found, true).await.unwrap();
+    assert_eq!(Value::from(facts), json!({"value": "1", "applies": 1}));
+}
+
+#[tokio::test]
 async fn told_to_reload_it_does_so_also_where_nothing_differs() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("world.json");

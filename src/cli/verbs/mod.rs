@@ -8,6 +8,7 @@ pub(crate) mod diff;
 pub(crate) mod dry_run;
 pub(crate) mod environment;
 pub(crate) mod environments;
+pub(crate) mod facts;
 pub(crate) mod forget;
 pub(crate) mod history;
 pub(crate) mod repair;

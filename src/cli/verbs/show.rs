@@ -23,6 +23,7 @@ async fn show(options: &NameOptions, reading: &Reading, output: Output) -> Resul
     let document = ShowDocument {
         resource: ResourceDocument::from(&view),
         attributes: redact::attributes(&view.row.intent),
+        facts: super::facts::values(&view),
         holds: reading.state.why(view.row.resource),
         attempts: attempts.iter().map(AttemptDocument::from).collect(),
     };
@@ -38,6 +39,10 @@ fn text(document: &ShowDocument, view: &ResourceView, now: Timestamp, wide: bool
     }
     if let Ok(attributes) = serde_saphyr::to_string(&document.attributes) {
         let _ = writeln!(text, "Attributes:\n{}", indent(&attributes));
+    }
+    if !document.facts.is_empty() {
+        let facts = document.facts.iter().map(|(name, value)| format!("{name}: {}\n", super::facts::shown(value)));
+        let _ = write!(text, "Facts:\n{}", indent(&facts.collect::<String>()));
     }
     if !document.attempts.is_empty() {
         let _ = write!(text, "Attempts:\n{}", indent(&attempts_table(&document.attempts, now, wide).render()));

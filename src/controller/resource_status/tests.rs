@@ -39,6 +39,7 @@ fn view() -> ResourceView {
         error: None,
         drift: None,
         remote_identity: None,
+        facts: crate::core::Facts::default(),
         reload: None,
         maybe_changed: false,
         removal_approved: false,

@@ -18,6 +18,7 @@ mod d_notifications;
 mod e_skips;
 mod f_undefined;
 mod j_dry_runs;
+mod j_facts;
 mod k_timers;
 mod m_matrix;
 mod o_suspend;

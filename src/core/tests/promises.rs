@@ -3,7 +3,7 @@
 use super::naive::Naive;
 use super::world::World;
 use crate::core::{
-    Effects, Grant, Hold, LastResult, Life, Message, Mode, Name, Observed, Operation, Reason, RepairAction, ResourceId,
+    Effects, Grant, Hold, LastResult, Life, Message, Mode, Name, Observed, Operation, RepairAction, ResourceId,
 };
 use std::collections::BTreeSet;
 
@@ -31,7 +31,7 @@ pub(super) fn check(world: &World, effects: &Effects) {
 /// I3: nothing starts on what it requires, unless that is good and idle; deletes run in reverse.
 fn check_grant(naive: &Naive, id: ResourceId, grant: &Grant) {
     let mode = grant.intent.policy.mode;
-    if grant.reason == Reason::Report {
+    if grant.reason.reports() {
         return assert_eq!(grant.operation, Operation::Observe, "a report only looks");
     }
     if grant.operation == Operation::Delete {

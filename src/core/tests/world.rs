@@ -7,8 +7,8 @@ use super::notation::Declared;
 use super::promises;
 use crate::core::{
     AttemptId, Change, Compliance, DryRunId, DryRunItem, DryRunRequest, Effects, EnvironmentState, Epoch, Event,
-    ExecutorName, Finding, Forget, Grant, Hold, Intent, LastResult, Life, Message, Mode, Name, Operation, Outcome,
-    OutcomeKind, Push, PushMode, Reason, Refusal, Repair, RepairAction, RepairSchedule, Request, RequestId,
+    ExecutorName, Facts, Finding, Forget, Grant, Hold, Intent, LastResult, Life, Message, Mode, Name, Operation,
+    Outcome, OutcomeKind, Push, PushMode, Reason, Refusal, Repair, RepairAction, RepairSchedule, Request, RequestId,
     RequestKind, ResourceId, ResourceView, Scope, Settings, Target, Timestamp, Windows, step,
 };
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -445,8 +445,14 @@ impl World {
     /// It ends well, and there was something to do, or is, where it only observes.
     pub(super) fn succeed_changed(&mut self, name: &str) {
         let remote_identity = Some(format!("id of {name}").into());
-        let finding = Finding { change: Change::Update, diff: "- a\n+ b".into(), remote_identity };
+        let finding = Finding { change: Change::Update, diff: "- a\n+ b".into(), remote_identity, ..Finding::same() };
         self.finish(name, OutcomeKind::Succeeded(finding));
+    }
+
+    /// It ends well, nothing differed, and these facts are reported: `size=5 owner="me"`.
+    pub(super) fn learn(&mut self, name: &str, facts: &str) {
+        let facts = Facts::new(facts.split_whitespace().filter_map(|fact| fact.split_once('=')));
+        self.finish(name, OutcomeKind::Succeeded(Finding { facts, ..Finding::same() }));
     }
 
     /// Its executor says nothing of it any more.
@@ -456,7 +462,7 @@ impl World {
 
     /// It fails half-way: what differed was known, and the change had begun.
     pub(super) fn fail_changed(&mut self, name: &str) {
-        let finding = Finding { change: Change::Update, diff: "- a\n+ b".into(), remote_identity: None };
+        let finding = Finding { change: Change::Update, diff: "- a\n+ b".into(), ..Finding::same() };
         self.finish(name, OutcomeKind::Failed { message: "no".into(), finding: Some(finding) });
     }
 

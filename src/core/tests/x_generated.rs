@@ -87,7 +87,7 @@ impl Run {
         let Some(attempt) = self.some_attempt() else { return };
         let change = [Change::None, Change::Update][self.random.below(2)];
         let identity = self.random.chance(30).then(|| Name::from("an id"));
-        let finding = Finding { change, diff: "".into(), remote_identity: identity };
+        let finding = Finding { change, remote_identity: identity, ..Finding::same() };
         let kind = match self.random.below(20) {
             0..4 => OutcomeKind::Failed { message: "no".into(), finding: None },
             4 => OutcomeKind::Lost,

@@ -25,10 +25,26 @@ fn failure(result: &wire::Result) -> (Name, Option<Finding>) {
 }
 
 #[test]
+fn facts_are_kept_as_we_write_them_and_what_is_none_is_left_out() {
+    let fact = |name: &str, value: &str| wire::Fact { name: name.into(), value: value.into() };
+    let facts = vec![
+        fact("list", "[ 1,\n {\"b\": 2, \"a\": \"\\u0000\"} ]"),
+        fact("no json", "1"),
+        fact("broken", "{"),
+        fact("../up", "1"),
+        fact("size", "5"),
+    ];
+    let result = wire::Result { change: wire::Change::None.into(), facts, ..wire::Result::default() };
+    let OutcomeKind::Succeeded(finding) = outcome_from_wire(&result, Timestamp(0)).kind else { unreachable!() };
+    let kept: Vec<_> = finding.facts.iter().collect();
+    assert_eq!(kept, [("list", "[1,{\"a\":\"\\u0000\",\"b\":2}]"), ("size", "5")]);
+}
+
+#[test]
 fn a_result_becomes_an_outcome_by_the_owners_clock() {
     let outcome = outcome_from_wire(&result(), NOW);
     assert_eq!((outcome.began_at, outcome.finished_at), (Some(Timestamp(NOW.0 - 20)), Timestamp(NOW.0 - 5)));
-    let finding = Finding { change: Change::Update, diff: "a -> b".into(), remote_identity: None };
+    let finding = Finding { change: Change::Update, diff: "a -> b".into(), ..Finding::same() };
     assert_eq!(outcome.kind, OutcomeKind::Succeeded(finding.clone()));
     assert_eq!(failure(&wire::Result { error: "no room".into(), ..result() }), ("no room".into(), Some(finding)));
 }

@@ -3,9 +3,9 @@
 //! Whatever happens in an adaptor becomes a result: an error, a panic, a deadline, a cancellation. The result is not given before everything that
 //! worked on the attempt has ended, so that the next attempt on the target meets nobody.
 
-use crate::adaptors::{Adaptor, AdaptorError, Desired, Work, registry};
+use crate::adaptors::{Adaptor, AdaptorError, Desired, FactValues, Work, registry};
 use crate::core::{Change, Operation, limits};
-use crate::executor::protocol::{bounded, change_to_wire, operation_from_wire, wire};
+use crate::executor::protocol::{bounded, change_to_wire, facts_to_wire, operation_from_wire, wire};
 use futures::FutureExt as _;
 use std::any::Any;
 use std::panic::AssertUnwindSafe;
@@ -105,33 +105,44 @@ fn prepare(grant: &wire::Grant, work: Work) -> Result<(Arc<dyn Adaptor>, Operati
     Ok((adaptor, operation, desired))
 }
 
-/// Read, compare, and where that is wanted, change. Returns the remote identity.
+/// What an attempt ends with, where nothing went wrong.
+#[derive(Default)]
+struct Done {
+    remote_identity: Option<String>,
+    facts: FactValues,
+}
+
+/// Read, compare, and where that is wanted, change.
 async fn perform(
     adaptor: &dyn Adaptor,
     operation: Operation,
     desired: &Desired,
     known: &Known,
-) -> Result<Option<String>, AdaptorError> {
+) -> Result<Done, AdaptorError> {
     let assessment = adaptor.difference(desired, operation == Operation::Delete).await?;
     let change = assessment.difference.change;
     let _ = known.set((change, assessment.difference.diff.clone()));
-    match operation {
-        Operation::Enforce | Operation::Delete if change != Change::None => {
-            let identity = adaptor.apply(desired, &assessment).await?;
-            Ok(identity.or_else(|| assessment.remote_identity.clone()))
-        }
-        _ => Ok(assessment.remote_identity.clone()),
-    }
+    let applies = matches!(operation, Operation::Enforce | Operation::Delete) && change != Change::None;
+    let identity = if applies { adaptor.apply(desired, &assessment).await? } else { None };
+    let facts = match operation {
+        Operation::Enforce => adaptor.facts(desired, &assessment, true).await?,
+        Operation::Observe => adaptor.facts(desired, &assessment, change == Change::None).await?,
+        Operation::DryRun | Operation::Delete => FactValues::new(),
+    };
+    Ok(Done { remote_identity: identity.or_else(|| assessment.remote_identity.clone()), facts })
 }
 
-fn report(attempt: u64, known: Known, result: Result<Option<String>, String>) -> wire::Result {
+fn report(attempt: u64, known: Known, result: Result<Done, String>) -> wire::Result {
     let mut report = wire::Result { attempt, ..wire::Result::default() };
     if let Some((change, diff)) = known.into_inner() {
         report.change = change_to_wire(change).into();
         report.diff = bounded(&diff, limits::DIFF_BYTES).to_string();
     }
     match result {
-        Ok(identity) => report.remote_identity = identity.unwrap_or_default(),
+        Ok(done) => {
+            report.remote_identity = done.remote_identity.unwrap_or_default();
+            report.facts = facts_to_wire(&done.facts);
+        }
         Err(message) => {
             // An empty error would be a success.
             let message = if message.trim().is_empty() { "the adaptor failed without saying why" } else { &message };

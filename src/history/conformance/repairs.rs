@@ -105,7 +105,12 @@ async fn a_text_that_the_database_dislikes_as_such_is_dropped() {
     let mut admin = PgConnection::connect_with(&options).await.unwrap();
     let dislike = "ALTER TABLE homeostat.outcome ADD CONSTRAINT manners CHECK (message !~ 'blast' AND diff !~ 'blast')";
     sqlx::raw_sql(dislike).execute(&mut admin).await.unwrap();
-    let finding = Finding { change: Change::Update, diff: "blast".into(), remote_identity: Some("id-1".into()) };
+    let finding = Finding {
+        change: Change::Update,
+        diff: "blast".into(),
+        remote_identity: Some("id-1".into()),
+        ..Finding::same()
+    };
     let records = vec![
         failed(1, "oh"),
         failed(2, "blast it"),

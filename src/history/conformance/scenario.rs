@@ -1,9 +1,9 @@
 //! Small helpers that let a case read as what happens.
 
 use crate::core::{
-    AttemptId, Change, DeletionPolicy, Epoch, Finding, Grant, Intent, IntentParts, IntentRecord, LastResult, Life,
-    Mode, Name, Notify, Observed, Operation, Outcome, OutcomeKind, Policy, Reason, Record, ReloadDebt, ResourceId,
-    ResourceRow, Timestamp, VersionNumber, VersionRecord,
+    AttemptId, Change, DeletionPolicy, Epoch, Facts, Finding, Grant, Intent, IntentParts, IntentRecord, LastResult,
+    Life, Mode, Name, Notify, Observed, Operation, Outcome, OutcomeKind, Policy, Reason, Record, ReloadDebt,
+    ResourceId, ResourceRow, Timestamp, VersionNumber, VersionRecord,
 };
 use crate::history::{Batch, Fence, HistoryError, Owner, Store};
 use std::sync::Arc;
@@ -131,9 +131,15 @@ pub(super) fn skipped(attempt: u64, resource: u32) -> Record {
     ended(attempt, resource, OutcomeKind::Skipped { because: "network".into() })
 }
 
+/// Facts with values of every kind.
+pub(super) fn facts() -> Facts {
+    Facts::new([("size", "5"), ("owner", "\"ü \\n\\\\\""), ("list", "[1,null,{\"a\":true}]")])
+}
+
 /// Every kind of end, with and without what it may carry.
 pub(super) fn all_endings() -> Vec<OutcomeKind> {
-    let found = |change| Finding { change, diff: "- a\n+ ü".into(), remote_identity: Some("id-1".into()) };
+    let found =
+        |change| Finding { change, diff: "- a\n+ ü".into(), remote_identity: Some("id-1".into()), facts: facts() };
     vec![
         OutcomeKind::Succeeded(Finding::same()),
         OutcomeKind::Succeeded(found(Change::Create)),
@@ -171,6 +177,7 @@ pub(super) fn new_row(resource: u32, intent: Arc<Intent>, version: u64) -> Resou
         error: None,
         drift: None,
         remote_identity: None,
+        facts: Facts::default(),
         reload: None,
         maybe_changed: false,
         removal_approved: false,
@@ -195,6 +202,7 @@ pub(super) fn full_row(resource: u32, intent: Arc<Intent>, version: u64) -> Reso
         error: Some("failed\twith ☃".into()),
         drift: Some("- a\n+ b".into()),
         remote_identity: Some("".into()),
+        facts: facts(),
         reload: Some(ReloadDebt { because: "motd".into(), after: AttemptId(5) }),
         maybe_changed: true,
         removal_approved: true,

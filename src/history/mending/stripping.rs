@@ -1,6 +1,6 @@
 //! How a text that cannot be stored becomes one that can.
 
-use crate::core::{Finding, Name, OutcomeKind, Record, ResourceRow};
+use crate::core::{Facts, Finding, Name, OutcomeKind, Record, ResourceRow};
 use std::fmt::Write as _;
 
 /// How much of a text is left.
@@ -38,6 +38,7 @@ impl Severity {
     /// The same for a current row.
     pub(super) fn strip_row(self, row: &mut ResourceRow, reason: &str) {
         self.strip_identity(&mut row.remote_identity);
+        self.strip_facts(&mut row.facts);
         match (&mut row.error, &mut row.drift) {
             (Some(error), drift) => {
                 self.mark(error, reason);
@@ -70,12 +71,20 @@ impl Severity {
     fn strip_finding(self, finding: &mut Finding) {
         self.strip(&mut finding.diff);
         self.strip_identity(&mut finding.remote_identity);
+        self.strip_facts(&mut finding.facts);
     }
 
     /// A changed identity would name something else: it is kept as it is, or not at all.
     fn strip_identity(self, identity: &mut Option<Name>) {
         if identity.as_deref().is_some_and(|identity| self.stripped(identity) != identity) {
             *identity = None;
+        }
+    }
+
+    /// A changed value would be another fact, so is none: the same as for an identity.
+    fn strip_facts(self, facts: &mut Facts) {
+        if facts.text().is_some_and(|text| self.stripped(text) != text) {
+            *facts = Facts::default();
         }
     }
 
@@ -133,7 +142,12 @@ mod tests {
 
     #[test]
     fn an_attempt_says_that_it_was_stripped_and_keeps_what_can_be_read() {
-        let finding = Finding { change: Change::Update, diff: "ü\0".into(), remote_identity: Some("id-7".into()) };
+        let finding = Finding {
+            change: Change::Update,
+            diff: "ü\0".into(),
+            remote_identity: Some("id-7".into()),
+            ..Finding::same()
+        };
         let kind = OutcomeKind::Failed { message: "line\none\0".into(), finding: Some(finding) };
         let OutcomeKind::Failed { message, finding } = stripped(Severity::Escape, kind.clone()) else { unreachable!() };
         assert_eq!(&*message, "[history cannot store what was said here: a reason] line\none\\u{0}");

@@ -26,8 +26,7 @@ pub(super) async fn records(
     for chunk in chunks(&sorted.grants, |_| 0) {
         grants(connection, environment, chunk).await?;
     }
-    for chunk in chunks(&sorted.outcomes, |(_, outcome)| finding(&outcome.kind).map_or(0, |finding| finding.diff.len()))
-    {
+    for chunk in chunks(&sorted.outcomes, |(_, outcome)| finding(&outcome.kind).map_or(0, finding_weight)) {
         outcomes(connection, environment, chunk).await?;
     }
     requests(connection, environment, &sorted.requests).await?;
@@ -37,6 +36,11 @@ pub(super) async fn records(
         dry_run_results(connection, environment, chunk).await?;
     }
     Ok(())
+}
+
+/// Bytes of a finding's long texts.
+fn finding_weight(finding: &Finding) -> usize {
+    finding.diff.len() + finding.facts.text().map_or(0, str::len)
 }
 
 /// Binds one array per column.
@@ -123,9 +127,9 @@ async fn outcomes(
     insert!(
         connection,
         environment,
-        "INSERT INTO outcome (environment, attempt, resource, began_at_ms, finished_at_ms, kind, change, diff, message, remote_identity)
+        "INSERT INTO outcome (environment, attempt, resource, began_at_ms, finished_at_ms, kind, change, diff, message, remote_identity, facts)
              SELECT $1, * FROM UNNEST($2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::smallint[], $7::smallint[], $8::text[],
-                                      $9::text[], $10::text[])",
+                                      $9::text[], $10::text[], $11::text[])",
         rows.iter().map(|(_, outcome)| outcome.attempt.0 as i64),
         rows.iter().map(|(resource, _)| i64::from(resource.0)),
         rows.iter().map(|(_, outcome)| outcome.began_at.map(|at| at.0)),
@@ -135,6 +139,7 @@ async fn outcomes(
         rows.iter().map(|(_, outcome)| finding(&outcome.kind).map(|finding| &*finding.diff)),
         rows.iter().map(|(_, outcome)| message(&outcome.kind)),
         rows.iter().map(|(_, outcome)| finding(&outcome.kind).and_then(|finding| finding.remote_identity.as_deref())),
+        rows.iter().map(|(_, outcome)| finding(&outcome.kind).and_then(|finding| finding.facts.text())),
     )
 }
 

@@ -3,7 +3,7 @@
 use super::codes::{Code, Ending};
 use super::errors::Failure;
 use super::state::{self, Names};
-use crate::core::{AttemptId, DryRunId, Finding, IntentRecord, Name, OutcomeKind, Timestamp, VersionNumber};
+use crate::core::{AttemptId, DryRunId, Facts, Finding, IntentRecord, Name, OutcomeKind, Timestamp, VersionNumber};
 use crate::history::{AttemptSummary, DryRunResult, VersionSummary};
 use sqlx::postgres::PgRow;
 use sqlx::{Connection, PgConnection, Row};
@@ -105,7 +105,7 @@ const ATTEMPTS_OF: &str = "
 
 const ATTEMPT_COLUMNS: &str = "
     SELECT page.attempt, granted.version, granted.reason, granted.operation, granted.executor, granted.reload, granted.granted_at_ms,
-        outcome.began_at_ms, outcome.finished_at_ms, outcome.kind, outcome.change, outcome.diff, outcome.message, outcome.remote_identity,
+        outcome.began_at_ms, outcome.finished_at_ms, outcome.kind, outcome.change, outcome.diff, outcome.message, outcome.remote_identity, outcome.facts,
         COALESCE((SELECT name FROM intent WHERE environment = $1 AND intent.resource = COALESCE(outcome.resource, granted.resource)
                   ORDER BY version DESC LIMIT 1), '') AS name
     FROM page
@@ -171,6 +171,7 @@ fn finding(row: &PgRow) -> Result<Option<Finding>, Failure> {
         change: Code::read(row, "change")?,
         diff,
         remote_identity: state::text(row, "remote_identity")?,
+        facts: Facts::from_text(row.try_get("facts")?),
     }))
 }
 

@@ -3,7 +3,8 @@
 use super::codes::Code;
 use super::errors::Failure;
 use crate::core::{
-    AttemptId, Hash, Intent, IntentParts, Life, Name, ReloadDebt, ResourceId, ResourceRow, Timestamp, VersionNumber,
+    AttemptId, Facts, Hash, Intent, IntentParts, Life, Name, ReloadDebt, ResourceId, ResourceRow, Timestamp,
+    VersionNumber,
 };
 use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, Row};
@@ -13,18 +14,18 @@ use std::sync::Arc;
 const UPSERT: &str = "
     INSERT INTO resource_state (environment, resource, version, after_resource, due_at_ms, verified_at_ms, deployed_at_ms, last_attempt, changed_by,
         failures, life, last_result, observed, skipped, attempted, succeeded, set_name, error, drift, remote_identity,
-        reload_because, reload_after, maybe_changed, removal_approved)
+        reload_because, reload_after, maybe_changed, removal_approved, facts)
     SELECT $1, * FROM UNNEST($2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[], $8::bigint[], $9::bigint[],
         $10::bigint[], $11::smallint[], $12::smallint[], $13::smallint[], $14::boolean[], $15::bytea[], $16::bytea[], $17::text[], $18::text[],
-        $19::text[], $20::text[], $21::text[], $22::bigint[], $23::boolean[], $24::boolean[])
+        $19::text[], $20::text[], $21::text[], $22::bigint[], $23::boolean[], $24::boolean[], $25::text[])
     ON CONFLICT (environment, resource) DO UPDATE SET
         (version, after_resource, due_at_ms, verified_at_ms, deployed_at_ms, last_attempt, changed_by,
          failures, life, last_result, observed, skipped, attempted, succeeded, set_name, error, drift, remote_identity,
-         reload_because, reload_after, maybe_changed, removal_approved) =
+         reload_because, reload_after, maybe_changed, removal_approved, facts) =
         (EXCLUDED.version, EXCLUDED.after_resource, EXCLUDED.due_at_ms, EXCLUDED.verified_at_ms, EXCLUDED.deployed_at_ms, EXCLUDED.last_attempt,
          EXCLUDED.changed_by, EXCLUDED.failures, EXCLUDED.life, EXCLUDED.last_result, EXCLUDED.observed, EXCLUDED.skipped, EXCLUDED.attempted,
          EXCLUDED.succeeded, EXCLUDED.set_name, EXCLUDED.error, EXCLUDED.drift, EXCLUDED.remote_identity,
-         EXCLUDED.reload_because, EXCLUDED.reload_after, EXCLUDED.maybe_changed, EXCLUDED.removal_approved)";
+         EXCLUDED.reload_because, EXCLUDED.reload_after, EXCLUDED.maybe_changed, EXCLUDED.removal_approved, EXCLUDED.facts)";
 
 /// Live resources and tombstones. A tombstone's intent is the last that was wanted.
 pub(super) const SELECT: &str = "
@@ -41,7 +42,7 @@ pub(super) const SELECT: &str = "
 /// Bytes of a row's texts.
 pub(super) fn weight(row: &ResourceRow) -> usize {
     let length = |text: &Option<Name>| text.as_ref().map_or(0, |text| text.len());
-    length(&row.error) + length(&row.drift) + length(&row.remote_identity)
+    length(&row.error) + length(&row.drift) + length(&row.remote_identity) + row.facts.text().map_or(0, str::len)
 }
 
 /// Replaces or adds rows, each resource at most once.
@@ -77,7 +78,8 @@ pub(super) async fn upsert(
         .bind(column(rows, |row| row.reload.as_ref().map(|debt| &*debt.because)))
         .bind(column(rows, |row| row.reload.as_ref().map(|debt| debt.after.0 as i64)))
         .bind(column(rows, |row| row.maybe_changed))
-        .bind(column(rows, |row| row.removal_approved));
+        .bind(column(rows, |row| row.removal_approved))
+        .bind(column(rows, |row| row.facts.text()));
     query.execute(connection).await.map(drop)
 }
 
@@ -119,6 +121,7 @@ pub(super) fn read(row: &PgRow, names: &mut Names) -> Result<ResourceRow, Failur
         error: text(row, "error")?,
         drift: text(row, "drift")?,
         remote_identity: text(row, "remote_identity")?,
+        facts: Facts::from_text(row.try_get("facts")?),
         reload: reload(row, names)?,
         maybe_changed: row.try_get("maybe_changed")?,
         removal_approved: row.try_get("removal_approved")?,

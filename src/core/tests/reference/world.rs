@@ -469,7 +469,7 @@ fn ending(end: End, operation: Operation) -> OutcomeKind {
     };
     let finding = |change, identity: Option<&str>| {
         let diff = if change == Change::None { "" } else { "a difference" };
-        Finding { change, diff: diff.into(), remote_identity: identity.map(Name::from) }
+        Finding { change, diff: diff.into(), remote_identity: identity.map(Name::from), ..Finding::same() }
     };
     match end {
         End::Same => OutcomeKind::Succeeded(Finding::same()),
