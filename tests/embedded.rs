@@ -13,6 +13,8 @@ mod facts;
 mod house;
 #[path = "embedded/report.rs"]
 mod report;
+#[path = "embedded/run.rs"]
+mod run;
 #[path = "embedded/suspend.rs"]
 mod suspend;
 #[path = "embedded/upkeep.rs"]

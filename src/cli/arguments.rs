@@ -9,9 +9,11 @@ use crate::telemetry::LogFormat;
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
 
+mod run;
 mod simulate;
 mod upkeep;
 
+pub(crate) use run::RunOptions;
 pub(crate) use simulate::SimulateOptions;
 pub(crate) use upkeep::{
     CancelOptions, CheckOptions, ClearOptions, CompletionOptions, DiffOptions, EnvironmentOrder, EnvironmentsOptions,
@@ -59,6 +61,8 @@ pub(crate) enum Command {
     DryRun(DryRunOptions),
     /// Verify everything against its target now, and correct what has drifted
     Repair(RepairOptions),
+    /// Hold the environments of the manifests to their intent until told to end: verify, repair, retry, follow the files
+    Run(RunOptions),
     /// List the resources and their states
     Status(StatusOptions),
     /// Show one resource: intent, state, latest attempts

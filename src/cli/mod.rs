@@ -38,6 +38,7 @@ pub(crate) async fn run(arguments: Arguments) -> Exit {
         Command::Deploy(options) => verbs::deploy::run(options, output).await,
         Command::DryRun(options) => verbs::dry_run::run(options, output).await,
         Command::Repair(options) => verbs::repair::run(options, output).await,
+        Command::Run(options) => verbs::run::run(options, output).await,
         Command::Status(options) => verbs::status::run(options, output).await,
         Command::Show(options) => verbs::show::run(options, output).await,
         Command::Facts(options) => verbs::facts::run(options, output).await,

@@ -128,13 +128,9 @@ pub struct SocketPlace {
 }
 
 impl SocketPlace {
-    /// In `folder`, which only its owner may enter from then on, and from which sockets of earlier runs are removed; else in a temporary folder.
+    /// In `folder`, which only its owner may enter from then on; else in a temporary folder.
     pub fn new(folder: &Path) -> Result<Self, ProcessError> {
         prepare(folder)?;
-        for path in matching(folder, SOCKET_PREFIX, SOCKET_SUFFIX)? {
-            // Somebody else may remove it too.
-            let _ = std::fs::remove_file(path);
-        }
         let name = format!("{SOCKET_PREFIX}{:08x}{SOCKET_SUFFIX}", rand::random::<u32>());
         let path = folder.join(&name);
         if path.as_os_str().len() <= SOCKET_PATH_BYTES {
@@ -159,7 +155,8 @@ impl Drop for SocketPlace {
     }
 }
 
-/// Waits until all executors that earlier runs in this folder started have ended. Whoever calls it must hold the folder, so that none is started.
+/// Waits until all executors that earlier runs in this folder started have ended, and removes the sockets of these runs. Whoever calls it must hold
+/// the folder, so that none is started, and calls it before it listens itself.
 pub async fn await_earlier(folder: &Path) -> Result<(), ProcessError> {
     prepare(folder)?;
     let until = Instant::now() + EARLIER_TIME;
@@ -176,6 +173,10 @@ pub async fn await_earlier(folder: &Path) -> Result<(), ProcessError> {
                 Err(std::fs::TryLockError::Error(error)) => return Err(failed(error)),
             }
         }
+    }
+    for path in matching(folder, SOCKET_PREFIX, SOCKET_SUFFIX)? {
+        // Somebody else may remove it too.
+        let _ = std::fs::remove_file(path);
     }
     Ok(())
 }
@@ -225,11 +226,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let inside = folder.path().join("data");
         std::fs::create_dir(&inside).unwrap();
-        std::fs::write(inside.join("executors-00000000.sock"), "").unwrap();
         let (one, other) = (SocketPlace::new(&inside).unwrap(), SocketPlace::new(&inside).unwrap());
         assert_ne!(one.path(), other.path());
         assert_eq!(one.path().parent(), Some(inside.as_path()));
-        assert!(!inside.join("executors-00000000.sock").exists(), "sockets of earlier runs are removed");
         assert_eq!(std::fs::metadata(&inside).unwrap().permissions().mode() & 0o777, 0o700);
         let long = inside.join("x".repeat(120));
         let short = SocketPlace::new(&long).unwrap();
@@ -243,7 +242,10 @@ mod tests {
     #[tokio::test]
     async fn earlier_executors_are_awaited_by_their_lock() {
         let folder = tempfile::tempdir().unwrap();
+        let socket = folder.path().join("executors-00000000.sock");
+        std::fs::write(&socket, "").unwrap();
         await_earlier(folder.path()).await.unwrap();
+        assert!(!socket.exists(), "sockets of earlier runs are removed");
         let held = std::fs::File::create(lock_path(folder.path(), "default", "local")).unwrap();
         held.lock().unwrap();
         let waiting = await_earlier(folder.path());

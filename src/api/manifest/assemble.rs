@@ -33,6 +33,7 @@ pub(super) fn assemble(inputs: &[Input], checker: &Checker, problems: &mut Vec<P
             file: Arc::clone(&input.name),
             place: Some(place),
             error: FieldError::value(FieldPath::default(), message),
+            environment: None,
         }));
         for node in documents.documents {
             for node in items_of(node) {

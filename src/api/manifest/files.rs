@@ -18,6 +18,12 @@ pub struct Input {
 
 /// Reads everything that `paths` name. Folders recursively, by name, hidden entries left out; `-` is standard input.
 pub(super) fn collect(paths: &[impl AsRef<Path>], problems: &mut Vec<Problem>) -> Vec<Input> {
+    let files = find(paths, problems);
+    files.iter().filter_map(|file| read(file, problems)).collect()
+}
+
+/// The files that `paths` name, in the order in which they are read.
+pub(super) fn find(paths: &[impl AsRef<Path>], problems: &mut Vec<Problem>) -> Vec<PathBuf> {
     let mut finder = Finder { files: Vec::new(), seen: BTreeSet::new(), problems };
     for path in paths {
         let path = path.as_ref();
@@ -33,8 +39,7 @@ pub(super) fn collect(paths: &[impl AsRef<Path>], problems: &mut Vec<Problem>) -
             finder.file(path.to_owned());
         }
     }
-    let files = finder.files;
-    files.iter().filter_map(|file| read(file, problems)).collect()
+    finder.files
 }
 
 struct Finder<'a> {

@@ -5,6 +5,7 @@
 
 mod assemble;
 mod files;
+mod tree;
 mod yaml;
 
 use super::field::Part;
@@ -13,6 +14,7 @@ use crate::core::{Intent, Name, Pool, Settings, Target};
 pub use files::Input;
 use std::fmt;
 use std::sync::Arc;
+pub use tree::{Reading, Stamp, Tree};
 use yaml::Node;
 pub use yaml::Place;
 
@@ -47,6 +49,8 @@ pub struct Problem {
     pub place: Option<Place>,
     /// What, and of which field.
     pub error: FieldError,
+    /// The environment of the object; absent where the problem may concern any.
+    pub environment: Option<Name>,
 }
 
 /// Everything that is wrong with some manifests, in the order of files and lines; never empty.
@@ -69,14 +73,17 @@ pub fn read_inputs(inputs: &[Input], checker: &Checker) -> Result<Manifests, Pro
     finish(inputs, checker, Vec::new())
 }
 
-fn finish(inputs: &[Input], checker: &Checker, mut problems: Vec<Problem>) -> Result<Manifests, Problems> {
+fn finish(inputs: &[Input], checker: &Checker, problems: Vec<Problem>) -> Result<Manifests, Problems> {
+    let (manifests, problems) = assembled(inputs, checker, problems);
+    if problems.0.is_empty() { Ok(manifests) } else { Err(problems) }
+}
+
+/// What could be made of them, and everything that is wrong.
+fn assembled(inputs: &[Input], checker: &Checker, mut problems: Vec<Problem>) -> (Manifests, Problems) {
     let manifests = assemble::assemble(inputs, checker, &mut problems);
-    if problems.is_empty() {
-        return Ok(manifests);
-    }
     problems.sort();
     problems.dedup();
-    Err(Problems(problems))
+    (manifests, Problems(problems))
 }
 
 /// An object of a file, for pointing at.
@@ -89,7 +96,21 @@ struct Located {
 impl Located {
     fn problem(&self, error: FieldError) -> Problem {
         let place = self.node.locate(error.path.segments(), error.part);
-        Problem { file: Arc::clone(&self.file), place: Some(place), error }
+        Problem { file: Arc::clone(&self.file), place: Some(place), error, environment: self.environment() }
+    }
+
+    /// The environment it says it belongs to, or is.
+    fn environment(&self) -> Option<Name> {
+        let below = |path: &[&str]| {
+            path.iter()
+                .try_fold(&self.node, |node, key| node.field(key).map(|entry| &entry.value))?
+                .text()
+                .map(Name::from)
+        };
+        match below(&["kind"]).as_deref() {
+            Some("Environment") => below(&["metadata", "name"]),
+            _ => below(&["spec", "environmentRef", "name"]),
+        }
     }
 
     /// `file:line` of the object's name, for naming it in another's message.
@@ -102,7 +123,8 @@ impl Located {
 impl Problem {
     /// The file itself is the problem.
     fn of_file(file: &str, message: impl Into<String>) -> Self {
-        Self { file: file.into(), place: None, error: FieldError::value(FieldPath::default(), message) }
+        let error = FieldError::value(FieldPath::default(), message);
+        Self { file: file.into(), place: None, error, environment: None }
     }
 }
 

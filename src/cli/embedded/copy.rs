@@ -77,6 +77,7 @@ impl Copy {
             ended: &[],
             output,
             report_only: false,
+            signals: None,
         };
         Session::within(opening, work).await
     }

@@ -5,7 +5,7 @@
 use super::EmbeddedError;
 use crate::core::{Message, Name, PoolName};
 use crate::executor::Endpoint;
-use crate::executor::process::{self, Child, ChildOptions, SocketPlace};
+use crate::executor::process::{Child, ChildOptions, SocketPlace};
 use crate::scheduler::Edge;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -64,14 +64,13 @@ pub(super) struct Executors {
 }
 
 impl Executors {
-    /// Waits until executors of an earlier run have ended, listens for new ones, and starts those that are wanted from now on.
-    pub(super) async fn start(
+    /// Listens for executors, and starts those that are wanted from now on. Those of an earlier run have ended.
+    pub(super) fn start(
         endpoint: Endpoint,
         environment: Name,
         folder: &Path,
         wanted: mpsc::UnboundedReceiver<PoolName>,
     ) -> Result<Self, EmbeddedError> {
-        process::await_earlier(folder).await?;
         endpoint.all_ended(&environment);
         let socket = SocketPlace::new(folder)?;
         let listener = Endpoint::bind_unix(socket.path())?;

@@ -2,15 +2,14 @@
 //!
 //! Work that an order makes ready stays where it is until something runs the environment. Deliberately absent: signals; an order is one commit.
 
-use super::owners::Owners;
-use super::session::LEASE_MS;
-use super::{EmbeddedError, Place, author};
+use super::session::owner_of;
+use super::{EmbeddedError, Place};
 use crate::cli::CliError;
 use crate::cli::arguments::StateOptions;
 use crate::cli::output::Output;
 use crate::core::{Message, Name, PoolName};
 use crate::executor::process;
-use crate::history::{Owner, Store};
+use crate::history::Store;
 use crate::scheduler::{Edge, Scheduler};
 use std::sync::Arc;
 
@@ -42,7 +41,7 @@ impl Owned {
     ) -> Result<T, CliError> {
         Place::owned(options, output, async |place, owners| {
             let (environment, prepared) = prepare(place).await?;
-            let owner = owner(owners);
+            let owner = owner_of(owners.own());
             let store: Arc<dyn Store> = Arc::clone(&place.store);
             let scheduler =
                 Scheduler::start(environment.clone(), store, owner, owners.ended(), Arc::new(NoExecutors)).await?;
@@ -66,15 +65,10 @@ impl Owned {
             let environment = prepare(place).await?;
             // An executor of a run that was killed may still be at work; when it has ended, nothing happens any more that nobody records.
             process::await_earlier(&place.folder).await.map_err(EmbeddedError::from)?;
-            let fence = place.store.take(&environment, &owner(owners), owners.ended()).await?;
+            let fence = place.store.take(&environment, &owner_of(owners.own()), owners.ended()).await?;
             place.store.forget_environment(&fence).await?;
             Ok(environment)
         })
         .await
     }
-}
-
-fn owner(owners: &Owners) -> Owner {
-    let description = format!("{} (process {})", author(), std::process::id()).into();
-    Owner { id: owners.own(), description, lease_ms: LEASE_MS }
 }

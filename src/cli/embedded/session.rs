@@ -1,8 +1,8 @@
 //! An environment that this process owns for one run: scheduler, endpoint, executors.
 
-use super::executors::{Executors, PoolEdge};
+use super::executors::{Executors, Failure, PoolEdge};
 use super::signals::Signals;
-use super::{Finished, Place, author};
+use super::{EmbeddedError, Finished, Place, author};
 use crate::cli::CliError;
 use crate::cli::arguments::StateOptions;
 use crate::cli::manifests::Declared;
@@ -11,23 +11,24 @@ use crate::core::{
     AttemptId, DryRunId, DryRunItem, DryRunRequest, EnvironmentState, Event, ExecutorName, Name, Push, PushMode,
     RequestKind, Scope, Snapshot, VersionNumber,
 };
+use crate::executor::process;
 use crate::executor::{AcceptAll, Endpoint, Times};
 use crate::history::{DryRunResult, Owner, Store};
-use crate::scheduler::{Scheduler, SchedulerError};
+use crate::scheduler::{Scheduler, SchedulerError, keep_lease};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::task::JoinHandle;
 
 /// How long our ownership outlives us where nobody can know that we have ended, in milliseconds.
-pub(super) const LEASE_MS: u64 = 30_000;
+const LEASE_MS: u64 = 30_000;
 
 /// How long the last commits, and giving the environment up, may take.
 const STOP: Duration = Duration::from_secs(15);
 
 /// A running environment.
 pub(crate) struct Session {
-    pub(super) scheduler: Scheduler,
+    pub(crate) scheduler: Scheduler,
     pub(super) store: Arc<dyn Store>,
     pub(super) environment: Name,
     pub(super) executors: Executors,
@@ -39,7 +40,7 @@ pub(crate) struct Session {
     /// The private database's process, and its log.
     pub(super) server: Option<u32>,
     pub(super) log: PathBuf,
-    lease: JoinHandle<()>,
+    lease: Option<JoinHandle<()>>,
 }
 
 /// What a session is opened with.
@@ -60,6 +61,8 @@ pub(crate) struct Opening<'a> {
     pub(crate) output: Output,
     /// Only reports may start.
     pub(crate) report_only: bool,
+    /// Of a process that runs several environments: it has caught the signals, and renews its lease itself.
+    pub(crate) signals: Option<Signals>,
 }
 
 impl Session {
@@ -93,7 +96,9 @@ impl Session {
                 ended: owners.ended(),
                 output,
                 report_only,
+                signals: None,
             };
+            process::await_earlier(&place.folder).await.map_err(EmbeddedError::from)?;
             Self::within(opening, async |session| work(session, prepared).await).await
         })
         .await
@@ -113,28 +118,25 @@ impl Session {
     }
 
     async fn open(opening: Opening<'_>) -> Result<Self, CliError> {
-        let Opening { store, folder, server, environment, owner, ended, output, report_only } = opening;
-        let signals = Signals::catch()?;
+        let Opening { store, folder, server, environment, owner, ended, output, report_only, signals } = opening;
+        let alone = signals.is_none();
+        let signals = signals.map_or_else(Signals::catch, Ok)?;
         let snapshot = store.peek(&environment).await?.unwrap_or_default();
         let endpoint = Endpoint::new(Times::default(), Arc::new(AcceptAll));
         let (edge, wanted) = PoolEdge::new(endpoint.clone());
-        let owner = Owner {
-            id: owner,
-            description: format!("{} (process {})", author(), std::process::id()).into(),
-            lease_ms: LEASE_MS,
-        };
+        let owner = owner_of(owner);
         let scheduler =
             Scheduler::start(environment.clone(), Arc::clone(&store), owner.clone(), ended, Arc::new(edge)).await?;
         if report_only {
             // No executor can connect yet, so nothing else has started.
             scheduler.send(Event::ReportOnly).await?;
         }
-        let lease = crate::scheduler::keep_lease(Arc::clone(&store), owner);
+        let lease = alone.then(|| keep_lease(Arc::clone(&store), owner));
         endpoint.attach(environment.clone(), scheduler.epoch(), scheduler.inbox(), holders(&snapshot));
-        let executors = match Executors::start(endpoint, environment.clone(), folder, wanted).await {
+        let executors = match Executors::start(endpoint, environment.clone(), folder, wanted) {
             Ok(executors) => executors,
             Err(error) => {
-                lease.abort();
+                lease.inspect(JoinHandle::abort);
                 scheduler.stop().await?;
                 return Err(error.into());
             }
@@ -200,14 +202,26 @@ impl Session {
         super::wait::until_quiet(self).await
     }
 
+    /// Waits for the first pool whose executors do not run; says which, and their last words.
+    pub(crate) async fn executors_failed(&mut self) -> (String, String) {
+        let Failure { pool, message } = self.executors.failed().await;
+        (pool, message)
+    }
+
     /// Ends the executors, then the ownership.
     async fn close(self) -> Result<(), CliError> {
         self.executors.stop().await;
         let stopped = tokio::time::timeout(STOP, self.scheduler.stop()).await;
-        self.lease.abort();
+        self.lease.inspect(JoinHandle::abort);
         // Without a database ownership cannot be given up; the next run knows that we have ended.
         Ok(stopped.unwrap_or_else(|_| Err(SchedulerError::Ended("the database is away".to_owned())))?)
     }
+}
+
+/// This process as an owner.
+pub(crate) fn owner_of(id: Name) -> Owner {
+    let description = format!("{} (process {})", author(), std::process::id()).into();
+    Owner { id, description, lease_ms: LEASE_MS }
 }
 
 /// A push of this process's user that stands or falls as one.

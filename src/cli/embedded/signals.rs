@@ -3,15 +3,20 @@
 //! Stopping at once is safe: executors end with our end of the stream, the private database with us, and the next run closes what was granted.
 
 use crate::cli::Exit;
+use std::sync::Arc;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-/// Both signals, from now on caught.
+/// Both signals, from now on caught. A copy hears of the same signals: they are caught once per process.
+#[derive(Clone)]
 pub(crate) struct Signals {
     received: watch::Receiver<bool>,
-    catching: JoinHandle<()>,
+    _catching: Arc<Catching>,
 }
+
+/// Ends with the last copy.
+struct Catching(JoinHandle<()>);
 
 impl Signals {
     /// Catches them.
@@ -30,7 +35,7 @@ impl Signals {
                 }
             }
         });
-        Ok(Self { received, catching })
+        Ok(Self { received, _catching: Arc::new(Catching(catching)) })
     }
 
     /// Waits for the first one, also where it came before.
@@ -41,8 +46,8 @@ impl Signals {
     }
 }
 
-impl Drop for Signals {
+impl Drop for Catching {
     fn drop(&mut self) {
-        self.catching.abort();
+        self.0.abort();
     }
 }

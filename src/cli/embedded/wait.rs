@@ -135,7 +135,7 @@ async fn watch(
 }
 
 /// Whether a child process of ours has ended; what remains of one that was not waited for is a zombie.
-fn has_ended(pid: u32) -> bool {
+pub(crate) fn has_ended(pid: u32) -> bool {
     std::fs::read_to_string(format!("/proc/{pid}/stat")).map_or(true, |stat| stat.contains(") Z "))
 }
 

@@ -85,6 +85,21 @@ impl Output {
         }
     }
 
+    /// Prints one of many documents (`-o json`: one per line, `-o yaml`: a stream), or the line made of it for people.
+    pub(crate) fn print_line<D: Serialize>(self, document: &D, text: impl FnOnce() -> String) -> Result<(), CliError> {
+        match self.format {
+            Format::Table | Format::Wide => print_text(&text()),
+            Format::Json => {
+                let json = serde_json::to_string(document).map_err(|error| CliError::Document(error.to_string()))?;
+                write_out(&format!("{json}\n"))
+            }
+            Format::Yaml => {
+                let yaml = serde_saphyr::to_string(document).map_err(|error| CliError::Document(error.to_string()))?;
+                write_out(&format!("---\n{}\n", yaml.trim_end()))
+            }
+        }
+    }
+
     /// Tells people something on stderr, unless `--quiet`.
     pub(crate) fn note(self, text: &str) {
         if !self.quiet {

@@ -13,6 +13,7 @@ pub(crate) mod forget;
 pub(crate) mod history;
 pub(crate) mod repair;
 pub(crate) mod rollback;
+pub(crate) mod run;
 pub(crate) mod show;
 pub(crate) mod status;
 pub(crate) mod suspend;

@@ -1,0 +1,120 @@
+//! `homeostat run -f DIR`: the autonomous form. Each environment of the manifests is held to its intent until the process is told to end: verified,
+//! repaired and retried by its own timers; changed files become versions.
+//!
+//! ```text
+//! files (read again when they change) ─► Environments ─► one Keeper per environment ─► Session
+//!                                                                └─► Teller: a line per thing that happens
+//! ```
+//!
+//! Environments share the data folder and its database, and nothing else: what goes wrong in one is told, tried again later, and is none of the
+//! others' business. Deliberately absent: removing what is no longer declared, unless `--prune --yes` said so in advance.
+
+mod environments;
+mod files;
+mod happening;
+mod keeper;
+mod teller;
+
+use crate::cli::arguments::RunOptions;
+use crate::cli::embedded::{EmbeddedError, Owners, Place, Signals, has_ended, owner_of};
+use crate::cli::output::Output;
+use crate::cli::{CliError, Exit};
+use crate::executor::process;
+use crate::scheduler::keep_lease;
+use environments::{Environments, Shared};
+use files::Files;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+use teller::Teller;
+use tokio::task::JoinHandle;
+
+/// How often the private database's process is looked at.
+const SERVER_LOOK: Duration = Duration::from_secs(1);
+
+/// Runs until a signal ends it.
+pub(crate) async fn run(options: RunOptions, output: Output) -> Result<Exit, CliError> {
+    check(&options)?;
+    let files = Files::read_first(options.manifests.files.clone()).await?;
+    Place::owned(&options.state, output, async |place, owners| hold(&options, files, place, owners, output).await).await
+}
+
+fn check(options: &RunOptions) -> Result<(), CliError> {
+    if options.manifests.files.is_empty() {
+        let reason = "run needs manifests that it can read again: give files or folders with -f";
+        return Err(CliError::Usage(reason.to_owned()));
+    }
+    if options.manifests.files.iter().any(|path| path == Path::new("-")) {
+        let reason = "run reads its manifests again when they change, and standard input cannot be read twice\n  \
+                      write them to a file, and name that with -f";
+        return Err(CliError::Usage(reason.to_owned()));
+    }
+    if options.prune && !options.yes {
+        let reason = "run --prune deletes on its own what the manifests no longer declare, and asks nobody\n  \
+                      add --yes to confirm that in advance";
+        return Err(CliError::Usage(reason.to_owned()));
+    }
+    Ok(())
+}
+
+async fn hold(
+    options: &RunOptions,
+    files: Files,
+    place: &Place,
+    owners: &Owners,
+    output: Output,
+) -> Result<Exit, CliError> {
+    let mut signals = Signals::catch()?;
+    process::await_earlier(&place.folder).await.map_err(EmbeddedError::from)?;
+    let _lease = Renewing(keep_lease(Arc::clone(&place.store), owner_of(owners.own())));
+    let (teller, telling) = Teller::start(output);
+    let shared = Shared {
+        store: Arc::clone(&place.store),
+        folder: place.folder.clone(),
+        server: place.server_process(),
+        owner: owners.own(),
+        ended: owners.ended().to_vec(),
+        output,
+        signals: signals.clone(),
+        teller,
+    };
+    let mut environments = Environments::new(shared, options);
+    let done = match environments.begin(files.first()).await {
+        Ok(()) => work(&mut environments, files, &mut signals, place).await,
+        Err(error) => Err(error),
+    };
+    environments.end().await;
+    telling.end().await;
+    done.map(|()| Exit::Done)
+}
+
+/// Follows the files until a signal comes; fails when the private database has ended, which nobody here can start again.
+async fn work(
+    environments: &mut Environments<'_>,
+    files: Files,
+    signals: &mut Signals,
+    place: &Place,
+) -> Result<(), CliError> {
+    let mut readings = files.follow();
+    let mut looks = tokio::time::interval(SERVER_LOOK);
+    loop {
+        tokio::select! {
+            () = signals.first() => return Ok(()),
+            Some(reading) = readings.recv() => environments.follow(&reading?).await,
+            _ = looks.tick() => {
+                if place.server_process().is_some_and(has_ended) {
+                    return Err(EmbeddedError::ServerEnded { log: place.folder.join("postgres.log") }.into());
+                }
+            }
+        }
+    }
+}
+
+/// The lease is renewed as long as this lives.
+struct Renewing(JoinHandle<()>);
+
+impl Drop for Renewing {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}

@@ -1,0 +1,230 @@
+//! One environment, held for as long as the process lives: a session after the other, where one cannot go on.
+
+use super::environments::Shared;
+use super::happening::{Chronicle, Happening, What};
+use crate::cli::embedded::{EmbeddedError, Opening, Session, push_of};
+use crate::cli::manifests::Declared;
+use crate::cli::{CliError, SET, refusal};
+use crate::core::{Counts, Event, Name, Push};
+use crate::scheduler::{Committed, Scheduler, SchedulerError};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::sync::{broadcast, watch};
+
+/// How long attempts that run may take to end when the process is told to end. What still runs then is closed as lost by the next run.
+const GRACE: Duration = Duration::from_mins(1);
+/// How often is looked whether they have ended, where no commit says so.
+const LOOK: Duration = Duration::from_millis(50);
+/// A session that could not go on is opened again after so long, doubled each time,
+const AGAIN: Duration = Duration::from_secs(1);
+/// up to so long.
+const AGAIN_AT_MOST: Duration = Duration::from_mins(1);
+/// A session that lasted so long was well.
+const WELL: Duration = Duration::from_mins(1);
+
+/// What an environment is held to.
+#[derive(Clone, Debug)]
+pub(super) enum Want {
+    /// What was accepted last: its files cannot be read.
+    AsAccepted,
+    /// What its files say.
+    Declared {
+        declared: Arc<Declared>,
+        /// Also that nothing else is there.
+        prune: bool,
+    },
+    /// Nothing: it is no longer run.
+    Nothing,
+}
+
+/// Holds one environment.
+#[derive(Clone)]
+pub(super) struct Keeper {
+    shared: Shared,
+    environment: Name,
+    wants: watch::Receiver<Want>,
+}
+
+/// Why a session ended without an error.
+enum Told {
+    /// It was told to.
+    ToEnd,
+}
+
+impl Keeper {
+    pub(super) fn new(shared: Shared, environment: Name, wants: watch::Receiver<Want>) -> Self {
+        Self { shared, environment, wants }
+    }
+
+    /// Holds it until it is told to end. Whatever else ends a session, a panic too, is told, and another one is opened.
+    pub(super) async fn keep(mut self) {
+        let mut pause = AGAIN;
+        loop {
+            let began = Instant::now();
+            let trouble = match tokio::spawn(self.clone().session()).await {
+                Ok(Ok(Told::ToEnd)) => return,
+                Ok(Err(error)) => error.report(),
+                Err(error) => format!("a defect in homeostat, please report it: {error}"),
+            };
+            pause = if began.elapsed() > WELL { AGAIN } else { pause };
+            let again =
+                format!("{trouble}\ntried again in {}", crate::cli::output::time::took(pause.as_millis() as u64));
+            self.tell(Happening::of(What::Trouble).saying(again));
+            tokio::select! {
+                () = self.told_to_end() => return,
+                () = tokio::time::sleep(pause) => pause = (pause * 2).min(AGAIN_AT_MOST),
+            }
+        }
+    }
+
+    fn tell(&self, happening: Happening) {
+        self.shared.teller.tell(happening.in_environment(&self.environment));
+    }
+
+    /// Waits for a signal, or until the environment is no longer declared.
+    async fn told_to_end(&mut self) {
+        let nothing = self.wants.wait_for(|want| matches!(want, Want::Nothing));
+        tokio::select! {
+            () = self.shared.signals.first() => {}
+            // An error says that nobody is there any more who could want something.
+            _ = nothing => {}
+        }
+    }
+
+    async fn session(self) -> Result<Told, CliError> {
+        let shared = self.shared.clone();
+        let opening = Opening {
+            store: Arc::clone(&shared.store),
+            folder: &shared.folder,
+            server: shared.server,
+            environment: self.environment.clone(),
+            owner: shared.owner.clone(),
+            ended: &shared.ended,
+            output: shared.output,
+            report_only: false,
+            signals: Some(shared.signals.clone()),
+        };
+        Session::within(opening, async |session| self.hold(session).await).await
+    }
+
+    async fn hold(&self, session: &mut Session) -> Result<Told, CliError> {
+        let mut ear = self.clone();
+        let scheduler = session.scheduler.clone();
+        let mut commits = scheduler.subscribe();
+        let mut chronicle = scheduler.read(Chronicle::of).await?;
+        let mut wants = self.wants.clone();
+        wants.mark_changed();
+        let mut first = true;
+        loop {
+            tokio::select! {
+                biased;
+                () = ear.told_to_end() => return self.end(&scheduler, &mut commits, &mut chronicle).await,
+                Ok(()) = wants.changed() => {
+                    let want = wants.borrow_and_update().clone();
+                    tokio::select! {
+                        () = ear.told_to_end() => {}
+                        done = self.apply(session, want) => done?,
+                    }
+                    if std::mem::take(&mut first) {
+                        let version = scheduler.read(|state| (state.version(), state.counts())).await?;
+                        self.tell(Happening::of(What::Started).at_version(version.0).saying(compliance(&version.1)));
+                    }
+                }
+                failed = session.executors_failed() => {
+                    let (pool, message) = failed;
+                    return Err(EmbeddedError::Executors { pool, message }.into());
+                }
+                committed = commits.recv() => match committed {
+                    Ok(committed) => self.chronicle(&scheduler, &mut chronicle, &committed).await?,
+                    Err(broadcast::error::RecvError::Lagged(_)) => {
+                        chronicle = scheduler.read(Chronicle::of).await?;
+                        self.tell(Happening::of(What::Missed).saying("more happened than could be told: `homeostat history --attempts`"));
+                    }
+                    Err(broadcast::error::RecvError::Closed) => return Err(CliError::Scheduler(scheduler.ended().await)),
+                },
+                reason = scheduler.ended() => return Err(CliError::Scheduler(reason)),
+            }
+        }
+    }
+
+    /// Tells what a commit made true.
+    async fn chronicle(
+        &self,
+        scheduler: &Scheduler,
+        chronicle: &mut Chronicle,
+        committed: &Arc<Committed>,
+    ) -> Result<(), CliError> {
+        if !Chronicle::concerns(committed) {
+            return Ok(());
+        }
+        let mut taken = std::mem::take(chronicle);
+        let committed = Arc::clone(committed);
+        let (taken, happenings) = scheduler
+            .read(move |state| {
+                let happenings = taken.take(&committed, state);
+                (taken, happenings)
+            })
+            .await?;
+        *chronicle = taken;
+        happenings.into_iter().for_each(|happening| self.tell(happening));
+        Ok(())
+    }
+
+    /// Makes what the files say the environment's settings, targets and newest version. Where it is refused, what was accepted before goes on.
+    async fn apply(&self, session: &Session, want: Want) -> Result<(), CliError> {
+        let Want::Declared { declared, prune } = want else { return Ok(()) };
+        session.configure(&declared).await?;
+        let upserts = declared.intents.clone();
+        let push = Push { upserts, prune, ..push_of(SET.into(), "manifests", "") };
+        match session.scheduler.push(push).await {
+            Ok(_) => Ok(()),
+            Err(SchedulerError::Refused(refusals)) => {
+                let text = format!("what was accepted before goes on\n{}", refusal::describe(&refusals));
+                self.tell(Happening::of(What::Refused).saying(text));
+                Ok(())
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Starts nothing new, waits for what runs, and tells what came of it.
+    async fn end(
+        &self,
+        scheduler: &Scheduler,
+        commits: &mut broadcast::Receiver<Arc<Committed>>,
+        chronicle: &mut Chronicle,
+    ) -> Result<Told, CliError> {
+        let ended = async {
+            scheduler.send(Event::Stop).await?;
+            loop {
+                let counts = scheduler.read(|state| state.counts()).await?;
+                if counts.running == 0 {
+                    // An event is answered when everything before it is committed.
+                    scheduler.send(Event::Tick).await?;
+                    return Ok::<Counts, CliError>(counts);
+                }
+                // Whether something came, or the time is over: the state says what there is.
+                if let Ok(Ok(committed)) = tokio::time::timeout(LOOK, commits.recv()).await {
+                    self.chronicle(scheduler, chronicle, &committed).await?;
+                }
+            }
+        };
+        let ended = tokio::time::timeout(GRACE, ended).await;
+        while let Ok(committed) = commits.try_recv() {
+            self.chronicle(scheduler, chronicle, &committed).await?;
+        }
+        match ended {
+            Ok(counts) => self.tell(Happening::of(What::Stopped).saying(compliance(&counts?))),
+            Err(_) => {
+                let text = "what still runs is closed as lost, and made good by the next run";
+                self.tell(Happening::of(What::Stopped).saying(text));
+            }
+        }
+        Ok(Told::ToEnd)
+    }
+}
+
+/// `2 of 3 compliant`.
+fn compliance(counts: &Counts) -> String {
+    format!("{} of {} compliant", counts.compliant, counts.total)
+}

@@ -1,0 +1,240 @@
+//! The autonomous form: drift, failures and changed files are dealt with while nobody commands, until a signal ends it.
+
+use crate::LOCAL;
+use crate::house::{House, environment, eventually, file};
+use rustix::process::{Pid, Signal};
+use serde_json::Value;
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Stdio};
+use std::sync::{Arc, Mutex};
+
+/// Everything good is verified every second.
+const RESTLESS: &str = "spec: {repair: {interval: 1s, jitter: 0s}, retry: {baseDelay: 100ms, maxDelay: 1s}}";
+
+/// A `homeostat run` that goes on, and what it has said until now.
+pub(crate) struct Running<'a> {
+    house: &'a House,
+    process: Child,
+    said: Arc<Mutex<Vec<Value>>>,
+    reader: Option<std::thread::JoinHandle<()>>,
+}
+
+impl<'a> Running<'a> {
+    pub(crate) fn start(house: &'a House, options: &str) -> Self {
+        let mut process = house
+            .command(&format!("run -o json {options}"))
+            .stdout(Stdio::piped())
+            .stderr(Stdio::inherit())
+            .spawn()
+            .unwrap();
+        let lines = BufReader::new(process.stdout.take().unwrap()).lines();
+        let said = Arc::new(Mutex::new(Vec::new()));
+        let heard = Arc::clone(&said);
+        let reader = std::thread::spawn(move || {
+            for line in lines {
+                heard.lock().unwrap().push(serde_json::from_str(&line.unwrap()).unwrap());
+            }
+        });
+        Self { house, process, said, reader: Some(reader) }
+    }
+
+    /// What it has said of this kind, of any resource or of one.
+    pub(crate) fn said(&self, event: &str, name: Option<&str>) -> Vec<Value> {
+        let is_meant = |line: &&Value| line["event"] == event && name.is_none_or(|name| line["name"] == name);
+        self.said.lock().unwrap().iter().filter(is_meant).cloned().collect()
+    }
+
+    pub(crate) fn eventually_says(&self, event: &str, name: Option<&str>) -> Value {
+        eventually(&format!("{event} {name:?}, beside {:?}", self.said.lock().unwrap()), || {
+            !self.said(event, name).is_empty()
+        });
+        self.said(event, name).remove(0)
+    }
+
+    fn signal(&self, signal: Signal) {
+        rustix::process::kill_process(Pid::from_child(&self.process), signal).unwrap();
+    }
+
+    /// Ends it in order; everything it has said.
+    pub(crate) fn stop(mut self) -> Vec<Value> {
+        self.signal(Signal::TERM);
+        let status = self.process.wait().unwrap();
+        self.reader.take().unwrap().join().unwrap();
+        let said = self.said.lock().unwrap().clone();
+        assert_eq!(status.code(), Some(0), "{said:?}");
+        let open = self.house.run("history --attempts --limit 1000 -o json");
+        let document: Value = serde_json::from_str(&open.out).unwrap_or_default();
+        let attempts = document["items"].as_array().cloned().unwrap_or_default();
+        assert!(attempts.iter().all(|attempt| attempt["result"] != "open"), "{document}");
+        said
+    }
+
+    /// Ends it at once, with everything it has started.
+    fn kill(mut self) {
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
+        self.reader.take().unwrap().join().unwrap();
+    }
+}
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        // After a failed assertion nothing of it may stay.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// A house whose environment never rests.
+fn restless(resources: &str) -> House {
+    let house = House::with(LOCAL, resources);
+    house.write("manifests/environment.yaml", &environment(LOCAL, 4).replacen("spec: {}", RESTLESS, 1));
+    house
+}
+
+#[test]
+fn what_is_changed_by_hand_is_put_right_without_a_command_until_a_signal_ends_it() {
+    let house = restless(&file("motd", "FOLDER/motd", "held", ""));
+    let run = Running::start(&house, "-f manifests");
+    run.eventually_says("created", Some("motd"));
+    assert_eq!(run.said("started", None)[0]["version"], 1);
+    house.write("motd", "changed by hand");
+    let repaired = run.eventually_says("repaired", Some("motd"));
+    assert!(repaired["diff"].as_str().unwrap().contains("-changed by hand"), "{repaired}");
+    assert_eq!(house.read("motd"), "held");
+    let said = run.stop();
+    let last = said.last().unwrap();
+    assert_eq!((&last["event"], &last["message"]), (&"stopped".into(), &"1 of 1 compliant".into()));
+    house.check("deploy", 0, "nothing to do: 1 of 1 resources compliant (version 1)");
+}
+
+#[test]
+fn what_fails_is_tried_again_until_it_recovers() {
+    let house = restless(&file("low", "FOLDER/missing/low", "x", ""));
+    let run = Running::start(&house, "-f manifests");
+    let failed = run.eventually_says("failed", Some("low"));
+    assert!(failed["message"].as_str().unwrap().contains("missing") && failed["next"].is_string(), "{failed}");
+    eventually("a retry", || run.said("failed", Some("low")).len() > 1);
+    std::fs::create_dir(house.path("missing")).unwrap();
+    let recovered = run.eventually_says("recovered", Some("low"));
+    assert!(recovered["message"].as_str().unwrap().starts_with("created after "), "{recovered}");
+    assert_eq!(house.read("missing/low"), "x");
+    run.stop();
+}
+
+#[test]
+fn a_changed_file_becomes_a_version_and_a_broken_one_changes_nothing() {
+    let house = restless(&[file("a", "FOLDER/a", "one", ""), file("b", "FOLDER/b", "one", "")].concat());
+    let run = Running::start(&house, "-f manifests");
+    run.eventually_says("created", Some("b"));
+
+    house.write("manifests/resources.yaml", &file("a", "FOLDER/a", "two", ""));
+    run.eventually_says("updated", Some("a"));
+    assert_eq!(house.read("a"), "two");
+    assert_eq!(run.said("accepted", None).len(), 2);
+
+    house.write("manifests/resources.yaml", &file("a", "FOLDER/a", "three", "").replace("content", "contents"));
+    let refused = run.eventually_says("refused", None);
+    let text = refused["message"].as_str().unwrap();
+    assert!(text.contains("manifests/resources.yaml:10:") && text.contains("contents"), "{text}");
+    house.write("a", "changed by hand");
+    run.eventually_says("repaired", Some("a"));
+    assert_eq!(house.read("a"), "two", "what was accepted before is held");
+
+    house.write("manifests/resources.yaml", &file("a", "FOLDER/a", "four", ""));
+    eventually("the mended file", || house.read("a") == "four");
+    let said = run.stop();
+    assert_eq!(said.iter().filter(|line| line["event"] == "refused").count(), 1, "{said:?}");
+    assert!(house.path("b").exists(), "what is no longer declared is not deleted");
+    assert_eq!(house.run("status -o json").json()["counts"]["total"], 2);
+}
+
+#[test]
+fn a_prune_that_was_confirmed_in_advance_deletes_what_is_no_longer_declared() {
+    let house = restless(&[file("a", "FOLDER/a", "one", ""), file("b", "FOLDER/b", "one", "")].concat());
+    house.refuses(
+        "run -f manifests --prune",
+        64,
+        "
+        error: run --prune deletes on its own what the manifests no longer declare, and asks nobody
+          add --yes to confirm that in advance",
+    );
+    let run = Running::start(&house, "-f manifests --prune --yes");
+    run.eventually_says("created", Some("b"));
+    house.write("manifests/resources.yaml", &file("a", "FOLDER/a", "one", ""));
+    run.eventually_says("deleted", Some("b"));
+    assert!(!house.path("b").exists() && house.path("a").exists());
+    run.stop();
+}
+
+/// The same manifests in another environment.
+fn elsewhere(text: &str) -> String {
+    text.replace("name: house", "name: barn").replace("name: here", "name: there")
+}
+
+#[test]
+fn environments_live_side_by_side_and_what_is_broken_in_one_does_not_touch_the_other() {
+    let house = restless(&file("motd", "FOLDER/motd", "held", ""));
+    let barn = environment(LOCAL, 4).replacen("spec: {}", RESTLESS, 1) + &file("hay", "FOLDER/hay", "dry", "");
+    house.write("manifests/barn.yaml", &elsewhere(&barn));
+    let run = Running::start(&house, "-f manifests");
+    run.eventually_says("created", Some("motd"));
+    run.eventually_says("created", Some("hay"));
+
+    house.write("manifests/barn.yaml", &elsewhere(&barn.replace("content", "contents")));
+    run.eventually_says("refused", None);
+    house.write("manifests/resources.yaml", &file("motd", "FOLDER/motd", "held again", ""));
+    run.eventually_says("updated", Some("motd"));
+    for (name, wanted) in [("motd", "held again"), ("hay", "dry")] {
+        house.write(name, "changed by hand");
+        run.eventually_says("repaired", Some(name));
+        assert_eq!(house.read(name), wanted);
+    }
+    run.stop();
+
+    std::fs::remove_file(house.path("manifests/barn.yaml")).unwrap();
+    let run = Running::start(&house, "-f manifests");
+    let left = run.eventually_says("notRun", None);
+    assert_eq!(left["environment"], "barn");
+    run.eventually_says("started", None);
+    run.stop();
+}
+
+#[test]
+fn nothing_is_lost_when_it_is_killed() {
+    let resources: String =
+        (0..40).map(|number| file(&format!("file-{number}"), &format!("FOLDER/file-{number}"), "x", "")).collect();
+    let house = House::with("{type: local, delayMs: 20}", &resources);
+    let run = Running::start(&house, "-f manifests");
+    run.eventually_says("created", Some("file-3"));
+    run.kill();
+    let run = Running::start(&house, "-f manifests");
+    eventually("every file", || (0..40).all(|number| house.path(&format!("file-{number}")).exists()));
+    run.stop();
+    house.check("deploy", 0, "nothing to do: 40 of 40 resources compliant (version 1)");
+}
+
+#[test]
+fn what_cannot_be_run_is_refused_with_what_to_do() {
+    let house = restless(&file("motd", "FOLDER/motd", "held", ""));
+    house.refuses(
+        "run -f -",
+        64,
+        "
+        error: run reads its manifests again when they change, and standard input cannot be read twice
+          write them to a file, and name that with -f",
+    );
+    house.write("manifests/resources.yaml", &file("motd", "FOLDER/motd", "held", "").replace("content", "contents"));
+    let broken = house.run("run -f manifests");
+    assert_eq!(broken.code, 3, "{}", broken.err);
+    assert!(broken.err.contains("manifests/resources.yaml:10:"), "{}", broken.err);
+    house.write("manifests/resources.yaml", &file("motd", "FOLDER/motd", "held", ""));
+    let run = Running::start(&house, "-f manifests -f manifests/resources.yaml");
+    run.eventually_says("started", None);
+    house.refuses(
+        "run -f manifests",
+        4,
+        "error: data/deploy is in use by HOLDER; wait until it has ended, stop it, or use another folder with --data-dir",
+    );
+    run.stop();
+}
