@@ -1,13 +1,23 @@
-//! Accepting a push: its plan becomes a version, and only what the version touches is scheduled.
+//! Accepting a push: its plan becomes a version, and only what the version touches is scheduled; or it waits for its release (`release.rs`).
 
 use super::derive::identity_key;
 use super::state::EnvironmentState;
 use super::{
-    Intent, IntentRecord, Life, Message, Name, Push, PushMode, Reason, Record, Replace, ResourceId, ResourceRow,
-    VersionRecord,
+    Intent, IntentRecord, Message, Name, OnChange, Push, PushMode, Reason, Record, Replace, ResourceId, ResourceRow,
+    VersionNumber, VersionRecord,
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;
+
+/// An intent to put in force.
+pub(super) struct Upsert {
+    /// The number under which history knows it; `None`: it is found or given now.
+    pub(super) id: Option<ResourceId>,
+    pub(super) set: Name,
+    pub(super) intent: Arc<Intent>,
+    /// The version that brought it.
+    pub(super) version: VersionNumber,
+}
 
 impl EnvironmentState {
     pub(super) fn push(&mut self, push: &Push) {
@@ -21,29 +31,10 @@ impl EnvironmentState {
             return;
         }
         self.version.0 += 1;
-        // One entry per resource: what is removed under one name and comes back under another has only moved.
-        let mut intents: BTreeMap<ResourceId, IntentRecord> = BTreeMap::new();
-        for name in plan.removed.iter().cloned().chain(self.leave_their_identity(&plan.changed)) {
-            let Some(&id) = self.live.get(&name) else { continue };
-            intents.insert(id, IntentRecord { resource: id, name, set: push.set.clone(), intent: None });
-            self.remove(id, push.approved);
-        }
-        let mut upserted = Vec::new();
-        for intent in plan.changed.into_iter().chain(plan.added) {
-            let id = self.upsert(&push.set, &intent);
-            upserted.push(id);
-            let (name, set) = (intent.name.clone(), push.set.clone());
-            intents.insert(id, IntentRecord { resource: id, name, set, intent: Some(intent) });
-        }
-        // Edges when all names are known, work when all edges are, and it is known what stands on what is undefined.
-        for &id in &upserted {
-            let requires = self.get(id).map(|resource| resource.row.intent.requires.clone()).unwrap_or_default();
-            self.set_requirements(id, &requires);
-        }
-        self.spread_what_is_undefined();
-        for &id in &upserted {
-            self.schedule_change(id);
-        }
+        let intents = match self.settings.on_change {
+            OnChange::Automatic => self.take_change_set(push, plan.removed, plan.changed, plan.added),
+            OnChange::Manual => self.hold_back(push, plan.removed, plan.changed, plan.added),
+        };
         self.out.records.push(Record::Version(VersionRecord {
             number: self.version,
             at: self.now,
@@ -53,6 +44,44 @@ impl EnvironmentState {
             intents: intents.into_values().collect(),
         }));
         self.out.messages.push(Message::Accepted(self.version, plan.refusals));
+    }
+
+    /// Accepts and releases. What the version says of each resource: one entry, since what is removed under one name and comes back under another
+    /// has only moved.
+    fn take_change_set(
+        &mut self,
+        push: &Push,
+        removed: Vec<Name>,
+        changed: Vec<Arc<Intent>>,
+        added: Vec<Arc<Intent>>,
+    ) -> BTreeMap<ResourceId, IntentRecord> {
+        let mut said = BTreeMap::new();
+        let (version, leaving) = (self.version, self.leave_their_identity(&changed));
+        for name in removed.into_iter().chain(leaving) {
+            let Some(&id) = self.live.get(&name) else { continue };
+            said.insert(id, IntentRecord { resource: id, name, set: push.set.clone(), intent: None });
+            self.remove(id, version, push.approved);
+        }
+        let upsert = |intent| Upsert { id: None, set: push.set.clone(), intent, version };
+        let upserts: Vec<Upsert> = changed.into_iter().chain(added).map(upsert).collect();
+        for (id, Upsert { set, intent, .. }) in self.apply(upserts) {
+            let name = intent.name.clone();
+            said.insert(id, IntentRecord { resource: id, name, set, intent: Some(intent) });
+        }
+        said
+    }
+
+    /// Puts intents in force. Edges when all names are known, work when all edges are, and it is known what stands on what is undefined.
+    pub(super) fn apply(&mut self, upserts: Vec<Upsert>) -> Vec<(ResourceId, Upsert)> {
+        let applied: Vec<_> = upserts.into_iter().map(|upsert| (self.upsert(&upsert), upsert)).collect();
+        for (id, upsert) in &applied {
+            self.set_requirements(*id, &upsert.intent.requires);
+        }
+        self.spread_what_is_undefined();
+        for &(id, _) in &applied {
+            self.schedule_change(id);
+        }
+        applied
     }
 
     /// Names that become another thing. They leave a tombstone first, so that a thing which only changes its name is found as one.
@@ -65,31 +94,26 @@ impl EnvironmentState {
     }
 
     /// Puts an intent into the tables: in place, over the tombstone of the same thing, or as a new resource.
-    fn upsert(&mut self, set: &Name, intent: &Arc<Intent>) -> ResourceId {
+    fn upsert(&mut self, upsert: &Upsert) -> ResourceId {
+        let Upsert { id, set, intent, version } = upsert;
         let key = identity_key(intent);
         if let Some(&id) = self.live.get(&intent.name) {
-            self.update(id, set, intent);
+            self.update(id, set, intent, *version);
             return id;
         }
         let same_thing = self.identities.get(&key).copied().filter(|&id| self.is_tombstone(id));
-        let id = match same_thing {
-            Some(id) if !self.get(id).is_some_and(super::state::Resource::delete_granted) => {
-                self.resurrect(id, set, intent, self.version);
-                id
+        let can_return = |id: &ResourceId| !self.get(*id).is_some_and(super::state::Resource::delete_granted);
+        let id = match (same_thing.filter(can_return), id) {
+            (Some(tombstone), None) => {
+                self.resurrect(tombstone, set, intent, *version);
+                tombstone
             }
-            deleting => {
-                let id = self.create(set, intent);
-                let before = self.tombstone(&intent.name);
-                match (deleting.or(before), intent.policy.replace) {
-                    (Some(tombstone), Replace::CreateFirst) if deleting.is_none() && self.can_outlive(tombstone) => {
-                        self.outlive(tombstone, id);
-                    }
-                    (Some(tombstone), _) => {
-                        self.wait_for(id, tombstone);
-                        self.ask_back(tombstone);
-                    }
-                    (None, _) => {}
-                }
+            (_, number) => {
+                let id = number.unwrap_or_else(|| self.next_resource());
+                self.insert(ResourceRow::new(id, set.clone(), Arc::clone(intent), *version));
+                self.live.insert(intent.name.clone(), id);
+                self.touch(id);
+                self.order_replacement(id, same_thing, intent);
                 id
             }
         };
@@ -98,42 +122,23 @@ impl EnvironmentState {
         id
     }
 
-    fn create(&mut self, set: &Name, intent: &Arc<Intent>) -> ResourceId {
-        let id = self.next_resource();
-        self.insert(ResourceRow {
-            resource: id,
-            set: set.clone(),
-            intent: Arc::clone(intent),
-            version: self.version,
-            life: Life::Live,
-            after: None,
-            attempted: None,
-            succeeded: None,
-            last_result: super::LastResult::New,
-            skipped: false,
-            observed: super::Observed::Unknown,
-            failures: 0,
-            due_at: None,
-            verified_at: None,
-            deployed_at: None,
-            last_attempt: None,
-            changed_by: None,
-            error: None,
-            drift: None,
-            remote_identity: None,
-            facts: super::Facts::default(),
-            reload: None,
-            maybe_changed: false,
-            removal_approved: false,
-        });
-        self.live.insert(intent.name.clone(), id);
-        self.touch(id);
-        id
+    /// Which comes first, where it takes the place of what is to be deleted: what its name was, or the same thing.
+    fn order_replacement(&mut self, id: ResourceId, same_thing: Option<ResourceId>, intent: &Intent) {
+        let before = self.tombstone(&intent.name);
+        match (same_thing.or(before), intent.policy.replace) {
+            (Some(tombstone), Replace::CreateFirst) if same_thing.is_none() && self.can_outlive(tombstone) => {
+                self.outlive(tombstone, id);
+            }
+            (Some(tombstone), _) => {
+                self.wait_for(id, tombstone);
+                self.ask_back(tombstone);
+            }
+            (None, _) => {}
+        }
     }
 
     /// A new intent for the same thing. Its retries start over if it is a change; an edge alone changes nothing but the order.
-    fn update(&mut self, id: ResourceId, set: &Name, intent: &Arc<Intent>) {
-        let version = self.version;
+    pub(super) fn update(&mut self, id: ResourceId, set: &Name, intent: &Arc<Intent>, version: VersionNumber) {
         let Some(resource) = self.get_mut(id) else { return };
         let changes = resource.row.intent.hash() != intent.hash();
         resource.row.set = set.clone();

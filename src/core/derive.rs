@@ -15,16 +15,21 @@ impl Resource {
         self.row.life == Life::Live
     }
 
-    /// The newest intent was attempted, or may have been.
+    /// The released intent was attempted, or may have been.
     fn attempted_current(&self) -> bool {
         self.row.attempted == Some(self.row.intent.hash())
     }
 
-    fn deployed_as_written(&self) -> bool {
-        self.attempted_current()
+    /// The last attempt was one of this intent, and found or made it so.
+    fn deployed_as(&self, hash: Hash) -> bool {
+        self.row.attempted == Some(hash)
             && self.row.last_result == LastResult::Succeeded
-            && self.row.succeeded == Some(self.row.intent.hash())
+            && self.row.succeeded == Some(hash)
             && !self.row.observed.differs()
+    }
+
+    fn deployed_as_written(&self) -> bool {
+        self.deployed_as(self.row.intent.hash())
     }
 
     /// Others may rely on it.
@@ -68,15 +73,29 @@ impl EnvironmentState {
             || self.target(resource.target).is_none_or(|target| target.target.is_none())
     }
 
+    /// What is known of it against its newest released intent.
     pub(super) fn compliance(&self, resource: &Resource) -> Compliance {
+        self.compliance_with(resource, resource.row.intent.hash())
+    }
+
+    fn compliance_with(&self, resource: &Resource, hash: Hash) -> Compliance {
         if self.undefined(resource) {
             Compliance::Undefined
-        } else if resource.deployed_as_written() {
+        } else if resource.deployed_as(hash) {
             Compliance::Compliant
-        } else if resource.attempted_current() {
+        } else if resource.row.attempted == Some(hash) {
             Compliance::NonCompliant
         } else {
             Compliance::HasUpdate
+        }
+    }
+
+    /// What is known of it against its newest accepted intent, released or not.
+    pub(super) fn accepted_compliance(&self, resource: &Resource) -> Compliance {
+        match &resource.row.pending {
+            Some(pending) if pending.removed => Compliance::HasUpdate,
+            Some(pending) => self.compliance_with(resource, pending.intent.hash()),
+            None => self.compliance(resource),
         }
     }
 

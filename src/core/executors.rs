@@ -151,6 +151,7 @@ impl EnvironmentState {
         if before.max_in_flight != self.settings.max_in_flight {
             self.dispatchable.extend((0..self.targets.len() as u32).map(super::state::TargetIndex));
         }
+        self.release_where_automatic();
         if before.repair != self.settings.repair {
             self.rearm_verifications();
         }

@@ -14,12 +14,17 @@ impl EnvironmentState {
         self.unsettled.push_back(id);
     }
 
-    /// Adds an edge to what bears this name: the live one, or else its newest tombstone.
+    /// Adds an edge to what bears this name.
     fn require(&mut self, id: ResourceId, name: &Name) {
-        match self.find_any(name) {
+        match self.bearer(name) {
             Some(requirement) => self.link(id, requirement),
             None => self.want(id, name.clone()),
         }
+    }
+
+    /// What the name means in an edge: the live one, or else its newest tombstone.
+    pub(super) fn bearer(&self, name: &str) -> Option<ResourceId> {
+        self.find(name).or_else(|| self.tombstone(name))
     }
 
     /// The newest tombstone of this name.
@@ -86,7 +91,7 @@ impl EnvironmentState {
 
     /// The name means something else now: live ones that wanted it, or stand on another tombstone of it, require what it means.
     pub(super) fn resolve(&mut self, name: &Name) {
-        let Some(now) = self.find_any(name) else { return };
+        let Some(now) = self.bearer(name) else { return };
         for dependent in self.wanted.remove(name).unwrap_or_default() {
             if let Some(resource) = self.get_mut(dependent) {
                 resource.missing.retain(|missing| missing != name);

@@ -2,8 +2,8 @@
 
 use super::state::{EnvironmentState, Resource};
 use super::{
-    Blocked, Compliance, Counts, EnvironmentView, Epoch, Hold, LastResult, Name, ResourceId, ResourceRow, ResourceView,
-    Running, Settings, Target, VersionNumber,
+    Blocked, Compliance, Counts, EnvironmentView, Epoch, Hold, LastResult, Name, Pending, ResourceId, ResourceRow,
+    ResourceView, Running, Settings, Target, VersionNumber, Versions,
 };
 
 impl EnvironmentState {
@@ -37,30 +37,43 @@ impl EnvironmentState {
         self.live.get(name).copied()
     }
 
-    /// The live resource of this name, or else its tombstone.
+    /// The live resource of this name, or else what is accepted under it, or else its tombstone.
     pub fn find_any(&self, name: &str) -> Option<ResourceId> {
-        self.find(name).or_else(|| self.tombstone(name))
+        self.find(name).or_else(|| self.unreleased.named(name)).or_else(|| self.tombstone(name))
     }
 
-    /// The stored row of a resource or tombstone.
+    /// The stored row of a resource or tombstone, or of what is not released.
     pub fn row(&self, id: ResourceId) -> Option<&ResourceRow> {
-        self.get(id).map(|resource| &resource.row)
+        self.get(id).map(|resource| &resource.row).or_else(|| self.unreleased.get(id))
     }
 
-    /// One resource or tombstone; `None` once it has left.
+    /// One resource or tombstone, or what is not released; `None` once it has left.
     pub fn view(&self, id: ResourceId) -> Option<ResourceView> {
-        self.get(id).map(|resource| self.view_of(resource))
+        let unreleased = || self.unreleased.get(id).map(ResourceView::unreleased);
+        self.get(id).map(|resource| self.view_of(resource)).or_else(unreleased)
     }
 
-    /// All resources and tombstones, by id.
+    /// All resources and tombstones, by id, and then what is not released.
     pub fn views(&self) -> impl Iterator<Item = ResourceView> + '_ {
-        self.resources.iter().flatten().map(|resource| self.view_of(resource))
+        let resources = self.resources.iter().flatten().map(|resource| self.view_of(resource));
+        resources.chain(self.unreleased.rows().map(ResourceView::unreleased))
+    }
+
+    /// How far the newest versions have come.
+    pub fn versions(&self) -> Versions {
+        let undone = |resource: &&Box<Resource>| {
+            !resource.is_live() || resource.row.succeeded != Some(resource.row.intent.hash())
+        };
+        let first = self.resources.iter().flatten().filter(undone).map(|resource| resource.row.version).min();
+        let (accepted, released) = (self.version, self.released_version());
+        let before = first.map_or(released, |first| VersionNumber(first.0.saturating_sub(1)));
+        Versions { accepted, released, deployed: before.min(released) }
     }
 
     fn view_of(&self, resource: &Resource) -> ResourceView {
         ResourceView {
             row: resource.row.clone(),
-            compliance: self.compliance(resource),
+            compliance: self.accepted_compliance(resource),
             good: resource.is_live() && resource.good() && !self.undefined(resource),
             blocked: self.blocked(resource),
             queued: resource.queued.map(|queued| queued.reason),
@@ -94,7 +107,9 @@ impl EnvironmentState {
 
     /// Resources by state.
     pub fn counts(&self) -> Counts {
-        let mut counts = Counts::default();
+        let new = self.unreleased.rows().count() as u32;
+        let unreleased = new + self.unreleased.changed.len() as u32;
+        let mut counts = Counts { total: new, updating: new, unreleased, ..Counts::default() };
         for resource in self.resources.iter().flatten() {
             counts.queued += u32::from(resource.queued.is_some());
             counts.running += u32::from(resource.run.is_some());
@@ -104,7 +119,7 @@ impl EnvironmentState {
             }
             counts.total += 1;
             let row = &resource.row;
-            let counter = match self.compliance(resource) {
+            let counter = match self.accepted_compliance(resource) {
                 Compliance::Undefined => &mut counts.undefined,
                 _ if row.skipped => &mut counts.skipped,
                 Compliance::Compliant => &mut counts.compliant,
@@ -125,6 +140,7 @@ impl EnvironmentState {
         EnvironmentView {
             name: self.name.clone(),
             version: self.version,
+            versions: self.versions(),
             counts: self.counts(),
             next_due,
             quiet: self.quiet(),
@@ -133,8 +149,8 @@ impl EnvironmentState {
 
     /// Why it does not start, or that it need not: the first that applies first.
     pub fn why(&self, id: ResourceId) -> Vec<Hold> {
-        let Some(resource) = self.get(id) else { return Vec::new() };
-        let mut holds = Vec::new();
+        let Some(resource) = self.get(id) else { return self.why_unreleased(id) };
+        let mut holds: Vec<Hold> = resource.row.pending.iter().map(|pending| self.release_of(pending)).collect();
         if let Some(running) = self.view_of(resource).running {
             holds.push(Hold::Running(running));
         }
@@ -158,11 +174,25 @@ impl EnvironmentState {
         holds
     }
 
+    fn why_unreleased(&self, id: ResourceId) -> Vec<Hold> {
+        let row = self.unreleased.get(id);
+        row.map(|row| Hold::Release { version: row.version, removal: false }).into_iter().collect()
+    }
+
+    /// What becomes another thing is not removed in the eyes of whoever declared it.
+    fn release_of(&self, pending: &Pending) -> Hold {
+        let removal = pending.removed && self.unreleased.named(&pending.intent.name).is_none();
+        Hold::Release { version: pending.version, removal }
+    }
+
     fn why_undefined(&self, resource: &Resource, holds: &mut Vec<Hold>) {
         if self.target(resource.target).is_none_or(|place| place.target.is_none()) {
             holds.push(Hold::TargetMissing { target: resource.row.intent.target.clone() });
         }
-        holds.extend(resource.missing.iter().map(|name| Hold::RequirementMissing { name: name.clone() }));
+        holds.extend(resource.missing.iter().cloned().map(|name| match self.unreleased.named(&name) {
+            Some(_) => Hold::RequirementUnreleased { name },
+            None => Hold::RequirementMissing { name },
+        }));
         for required in self.requirements_of(resource).filter(|required| required.published.undefined) {
             holds.push(Hold::RequirementUndefined { name: required.row.intent.name.clone() });
         }

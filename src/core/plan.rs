@@ -9,11 +9,11 @@ use std::sync::Arc;
 /// The change set that a push comes to.
 #[derive(Clone, Debug, Default)]
 pub struct PushPlan {
-    /// Intents of names that are not live, by name.
+    /// Intents of names that no accepted version wants, by name.
     pub added: Vec<Arc<Intent>>,
-    /// Live ones that differ from their newest intent, by name.
+    /// Those that differ from their newest intent, by name.
     pub changed: Vec<Arc<Intent>>,
-    /// Live ones that leave, by name; one that is also added leaves and comes back new.
+    /// Those that leave, by name; one that is also added leaves and comes back new.
     pub removed: Vec<Name>,
     /// What is not accepted. In [`PushMode::Whole`] any refusal refuses all.
     pub refusals: Vec<Refusal>,
@@ -57,7 +57,7 @@ impl EnvironmentState {
         if push.mode == PushMode::Whole && !refusals.is_empty() {
             return PushPlan { refusals, ..PushPlan::default() };
         }
-        let stays = |name: &Name| self.live.contains_key(name) && !removed.contains(name);
+        let stays = |name: &Name| self.accepted(name).is_some() && !removed.contains(name);
         let (changed, added) = wanted.into_values().partition(|intent| stays(&intent.name));
         PushPlan { added, changed, removed: removed.into_iter().collect(), refusals }
     }
@@ -69,23 +69,22 @@ impl EnvironmentState {
         if intent.requires.len() > limits::REQUIRES {
             return Some(RefusalKind::TooLarge("names in requires", limits::REQUIRES));
         }
-        let current = self.get(*self.live.get(&intent.name)?)?;
-        if current.row.set != push.set {
-            return Some(RefusalKind::OtherSet(current.row.set.clone()));
+        let (set, _) = self.accepted(&intent.name)?;
+        if *set != push.set {
+            return Some(RefusalKind::OtherSet(set.clone()));
         }
+        let current = self.get(*self.live.get(&intent.name)?)?;
         let replaces = identity_key(&current.row.intent) != identity_key(intent) && current.ever_attempted();
         let never = intent.policy.replace == Replace::Never && !push.removals.contains(&intent.name);
         (replaces && never).then_some(RefusalKind::Replaces)
     }
 
     fn removals(&self, push: &Push, wanted: &BTreeMap<Name, Arc<Intent>>, refused: &BTreeSet<Name>) -> BTreeSet<Name> {
-        let of_set = |name: &Name| {
-            self.live.get(name).and_then(|&id| self.get(id)).is_some_and(|resource| resource.row.set == push.set)
-        };
+        let of_set = |name: &Name| self.accepted(name).is_some_and(|(set, _)| *set == push.set);
         let mut removed: BTreeSet<Name> = push.removals.iter().filter(|name| of_set(name)).cloned().collect();
         if push.prune {
-            let all = self.ids().filter_map(|id| self.get(id)).filter(|resource| resource.is_live());
-            let names = all.map(|resource| &resource.row.intent.name);
+            let live = self.ids().filter_map(|id| self.get(id)).filter(|resource| resource.is_live());
+            let names = live.map(|resource| &resource.row.intent.name).chain(self.unreleased.names());
             removed.extend(
                 names.filter(|name| of_set(name) && !wanted.contains_key(*name) && !refused.contains(*name)).cloned(),
             );
@@ -94,8 +93,8 @@ impl EnvironmentState {
     }
 
     fn differs(&self, intent: &Intent, set: &Name) -> bool {
-        let current = self.live.get(&intent.name).and_then(|&id| self.get(id));
-        current.is_none_or(|resource| resource.row.intent.content() != intent.content() || resource.row.set != *set)
+        let current = self.accepted(&intent.name);
+        current.is_none_or(|(of, current)| current.content() != intent.content() || of != set)
     }
 
     /// Of two names for the same thing on the same target, the later one (the new one, else the greater name) is refused.
@@ -109,8 +108,7 @@ impl EnvironmentState {
         let mut refused = Vec::new();
         for (name, intent) in &*wanted {
             let key = identity_key(intent);
-            let holder = self.identities.get(&key).and_then(|&id| self.get(id)).filter(|resource| resource.is_live());
-            let holder = holder.map(|resource| &resource.row.intent.name).filter(|holder| {
+            let holder = self.accepted_as(&key).filter(|holder| {
                 let moves_away = wanted.get(*holder).is_some_and(|next| identity_key(next) != key);
                 *holder != name && !removed.contains(*holder) && !moves_away
             });
@@ -138,8 +136,7 @@ impl EnvironmentState {
     ) {
         // An intent that keeps its edges closes no cycle that was not there before it.
         let keeps_edges = |intent: &Intent| {
-            let current = self.live.get(&intent.name).and_then(|&id| self.get(id));
-            current.is_some_and(|resource| resource.row.intent.requires == intent.requires)
+            self.accepted(&intent.name).is_some_and(|(_, current)| current.requires == intent.requires)
         };
         loop {
             let from: Vec<Name> =
@@ -173,6 +170,6 @@ fn requirements(
     if let Some(intent) = wanted.get(name) {
         return intent.requires.clone();
     }
-    let live = state.live.get(name).filter(|_| !removed.contains(name)).and_then(|&id| state.get(id));
-    live.map(|resource| resource.row.intent.requires.clone()).unwrap_or_default()
+    let accepted = state.accepted(name).filter(|_| !removed.contains(name));
+    accepted.map(|(_, intent)| intent.requires.clone()).unwrap_or_default()
 }

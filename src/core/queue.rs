@@ -235,6 +235,10 @@ impl EnvironmentState {
     /// A tombstone is deleted when nothing requires it any more, or becomes an orphan where nothing is to be deleted.
     fn reconsider_tombstone(&mut self, id: ResourceId) {
         let Some(resource) = self.get(id) else { return };
+        let idle = resource.run.is_none() && !resource.delete_failed();
+        if let Some(successor) = self.same_successor(id).filter(|_| idle) {
+            return self.take_over(id, successor);
+        }
         if resource.run.is_none() && !deletes(resource) {
             return self.retire(id, super::Life::Orphan);
         }

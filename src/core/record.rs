@@ -104,11 +104,11 @@ pub struct ResourceRow {
     pub resource: ResourceId,
     /// The set it belongs to.
     pub set: Name,
-    /// Its newest intent; for a tombstone the last one.
+    /// Its newest released intent; for a tombstone the last one.
     pub intent: Arc<Intent>,
-    /// The version that brought it.
+    /// The version that brought it; for a tombstone the one that removed it.
     pub version: VersionNumber,
-    /// Live, tombstone, or gone.
+    /// Live, tombstone, not released yet, or gone.
     pub life: Life,
     /// The tombstone that must be deleted before this one may run.
     pub after: Option<ResourceId>,
@@ -146,8 +146,56 @@ pub struct ResourceRow {
     pub reload: Option<ReloadDebt>,
     /// An attempt whose result does not count may have changed it: its next success notifies, even if it finds nothing to do.
     pub maybe_changed: bool,
-    /// Of a tombstone: it may be deleted, however much was removed with it.
+    /// Of a tombstone, or of something whose removal is not released: it may be deleted, however much was removed with it.
     pub removal_approved: bool,
+    /// What is accepted of it and not released.
+    pub pending: Option<Box<Pending>>,
+}
+
+impl ResourceRow {
+    /// A live resource that was never attempted.
+    pub(super) fn new(resource: ResourceId, set: Name, intent: Arc<Intent>, version: VersionNumber) -> Self {
+        Self {
+            resource,
+            set,
+            intent,
+            version,
+            life: Life::Live,
+            after: None,
+            attempted: None,
+            succeeded: None,
+            last_result: LastResult::New,
+            skipped: false,
+            observed: Observed::Unknown,
+            failures: 0,
+            due_at: None,
+            verified_at: None,
+            deployed_at: None,
+            last_attempt: None,
+            changed_by: None,
+            error: None,
+            drift: None,
+            remote_identity: None,
+            facts: Facts::default(),
+            reload: None,
+            maybe_changed: false,
+            removal_approved: false,
+            pending: None,
+        }
+    }
+}
+
+/// The newest accepted word on a live resource, while an older one is in force.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pending {
+    /// The version that brought it.
+    pub version: VersionNumber,
+    /// The set it belongs to.
+    pub set: Name,
+    /// The newest intent; where it is removed, the last one.
+    pub intent: Arc<Intent>,
+    /// That version removes it.
+    pub removed: bool,
 }
 
 /// Something a resource requires has changed, and the resource has not reloaded since.
@@ -212,7 +260,7 @@ pub struct Snapshot {
     pub settings: Option<Settings>,
     /// Targets.
     pub targets: Vec<Target>,
-    /// Live resources and tombstones (orphans and deleted ones stay in history).
+    /// Live resources, tombstones and what is not released (orphans and deleted ones stay in history).
     pub resources: Vec<ResourceRow>,
     /// Grants without an outcome.
     pub grants: Vec<OpenGrant>,

@@ -7,16 +7,18 @@ use super::{
     Forget, Intent, IntentRecord, LastResult, Life, Message, Name, Observed, Reason, Record, ResourceId, VersionNumber,
     VersionRecord,
 };
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 impl EnvironmentState {
     /// No version wants it any more. What runs, runs on; what has not begun is asked back; its deletion waits for all that requires it.
-    pub(super) fn remove(&mut self, id: ResourceId, approved: bool) {
+    pub(super) fn remove(&mut self, id: ResourceId, version: VersionNumber, approved: bool) {
         self.let_predecessors_go(id);
         self.dequeue(id);
         self.disarm(id);
         let Some(resource) = self.get_mut(id) else { return };
         resource.row.life = Life::Tombstone;
+        resource.row.version = version;
         resource.row.failures = 0;
         resource.row.removal_approved = approved;
         if let Some(run) = resource.run.as_mut() {
@@ -41,8 +43,10 @@ impl EnvironmentState {
         self.stop_outliving(id);
         self.dequeue(id);
         self.disarm(id);
+        self.unreleased.changed.remove(&id);
         let Some(resource) = self.get_mut(id) else { return };
         resource.row.life = life;
+        resource.row.pending = None;
         let row = resource.row.clone();
         let place = resource.target;
         let name = row.intent.name.clone();
@@ -98,17 +102,14 @@ impl EnvironmentState {
 
     /// Ends resources without touching their targets. What runs, runs on; its outcome is recorded and changes nothing.
     pub(super) fn forget(&mut self, forget: &Forget) {
-        let mut intents = Vec::new();
+        let mut said = BTreeMap::new();
         for name in &forget.names {
-            let Some(id) = self.find_any(name) else { continue };
+            self.drop_unreleased(name, &mut said);
+            let Some(id) = self.bearer(name) else { continue };
             let Some(resource) = self.get(id) else { continue };
             if resource.is_live() {
-                intents.push(IntentRecord {
-                    resource: id,
-                    name: name.clone(),
-                    set: resource.row.set.clone(),
-                    intent: None,
-                });
+                let set = resource.row.set.clone();
+                said.insert(id, IntentRecord { resource: id, name: name.clone(), set, intent: None });
             }
             if let Some(run) = resource.run.clone() {
                 let target = Some(resource.target);
@@ -118,7 +119,7 @@ impl EnvironmentState {
             }
             self.retire(id, Life::Orphan);
         }
-        if !intents.is_empty() {
+        if !said.is_empty() {
             self.version.0 += 1;
             self.out.records.push(Record::Version(VersionRecord {
                 number: self.version,
@@ -126,7 +127,7 @@ impl EnvironmentState {
                 author: forget.author.clone(),
                 source: "forget".into(),
                 message: forget.message.clone(),
-                intents,
+                intents: said.into_values().collect(),
             }));
         }
         self.out.messages.push(Message::Accepted(self.version, Vec::new()));
@@ -134,22 +135,34 @@ impl EnvironmentState {
 
     /// The delete was taken back before it began. A successor that is the same thing on the target takes it over; else the delete goes on.
     pub(super) fn after_revoked_delete(&mut self, id: ResourceId) {
-        let Some(resource) = self.get(id) else { return };
-        let key = identity_key(&resource.row.intent);
-        let (identity, tried) = (resource.row.remote_identity.clone(), resource.row.last_attempt);
-        let successors = self.waiting_for.get(&id).cloned().unwrap_or_default();
-        let same = successors
-            .into_iter()
-            .find(|&next| self.get(next).is_some_and(|next| identity_key(&next.row.intent) == key));
-        let Some(successor) = same else { return self.enqueue(id, Reason::Change) };
+        match self.same_successor(id) {
+            Some(successor) => self.take_over(id, successor),
+            None => self.enqueue(id, Reason::Change),
+        }
+    }
+
+    /// The live resource that waits for a tombstone and is the same thing on the target.
+    pub(super) fn same_successor(&self, tombstone: ResourceId) -> Option<ResourceId> {
+        let key = identity_key(&self.get(tombstone)?.row.intent);
+        let same = |id: &ResourceId| {
+            self.get(*id).is_some_and(|next| next.is_live() && identity_key(&next.row.intent) == key)
+        };
+        self.waiting_for.get(&tombstone)?.iter().copied().find(same)
+    }
+
+    /// Nothing is deleted: what exists on the target is the successor's from now on.
+    pub(super) fn take_over(&mut self, tombstone: ResourceId, successor: ResourceId) {
+        let Some(old) = self.get(tombstone).map(|resource| resource.row.clone()) else { return };
         if let Some(resource) = self.get_mut(successor) {
-            resource.row.remote_identity = identity;
+            resource.row.remote_identity = old.remote_identity;
             // Something may exist on the target, although nothing was attempted under the successor's number.
-            resource.row.last_attempt = resource.row.last_attempt.or(tried);
+            resource.row.last_attempt = resource.row.last_attempt.or(old.last_attempt);
+            resource.row.maybe_changed |= old.maybe_changed;
+            resource.row.reload = resource.row.reload.take().or(old.reload);
             self.touch(successor);
         }
-        self.retire(id, Life::Orphan);
-        self.identities.insert(key, successor);
+        self.retire(tombstone, Life::Orphan);
+        self.identities.insert(identity_key(&old.intent), successor);
     }
 
     /// Wants a tombstone again before its delete began: it is new, but what the target calls it is kept.

@@ -15,6 +15,9 @@ impl EnvironmentState {
         self.last_request.0 += 1;
         let id = self.last_request;
         let Request { kind, scope, author, message, .. } = request;
+        if kind == RequestKind::Deploy {
+            self.release_covered(&scope);
+        }
         let covered = self.covered(kind, &scope);
         self.out.messages.push(Message::RequestAccepted(id, covered.len()));
         let order = OpenRequest { id, kind, scope, author, at: self.now, message };
@@ -156,7 +159,7 @@ impl EnvironmentState {
             };
             return self.dry_run_result(id, item, result, detail.into());
         }
-        let unknown = intent.requires.iter().find(|name| !names.contains(*name) && !self.live.contains_key(*name));
+        let unknown = intent.requires.iter().find(|name| !names.contains(*name) && self.bearer(name).is_none() && self.accepted(name).is_none());
         if let Some(name) = unknown {
             let detail = format!("it requires {name}, which does not exist");
             return self.dry_run_result(id, item, "undefined", detail.into());

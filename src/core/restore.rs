@@ -2,6 +2,7 @@
 
 use super::approval::Removals;
 use super::derive::identity_key;
+use super::release::Unreleased;
 use super::state::{EnvironmentState, ExecutorState, Open, Run, TargetIndex};
 use super::suspensions::Suspensions;
 use super::{
@@ -30,6 +31,7 @@ impl EnvironmentState {
             resources: Vec::new(),
             live: HashMap::new(),
             tombstones: HashMap::new(),
+            unreleased: Unreleased::default(),
             identities: HashMap::new(),
             wanted: HashMap::new(),
             waiting_for: HashMap::new(),
@@ -112,6 +114,12 @@ impl EnvironmentState {
     }
 
     fn restore_row(&mut self, row: super::ResourceRow) {
+        if row.life == Life::Unreleased {
+            return self.restore_unreleased(row);
+        }
+        if row.pending.is_some() {
+            self.unreleased.changed.insert(row.resource);
+        }
         let (id, name, key) = (row.resource, row.intent.name.clone(), identity_key(&row.intent));
         let (life, after, due) = (row.life, row.after, row.due_at);
         self.insert(row);

@@ -16,6 +16,19 @@ pub struct Settings {
     /// Attempts that executors may have at once, in the whole environment; dry runs apart. `None`: as many as its targets take.
     #[serde(default)]
     pub max_in_flight: Option<u32>,
+    /// When an accepted version comes into force.
+    #[serde(default)]
+    pub on_change: OnChange,
+}
+
+/// When an accepted version comes into force.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum OnChange {
+    /// At once.
+    #[default]
+    Automatic,
+    /// When a user deploys what it touches.
+    Manual,
 }
 
 /// Exponential backoff per resource.

@@ -4,6 +4,7 @@
 
 use super::approval::Removals;
 use super::ready::{Entry, ReadyQueue, Turn};
+use super::release::Unreleased;
 use super::suspensions::Suspensions;
 use super::windows::Opening;
 use super::{
@@ -39,6 +40,8 @@ pub struct EnvironmentState {
     pub(super) live: HashMap<Name, ResourceId>,
     /// Several may bear one name: what it was before, and before that.
     pub(super) tombstones: HashMap<Name, BTreeSet<ResourceId>>,
+    /// What is accepted and not released.
+    pub(super) unreleased: Unreleased,
     /// (target, type, identity) of everything live or tombstoned.
     pub(super) identities: HashMap<Hash, ResourceId>,
     /// Who requires a name that does not exist.
@@ -284,8 +287,10 @@ impl EnvironmentState {
         }
     }
 
-    pub(super) fn next_resource(&self) -> ResourceId {
-        ResourceId(self.resources.len() as u32)
+    /// A number that nothing has or had.
+    pub(super) fn next_resource(&mut self) -> ResourceId {
+        self.resources.push(None);
+        ResourceId(self.resources.len() as u32 - 1)
     }
 
     pub(super) fn next_attempt(&mut self) -> AttemptId {

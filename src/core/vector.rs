@@ -14,6 +14,8 @@ pub enum Life {
     Orphan,
     /// Deleted on its target.
     Deleted,
+    /// Wanted by an accepted version, and never released: it has no part in the order, and nothing of it runs.
+    Unreleased,
 }
 
 /// How the last attempt that reached the target ended.
@@ -61,7 +63,7 @@ pub enum Blocked {
     Dependency,
 }
 
-/// What is known of a resource against its latest intent.
+/// What is known of a resource against its newest accepted intent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Compliance {
     /// Deployed as last written, and no difference seen since.

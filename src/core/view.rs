@@ -1,7 +1,7 @@
 //! What the outside may see of an environment: rows with what is derived from them, counts, and why something does not run.
 
 use super::{
-    AttemptId, Blocked, Compliance, ExecutorName, Name, Operation, Reason, ResourceRow, Suspension, TargetName,
+    AttemptId, Blocked, Compliance, ExecutorName, Life, Name, Operation, Reason, ResourceRow, Suspension, TargetName,
     Timestamp, VersionNumber,
 };
 use serde::Serialize;
@@ -22,6 +22,19 @@ pub struct ResourceView {
     pub queued: Option<Reason>,
     /// The attempt that an executor has.
     pub running: Option<Running>,
+}
+
+impl ResourceView {
+    /// Something accepted that was never released.
+    pub(super) fn unreleased(row: &ResourceRow) -> Self {
+        let (compliance, blocked) = (Compliance::HasUpdate, Blocked::No);
+        Self { row: row.clone(), compliance, good: false, blocked, queued: None, running: None }
+    }
+
+    /// Its newest intent, or its removal, waits for a release.
+    pub fn waits_for_release(&self) -> bool {
+        self.row.life == Life::Unreleased || self.row.pending.is_some()
+    }
 }
 
 /// An attempt in an executor's hands.
@@ -62,6 +75,26 @@ pub struct Counts {
     pub queued: u32,
     /// Of all these: in an executor's hands.
     pub running: u32,
+    /// Of all these: accepted, and waiting for a release.
+    #[serde(skip_serializing_if = "is_none")]
+    pub unreleased: u32,
+}
+
+/// Most environments release what they accept.
+const fn is_none(count: &u32) -> bool {
+    *count == 0
+}
+
+/// How far the newest versions have come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Versions {
+    /// The newest one.
+    pub accepted: VersionNumber,
+    /// The newest one that is in force completely.
+    pub released: VersionNumber,
+    /// The newest one that is in force and deployed completely.
+    pub deployed: VersionNumber,
 }
 
 /// A typed reason why a resource does not start, or that it need not.
@@ -72,6 +105,13 @@ pub enum Hold {
     Good {
         /// When.
         next_repair: Option<Timestamp>,
+    },
+    /// Its newest intent, or its removal, is accepted and comes into force when a user deploys it.
+    Release {
+        /// The version that brought it.
+        version: VersionNumber,
+        /// It is removed.
+        removal: bool,
     },
     /// An executor has it.
     Running(Running),
@@ -102,6 +142,11 @@ pub enum Hold {
     },
     /// It requires a name that does not exist.
     RequirementMissing {
+        /// Which.
+        name: Name,
+    },
+    /// It requires something that is accepted and was never released.
+    RequirementUnreleased {
         /// Which.
         name: Name,
     },
@@ -212,6 +257,10 @@ impl fmt::Display for WindowKind {
 impl fmt::Display for Hold {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Release { version, removal } => {
+                let what = if *removal { "its removal" } else { "its newest intent" };
+                write!(f, "{what} (version {version}) waits for release: it comes into force when a user deploys it")
+            }
             Self::Good { .. } => f.write_str("it is as declared; nothing to do"),
             Self::Running(run) if run.begun => write!(f, "attempt {} runs on executor {}", run.attempt, run.executor),
             Self::Running(run) => {
@@ -228,6 +277,7 @@ impl fmt::Display for Hold {
             Self::TargetSuspended { target } => write!(f, "target {target} is suspended"),
             Self::TargetMissing { target } => write!(f, "target {target} does not exist"),
             Self::RequirementMissing { name } => write!(f, "it requires {name}, which does not exist"),
+            Self::RequirementUnreleased { name } => write!(f, "it requires {name}, which waits for release"),
             Self::RequirementUndefined { name } => write!(f, "it requires {name}, which is undefined"),
             Self::RequirementBusy { name } => write!(f, "it waits for {name}, which is queued or running"),
             Self::RequirementNotGood { name, error: Some(error) } => {
@@ -282,6 +332,8 @@ pub struct EnvironmentView {
     pub name: Name,
     /// The newest accepted version.
     pub version: VersionNumber,
+    /// How far the newest versions have come.
+    pub versions: Versions,
     /// Its resources by state.
     pub counts: Counts,
     /// The earliest timer.

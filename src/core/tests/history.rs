@@ -97,6 +97,10 @@ impl History {
             "the row of {} holds an intent its version did not record",
             row.intent.name
         );
+        if let Some(pending) = &row.pending {
+            let said = self.intents[&(row.resource, pending.version)].as_ref();
+            assert_eq!(said, Some(&pending.intent).filter(|_| !pending.removed), "what waits for its release was not recorded");
+        }
         self.rows.insert(row.resource, row.clone());
     }
 
@@ -115,7 +119,7 @@ impl History {
 
     /// What is known of resources that the scheduler still knows.
     pub(super) fn standing(&self) -> impl Iterator<Item = &ResourceRow> {
-        self.rows.values().filter(|row| matches!(row.life, Life::Live | Life::Tombstone))
+        self.rows.values().filter(|row| matches!(row.life, Life::Live | Life::Tombstone | Life::Unreleased))
     }
 
     /// The last row of this name that has left.

@@ -28,6 +28,7 @@ mod p_replace;
 mod q_cancel;
 mod q_grants;
 mod q_holds;
+mod q_release;
 mod r_report;
 mod s_sets;
 mod x_generated;

@@ -19,6 +19,7 @@ pub(super) fn check(world: &World, effects: &Effects) {
             let id = grant.resource.unwrap();
             assert!(world.history.grants.contains_key(&grant.attempt), "Q1: attempt {} is not recorded", grant.attempt);
             check_grant(&naive, id, grant);
+            assert!(grant.version <= world.released, "Q7: {} runs and was not released", grant.intent.name);
         }
     }
     for id in state.ids() {
@@ -76,6 +77,8 @@ fn why_is_true(world: &World, naive: &Naive, id: ResourceId) {
     let why = state.why(id);
     let first = why.first().unwrap_or_else(|| panic!("nobody knows why {} does not run", row.intent.name));
     let is_so = match first {
+        Hold::Release { version, .. } => row.pending.as_ref().is_some_and(|pending| pending.version == *version),
+        Hold::RequirementUnreleased { name } => state.unreleased.named(name).is_some() && state.find(name).is_none(),
         Hold::Good { next_repair } => naive.good(id) && resource.queued.is_none() && *next_repair == row.due_at,
         Hold::Running(running) => resource.run.as_ref().is_some_and(|run| run.attempt == running.attempt),
         Hold::Stopping => state.stopping,
@@ -115,7 +118,9 @@ fn why_is_true(world: &World, naive: &Naive, id: ResourceId) {
 fn check_history(world: &World) {
     let (state, history) = (&world.state, &world.history);
     assert_eq!(history.version, state.version());
-    let rows: Vec<_> = state.ids().filter_map(|id| state.row(id)).collect();
+    let rows = state.ids().filter_map(|id| state.row(id)).chain(state.unreleased.rows());
+    let mut rows: Vec<_> = rows.collect();
+    rows.sort_by_key(|row| row.resource);
     let stored: Vec<_> = history.standing().collect();
     assert_eq!(stored, rows, "history and state differ in a row");
     let open = state.open.iter().filter(|(_, open)| !matches!(open, crate::core::state::Open::DryRun { .. }));

@@ -7,9 +7,10 @@ use super::notation::Declared;
 use super::promises;
 use crate::core::{
     AttemptId, Change, Compliance, DryRunId, DryRunItem, DryRunRequest, Effects, EnvironmentState, Epoch, Event,
-    ExecutorName, Facts, Finding, Forget, Grant, Hold, Intent, LastResult, Life, Message, Mode, Name, Operation,
-    Outcome, OutcomeKind, Push, PushMode, Reason, Refusal, Repair, RepairAction, RepairSchedule, Request, RequestId,
-    RequestKind, ResourceId, ResourceView, Scope, Settings, Target, Timestamp, Windows, step,
+    ExecutorName, Facts, Finding, Forget, Grant, Hold, Intent, LastResult, Life, Message, Mode, Name, OnChange,
+    Operation, Outcome, OutcomeKind, Push, PushMode, Reason, Record, Refusal, Repair, RepairAction, RepairSchedule,
+    Request, RequestId, RequestKind, ResourceId, ResourceView, Scope, Settings, Target, Timestamp, VersionNumber,
+    Windows, step,
 };
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -49,6 +50,8 @@ pub(super) struct World {
     pub(super) settings: Settings,
     /// The answer to the last push: refusals.
     pub(super) refused: Vec<Refusal>,
+    /// Everything up to this version was in force, or may have been, when a user deployed last.
+    pub(super) released: VersionNumber,
     pub(super) steps: u32,
     pub(super) crash: Option<(u32, Crash)>,
     unacknowledged: BTreeMap<AttemptId, (ExecutorName, Outcome)>,
@@ -82,6 +85,7 @@ impl World {
             declared: BTreeMap::new(),
             settings: Settings::default(),
             refused: Vec::new(),
+            released: VersionNumber(0),
             steps: 0,
             crash: None,
             unacknowledged: BTreeMap::new(),
@@ -153,6 +157,11 @@ impl World {
     }
 
     fn commit(&mut self, effects: &Effects) {
+        let deployed = |record: &Record| matches!(record, Record::Request { kind: RequestKind::Deploy, .. });
+        let automatic = self.state.settings().on_change == OnChange::Automatic;
+        if automatic || effects.records.iter().any(deployed) {
+            self.released = self.state.version();
+        }
         self.history.commit(effects, &self.state);
         if self.checked {
             promises::check(self, effects);
@@ -387,6 +396,16 @@ impl World {
 
     pub(super) fn suspend(&mut self, suspend: bool) {
         self.change_settings(|settings| settings.suspend = suspend);
+    }
+
+    /// Versions come into force when a user deploys them.
+    pub(super) fn manual(&mut self) {
+        self.change_settings(|settings| settings.on_change = OnChange::Manual);
+    }
+
+    pub(super) fn deploy_only<const N: usize>(&mut self, names: [&str; N]) {
+        let names = Some(names.map(Name::from).into());
+        self.request(RequestKind::Deploy, Scope { target: None, names });
     }
 
     pub(super) fn repair_every(&mut self, interval_ms: u64, action: RepairAction) {

@@ -1,0 +1,292 @@
+//! Manual release: what is accepted and comes into force only when a user deploys it.
+//!
+//! The tables, the edges and the queue hold what is released, and nothing else: so nothing unreleased can run by a repair, a retry, a notification
+//! or a recovery, and one unreleased edit freezes nothing that requires the resource. What is accepted lies beside them: a newer word on a live
+//! resource in its row (`pending`), everything else here, until a user's deploy covers it. A push is planned against what is accepted.
+//!
+//! A removal that was taken back before its release never happened. Deliberately absent: the release of a dry run's digest.
+
+use super::apply::Upsert;
+use super::derive::identity_key;
+use super::state::EnvironmentState;
+use super::{
+    Hash, Intent, IntentRecord, Life, Name, OnChange, Pending, Push, ResourceId, ResourceRow, Scope, VersionNumber,
+};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+/// What is accepted and not released.
+#[derive(Debug, Default)]
+pub(super) struct Unreleased {
+    /// What no live resource is, by number.
+    new: BTreeMap<ResourceId, ResourceRow>,
+    by_name: HashMap<Name, ResourceId>,
+    by_identity: HashMap<Hash, ResourceId>,
+    /// Live resources on which there is a newer word.
+    pub(super) changed: BTreeSet<ResourceId>,
+}
+
+impl Unreleased {
+    pub(super) fn is_empty(&self) -> bool {
+        self.new.is_empty() && self.changed.is_empty()
+    }
+
+    pub(super) fn get(&self, id: ResourceId) -> Option<&ResourceRow> {
+        self.new.get(&id)
+    }
+
+    pub(super) fn named(&self, name: &str) -> Option<ResourceId> {
+        self.by_name.get(name).copied()
+    }
+
+    /// Of what no live resource is.
+    pub(super) fn names(&self) -> impl Iterator<Item = &Name> {
+        self.rows().map(|row| &row.intent.name)
+    }
+
+    /// What no live resource is.
+    pub(super) fn rows(&self) -> impl Iterator<Item = &ResourceRow> {
+        self.new.values()
+    }
+
+    fn insert(&mut self, row: ResourceRow) {
+        self.by_name.insert(row.intent.name.clone(), row.resource);
+        self.by_identity.insert(identity_key(&row.intent), row.resource);
+        self.new.insert(row.resource, row);
+    }
+
+    fn take(&mut self, name: &str) -> Option<ResourceRow> {
+        let row = self.new.remove(&self.by_name.remove(name)?)?;
+        let key = identity_key(&row.intent);
+        if self.by_identity.get(&key) == Some(&row.resource) {
+            self.by_identity.remove(&key);
+        }
+        Some(row)
+    }
+}
+
+impl EnvironmentState {
+    /// What the newest accepted version says of a name: its set and its intent.
+    pub(super) fn accepted(&self, name: &str) -> Option<(&Name, &Arc<Intent>)> {
+        if let Some(row) = self.unreleased.named(name).and_then(|id| self.unreleased.get(id)) {
+            return Some((&row.set, &row.intent));
+        }
+        let row = &self.get(*self.live.get(name)?)?.row;
+        match &row.pending {
+            None => Some((&row.set, &row.intent)),
+            Some(pending) if pending.removed => None,
+            Some(pending) => Some((&pending.set, &pending.intent)),
+        }
+    }
+
+    /// The name that the newest accepted version has for a thing on a target.
+    pub(super) fn accepted_as(&self, identity: &Hash) -> Option<&Name> {
+        let live = self.identities.get(identity).and_then(|&id| self.get(id)).filter(|resource| resource.is_live());
+        let stays = live.map(|resource| &resource.row).filter(|row| !row.leaves());
+        let new = || self.unreleased.get(*self.unreleased.by_identity.get(identity)?);
+        stays.or_else(new).map(|row| &row.intent.name)
+    }
+
+    /// Accepts a change set and releases nothing of it. What its version says of each resource.
+    pub(super) fn hold_back(
+        &mut self,
+        push: &Push,
+        removed: Vec<Name>,
+        changed: Vec<Arc<Intent>>,
+        added: Vec<Arc<Intent>>,
+    ) -> BTreeMap<ResourceId, IntentRecord> {
+        let mut said = BTreeMap::new();
+        for name in removed {
+            self.drop_unreleased(&name, &mut said);
+            if let Some(&id) = self.live.get(&name) {
+                self.hold_removal(id, push, &mut said);
+            }
+        }
+        for intent in changed.into_iter().chain(added) {
+            self.hold_intent(push, intent, &mut said);
+        }
+        said
+    }
+
+    /// A newer intent of a live resource, or something that no live resource is.
+    fn hold_intent(&mut self, push: &Push, intent: Arc<Intent>, said: &mut BTreeMap<ResourceId, IntentRecord>) {
+        let (name, set, key, version) = (intent.name.clone(), push.set.clone(), identity_key(&intent), self.version);
+        let same_live = self.live.get(&name).copied();
+        let same_live = same_live.filter(|&id| self.get(id).is_some_and(|live| identity_key(&live.row.intent) == key));
+        let new = self.unreleased.named(&name).and_then(|id| self.unreleased.get(id));
+        let number = new.filter(|row| identity_key(&row.intent) == key).map(|row| row.resource);
+        if number.is_none() {
+            self.drop_unreleased(&name, said);
+        }
+        let id = if let Some(id) = same_live {
+            self.hold_change(id, Pending { version, set: set.clone(), intent: Arc::clone(&intent), removed: false });
+            id
+        } else {
+            if let Some(&id) = self.live.get(&name) {
+                self.hold_removal(id, push, said);
+            }
+            let id = number.unwrap_or_else(|| self.next_resource());
+            let row = ResourceRow::new(id, set.clone(), Arc::clone(&intent), version);
+            self.unreleased.insert(ResourceRow { life: Life::Unreleased, ..row });
+            self.touch(id);
+            id
+        };
+        said.insert(id, IntentRecord { resource: id, name, set, intent: Some(intent) });
+    }
+
+    /// The newest word on a live resource. One that says what is in force anyway leaves nothing to release.
+    fn hold_change(&mut self, id: ResourceId, pending: Pending) {
+        let Some(resource) = self.get_mut(id) else { return };
+        let row = &mut resource.row;
+        let differs = pending.removed || pending.intent.content() != row.intent.content() || pending.set != row.set;
+        row.removal_approved &= pending.removed;
+        row.pending = differs.then(|| Box::new(pending));
+        if differs {
+            self.unreleased.changed.insert(id);
+        } else {
+            self.unreleased.changed.remove(&id);
+        }
+        self.touch(id);
+    }
+
+    fn hold_removal(&mut self, id: ResourceId, push: &Push, said: &mut BTreeMap<ResourceId, IntentRecord>) {
+        let version = self.version;
+        let Some(resource) = self.get_mut(id).filter(|resource| !resource.row.leaves()) else { return };
+        let row = &mut resource.row;
+        row.removal_approved = push.approved;
+        let intent = row.pending.take().map_or_else(|| Arc::clone(&row.intent), |pending| pending.intent);
+        let name = intent.name.clone();
+        self.hold_change(id, Pending { version, set: push.set.clone(), intent, removed: true });
+        said.insert(id, IntentRecord { resource: id, name, set: push.set.clone(), intent: None });
+    }
+
+    /// What was never released is wanted no more: nothing of it ever was anywhere.
+    pub(super) fn drop_unreleased(&mut self, name: &Name, said: &mut BTreeMap<ResourceId, IntentRecord>) {
+        let Some(row) = self.unreleased.take(name) else { return };
+        let (resource, set) = (row.resource, row.set.clone());
+        said.insert(resource, IntentRecord { resource, name: name.clone(), set, intent: None });
+        self.out.left.push(ResourceRow { life: Life::Orphan, ..row });
+        self.show(resource);
+    }
+
+    /// Releases what a user's deploy covers.
+    pub(super) fn release_covered(&mut self, scope: &Scope) {
+        if self.unreleased.is_empty() {
+            return;
+        }
+        let live = self.unreleased.changed.iter().filter_map(|&id| self.get(id)).map(|resource| &resource.row);
+        let meant = |row: &&ResourceRow| {
+            scope.target.as_ref().is_none_or(|target| *target == row.intent.target)
+                && scope.names.as_ref().is_none_or(|names| names.contains(&row.intent.name))
+        };
+        let rows = live.chain(self.unreleased.rows()).filter(meant);
+        let names: BTreeSet<Name> = rows.map(|row| row.intent.name.clone()).collect();
+        self.release_names(names);
+    }
+
+    /// Nothing waits for a release any more.
+    pub(super) fn release_where_automatic(&mut self) {
+        if self.settings.on_change == OnChange::Automatic {
+            self.release_covered(&Scope::default());
+        }
+    }
+
+    fn release_names(&mut self, names: BTreeSet<Name>) {
+        let names = self.release_together(names);
+        let mut upserts = Vec::new();
+        for name in &names {
+            if let Some(&id) = self.live.get(name) {
+                upserts.extend(self.release_live(id));
+            }
+        }
+        for name in &names {
+            let Some(row) = self.unreleased.take(name) else { continue };
+            let ResourceRow { resource, set, intent, version, .. } = row;
+            upserts.push(Upsert { id: Some(resource), set, intent, version });
+        }
+        self.apply(upserts);
+    }
+
+    /// The newer word on a live resource comes into force: a removal at once.
+    fn release_live(&mut self, id: ResourceId) -> Option<Upsert> {
+        self.unreleased.changed.remove(&id);
+        let row = &mut self.get_mut(id)?.row;
+        let approved = std::mem::take(&mut row.removal_approved);
+        let Pending { version, set, intent, removed } = *row.pending.take()?;
+        if !removed {
+            return Some(Upsert { id: Some(id), set, intent, version });
+        }
+        // Its last intent says how it is removed.
+        let reordered = row.intent.requires != intent.requires;
+        self.update(id, &set, &intent, version);
+        if reordered {
+            self.set_requirements(id, &intent.requires);
+        }
+        self.remove(id, version, approved);
+        None
+    }
+
+    /// These names, and those that cannot be released apart from them: the other members of a cycle that old and new edges would close, and the
+    /// other name of a thing that only changes its name.
+    fn release_together(&self, mut names: BTreeSet<Name>) -> BTreeSet<Name> {
+        loop {
+            let mut more: BTreeSet<Name> = names.iter().filter_map(|name| self.other_name(name)).cloned().collect();
+            let cycles = super::cycles::find(names.iter().cloned(), |name| self.requires_after(&names, name));
+            more.extend(cycles.into_iter().flatten().filter(|name| self.is_unreleased(name)));
+            let before = names.len();
+            names.extend(more);
+            if names.len() == before {
+                return names;
+            }
+        }
+    }
+
+    /// A thing on its target that leaves one name and gets another one.
+    fn other_name(&self, name: &Name) -> Option<&Name> {
+        let leaving = |row: &&ResourceRow| row.leaves() && row.life == Life::Live;
+        let live = self.live.get(name).and_then(|&id| Some(&self.get(id)?.row)).filter(leaving);
+        let next = live.and_then(|row| self.unreleased.by_identity.get(&identity_key(&row.intent)));
+        if let Some(next) = next.and_then(|&id| self.unreleased.get(id)) {
+            return Some(&next.intent.name);
+        }
+        let new = self.unreleased.named(name).and_then(|id| self.unreleased.get(id))?;
+        let before = self.identities.get(&identity_key(&new.intent)).and_then(|&id| Some(&self.get(id)?.row));
+        before.filter(leaving).map(|row| &row.intent.name)
+    }
+
+    fn is_unreleased(&self, name: &str) -> bool {
+        let changed = self.live.get(name).is_some_and(|id| self.unreleased.changed.contains(id));
+        changed || self.unreleased.named(name).is_some()
+    }
+
+    /// What a name requires when these names are released.
+    fn requires_after(&self, names: &BTreeSet<Name>, name: &Name) -> Vec<Name> {
+        let intent = if names.contains(name) {
+            self.accepted(name).map(|(_, intent)| intent)
+        } else {
+            self.live.get(name).and_then(|&id| Some(&self.get(id)?.row.intent))
+        };
+        intent.map(|intent| intent.requires.clone()).unwrap_or_default()
+    }
+
+    pub(super) fn restore_unreleased(&mut self, row: ResourceRow) {
+        let slots = self.resources.len().max(row.resource.0 as usize + 1);
+        self.resources.resize_with(slots, || None);
+        self.unreleased.insert(row);
+    }
+
+    /// The newest version of which everything is released.
+    pub(super) fn released_version(&self) -> VersionNumber {
+        let pending = |&id| Some(self.get(id)?.row.pending.as_ref()?.version);
+        let live = self.unreleased.changed.iter().filter_map(pending);
+        let first = live.chain(self.unreleased.rows().map(|row| row.version)).min();
+        first.map_or(self.version, |first| VersionNumber(first.0.saturating_sub(1)))
+    }
+}
+
+impl ResourceRow {
+    /// Its removal is accepted, and not released.
+    pub(super) fn leaves(&self) -> bool {
+        self.pending.as_ref().is_some_and(|pending| pending.removed)
+    }
+}
