@@ -137,7 +137,7 @@ CREATE TABLE resource_state (
     last_attempt    bigint,
     changed_by      bigint,
     failures        bigint NOT NULL CHECK (failures >= 0),
-    life            smallint NOT NULL CHECK (life BETWEEN 1 AND 4),        -- live, tombstone, orphan, deleted
+    life            smallint NOT NULL CHECK (life BETWEEN 1 AND 5),        -- live, tombstone, orphan, deleted, not released
     last_result     smallint NOT NULL CHECK (last_result BETWEEN 1 AND 3), -- new, succeeded, failed
     observed        smallint NOT NULL CHECK (observed BETWEEN 1 AND 4),    -- unknown, same, differs, reported
     skipped         boolean NOT NULL,
@@ -150,8 +150,9 @@ CREATE TABLE resource_state (
     reload_because  text COLLATE "C", -- the requirement that changed since it was last told to reload
     reload_after    bigint,           -- the attempt after which it must be told
     maybe_changed   boolean NOT NULL,
-    removal_approved boolean NOT NULL, -- of a tombstone: however much was removed with it
+    removal_approved boolean NOT NULL, -- of a tombstone, or of what waits to be one: however much was removed with it
     facts           text,             -- what the newest success learned: a line `name value` each, the value JSON
+    pending_version bigint,            -- accepted and not released: what it says of the resource is not in force
     PRIMARY KEY (environment, resource),
     CHECK (num_nulls(reload_because, reload_after) IN (0, 2))
 ) WITH (fillfactor = 80);

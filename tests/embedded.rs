@@ -11,6 +11,8 @@ mod ends;
 #[path = "embedded/facts.rs"]
 mod facts;
 mod house;
+#[path = "embedded/release.rs"]
+mod release;
 #[path = "embedded/report.rs"]
 mod report;
 #[path = "embedded/run.rs"]

@@ -169,6 +169,8 @@ reasons! {
     Suspended,
     /// Its target is closed to such work until its next window.
     OutsideWindow,
+    /// It is accepted, and comes into force when a user deploys it.
+    WaitingForRelease,
     /// A difference was found, and is only reported.
     Drifted,
     /// It is being deleted on its target.

@@ -1,6 +1,6 @@
 //! `Environment`: a tenant of its own, with its intent, history, scheduler loop and executors.
 //!
-//! Deliberately absent until they do something: `onChange: Manual`, `history`, `protected`, a default `deletionPolicy`.
+//! Deliberately absent until they do something: `history`, `protected`, a default `deletionPolicy`.
 
 use super::conditions::Condition;
 use super::names::{DateTime, ObjectName, Text};
@@ -27,6 +27,7 @@ use serde::{Deserialize, Serialize};
     printcolumn(name = "Compliant", type_ = "integer", json_path = ".status.resources.compliant"),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
     printcolumn(name = "Accepted", type_ = "integer", json_path = ".status.version.accepted", priority = 1),
+    printcolumn(name = "Released", type_ = "integer", json_path = ".status.version.released", priority = 1),
     printcolumn(name = "Deployed", type_ = "integer", json_path = ".status.version.deployed", priority = 1),
     printcolumn(name = "Next-Repair", type_ = "string", json_path = ".status.nextRepair", priority = 1),
     printcolumn(
@@ -93,10 +94,22 @@ pub enum Source {
 pub struct Deploy {
     /// How long edits must rest before they become a version.
     pub settle: Settle,
+    /// When a version comes into force: `Automatic`, at once; `Manual`, when a user deploys what it touches. Until then nothing of it runs.
+    pub on_change: OnChange,
     /// Attempts that executors may have at once in the whole environment; dry runs are not counted. Absent: as many as its targets take.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 100_000))]
     pub max_in_flight: Option<u32>,
+}
+
+/// When a version comes into force.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum OnChange {
+    /// At once.
+    #[default]
+    Automatic,
+    /// When a user deploys what it touches.
+    Manual,
 }
 
 /// How long edits must rest.
@@ -217,7 +230,9 @@ pub struct EnvironmentStatus {
 pub struct VersionStatus {
     /// The newest one.
     pub accepted: i64,
-    /// The newest one that is deployed completely.
+    /// The newest one that is in force completely.
+    pub released: i64,
+    /// The newest one that is in force and deployed completely.
     pub deployed: i64,
 }
 

@@ -314,6 +314,10 @@ fn settings(spec: &EnvironmentSpec) -> core::Settings {
         retry,
         repair: spec.repair.as_ref().map(repair).unwrap_or_default(),
         max_in_flight: spec.deploy.max_in_flight,
+        on_change: match spec.deploy.on_change {
+            environment::OnChange::Automatic => core::OnChange::Automatic,
+            environment::OnChange::Manual => core::OnChange::Manual,
+        },
     }
 }
 

@@ -17,6 +17,8 @@ pub(crate) enum State {
     Compliant,
     /// Its newest intent was not attempted yet.
     Updating,
+    /// Its newest intent, or its removal, waits until a user deploys it.
+    Unreleased,
     /// An executor has it.
     Deploying,
     /// Its last attempt failed.
@@ -39,6 +41,7 @@ impl State {
             _ if view.running.is_some() => Self::Deploying,
             _ if view.blocked == Blocked::Undefined || view.compliance == Compliance::Undefined => Self::Undefined,
             _ if view.blocked == Blocked::Dependency => Self::Skipped,
+            _ if view.compliance == Compliance::HasUpdate && view.unreleased().is_some() => Self::Unreleased,
             _ if view.good => Self::Compliant,
             _ if view.compliance == Compliance::HasUpdate => Self::Updating,
             _ if view.row.last_result == LastResult::Succeeded && view.row.observed.differs() => Self::Drifted,
@@ -91,6 +94,9 @@ pub(crate) struct ResourceDocument {
     pub(crate) compliance: Compliance,
     /// The version that brought its intent.
     pub(crate) version: VersionNumber,
+    /// The version that waits until a user deploys it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) unreleased: Option<VersionNumber>,
     /// What it requires.
     pub(crate) requires: Vec<Name>,
     /// When an attempt last found or made it as declared.
@@ -124,6 +130,7 @@ impl From<&ResourceView> for ResourceDocument {
             state: State::of(view),
             compliance: view.compliance,
             version: row.version,
+            unreleased: view.unreleased(),
             requires: row.intent.requires.clone(),
             verified_at: row.verified_at.map(iso),
             deployed_at: row.deployed_at.map(iso),

@@ -25,6 +25,8 @@ pub struct EnvironmentFacts {
     pub tombstones: u32,
     /// Deletes that wait together for an approval.
     pub removals_held: usize,
+    /// Resources whose newest intent, or whose removal, waits for its release.
+    pub unreleased: u32,
 }
 
 /// Why a scheduler does not run.
@@ -56,6 +58,15 @@ pub struct Tally {
 /// The conditions of an `Environment`.
 pub fn environment(facts: &EnvironmentFacts) -> Conditions {
     let conditions = environment_state(facts);
+    let runs = facts.invalid.is_none() && facts.not_running.is_none() && !facts.deleting;
+    if facts.unreleased > 0 && runs {
+        let message = format!(
+            "{} resources wait for their release: annotate this Environment, a Target or a Resource with {} and any new value",
+            facts.unreleased,
+            crate::api::DEPLOY_REQUESTED_AT
+        );
+        return conditions.and(ConditionType::Paused, Reason::WaitingForRelease, &message);
+    }
     if !facts.suspended || facts.invalid.is_some() {
         return conditions;
     }

@@ -83,7 +83,7 @@ pub fn status(
         compliance: known.view.map(|view| format!("{:?}", view.compliance)),
         last_result: row.map(|row| format!("{:?}", row.last_result)),
         blocked_by: blocked_by(known.holds),
-        version: row.map(|row| number(row.version.0)),
+        version: known.view.map(|view| number(view.unreleased().unwrap_or(view.row.version).0)),
         attempt: row.and_then(|row| row.changed_by).map(|attempt| number(attempt.0)),
         last_deployed: row.and_then(|row| row.deployed_at).map(date_time),
         drift: row
@@ -108,6 +108,7 @@ fn blocked_by(holds: &[Hold]) -> Vec<ObjectName> {
     for hold in holds {
         match hold {
             Hold::RequirementMissing { name }
+            | Hold::RequirementUnreleased { name }
             | Hold::RequirementUndefined { name }
             | Hold::RequirementBusy { name }
             | Hold::RequirementNotGood { name, .. }
@@ -127,6 +128,9 @@ fn accepted(view: &ResourceView, known: &Known<'_>) -> Conditions {
     let Some((reason, message)) = paused(known) else { return running(view, known.holds) };
     let paused = if view.compliance == Compliance::HasUpdate {
         Conditions::ready(Truth::Unknown, reason, "its newest intent is not deployed while it is paused")
+    } else if reason == Reason::WaitingForRelease {
+        // What waits needs no attempt; what is in force goes on.
+        running(view, known.holds)
     } else if view.row.last_result == LastResult::Failed {
         Conditions::ready(
             Truth::False,
@@ -141,6 +145,10 @@ fn accepted(view: &ResourceView, known: &Known<'_>) -> Conditions {
 
 /// Why nothing of it may start, where somebody wanted it so.
 fn paused(known: &Known<'_>) -> Option<(Reason, &'static str)> {
+    if known.holds.iter().any(|hold| matches!(hold, Hold::Release { .. })) {
+        let message = "it waits for its release: annotate it, its Target or its Environment with homeostat.dev/deploy-requested-at and any new value";
+        return Some((Reason::WaitingForRelease, message));
+    }
     let ordered = known.holds.iter().any(|hold| matches!(hold, Hold::Suspended(_)));
     if known.suspended || ordered {
         return Some((Reason::Suspended, "nothing new starts while its environment or its target is suspended"));
@@ -180,7 +188,9 @@ fn waits(hold: &Hold) -> Option<(Reason, String)> {
     let reason = match hold {
         Hold::TargetMissing { .. } => Reason::TargetNotFound,
         Hold::RequirementMissing { .. } => Reason::DependencyNotFound,
-        Hold::RequirementUndefined { .. } | Hold::RequirementBusy { .. } | Hold::RequirementNotGood { .. } => {
+        Hold::RequirementUnreleased { .. }
+        | Hold::RequirementUndefined { .. }
+        | Hold::RequirementBusy { .. } | Hold::RequirementNotGood { .. } => {
             Reason::DependencyNotReady
         }
         Hold::TombstoneFirst { .. } | Hold::SuccessorFirst { .. } => Reason::DependencyNotReady,

@@ -49,14 +49,14 @@ impl EnvironmentState {
 
     /// One resource or tombstone, or what is not released; `None` once it has left.
     pub fn view(&self, id: ResourceId) -> Option<ResourceView> {
-        let unreleased = || self.unreleased.get(id).map(ResourceView::unreleased);
+        let unreleased = || self.unreleased.get(id).map(ResourceView::new_unreleased);
         self.get(id).map(|resource| self.view_of(resource)).or_else(unreleased)
     }
 
     /// All resources and tombstones, by id, and then what is not released.
     pub fn views(&self) -> impl Iterator<Item = ResourceView> + '_ {
         let resources = self.resources.iter().flatten().map(|resource| self.view_of(resource));
-        resources.chain(self.unreleased.rows().map(ResourceView::unreleased))
+        resources.chain(self.unreleased.rows().map(ResourceView::new_unreleased))
     }
 
     /// How far the newest versions have come.
@@ -108,8 +108,7 @@ impl EnvironmentState {
     /// Resources by state.
     pub fn counts(&self) -> Counts {
         let new = self.unreleased.rows().count() as u32;
-        let unreleased = new + self.unreleased.changed.len() as u32;
-        let mut counts = Counts { total: new, updating: new, unreleased, ..Counts::default() };
+        let mut counts = Counts { total: new, unreleased: new, ..Counts::default() };
         for resource in self.resources.iter().flatten() {
             counts.queued += u32::from(resource.queued.is_some());
             counts.running += u32::from(resource.run.is_some());
@@ -122,6 +121,7 @@ impl EnvironmentState {
             let counter = match self.accepted_compliance(resource) {
                 Compliance::Undefined => &mut counts.undefined,
                 _ if row.skipped => &mut counts.skipped,
+                Compliance::HasUpdate if row.pending.is_some() => &mut counts.unreleased,
                 Compliance::Compliant => &mut counts.compliant,
                 Compliance::HasUpdate => &mut counts.updating,
                 Compliance::NonCompliant if row.last_result != LastResult::Failed && row.observed.differs() => {

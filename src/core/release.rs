@@ -67,16 +67,15 @@ impl Unreleased {
 
 impl EnvironmentState {
     /// What the newest accepted version says of a name: its set and its intent.
-    pub(super) fn accepted(&self, name: &str) -> Option<(&Name, &Arc<Intent>)> {
-        if let Some(row) = self.unreleased.named(name).and_then(|id| self.unreleased.get(id)) {
-            return Some((&row.set, &row.intent));
-        }
-        let row = &self.get(*self.live.get(name)?)?.row;
-        match &row.pending {
-            None => Some((&row.set, &row.intent)),
-            Some(pending) if pending.removed => None,
-            Some(pending) => Some((&pending.set, &pending.intent)),
-        }
+    pub fn accepted(&self, name: &str) -> Option<(&Name, &Arc<Intent>)> {
+        let live = || Some(&self.get(*self.live.get(name)?)?.row);
+        self.unreleased.named(name).and_then(|id| self.unreleased.get(id)).or_else(live)?.accepted()
+    }
+
+    /// Everything that the newest accepted version wants, released or not: sets and intents.
+    pub fn declared(&self) -> impl Iterator<Item = (&Name, &Arc<Intent>)> {
+        let live = self.resources.iter().flatten().map(|resource| &resource.row);
+        live.chain(self.unreleased.rows()).filter_map(ResourceRow::accepted)
     }
 
     /// The name that the newest accepted version has for a thing on a target.
@@ -286,7 +285,16 @@ impl EnvironmentState {
 
 impl ResourceRow {
     /// Its removal is accepted, and not released.
-    pub(super) fn leaves(&self) -> bool {
+    pub fn leaves(&self) -> bool {
         self.pending.as_ref().is_some_and(|pending| pending.removed)
+    }
+
+    /// What the newest accepted version says of it, released or not: its set and its intent. `None`: it is removed.
+    pub fn accepted(&self) -> Option<(&Name, &Arc<Intent>)> {
+        match (self.life, &self.pending) {
+            (Life::Live, Some(pending)) => Some((&pending.set, &pending.intent)).filter(|_| !pending.removed),
+            (Life::Live | Life::Unreleased, _) => Some((&self.set, &self.intent)),
+            _ => None,
+        }
     }
 }

@@ -26,14 +26,15 @@ pub struct ResourceView {
 
 impl ResourceView {
     /// Something accepted that was never released.
-    pub(super) fn unreleased(row: &ResourceRow) -> Self {
+    pub(super) fn new_unreleased(row: &ResourceRow) -> Self {
         let (compliance, blocked) = (Compliance::HasUpdate, Blocked::No);
         Self { row: row.clone(), compliance, good: false, blocked, queued: None, running: None }
     }
 
-    /// Its newest intent, or its removal, waits for a release.
-    pub fn waits_for_release(&self) -> bool {
-        self.row.life == Life::Unreleased || self.row.pending.is_some()
+    /// The version whose word on it waits for its release.
+    pub fn unreleased(&self) -> Option<VersionNumber> {
+        let new = Some(self.row.version).filter(|_| self.row.life == Life::Unreleased);
+        self.row.pending.as_ref().map(|pending| pending.version).or(new)
     }
 }
 
@@ -61,6 +62,9 @@ pub struct Counts {
     pub compliant: u32,
     /// Latest intent not attempted yet.
     pub updating: u32,
+    /// Their newest intent, or their removal, waits for its release.
+    #[serde(skip_serializing_if = "is_none")]
+    pub unreleased: u32,
     /// The last attempt failed.
     pub failed: u32,
     /// Skipped for a dependency.
@@ -75,9 +79,6 @@ pub struct Counts {
     pub queued: u32,
     /// Of all these: in an executor's hands.
     pub running: u32,
-    /// Of all these: accepted, and waiting for a release.
-    #[serde(skip_serializing_if = "is_none")]
-    pub unreleased: u32,
 }
 
 /// Most environments release what they accept.

@@ -69,6 +69,7 @@ on_both_stores! {
         what_is_committed_is_loaded,
         only_grants_without_an_outcome_are_open,
         gone_resources_are_not_loaded_but_keep_their_numbers,
+        what_waits_for_its_release_comes_back,
         current_state_is_the_last_that_was_written,
         every_version_can_be_rebuilt,
         versions_are_paged_newest_first,

@@ -82,7 +82,7 @@ fn defaults_are_those_of_core() {
 #[test]
 fn an_environment_says_all_it_can_say() {
     let spec = json!({
-        "source": "Push", "suspend": true, "deploy": {"settle": {"quiet": "100ms"}, "maxInFlight": 3}, "executor": "pods",
+        "source": "Push", "suspend": true, "deploy": {"settle": {"quiet": "100ms"}, "maxInFlight": 3, "onChange": "Manual"}, "executor": "pods",
         "repair": {"schedule": "0 3 * * 1-5", "jitter": "10m", "action": "Report"},
         "retry": {"baseDelay": "1s", "maxDelay": "1m", "factor": 3, "jitterPercent": 50},
     });
@@ -93,7 +93,9 @@ fn an_environment_says_all_it_can_say() {
         action: core::RepairAction::Report,
     };
     let retry = core::Retry { base_delay_ms: 1_000, max_delay_ms: 60_000, factor: 3.0, jitter: 0.5 };
-    assert_eq!(parsed.settings, core::Settings { suspend: true, retry, repair, max_in_flight: Some(3) });
+    let on_change = core::OnChange::Manual;
+    let settings = core::Settings { suspend: true, retry, repair, max_in_flight: Some(3), on_change };
+    assert_eq!(parsed.settings, settings);
     assert_eq!((parsed.settle.quiet.as_ms(), parsed.settle.max.as_ms(), parsed.source), (100, 10_000, Source::Push));
 }
 

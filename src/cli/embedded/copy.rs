@@ -12,6 +12,7 @@ use crate::core::{
 };
 use crate::history::memory::MemoryStore;
 use crate::history::{Batch, Owner, Store};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// The copy.
@@ -86,10 +87,18 @@ impl Copy {
 /// Writes what an owner would load as one version into an empty store.
 async fn fill(store: &dyn Store, environment: &Name, owner: &Owner, snapshot: Snapshot) -> Result<(), CliError> {
     let fence = store.take(environment, owner, &[]).await?;
-    let live = snapshot.resources.into_iter().filter(|row| row.life == Life::Live);
-    // Nothing is due in the copy, and what is being deleted is not in it.
-    let rows: Vec<ResourceRow> =
-        live.map(|row| ResourceRow { version: VersionNumber(1), after: None, due_at: None, ..row }).collect();
+    // Nothing is due in the copy, and what is being deleted is not in it. A deploy releases what is accepted, so the copy has done so.
+    let accepted: BTreeSet<Name> =
+        snapshot.resources.iter().filter_map(ResourceRow::accepted).map(|(_, intent)| intent.name.clone()).collect();
+    let stays = |row: &ResourceRow| {
+        row.accepted().is_some() || (row.life == Life::Live && !accepted.contains(&row.intent.name))
+    };
+    let rows = snapshot.resources.into_iter().filter(stays).map(|row| {
+        let (set, intent) = row.accepted().map_or((row.set.clone(), Arc::clone(&row.intent)), |(set, intent)| (set.clone(), Arc::clone(intent)));
+        let life = Life::Live;
+        ResourceRow { version: VersionNumber(1), set, intent, life, pending: None, after: None, due_at: None, ..row }
+    });
+    let rows: Vec<ResourceRow> = rows.collect();
     let intents = rows.iter().map(|row| IntentRecord {
         resource: row.resource,
         name: row.intent.name.clone(),

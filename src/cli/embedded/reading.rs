@@ -92,7 +92,7 @@ pub(crate) async fn content_of(
     })
 }
 
-/// The names of everything that is live.
+/// The names of everything that is live, or accepted.
 pub(crate) fn known_names(state: &EnvironmentState) -> BTreeSet<Name> {
-    state.views().filter(|view| view.row.life == Life::Live).map(|view| view.row.intent.name.clone()).collect()
+    state.views().filter(|view| view.row.life != Life::Tombstone).map(|view| view.row.intent.name.clone()).collect()
 }

@@ -203,6 +203,7 @@ const fn wait_of(hold: &Hold) -> Wait {
         | Hold::TargetMissing { .. }
         | Hold::OutsideWindow { .. }
         | Hold::RequirementMissing { .. }
+        | Hold::RequirementUnreleased { .. }
         | Hold::ReportOnly
         | Hold::Stopping => Wait::Lasting,
         Hold::RequirementUndefined { .. }
@@ -212,6 +213,7 @@ const fn wait_of(hold: &Hold) -> Wait {
         | Hold::SuccessorFirst { .. }
         | Hold::RequiredBy { .. } => Wait::OnOthers,
         Hold::Good { .. }
+        | Hold::Release { .. }
         | Hold::Running(_)
         | Hold::DependentsYielding
         | Hold::InFlight { .. }

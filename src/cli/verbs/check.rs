@@ -84,7 +84,7 @@ async fn check(place: &Place, environment: Name) -> Result<CheckDocument, CliErr
     let state = EnvironmentState::restore(environment.clone(), Epoch(0), snapshot.clone(), time::now()).0;
     let items = vec![
         Finding::new("versions", versions(version, &numbers), RESTORE),
-        Finding::new("intent", intent(&live, wanted.as_deref()), RESTORE),
+        Finding::new("intent", intent(&snapshot.resources, wanted.as_deref()), RESTORE),
         Finding::new("memory", memory(&state, version, &live), RESTORE),
         Finding::new("attempts", attempts.recorded(), RESTORE),
         Finding::new("grants", attempts.open(), RESTORE),
@@ -119,15 +119,16 @@ fn versions(newest: VersionNumber, numbers: &[VersionNumber]) -> Result<String, 
 }
 
 /// What the current state says is wanted is what the newest version wants.
-fn intent(live: &[&ResourceRow], wanted: Option<&[IntentRecord]>) -> Result<String, String> {
+fn intent(rows: &[ResourceRow], wanted: Option<&[IntentRecord]>) -> Result<String, String> {
     let Some(wanted) = wanted else { return Err("the newest version is not in history".to_owned()) };
+    let count = wanted.len();
     let mut wanted: BTreeMap<ResourceId, &IntentRecord> =
         wanted.iter().map(|record| (record.resource, record)).collect();
-    for row in live {
-        let name = &row.intent.name;
-        match wanted.remove(&row.resource) {
+    for (resource, (set, intent)) in rows.iter().filter_map(|row| Some((row.resource, row.accepted()?))) {
+        let name = &intent.name;
+        match wanted.remove(&resource) {
             None => return Err(format!("{name} is in the current state, and the newest version does not want it")),
-            Some(record) if record.intent.as_deref() != Some(&*row.intent) || record.set != row.set => {
+            Some(record) if record.intent.as_ref() != Some(intent) || record.set != *set => {
                 return Err(format!("the current state of {name} has another intent than the newest version"));
             }
             Some(_) => {}
@@ -135,7 +136,7 @@ fn intent(live: &[&ResourceRow], wanted: Option<&[IntentRecord]>) -> Result<Stri
     }
     match wanted.values().next() {
         Some(missing) => Err(format!("the newest version wants {}, and it has no current state", missing.name)),
-        None => Ok(format!("{} resources as the newest version wants them", live.len())),
+        None => Ok(format!("{count} resources as the newest version wants them")),
     }
 }
 
@@ -147,7 +148,7 @@ fn memory(state: &EnvironmentState, version: VersionNumber, live: &[&ResourceRow
     for row in live {
         let name = &row.intent.name;
         let known = state.find(name).filter(|&id| id == row.resource).and_then(|id| state.row(id));
-        if known.is_none_or(|known| known.intent != row.intent || known.remote_identity != row.remote_identity) {
+        if known.is_none_or(|known| known.intent != row.intent || known.pending != row.pending || known.remote_identity != row.remote_identity) {
             return Err(format!("memory knows {name} otherwise than history"));
         }
     }

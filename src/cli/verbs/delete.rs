@@ -7,7 +7,7 @@ use crate::cli::embedded::{Finished, Place, Session, find, push_of, snapshot_sta
 use crate::cli::manifests::Selection;
 use crate::cli::output::Output;
 use crate::cli::{CliError, Exit};
-use crate::core::{EnvironmentState, Life, Name, Push, RequestKind};
+use crate::core::{EnvironmentState, Name, Push, RequestKind};
 use std::collections::BTreeMap;
 
 /// Pushes the removals, waits until they are deleted, and prints what was done.
@@ -56,8 +56,8 @@ fn removals(options: &DeleteOptions, state: &EnvironmentState) -> Result<(Vec<Pu
     }
     let chosen = |name: &Name| options.names.is_empty() || options.names.iter().any(|wanted| **wanted == **name);
     let mut sets: BTreeMap<Name, Vec<Name>> = BTreeMap::new();
-    for row in state.views().map(|view| view.row).filter(|row| row.life == Life::Live && chosen(&row.intent.name)) {
-        sets.entry(row.set).or_default().push(row.intent.name.clone());
+    for (set, intent) in state.declared().filter(|(_, intent)| chosen(&intent.name)) {
+        sets.entry(set.clone()).or_default().push(intent.name.clone());
     }
     let mut removed: Vec<Name> = sets.values().flatten().cloned().collect();
     removed.sort_unstable();

@@ -8,7 +8,7 @@ use crate::cli::embedded::{Copy, Session, known_names, push_of};
 use crate::cli::manifests::{self, Declared, Selection};
 use crate::cli::output::{Output, styled_diff, time};
 use crate::cli::{CliError, Exit, SET, refusal};
-use crate::core::{DryRunItem, EnvironmentState, Life, Name, Push};
+use crate::core::{DryRunItem, EnvironmentState, Name, Push};
 use crate::history::DryRunResult;
 use console::Style;
 use serde::Serialize;
@@ -77,9 +77,8 @@ fn items(
     prune: bool,
 ) -> Result<Vec<DryRunItem>, CliError> {
     let Some(declared) = declared else {
-        let live =
-            state.views().map(|view| view.row).filter(|row| row.life == Life::Live && selection.covers(&row.intent));
-        return Ok(live.map(|row| DryRunItem { intent: row.intent, removed: false }).collect());
+        let accepted = state.declared().map(|(_, intent)| DryRunItem { intent: Arc::clone(intent), removed: false });
+        return Ok(accepted.chain(leaving(state)).filter(|item| selection.covers(&item.intent)).collect());
     };
     let push = Push { upserts: declared.intents.clone(), prune, ..push_of(SET.into(), "manifests", "") };
     let plan = state.plan_push(&push);
@@ -89,9 +88,19 @@ fn items(
     let kept = push.upserts.iter().filter(|intent| selection.covers(intent));
     let mut items: Vec<DryRunItem> =
         kept.map(|intent| DryRunItem { intent: Arc::clone(intent), removed: false }).collect();
-    let removed = plan.removed.iter().filter_map(|name| state.view(state.find(name)?)).map(|view| view.row.intent);
-    items.extend(removed.filter(|intent| selection.covers(intent)).map(|intent| DryRunItem { intent, removed: true }));
+    let removed = plan.removed.iter().filter_map(|name| state.accepted(name));
+    let removed = removed.map(|(_, intent)| DryRunItem { intent: Arc::clone(intent), removed: true });
+    let declared: BTreeSet<Name> = push.upserts.iter().map(|intent| intent.name.clone()).collect();
+    let leaving = leaving(state).filter(|item| !declared.contains(&item.intent.name));
+    items.extend(removed.chain(leaving).filter(|item| selection.covers(&item.intent)));
     Ok(items)
+}
+
+/// What a deploy releases the removal of.
+fn leaving(state: &EnvironmentState) -> impl Iterator<Item = DryRunItem> {
+    let rows = state.views().map(|view| view.row).filter(|row| row.leaves());
+    let gone = rows.filter(|row| state.accepted(&row.intent.name).is_none());
+    gone.map(|row| DryRunItem { intent: row.intent, removed: true })
 }
 
 /// Names whose intent is deployed as it would be.

@@ -45,7 +45,7 @@ async fn prepare(options: &RollbackOptions, place: &Place) -> Result<(Name, Vec<
 }
 
 fn pushes(state: &EnvironmentState, content: Vec<IntentRecord>, message: &str) -> Vec<Push> {
-    let live: BTreeSet<Name> = state.views().map(|view| view.row.set).collect();
+    let live: BTreeSet<Name> = state.declared().map(|(set, _)| set.clone()).collect();
     let mut sets: BTreeMap<Name, Vec<_>> = live.into_iter().map(|set| (set, Vec::new())).collect();
     for record in content {
         sets.entry(record.set).or_default().extend(record.intent);

@@ -67,6 +67,7 @@ fn fields(view: &ResourceView, now: Timestamp) -> Vec<(&'static str, String)> {
         ("Target", Some(row.intent.target.to_string())),
         ("State", Some(state_style(state).apply_to(state).to_string())),
         ("Version", Some(row.version.to_string())),
+        ("Unreleased", view.unreleased().map(|version| format!("version {version} waits for `homeostat deploy {}`", row.intent.name))),
         ("Requires", Some(row.intent.requires.join(", ")).filter(|names| !names.is_empty())),
         ("Verified", moment(row.verified_at)),
         ("Changed", moment(row.deployed_at).map(|at| at + &attempt)),

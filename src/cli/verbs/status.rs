@@ -83,6 +83,7 @@ fn counted(counts: &Counts) -> String {
     let mut parts = vec![format!("{} of {} compliant", counts.compliant, counts.total)];
     let others = [
         (counts.updating, "updating"),
+        (counts.unreleased, "unreleased"),
         (counts.failed, "failed"),
         (counts.skipped, "skipped"),
         (counts.drifted, "drifted"),

@@ -71,6 +71,7 @@ fn chain(state: &EnvironmentState, first: ResourceView, now: Timestamp) -> Vec<L
 fn culprit(hold: &Hold) -> Option<&Name> {
     match hold {
         Hold::RequirementUndefined { name }
+        | Hold::RequirementUnreleased { name }
         | Hold::RequirementBusy { name }
         | Hold::RequirementNotGood { name, .. }
         | Hold::TombstoneFirst { name } => Some(name),
@@ -133,6 +134,8 @@ fn next_steps(state: &EnvironmentState, root: &Link, now: Timestamp) -> Vec<Stri
         Hold::RetryAt { .. } => Some(format!(
             "fix the cause, then `homeostat deploy {name}`; `homeostat history {name}` lists every attempt"
         )),
+        Hold::Release { .. } => Some(format!("`homeostat deploy {name}` releases and deploys it")),
+        Hold::RequirementUnreleased { name } => Some(format!("`homeostat deploy {name}` releases and deploys it")),
         Hold::RequirementMissing { name: missing } => Some(missing_name(state, name, missing)),
         Hold::TargetMissing { target } => {
             Some(format!("declare Target {target}, or correct targetRef of {name}, and deploy again"))
@@ -200,4 +203,54 @@ fn text(document: &WhyDocument) -> String {
         let _ = write!(text, "\nnext: {step}\n");
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::cli::embedded::push_of;
+    use crate::core::{
+        Effects, Epoch, Event, Intent, IntentParts, OnChange, Policy, Push, Settings, Target, Windows, step,
+    };
+    use std::sync::Arc;
+
+    fn intent(name: &str, requires: &[&str]) -> Arc<Intent> {
+        Arc::new(Intent::new(IntentParts {
+            name: name.into(),
+            kind: "test.Thing".into(),
+            target: "here".into(),
+            identity: name.into(),
+            attributes: "{}".into(),
+            requires: requires.iter().map(|name| (*name).into()).collect(),
+            policy: Policy::default(),
+        }))
+    }
+
+    #[test]
+    fn what_waits_for_its_release_says_how_to_release_it() {
+        let mut state = EnvironmentState::new("house".into(), Epoch(1), Timestamp(0));
+        let mut take = |event| step(&mut state, event, Timestamp(0), &mut Effects::default());
+        take(Event::TargetChanged(Target {
+            name: "here".into(),
+            pool: "default".into(),
+            connection: "{}".into(),
+            concurrency: 1,
+            suspend: false,
+            windows: Windows::default(),
+            rate_limit: None,
+        }));
+        let push = |upserts| Event::Push(Push { upserts, ..push_of("default".into(), "manifests", "") });
+        take(push(vec![intent("site", &["disk"])]));
+        take(Event::SettingsChanged(Settings { on_change: OnChange::Manual, ..Settings::default() }));
+        take(push(vec![intent("disk", &[])]));
+        let view = state.view(state.find_any("site").unwrap()).unwrap();
+        let items = chain(&state, view, Timestamp(0));
+        let next = next_steps(&state, items.last().unwrap(), Timestamp(0));
+        let document = WhyDocument { environment: "house".into(), version: state.version(), items, next };
+        let told = "site is Undefined\n  it requires disk, which waits for release\n  disk is Unreleased\n    \
+                    its newest intent (version 2) waits for release: it comes into force when a user deploys it\n\n\
+                    next: `homeostat deploy disk` releases and deploys it\n";
+        assert_eq!(text(&document), told);
+    }
 }

@@ -5,7 +5,7 @@ use crate::api::{Settle, Source};
 use crate::cluster::Happened;
 use crate::controller::book::Batch;
 use crate::controller::seen::{Handled, Kind, Meta, SeenEnvironment, SeenExecutor, SeenTarget};
-use crate::core::{self, Event, Forget, Intent, Name, PoolName, RequestKind, Scope, TargetName};
+use crate::core::{self, Event, Forget, Intent, Name, OnChange, PoolName, RequestKind, Scope, TargetName};
 use crate::scheduler::{self, SchedulerError};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -20,9 +20,14 @@ impl EnvironmentLoop {
         // An invalid spec changes nothing: what was valid last stays in force.
         if let Ok(parsed) = &environment.parsed {
             running.settle = parsed.settle.clone();
-            if running.settings.as_ref() != Some(&parsed.settings) {
-                running.scheduler.send(Event::SettingsChanged(parsed.settings.clone())).await?;
-                running.settings = Some(parsed.settings.clone());
+            let mut settings = parsed.settings.clone();
+            if environment.meta.deleting {
+                // Who deletes the environment has released what is left of it.
+                settings.on_change = OnChange::Automatic;
+            }
+            if running.settings.as_ref() != Some(&settings) {
+                running.scheduler.send(Event::SettingsChanged(settings.clone())).await?;
+                running.settings = Some(settings);
             }
         }
         let default_pool: PoolName = match &environment.parsed {
@@ -40,6 +45,9 @@ impl EnvironmentLoop {
         // Nobody waits for more when the environment is on its way out.
         let settle = if environment.meta.deleting {
             Settle { quiet: crate::api::Duration::from_ms(200), ..settle }
+        } else if self.releases(environment) {
+            // What is asked for covers every edit that was made before it.
+            Settle { quiet: crate::api::Duration::from_ms(0), max: crate::api::Duration::from_ms(0) }
         } else {
             settle
         };
@@ -156,6 +164,19 @@ impl EnvironmentLoop {
             entry.handled = ask(running, &entry.object.meta, &entry.handled, scope).await?;
         }
         Ok(())
+    }
+
+    /// A user has asked for a deploy where that releases what is accepted.
+    fn releases(&mut self, environment: &SeenEnvironment) -> bool {
+        if environment.parsed.as_ref().is_ok_and(|parsed| parsed.settings.on_change == OnChange::Automatic) {
+            return false;
+        }
+        let new = |meta: &Meta, handled: &Handled| {
+            meta.deploy_requested.is_some() && meta.deploy_requested != handled.deploy
+        };
+        new(&environment.meta, &self.written.environment(environment).handled)
+            || self.group.targets.values().any(|target| new(&target.meta, &self.written.target(target).handled))
+            || self.stale.iter().filter_map(|name| self.book.get(name)).any(|entry| new(&entry.object.meta, &entry.handled))
     }
 
     /// Whether a resource carries a request that was not handled yet.

@@ -13,7 +13,7 @@ use crate::controller::conditions::Conditions;
 use crate::controller::object_status::{self, EnvironmentFacts, ExecutorFacts, NotRunning, Tally, TargetFacts};
 use crate::controller::resource_status::{self, Acceptance, Known};
 use crate::controller::seen::{Kind, Meta, SeenEnvironment, SeenExecutor, SeenTarget};
-use crate::core::{Counts, Hold, Name, ResourceId, ResourceView, VersionNumber};
+use crate::core::{Counts, Hold, Life, Name, ResourceId, ResourceView, Versions};
 use crate::scheduler;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -22,9 +22,18 @@ use std::sync::Arc;
 /// What one look at the state brings: rows by name, and the environment as a whole.
 pub(super) struct Look {
     pub(super) views: Vec<(ResourceView, Vec<Hold>)>,
-    version: VersionNumber,
+    versions: Versions,
     counts: Counts,
     removals_held: usize,
+}
+
+/// Live before what is not released, and that before what is being deleted.
+const fn rank(view: &ResourceView) -> u8 {
+    match view.row.life {
+        Life::Live => 0,
+        Life::Unreleased => 1,
+        _ => 2,
+    }
 }
 
 impl EnvironmentLoop {
@@ -50,7 +59,7 @@ impl EnvironmentLoop {
             ids.dedup();
             let views = ids.into_iter().filter_map(|id| Some((state.view(id)?, state.why(id)))).collect();
             let removals_held = state.removals_held();
-            Look { views, version: state.version(), counts: state.counts(), removals_held }
+            Look { views, versions: state.versions(), counts: state.counts(), removals_held }
         });
         let look = look.await?;
         self.tell_events(&look);
@@ -65,10 +74,10 @@ impl EnvironmentLoop {
         let now = scheduler::now();
         let mut views: BTreeMap<&str, (&ResourceView, &[Hold])> = BTreeMap::new();
         for (view, holds) in &look.views {
-            // A live resource and the tombstone of an earlier one may share a name; the live one counts.
-            let live = view.row.life == crate::core::Life::Live;
+            // What a name was, is and is to be may stand side by side: what it is counts.
             let name: &str = &view.row.intent.name;
-            if live || !views.contains_key(name) {
+            let known = views.get(name).map(|(known, _)| rank(known));
+            if known.is_none_or(|known| rank(view) < known) {
                 views.insert(name, (view, holds));
             }
         }
@@ -110,22 +119,24 @@ impl EnvironmentLoop {
             resources: self.tally(),
             tombstones: look.counts.tombstones,
             removals_held: look.removals_held,
+            unreleased: look.counts.unreleased,
         };
         let number = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
         let counts = look.counts;
         let resources = ResourceCounts {
             total: counts.total.into(),
             compliant: counts.compliant.into(),
-            has_update: counts.updating.into(),
+            has_update: (counts.updating + counts.unreleased).into(),
             non_compliant: (counts.failed + counts.drifted + counts.skipped).into(),
             undefined: counts.undefined.into(),
             deleting: counts.tombstones.into(),
         };
-        let everything = counts.compliant == counts.total && counts.tombstones == 0;
-        let accepted = number(look.version.0);
-        let last = self.written.environment(environment);
-        let before = last.status.version.clone().unwrap_or_default().deployed;
-        let version = VersionStatus { accepted, deployed: if everything { accepted } else { before.min(accepted) } };
+        let Versions { accepted, released, deployed } = look.versions;
+        let version = VersionStatus {
+            accepted: number(accepted.0),
+            released: number(released.0),
+            deployed: number(deployed.0),
+        };
         let rest = EnvironmentStatus {
             version: Some(version),
             resources: Some(resources),

@@ -4,7 +4,7 @@ use super::{EnvironmentLoop, NotRunning, PodEdge, Running, TurnError, executors_
 use crate::cluster::ObjectRef;
 use crate::controller::book::{Book, SET};
 use crate::controller::seen::SeenEnvironment;
-use crate::core::{EnvironmentState, Event, Life, Name};
+use crate::core::{EnvironmentState, Event, Name};
 use crate::history::HistoryError;
 use crate::scheduler::{self, Edge, Scheduler, SchedulerError};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -35,8 +35,8 @@ impl EnvironmentLoop {
             self.shared.endpoint.ended(&history, executor);
         }
         let known = scheduler.read(|state| {
-            let live = state.views().filter(|view| view.row.life == Life::Live && *view.row.set == *SET);
-            let names: Vec<String> = live.map(|view| view.row.intent.name.to_string()).collect();
+            let declared = state.declared().filter(|(set, _)| ***set == *SET);
+            let names: Vec<String> = declared.map(|(_, intent)| intent.name.to_string()).collect();
             (names, state.targets().cloned().collect::<Vec<_>>())
         });
         let (names, targets) = known.await?;

@@ -43,6 +43,7 @@ fn view() -> ResourceView {
         reload: None,
         maybe_changed: false,
         removal_approved: false,
+        pending: None,
     };
     ResourceView {
         row,
@@ -258,6 +259,27 @@ fn suspended_with_undeployed_intent() {
             "Ready=Unknown Suspended: its newest intent is not deployed while it is paused",
             "Paused=True Suspended: nothing new starts while its environment or its target is suspended",
         ],
+    );
+}
+
+#[test]
+fn waits_for_its_release() {
+    let hold = Hold::Release { version: VersionNumber(2), removal: false };
+    let next = "annotate it, its Target or its Environment with homeostat.dev/deploy-requested-at and any new value";
+    let paused = format!("Paused=True WaitingForRelease: it waits for its release: {next}");
+    let waiting = ResourceView { compliance: Compliance::HasUpdate, ..good() };
+    check(
+        &Case { view: Some(waiting.clone()), holds: vec![hold.clone()], ..Case::default() },
+        &["Ready=Unknown WaitingForRelease: its newest intent is not deployed while it is paused", &paused],
+    );
+    check(
+        &Case { view: Some(good()), holds: vec![hold], ..Case::default() },
+        &["Ready=True Compliant: it is deployed as declared", &paused],
+    );
+    let removal = Hold::Release { version: VersionNumber(2), removal: true };
+    check(
+        &Case { deleting: true, view: Some(waiting), holds: vec![removal], ..Case::default() },
+        &["Ready=False Deleting: it is not deleted while it is paused", &paused],
     );
 }
 

@@ -5,7 +5,7 @@
 
 use super::world::{Crash, World};
 use crate::core::{
-    AttemptId, Change, Event, Finding, Intent, IntentParts, Life, Name, OutcomeKind, PushMode, RepairAction,
+    AttemptId, Change, Event, Finding, Intent, IntentParts, Life, Name, OnChange, OutcomeKind, PushMode, RepairAction,
     RequestKind, Scope,
 };
 use std::sync::Arc;
@@ -119,6 +119,24 @@ impl Run {
         self.world.request(kind, Scope { target, names });
     }
 
+    /// The same where what is pushed waits: now and then somebody deploys, and for a while all is released at once.
+    fn act_by_hand(&mut self) {
+        match self.random.below(20) {
+            0..2 => {
+                let target = self.random.chance(30).then(|| format!("t{}", self.random.below(TARGETS)).into());
+                let names = (0..3).map(|_| format!("r{}", self.random.below(self.names)).into());
+                let names: Vec<Name> = names.collect();
+                let names = self.random.chance(60).then_some(names);
+                self.world.request(RequestKind::Deploy, Scope { target, names });
+            }
+            2 => {
+                let on_change = if self.random.chance(30) { OnChange::Automatic } else { OnChange::Manual };
+                self.world.change_settings(|settings| settings.on_change = on_change);
+            }
+            _ => self.act(),
+        }
+    }
+
     fn act(&mut self) {
         match self.random.below(100) {
             0..18 => self.push(),
@@ -171,6 +189,7 @@ impl Run {
             self.world.restart();
         }
         self.world.suspend(false);
+        self.world.change_settings(|settings| settings.on_change = OnChange::Automatic);
         let suspended: Vec<_> = self.world.state.suspensions().map(|suspension| suspension.target.clone()).collect();
         for target in suspended {
             self.world.request(RequestKind::Resume, Scope { target, names: None });
@@ -211,26 +230,38 @@ impl Run {
     }
 }
 
-fn play(seed: u64) {
+fn play(seed: u64, manual: bool) {
     let mut run = Run::new(seed);
     if run.random.chance(50) {
         run.world.keep_answers();
     }
+    if manual {
+        run.world.manual();
+    }
     let actions = 40 + run.random.below(80);
-    (0..actions).for_each(|_| run.act());
+    (0..actions).for_each(|_| if manual { run.act_by_hand() } else { run.act() });
     run.heal();
     run.check_end();
 }
 
-#[test]
-fn x1_x3_random_environments_keep_every_promise_and_come_to_rest() {
+fn play_all(manual: bool) {
     let one = std::env::var("SEED").ok().and_then(|seed| seed.parse().ok());
     let count = std::env::var("SEEDS").ok().and_then(|count| count.parse().ok()).unwrap_or(200);
     let seeds = one.map_or(1..=count, |seed| seed..=seed);
     for seed in seeds {
-        if let Err(panic) = std::panic::catch_unwind(|| play(seed)) {
+        if let Err(panic) = std::panic::catch_unwind(|| play(seed, manual)) {
             eprintln!("repeat it with SEED={seed}");
             std::panic::resume_unwind(panic);
         }
     }
+}
+
+#[test]
+fn x1_x3_random_environments_keep_every_promise_and_come_to_rest() {
+    play_all(false);
+}
+
+#[test]
+fn x1_x3_q7_the_same_where_users_release_by_hand() {
+    play_all(true);
 }

@@ -2,8 +2,8 @@
 
 use super::scenario::*;
 use crate::core::{
-    AttemptId, DryRunId, IntentRecord, Life, OpenGrant, OpenRequest, Operation, RateLimit, Reason, Record, Repair,
-    RepairAction, RepairSchedule, RequestId, RequestKind, ResourceId, Retry, Scope, Settings, Snapshot, Target,
+    AttemptId, DryRunId, IntentRecord, Life, OnChange, OpenGrant, OpenRequest, Operation, Pending, RateLimit, Reason, Record, Repair,
+    RepairAction, RepairSchedule, RequestId, RequestKind, ResourceId, ResourceRow, Retry, Scope, Settings, Snapshot, Target,
     Timestamp, VersionNumber, Window, Windows,
 };
 
@@ -17,6 +17,7 @@ fn settings(suspend: bool) -> Settings {
             action: RepairAction::Report,
         },
         max_in_flight: suspend.then_some(7),
+        on_change: if suspend { OnChange::Manual } else { OnChange::Automatic },
     }
 }
 
@@ -120,6 +121,27 @@ pub(super) async fn gone_resources_are_not_loaded_but_keep_their_numbers(store: 
     let snapshot = store.load(&owned.fence).await.unwrap();
     assert_eq!(snapshot.resources, rows[..2]);
     assert_eq!(snapshot.last_resource, Some(ResourceId(3)));
+}
+
+pub(super) async fn what_waits_for_its_release_comes_back(store: AnyStore) {
+    let mut owned = Owned::take(&store, "prod").await;
+    let first = (0..3).map(|number| wants(number, "a", "1")).collect();
+    let second = vec![wants(0, "a", "2"), wants(2, "a", "2"), wants(3, "new", "1")];
+    let records = vec![version(1, first), version(2, second), version(3, vec![removes(1, "a"), removes(2, "a")])];
+    let waits = |resource, version, content: &str, removed| {
+        let (version, intent) = (VersionNumber(version), intent("a", content));
+        let pending = Some(Box::new(Pending { version, set: "default".into(), intent, removed }));
+        ResourceRow { pending, ..full_row(resource, self::intent("a", "1"), 1) }
+    };
+    let new = ResourceRow { life: Life::Unreleased, ..new_row(3, intent("new", "1"), 2) };
+    let rows = vec![waits(0, 2, "2", false), waits(1, 3, "1", true), waits(2, 3, "2", true), new];
+    owned.commit(records, rows.clone()).await.unwrap();
+    assert_eq!(store.load(&owned.fence).await.unwrap().resources, rows);
+
+    // Released, and taken back.
+    let released = vec![full_row(0, intent("a", "2"), 2), full_row(1, intent("a", "1"), 1)];
+    owned.commit(vec![], released.clone()).await.unwrap();
+    assert_eq!(store.load(&owned.fence).await.unwrap().resources[..2], released);
 }
 
 pub(super) async fn current_state_is_the_last_that_was_written(store: AnyStore) {

@@ -181,6 +181,7 @@ pub(super) fn new_row(resource: u32, intent: Arc<Intent>, version: u64) -> Resou
         reload: None,
         maybe_changed: false,
         removal_approved: false,
+        pending: None,
     }
 }
 

@@ -111,8 +111,8 @@ impl World {
     }
 
     fn row(&mut self, resource: u32, (called, content, version): (String, String, u64)) -> ResourceRow {
-        let lives = [Life::Live, Life::Tombstone, Life::Orphan, Life::Deleted];
-        let life = lives[self.dice.below(4) as usize];
+        let lives = [Life::Live, Life::Tombstone, Life::Orphan, Life::Deleted, Life::Unreleased];
+        let life = lives[self.dice.below(5) as usize];
         let row = if self.dice.below(2) == 0 { new_row } else { full_row };
         ResourceRow { life, failures: self.dice.below(9) as u32, ..row(resource, intent(&called, &content), version) }
     }

@@ -71,29 +71,35 @@ impl Tables {
                 Record::Settings(_) | Record::Target(_) | Record::TargetRemoved(_) => {}
             }
         }
-        batch.rows.iter().try_for_each(|row| self.check_intent(row, &recorded))
+        batch.rows.iter().try_for_each(|row| {
+            self.check_intent(row.resource, row.version, &row.intent, &recorded)?;
+            let pending = row.pending.as_ref();
+            pending.map_or(Ok(()), |pending| {
+                self.check_intent(row.resource, pending.version, &pending.intent, &recorded)
+            })
+        })
     }
 
     /// PostgreSQL stores only the version; that this loses nothing is checked here, where it is cheap.
     fn check_intent(
         &self,
-        row: &ResourceRow,
+        resource: ResourceId,
+        version: VersionNumber,
+        intent: &Arc<Intent>,
         batch: &BTreeMap<(ResourceId, VersionNumber), &Arc<Intent>>,
     ) -> Result<(), HistoryError> {
         let stored = || {
-            let records = self.intents.get(&row.resource)?.iter().rev();
-            let mut upserts = records.filter(|(number, record)| *number <= row.version && record.intent.is_some());
+            let records = self.intents.get(&resource)?.iter().rev();
+            let mut upserts = records.filter(|(number, record)| *number <= version && record.intent.is_some());
             upserts.next().and_then(|(_, record)| record.intent.as_ref())
         };
-        let in_batch = batch
-            .range((row.resource, VersionNumber(0))..=(row.resource, row.version))
-            .next_back()
-            .map(|(_, intent)| *intent);
+        let in_batch =
+            batch.range((resource, VersionNumber(0))..=(resource, version)).next_back().map(|(_, intent)| *intent);
         match in_batch.or_else(stored) {
-            Some(intent) if **intent == *row.intent => Ok(()),
+            Some(recorded) if **recorded == **intent => Ok(()),
             _ => refuse(format!(
-                "the current row of {:?} holds an intent that version {} did not record",
-                row.intent.name, row.version
+                "the current row of {:?} holds an intent that version {version} did not record",
+                intent.name
             )),
         }
     }
@@ -166,7 +172,7 @@ impl Tables {
             resources: self
                 .rows
                 .values()
-                .filter(|row| matches!(row.life, Life::Live | Life::Tombstone))
+                .filter(|row| matches!(row.life, Life::Live | Life::Tombstone | Life::Unreleased))
                 .cloned()
                 .collect(),
             grants: self.open.iter().filter_map(|attempt| self.open_grant(*attempt)).collect(),

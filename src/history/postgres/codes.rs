@@ -55,7 +55,7 @@ codes! {
     Ending { Succeeded = 1, Failed = 2, Revoked = 3, Lost = 4, Skipped = 5 }
     Change { None = 1, Create = 2, Update = 3, Replace = 4, Delete = 5 }
     RequestKind { Deploy = 1, Repair = 2, Suspend = 3, Resume = 4, Cancel = 5, Report = 6, ApproveRemovals = 7, FactRefresh = 8 }
-    Life { Live = 1, Tombstone = 2, Orphan = 3, Deleted = 4 }
+    Life { Live = 1, Tombstone = 2, Orphan = 3, Deleted = 4, Unreleased = 5 }
     LastResult { New = 1, Succeeded = 2, Failed = 3 }
     Observed { Unknown = 1, Same = 2, Differs = 3, Reported = 4 }
 }

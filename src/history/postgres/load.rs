@@ -87,10 +87,19 @@ async fn targets(connection: &mut PgConnection, environment: i64) -> Result<Vec<
 
 async fn resources(connection: &mut PgConnection, environment: i64) -> Result<Vec<ResourceRow>, Failure> {
     let mut names = Names::default();
-    let mut rows = sqlx::query(state::SELECT).bind(environment).fetch(connection);
+    let mut rows = sqlx::query(state::SELECT).bind(environment).fetch(&mut *connection);
     let mut resources = Vec::new();
     while let Some(row) = rows.try_next().await? {
         resources.push(state::read(&row, &mut names)?);
+    }
+    drop(rows);
+    for row in sqlx::query(state::SELECT_PENDING).bind(environment).fetch_all(connection).await? {
+        let (resource, pending) = state::read_pending(&row, &mut names)?;
+        if let Ok(at) = resources.binary_search_by_key(&resource, |row: &ResourceRow| row.resource)
+            && let Some(row) = resources.get_mut(at)
+        {
+            row.pending = Some(Box::new(pending));
+        }
     }
     Ok(resources)
 }

@@ -3,7 +3,7 @@
 use super::codes::Code;
 use super::errors::Failure;
 use crate::core::{
-    AttemptId, Facts, Hash, Intent, IntentParts, Life, Name, ReloadDebt, ResourceId, ResourceRow, Timestamp,
+    AttemptId, Facts, Hash, Intent, IntentParts, Life, Name, Pending, ReloadDebt, ResourceId, ResourceRow, Timestamp,
     VersionNumber,
 };
 use sqlx::postgres::PgRow;
@@ -14,20 +14,21 @@ use std::sync::Arc;
 const UPSERT: &str = "
     INSERT INTO resource_state (environment, resource, version, after_resource, due_at_ms, verified_at_ms, deployed_at_ms, last_attempt, changed_by,
         failures, life, last_result, observed, skipped, attempted, succeeded, set_name, error, drift, remote_identity,
-        reload_because, reload_after, maybe_changed, removal_approved, facts)
+        reload_because, reload_after, maybe_changed, removal_approved, facts, pending_version)
     SELECT $1, * FROM UNNEST($2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[], $8::bigint[], $9::bigint[],
         $10::bigint[], $11::smallint[], $12::smallint[], $13::smallint[], $14::boolean[], $15::bytea[], $16::bytea[], $17::text[], $18::text[],
-        $19::text[], $20::text[], $21::text[], $22::bigint[], $23::boolean[], $24::boolean[], $25::text[])
+        $19::text[], $20::text[], $21::text[], $22::bigint[], $23::boolean[], $24::boolean[], $25::text[], $26::bigint[])
     ON CONFLICT (environment, resource) DO UPDATE SET
         (version, after_resource, due_at_ms, verified_at_ms, deployed_at_ms, last_attempt, changed_by,
          failures, life, last_result, observed, skipped, attempted, succeeded, set_name, error, drift, remote_identity,
-         reload_because, reload_after, maybe_changed, removal_approved, facts) =
+         reload_because, reload_after, maybe_changed, removal_approved, facts, pending_version) =
         (EXCLUDED.version, EXCLUDED.after_resource, EXCLUDED.due_at_ms, EXCLUDED.verified_at_ms, EXCLUDED.deployed_at_ms, EXCLUDED.last_attempt,
          EXCLUDED.changed_by, EXCLUDED.failures, EXCLUDED.life, EXCLUDED.last_result, EXCLUDED.observed, EXCLUDED.skipped, EXCLUDED.attempted,
          EXCLUDED.succeeded, EXCLUDED.set_name, EXCLUDED.error, EXCLUDED.drift, EXCLUDED.remote_identity,
-         EXCLUDED.reload_because, EXCLUDED.reload_after, EXCLUDED.maybe_changed, EXCLUDED.removal_approved, EXCLUDED.facts)";
+         EXCLUDED.reload_because, EXCLUDED.reload_after, EXCLUDED.maybe_changed, EXCLUDED.removal_approved, EXCLUDED.facts,
+         EXCLUDED.pending_version)";
 
-/// Live resources and tombstones. A tombstone's intent is the last that was wanted.
+/// Live resources, tombstones and what is not released. A tombstone's intent is the last that was wanted.
 pub(super) const SELECT: &str = "
     SELECT state.*, intent.name, intent.kind, intent.target, intent.identity, intent.attributes, intent.requires, intent.policy
     FROM resource_state state
@@ -36,7 +37,22 @@ pub(super) const SELECT: &str = "
         WHERE intent.environment = state.environment AND intent.resource = state.resource AND intent.version <= state.version AND kind IS NOT NULL
         ORDER BY intent.version DESC LIMIT 1
     ) intent
-    WHERE state.environment = $1 AND state.life IN (1, 2)
+    WHERE state.environment = $1 AND state.life IN (1, 2, 5)
+    ORDER BY state.resource";
+
+/// What is accepted of live resources and not released: what their `pending_version` says, and where that removes them, the last intent before.
+pub(super) const SELECT_PENDING: &str = "
+    SELECT state.resource, state.pending_version, said.kind IS NULL AS removed, said.set_name AS pending_set,
+        intent.name, intent.kind, intent.target, intent.identity, intent.attributes, intent.requires, intent.policy
+    FROM resource_state state
+    JOIN intent said ON said.environment = state.environment AND said.resource = state.resource AND said.version = state.pending_version
+    CROSS JOIN LATERAL (
+        SELECT * FROM intent
+        WHERE intent.environment = state.environment AND intent.resource = state.resource AND intent.version <= state.pending_version
+            AND kind IS NOT NULL
+        ORDER BY intent.version DESC LIMIT 1
+    ) intent
+    WHERE state.environment = $1 AND state.life = 1 AND state.pending_version IS NOT NULL
     ORDER BY state.resource";
 
 /// Bytes of a row's texts.
@@ -79,7 +95,8 @@ pub(super) async fn upsert(
         .bind(column(rows, |row| row.reload.as_ref().map(|debt| debt.after.0 as i64)))
         .bind(column(rows, |row| row.maybe_changed))
         .bind(column(rows, |row| row.removal_approved))
-        .bind(column(rows, |row| row.facts.text()));
+        .bind(column(rows, |row| row.facts.text()))
+        .bind(column(rows, |row| row.pending.as_ref().map(|pending| pending.version.0 as i64)));
     query.execute(connection).await.map(drop)
 }
 
@@ -98,7 +115,7 @@ impl Names {
     }
 }
 
-/// Reads one row of [`SELECT`].
+/// Reads one row of [`SELECT`]; what waits for a release comes by [`SELECT_PENDING`].
 pub(super) fn read(row: &PgRow, names: &mut Names) -> Result<ResourceRow, Failure> {
     Ok(ResourceRow {
         resource: resource(row.try_get("resource")?),
@@ -125,7 +142,19 @@ pub(super) fn read(row: &PgRow, names: &mut Names) -> Result<ResourceRow, Failur
         reload: reload(row, names)?,
         maybe_changed: row.try_get("maybe_changed")?,
         removal_approved: row.try_get("removal_approved")?,
+        pending: None,
     })
+}
+
+/// Reads one row of [`SELECT_PENDING`].
+pub(super) fn read_pending(row: &PgRow, names: &mut Names) -> Result<(ResourceId, Pending), Failure> {
+    let pending = Pending {
+        version: VersionNumber(row.try_get::<i64, _>("pending_version")? as u64),
+        set: names.share(row.try_get("pending_set")?),
+        intent: Arc::new(read_intent(row, names)?),
+        removed: row.try_get("removed")?,
+    };
+    Ok((resource(row.try_get("resource")?), pending))
 }
 
 fn reload(row: &PgRow, names: &mut Names) -> Result<Option<ReloadDebt>, Failure> {
