@@ -229,7 +229,7 @@ impl EnvironmentState {
     /// other name of a thing that only changes its name.
     fn release_together(&self, mut names: BTreeSet<Name>) -> BTreeSet<Name> {
         loop {
-            let mut more: BTreeSet<Name> = names.iter().filter_map(|name| self.other_name(name)).cloned().collect();
+            let mut more: BTreeSet<Name> = names.iter().flat_map(|name| self.other_names(name)).cloned().collect();
             let cycles = super::cycles::find(names.iter().cloned(), |name| self.requires_after(&names, name));
             more.extend(cycles.into_iter().flatten().filter(|name| self.is_unreleased(name)));
             let before = names.len();
@@ -240,17 +240,15 @@ impl EnvironmentState {
         }
     }
 
-    /// A thing on its target that leaves one name and gets another one.
-    fn other_name(&self, name: &Name) -> Option<&Name> {
-        let leaving = |row: &&ResourceRow| row.leaves() && row.life == Life::Live;
-        let live = self.live.get(name).and_then(|&id| Some(&self.get(id)?.row)).filter(leaving);
-        let next = live.and_then(|row| self.unreleased.by_identity.get(&identity_key(&row.intent)));
-        if let Some(next) = next.and_then(|&id| self.unreleased.get(id)) {
-            return Some(&next.intent.name);
-        }
-        let new = self.unreleased.named(name).and_then(|id| self.unreleased.get(id))?;
-        let before = self.identities.get(&identity_key(&new.intent)).and_then(|&id| Some(&self.get(id)?.row));
-        before.filter(leaving).map(|row| &row.intent.name)
+    /// Where a thing on its target leaves one name and gets another one: who gets what this name leaves, and who leaves what this name gets.
+    fn other_names(&self, name: &Name) -> impl Iterator<Item = &Name> {
+        let leaving = |id: ResourceId| Some(&self.get(id)?.row).filter(|row| row.leaves() && row.life == Life::Live);
+        let left = self.live.get(name).and_then(|&id| leaving(id));
+        let gets = left.and_then(|row| self.unreleased.by_identity.get(&identity_key(&row.intent)));
+        let gets = gets.and_then(|&id| self.unreleased.get(id));
+        let new = self.unreleased.named(name).and_then(|id| self.unreleased.get(id));
+        let leaves = new.and_then(|row| leaving(*self.identities.get(&identity_key(&row.intent))?));
+        gets.into_iter().chain(leaves).map(|row| &row.intent.name)
     }
 
     fn is_unreleased(&self, name: &str) -> bool {

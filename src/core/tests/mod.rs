@@ -25,6 +25,7 @@ mod o_suspend;
 mod p_approval;
 mod p_removal;
 mod p_replace;
+mod p_table;
 mod q_cancel;
 mod q_grants;
 mod q_holds;

@@ -387,3 +387,18 @@ fn q7_something_that_waits_can_be_dry_run_against() {
     world.expect_granted(["dry-run r5"]);
     world.run_all();
 }
+
+#[test]
+fn q7_a_chain_of_names_that_hand_their_things_on_is_released_as_one() {
+    let mut world = World::new(["t1"]);
+    world.push("a#x; b#y; c#z");
+    world.run_all();
+    world.manual();
+    world.push("a#y; b#z; c#w");
+    world.forget_grants();
+    world.deploy_only(["b"]);
+    world.run_all();
+    world.expect([("a", "good"), ("b", "good"), ("c", "good")]);
+    assert_eq!(world.state.counts().unreleased, 0);
+    world.expect_granted(["b", "delete a", "a", "c"]);
+}

@@ -510,6 +510,12 @@ impl World {
         assert_eq!(std::mem::take(&mut self.granted), names.map(str::to_owned), "granted");
     }
 
+    /// What was granted of one resource since this was last asked.
+    pub(super) fn granted_of(&mut self, name: &str) -> Vec<String> {
+        let all = std::mem::take(&mut self.granted);
+        all.into_iter().filter(|granted| granted.split(' ').next_back() == Some(name)).collect()
+    }
+
     /// The same, for tables of cases.
     #[track_caller]
     pub(super) fn expect_granted_all(&mut self, names: &[&str]) {
