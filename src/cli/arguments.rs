@@ -1,6 +1,7 @@
 //! The command line, as `clap` reads it and as `docs/cli.md` is generated from it.
 
 use super::Exit;
+use super::bench::{Group, Stage};
 use super::output::{Color, Format};
 use crate::api::Duration;
 use crate::executor::worker;
@@ -102,7 +103,7 @@ pub(crate) enum Command {
     /// Write the generated files of this repository: CRDs, references
     #[command(hide = true)]
     Generate(GenerateOptions),
-    /// Measure attempts per second with resources that do nothing
+    /// Measure how fast it is, each figure beside what bounds it
     #[command(hide = true)]
     Bench(BenchOptions),
     /// Attack every promise in a simulated world that repeats from a seed
@@ -287,10 +288,19 @@ pub(crate) struct GenerateOptions {
 
 #[derive(Clone, Debug, Args)]
 pub(crate) struct BenchOptions {
-    /// Resources to deploy
-    #[arg(long, value_name = "N", default_value_t = 10_000)]
-    pub(crate) resources: u32,
+    /// What to measure; everything where nothing is named
+    #[arg(value_name = "GROUP")]
+    pub(crate) groups: Vec<Group>,
+    /// Also write the figures to this file
+    #[arg(long, value_name = "FILE")]
+    pub(crate) json: Option<PathBuf>,
     /// Keep the state here instead of in a temporary folder
     #[arg(long, value_name = "DIR")]
     pub(crate) data_dir: Option<PathBuf>,
+    /// What a process of the bench does
+    #[arg(long, hide = true)]
+    pub(crate) stage: Option<Stage>,
+    /// When it was started
+    #[arg(long, hide = true, default_value_t)]
+    pub(crate) began_at_ms: u64,
 }

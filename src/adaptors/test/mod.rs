@@ -63,7 +63,9 @@ impl Adaptor for Test {
 
     async fn difference(&self, desired: &Desired, deleting: bool) -> Result<Assessment, AdaptorError> {
         if desired.kind == NOTHING {
-            return Ok(assessment(Change::None, String::new(), None));
+            let says = desired.attributes.get("says").and_then(Value::as_str).unwrap_or_default();
+            let change = if says.is_empty() { Change::None } else { Change::Update };
+            return Ok(assessment(change, says.to_owned(), None));
         }
         let thing = thing(desired)?;
         let key = thing.key.clone();
@@ -211,7 +213,10 @@ fn nothing_schema() -> TypeSchema {
         description: "Always as wanted; for benchmarks.",
         attributes: json!({
             "type": "object", "additionalProperties": false,
-            "properties": {"value": {"type": "string", "maxLength": 65_536, "description": "Anything: a change of it is a change of intent."}},
+            "properties": {
+                "value": {"type": "string", "maxLength": 65_536, "description": "Anything: a change of it is a change of intent."},
+                "says": {"type": "string", "maxLength": 65_536, "description": "Said to be changed, at every attempt."},
+            },
         }),
         identity: &[],
         identity_part: None,

@@ -14,10 +14,11 @@ use crate::core::{
 use crate::executor::process;
 use crate::executor::{AcceptAll, Endpoint, Times};
 use crate::history::{DryRunResult, Owner, Store};
-use crate::scheduler::{Scheduler, SchedulerError, keep_lease};
+use crate::scheduler::{Committed, Scheduler, SchedulerError, keep_lease};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use tokio::sync::broadcast::{self, error::RecvError};
 use tokio::task::JoinHandle;
 
 /// How long our ownership outlives us where nobody can know that we have ended, in milliseconds.
@@ -206,6 +207,33 @@ impl Session {
     pub(crate) async fn executors_failed(&mut self) -> (String, String) {
         let Failure { pool, message } = self.executors.failed().await;
         (pool, message)
+    }
+
+    /// Reads the state, between two steps.
+    pub(crate) async fn read<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&EnvironmentState) -> T + Send + 'static,
+    ) -> Result<T, CliError> {
+        Ok(self.scheduler.read(read).await?)
+    }
+
+    /// Waits until it is so, looking after every commit.
+    pub(crate) async fn until(
+        &self,
+        is_so: impl Fn(&EnvironmentState) -> bool + Clone + Send + 'static,
+    ) -> Result<(), CliError> {
+        let mut commits = self.commits();
+        while !self.read(is_so.clone()).await? {
+            if let Err(RecvError::Closed) = commits.recv().await {
+                return Err(SchedulerError::Ended(self.scheduler.ended().await).into());
+            }
+        }
+        Ok(())
+    }
+
+    /// What is committed from now on.
+    pub(crate) fn commits(&self) -> broadcast::Receiver<Arc<Committed>> {
+        self.scheduler.subscribe()
     }
 
     /// Ends the executors, then the ownership.

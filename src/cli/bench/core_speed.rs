@@ -1,0 +1,152 @@
+//! `step` alone: no clock, no history, no executors. Grants are answered as soon as they are given.
+
+use super::figure::{Figure, percentile, rate};
+use super::workload::{self, RESULT_BYTES, name_of, nothing, target_name};
+use crate::core::{
+    Change, Effects, EnvironmentState, Epoch, Event, ExecutorName, Finding, Grant, Message, Name, Outcome, OutcomeKind,
+    Request, RequestId, RequestKind, Scope, Timestamp, step,
+};
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+const MILLION: usize = 1_000_000;
+const HUNDRED_THOUSAND: usize = 100_000;
+const TARGETS: usize = 10;
+/// Pushes of ten changes each, for a ninety-ninth percentile.
+const CHANGES: usize = 1_000;
+const CHANGED: usize = 10;
+
+/// A state, and what its executor has not answered yet.
+struct Brain {
+    state: EnvironmentState,
+    granted: VecDeque<(ExecutorName, Arc<Grant>)>,
+    result: Name,
+    /// Time spent in steps, and the longest of them.
+    spent: Duration,
+    longest: Duration,
+}
+
+impl Brain {
+    fn new(targets: usize) -> Self {
+        let state = EnvironmentState::new("bench".into(), Epoch(1), Timestamp(0));
+        let result = "y".repeat(RESULT_BYTES).into();
+        let (spent, longest) = (Duration::ZERO, Duration::ZERO);
+        let mut brain = Self { state, granted: VecDeque::new(), result, spent, longest };
+        for number in 0..targets {
+            brain.take(Event::TargetChanged(workload::target(target_name(number), 1)));
+        }
+        let (executor, pool) = ("executor".into(), crate::api::DEFAULT_POOL.into());
+        brain.take(Event::ExecutorConnected { executor, pool, credits: u32::MAX, holds: Vec::new() });
+        brain
+    }
+
+    /// One step. What comes of it is looked at, and freed, when its time is taken.
+    fn take(&mut self, event: Event) -> Duration {
+        let mut effects = Effects::default();
+        let began = Instant::now();
+        step(&mut self.state, event, Timestamp(0), &mut effects);
+        let took = began.elapsed();
+        self.spent += took;
+        self.longest = self.longest.max(took);
+        let grants = effects.messages.into_iter().filter_map(|message| match message {
+            Message::Grant(executor, grant) => Some((executor, grant)),
+            _ => None,
+        });
+        self.granted.extend(grants);
+        took
+    }
+
+    fn answer_all(&mut self) {
+        while let Some((executor, grant)) = self.granted.pop_front() {
+            let finding = Finding { change: Change::Update, diff: self.result.clone(), remote_identity: None };
+            let (at, kind) = (Timestamp(0), OutcomeKind::Succeeded(finding));
+            let outcome = Outcome { attempt: grant.attempt, began_at: Some(at), finished_at: at, kind };
+            self.take(Event::Finished(executor, outcome));
+        }
+    }
+
+    /// Forgets what was measured so far.
+    fn rest(&mut self) {
+        (self.spent, self.longest) = (Duration::ZERO, Duration::ZERO);
+    }
+
+    fn deploy(&mut self, intents: Vec<Arc<crate::core::Intent>>) {
+        self.take(Event::Push(workload::push(intents)));
+        self.answer_all();
+    }
+
+    fn compliant(&self) -> usize {
+        self.state.counts().compliant as usize
+    }
+}
+
+/// All of it but the memory.
+pub(super) fn speed() -> Vec<Figure> {
+    let mut figures = vec![attempts()];
+    figures.extend(a_million());
+    figures.push(undefined_and_back());
+    figures
+}
+
+fn attempts() -> Figure {
+    let mut brain = Brain::new(TARGETS);
+    let intents = workload::intents(HUNDRED_THOUSAND, TARGETS);
+    brain.rest();
+    brain.deploy(intents);
+    Figure::new("core_attempts_per_s", rate(brain.compliant(), brain.spent)).at_least(500_000.0)
+}
+
+fn a_million() -> [Figure; 2] {
+    let mut brain = Brain::new(TARGETS);
+    brain.deploy(workload::intents(MILLION, TARGETS));
+    let width = MILLION / workload::LAYERS;
+    let mut changes = Vec::with_capacity(CHANGES);
+    for round in 0..CHANGES {
+        // Of the top layer, far apart from one another.
+        let numbers = (0..CHANGED).map(|nth| MILLION - 1 - (round * CHANGED + nth) * 7 % width);
+        let changed = numbers.map(|number| {
+            let requires = vec![name_of(number - width)];
+            nothing(number, requires, target_name(number % TARGETS), "second")
+        });
+        let push = workload::push(changed.collect());
+        changes.push(brain.take(Event::Push(push)));
+        brain.answer_all();
+    }
+    let (id, author) = (RequestId(0), "bench".into());
+    let request = Request { id, kind: RequestKind::Repair, scope: Scope::default(), author, message: "".into() };
+    brain.rest();
+    brain.take(Event::Request(request));
+    brain.answer_all();
+    let p99 = percentile(changes, 0.99);
+    [
+        Figure::new("core_change_10_of_1m_us", p99.as_secs_f64() * 1e6).at_most(200.0),
+        Figure::new("core_longest_step_ms.repair_1m", brain.longest.as_secs_f64() * 1e3).at_most(10.0),
+    ]
+}
+
+/// A root over a hundred thousand requires what does not exist, and no longer does.
+fn undefined_and_back() -> Figure {
+    let mut brain = Brain::new(TARGETS);
+    let root = |requires: Vec<Name>| nothing(0, requires, target_name(0), "first");
+    let above = (1..=HUNDRED_THOUSAND).map(|number| nothing(number, vec![name_of(0)], target_name(number % TARGETS), "first"));
+    brain.deploy(std::iter::once(root(Vec::new())).chain(above).collect());
+    brain.rest();
+    brain.take(Event::Push(workload::push(vec![root(vec!["missing".into()])])));
+    brain.take(Event::Push(workload::push(vec![root(Vec::new())])));
+    brain.answer_all();
+    Figure::new("core_longest_step_ms.undefined_100k", brain.longest.as_secs_f64() * 1e3).at_most(10.0)
+}
+
+/// Resident memory that the state takes, beside the intents themselves. In a process that has done nothing else.
+pub(super) fn memory() -> Result<Vec<Figure>, std::io::Error> {
+    let intents = workload::intents(HUNDRED_THOUSAND, TARGETS);
+    let before = super::resident_bytes()?;
+    let mut brain = Brain::new(TARGETS);
+    // In versions of a thousand: a version's own records, which are history's, are freed again and leave little behind.
+    for some in intents.chunks(1_000) {
+        brain.deploy(some.to_vec());
+    }
+    let bytes = super::resident_bytes()?.saturating_sub(before) as f64 / brain.compliant().max(1) as f64;
+    Ok(vec![Figure::new("core_bytes_per_resource", bytes).at_most(1_024.0)])
+}

@@ -1,0 +1,234 @@
+//! The database beside the path: the floor that bare statements reach, what its counters say, and what it keeps when it is killed.
+
+use super::BenchError;
+use super::workload::RESULT_BYTES;
+use crate::cli::CliError;
+use crate::cli::arguments::StateOptions;
+use crate::cli::embedded::Place;
+use crate::cli::output::Output;
+use sqlx::postgres::PgConnectOptions;
+use sqlx::{Connection, PgConnection, Row};
+use std::io::Write;
+use std::time::{Duration, Instant};
+
+/// Attempts whose rows are written bare, at each batch size.
+const ATTEMPTS: usize = 20_000;
+const BATCHES: [usize; 4] = [512, 2_048, 8_192, 20_000];
+/// Counts statements; part of PostgreSQL, and loaded at its start.
+const COUNTER: &str = "shared_preload_libraries = 'pg_stat_statements'\npg_stat_statements.track = 'all'\n";
+/// How long a killed server may take to be gone.
+const KILLED: Duration = Duration::from_secs(30);
+
+/// The tables that an attempt writes, as history has them: where bare statements write the same rows.
+const COPIES: [&str; 4] = ["intent", "resource_grant", "outcome", "resource_state"];
+
+/// The private server of a bench.
+pub(super) struct Database {
+    place: Place,
+    connection: PgConnection,
+}
+
+/// What a run cost.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Cost {
+    pub(super) statements: f64,
+    /// Without full-page images.
+    pub(super) wal_bytes: f64,
+}
+
+impl Database {
+    /// Makes the server, and has it count statements from its next start on.
+    pub(super) async fn prepare(state: &StateOptions, output: Output) -> Result<Self, CliError> {
+        Place::owned(state, output, async |_, _| Ok(())).await?;
+        let settings = state.data_dir.join("postgres/postgresql.conf");
+        std::fs::OpenOptions::new().append(true).open(settings)?.write_all(COUNTER.as_bytes())?;
+        Self::open(state, output).await
+    }
+
+    async fn open(state: &StateOptions, output: Output) -> Result<Self, CliError> {
+        let place = Place::visit(state, output).await?;
+        let connection = PgConnection::connect_with(&place.connect_options()).await.map_err(BenchError::Database)?;
+        Ok(Self { place, connection })
+    }
+
+    pub(super) async fn close(self) -> Result<(), CliError> {
+        self.connection.close().await.map_err(BenchError::Database)?;
+        Ok(self.place.close().await?)
+    }
+
+    /// What matters of its settings, as it has them.
+    pub(super) async fn settings(state: &StateOptions, output: Output) -> Result<Vec<(String, String)>, CliError> {
+        Place::owned(state, output, async |_, _| Ok(())).await?;
+        let mut database = Self::open(state, output).await?;
+        let query = "SELECT name, setting FROM pg_settings
+             WHERE name IN ('fsync', 'synchronous_commit', 'full_page_writes', 'wal_sync_method', 'server_version') ORDER BY name";
+        let rows = sqlx::query(query).fetch_all(&mut database.connection).await.map_err(BenchError::Database)?;
+        database.close().await?;
+        Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
+    }
+
+    /// Rows per second of the best batch size.
+    pub(super) async fn floor(&mut self) -> Result<f64, CliError> {
+        let mut best = 0.0_f64;
+        for batch in BATCHES {
+            best = best.max(self.bare(batch).await.map_err(BenchError::Database)?);
+        }
+        Ok(best)
+    }
+
+    /// The rows of attempts by array statements and nothing else: first the intents and states in one transaction, as a version brings them; then,
+    /// batch by batch, grants, outcomes and the states they change.
+    async fn bare(&mut self, batch: usize) -> Result<f64, sqlx::Error> {
+        let connection = &mut self.connection;
+        for table in COPIES {
+            let make = format!("CREATE TABLE bare_{table} (LIKE homeostat.{table} INCLUDING ALL)");
+            sqlx::query(sqlx::AssertSqlSafe(make)).execute(&mut *connection).await?;
+        }
+        sqlx::query("CHECKPOINT").execute(&mut *connection).await?;
+        let numbers: Vec<i64> = (0..ATTEMPTS as i64).collect();
+        let began = Instant::now();
+        let mut transaction = connection.begin().await?;
+        for some in numbers.chunks(batch) {
+            intents(&mut transaction, some).await?;
+            states(&mut transaction, some, 1).await?;
+        }
+        transaction.commit().await?;
+        for some in numbers.chunks(batch) {
+            let mut transaction = connection.begin().await?;
+            grants(&mut transaction, some).await?;
+            outcomes(&mut transaction, some).await?;
+            states(&mut transaction, some, 2).await?;
+            transaction.commit().await?;
+        }
+        let elapsed = began.elapsed();
+        for table in COPIES {
+            sqlx::query(sqlx::AssertSqlSafe(format!("DROP TABLE bare_{table}"))).execute(&mut *connection).await?;
+        }
+        Ok(super::figure::rate(ATTEMPTS * 5, elapsed))
+    }
+
+    /// Kills the server without warning, starts it again, and counts what is missing of the outcomes that were acknowledged.
+    pub(super) async fn lost_in_a_crash(
+        state: &StateOptions,
+        output: Output,
+        acknowledged: usize,
+    ) -> Result<f64, CliError> {
+        let database = Self::open(state, output).await?;
+        let server = database.place.server_process().ok_or(BenchError::NotOurs)?;
+        kill(server)?;
+        let gone = Instant::now();
+        while is_alive(server) && gone.elapsed() < KILLED {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        drop(database);
+        let mut database = Self::open(state, output).await?;
+        let count = sqlx::query("SELECT count(*) FROM homeostat.outcome WHERE kind = 1").fetch_one(&mut database.connection);
+        let kept: i64 = count.await.map_err(BenchError::Database)?.get(0);
+        database.close().await?;
+        Ok((acknowledged as f64 - kept as f64).max(0.0))
+    }
+}
+
+/// Kills a process of ours at once.
+pub(super) fn kill(process: u32) -> Result<(), CliError> {
+    let pid = i32::try_from(process).ok().and_then(rustix::process::Pid::from_raw).ok_or(BenchError::NotOurs)?;
+    Ok(rustix::process::kill_process(pid, rustix::process::Signal::KILL).map_err(std::io::Error::from)?)
+}
+
+fn is_alive(process: u32) -> bool {
+    std::fs::read_to_string(format!("/proc/{process}/stat")).is_ok_and(|stat| !stat.contains(") Z "))
+}
+
+/// Counters of the server around a run.
+pub(super) struct Meter {
+    connection: PgConnection,
+    from: String,
+}
+
+impl Meter {
+    pub(super) async fn start(connect: PgConnectOptions) -> Result<Self, BenchError> {
+        let mut connection = PgConnection::connect_with(&connect).await?;
+        for statement in [
+            "CREATE EXTENSION IF NOT EXISTS pg_stat_statements",
+            "CREATE EXTENSION IF NOT EXISTS pg_walinspect",
+            "CHECKPOINT",
+            "SELECT pg_stat_statements_reset()",
+        ] {
+            sqlx::query(statement).execute(&mut connection).await?;
+        }
+        let from = sqlx::query("SELECT pg_current_wal_insert_lsn()::text").fetch_one(&mut connection).await?.get(0);
+        Ok(Self { connection, from })
+    }
+
+    pub(super) async fn read(mut self) -> Result<Cost, BenchError> {
+        let statements = "SELECT sum(calls)::float8 FROM pg_stat_statements";
+        let statements = sqlx::query(statements).fetch_one(&mut self.connection).await?.get(0);
+        let wal = "SELECT sum(record_size)::float8 FROM pg_get_wal_stats($1::text::pg_lsn, pg_current_wal_flush_lsn())";
+        let wal_bytes = sqlx::query(wal).bind(&self.from).fetch_one(&mut self.connection).await?.get(0);
+        Ok(Cost { statements, wal_bytes })
+    }
+}
+
+async fn intents(connection: &mut PgConnection, numbers: &[i64]) -> Result<(), sqlx::Error> {
+    let text = |length: usize| vec!["x".repeat(length); numbers.len()];
+    let names: Vec<String> = numbers.iter().map(|number| format!("resource-{number}")).collect();
+    sqlx::query(
+        "INSERT INTO bare_intent (environment, resource, version, name, set_name, kind, target, identity, attributes, requires, policy)
+             SELECT 1, resource, 1, name, 'default', 'test.Nothing', target, identity, attributes, requires, policy
+             FROM UNNEST($1::bigint[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[])
+                 AS row (resource, name, target, identity, attributes, requires, policy)",
+    )
+    .bind(numbers)
+    .bind(names)
+    .bind(text(8))
+    .bind(text(24))
+    .bind(text(400))
+    .bind(text(20))
+    .bind(text(200))
+    .execute(connection)
+    .await
+    .map(drop)
+}
+
+async fn grants(connection: &mut PgConnection, numbers: &[i64]) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "INSERT INTO bare_resource_grant (environment, attempt, resource, version, epoch, granted_at_ms, operation, reason, intent_hash, executor)
+             SELECT 1, attempt, attempt, 1, 1, attempt, 1, 2, hash, executor
+             FROM UNNEST($1::bigint[], $2::bytea[], $3::text[]) AS row (attempt, hash, executor)",
+    )
+    .bind(numbers)
+    .bind(vec![[7_u8; 16]; numbers.len()])
+    .bind(vec!["x".repeat(20); numbers.len()])
+    .execute(connection)
+    .await
+    .map(drop)
+}
+
+async fn outcomes(connection: &mut PgConnection, numbers: &[i64]) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "INSERT INTO bare_outcome (environment, attempt, resource, began_at_ms, finished_at_ms, kind, change, diff)
+             SELECT 1, attempt, attempt, attempt, attempt, 1, 3, diff FROM UNNEST($1::bigint[], $2::text[]) AS row (attempt, diff)",
+    )
+    .bind(numbers)
+    .bind(vec!["x".repeat(RESULT_BYTES); numbers.len()])
+    .execute(connection)
+    .await
+    .map(drop)
+}
+
+async fn states(connection: &mut PgConnection, numbers: &[i64], result: i16) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "INSERT INTO bare_resource_state (environment, resource, version, failures, life, last_result, observed, skipped, attempted, succeeded,
+                 set_name, maybe_changed, removal_approved)
+             SELECT 1, resource, 1, 0, 1, $2, 1, false, hash, hash, 'default', false, false
+             FROM UNNEST($1::bigint[], $3::bytea[]) AS row (resource, hash)
+             ON CONFLICT (environment, resource) DO UPDATE SET last_result = EXCLUDED.last_result, attempted = EXCLUDED.attempted,
+                 succeeded = EXCLUDED.succeeded",
+    )
+    .bind(numbers)
+    .bind(result)
+    .bind(vec![[7_u8; 16]; numbers.len()])
+    .execute(connection)
+    .await
+    .map(drop)
+}

@@ -1,0 +1,257 @@
+//! `homeostat bench`: how fast it is, each figure beside what bounds it, measured in the same run on the same server.
+//!
+//! Every stage runs in a process and a data folder of its own, so that none warms or burdens the next. `--json` keeps the figures under keys that
+//! do not change. Deliberately absent: judgement; a machine that is slower than another is not a failure.
+
+mod core_speed;
+mod database;
+mod dry_runs;
+mod figure;
+mod files;
+mod path;
+mod standing;
+mod workload;
+
+use super::arguments::{BenchOptions, StateOptions};
+use super::output::{Output, Table};
+use super::{CliError, Exit};
+use clap::ValueEnum;
+use figure::{Figure, Reach};
+use serde::Serialize;
+use std::path::Path;
+use std::process::Stdio;
+
+/// What is measured together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Group {
+    /// `step` alone
+    Core,
+    /// The scheduler's memory
+    Memory,
+    /// A version in, history, an executor process, its result, history
+    Path,
+    /// A chain on one target
+    Chain,
+    /// Real files
+    Files,
+    /// Dry runs
+    DryRun,
+    /// A thousand targets, one of which hangs
+    Hung,
+    /// Taking over a hundred thousand resources
+    Restart,
+    /// Nothing to do
+    Idle,
+}
+
+/// What one child process does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Stage {
+    Core,
+    Memory,
+    Path,
+    Chain,
+    Files,
+    DryRun,
+    Hung,
+    PrepareRestart,
+    Leave,
+    LeaveKilled,
+    Restart,
+    PrepareIdle,
+    Idle,
+}
+
+/// Why a figure cannot be measured.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum BenchError {
+    /// The database refused a statement of the bench itself.
+    #[error("the bench's own statement failed: {0}\n  the counters need the contrib modules pg_stat_statements and pg_walinspect")]
+    Database(#[from] sqlx::Error),
+    /// A stage's process did not end well; what it said is above.
+    #[error("the stage {0} ended with {1}; what it said is above")]
+    Stage(String, String),
+    /// A stage printed something else than figures.
+    #[error("the stage {0} did not print figures: {1}")]
+    Figures(String, String),
+    /// The task that follows commits ended.
+    #[error("the commits were not followed to the end: {0}")]
+    Watcher(String),
+    /// What was pushed is not all deployed.
+    #[error("not all of the {0} resources were deployed")]
+    NotDeployed(usize),
+    /// The crash of a server can be measured on a private one only.
+    #[error("the server is not a process of this bench")]
+    NotOurs,
+}
+
+impl From<BenchError> for CliError {
+    fn from(error: BenchError) -> Self {
+        Self::Document(error.to_string())
+    }
+}
+
+/// What `-o json|yaml` and `--json` print.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct BenchDocument {
+    release: &'static str,
+    optimised: bool,
+    cores: usize,
+    /// `fsync`, `synchronous_commit`, `full_page_writes`, `wal_sync_method`, `server_version` as the server says them.
+    settings: Vec<(String, String)>,
+    figures: Vec<Figure>,
+}
+
+/// Runs the groups that are named, or all, each stage in a process of its own.
+pub(crate) async fn run(options: BenchOptions, output: Output) -> Result<Exit, CliError> {
+    if let Some(stage) = options.stage {
+        return child(stage, &options, output).await;
+    }
+    let temporary = tempfile::Builder::new().prefix("homeostat-bench-").tempdir()?;
+    let folder = options.data_dir.clone().unwrap_or_else(|| temporary.path().to_owned());
+    let groups = if options.groups.is_empty() { Group::value_variants() } else { &options.groups };
+    let mut figures = Vec::new();
+    for group in groups {
+        output.note(&format!("measuring: {}", name_of(*group)));
+        figures.extend(measure(*group, &folder).await?);
+    }
+    let document = BenchDocument {
+        release: env!("CARGO_PKG_VERSION"),
+        optimised: !cfg!(debug_assertions),
+        cores: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
+        settings: database::Database::settings(&state_in(&folder, "settings"), output).await?,
+        figures,
+    };
+    if let Some(path) = &options.json {
+        let json = serde_json::to_string_pretty(&document).map_err(|error| CliError::Document(error.to_string()))?;
+        std::fs::write(path, json + "\n")?;
+    }
+    output.print(&document, || text(&document))?;
+    Ok(Exit::Done)
+}
+
+async fn measure(group: Group, folder: &Path) -> Result<Vec<Figure>, CliError> {
+    let data = state_in(folder, &name_of(group)).data_dir;
+    let one = async |stage| spawn(stage, &data).await;
+    match group {
+        Group::Core => one(Stage::Core).await,
+        Group::Memory => one(Stage::Memory).await,
+        Group::Path => one(Stage::Path).await,
+        Group::Chain => one(Stage::Chain).await,
+        Group::Files => one(Stage::Files).await,
+        Group::DryRun => one(Stage::DryRun).await,
+        Group::Hung => one(Stage::Hung).await,
+        Group::Restart => {
+            one(Stage::PrepareRestart).await?;
+            one(Stage::Leave).await?;
+            let calm = one(Stage::Restart).await?;
+            // Killed on purpose, together with its server.
+            drop(one(Stage::LeaveKilled).await);
+            let killed = one(Stage::Restart).await?;
+            let bounded = |figures: Vec<Figure>, key: &str, bound| {
+                figures.into_iter().map(move |figure| Figure::new(key, figure.value).at_most(bound)).collect::<Vec<_>>()
+            };
+            let mut figures = bounded(calm, "restart_100k_s", 1.0);
+            figures.extend(bounded(killed, "restart_100k_after_pg_kill_s", 5.0));
+            Ok(figures)
+        }
+        Group::Idle => {
+            one(Stage::PrepareIdle).await?;
+            one(Stage::Idle).await
+        }
+    }
+}
+
+/// Runs a stage in a process of its own; its figures are what it prints.
+async fn spawn(stage: Stage, data: &Path) -> Result<Vec<Figure>, CliError> {
+    let name = stage.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned());
+    let child = tokio::process::Command::new(std::env::current_exe()?)
+        .args(["bench", "--output", "json", "--stage", &name, "--began-at-ms", &standing::now_ms().to_string()])
+        .arg("--data-dir")
+        .arg(data)
+        .stdin(Stdio::null())
+        .stderr(Stdio::inherit())
+        .kill_on_drop(true)
+        .output()
+        .await?;
+    if !child.status.success() {
+        return Err(BenchError::Stage(name, child.status.to_string()).into());
+    }
+    let figures = serde_json::from_slice(&child.stdout);
+    figures.map_err(|error| BenchError::Figures(name, error.to_string()).into())
+}
+
+async fn child(stage: Stage, options: &BenchOptions, output: Output) -> Result<Exit, CliError> {
+    let data_dir = options.data_dir.clone().unwrap_or_default();
+    let state = StateOptions { data_dir, database_url: None, environment: None };
+    let figures = match stage {
+        Stage::Core => core_speed::speed(),
+        Stage::Memory => core_speed::memory()?,
+        Stage::Path => path::rates(&state, output).await?,
+        Stage::Chain => path::chain(&state, output).await?,
+        Stage::Files => files::rates(&state, output).await?,
+        Stage::DryRun => dry_runs::times(&state, output).await?,
+        Stage::Hung => path::hung(&state, output).await?,
+        Stage::PrepareRestart => nothing(standing::prepare(&state, output, standing::RESTARTED).await)?,
+        Stage::Leave => nothing(standing::leave_one_change(&state, output, false).await)?,
+        Stage::LeaveKilled => nothing(standing::leave_one_change(&state, output, true).await)?,
+        Stage::Restart => vec![Figure::new("", standing::restart(&state, output, options.began_at_ms).await?)],
+        Stage::PrepareIdle => nothing(standing::prepare(&state, output, standing::IDLE).await)?,
+        Stage::Idle => standing::idle(&state, output).await?,
+    };
+    output.print(&figures, || text_of(&figures))?;
+    Ok(Exit::Done)
+}
+
+fn nothing(done: Result<(), CliError>) -> Result<Vec<Figure>, CliError> {
+    done.map(|()| Vec::new())
+}
+
+fn name_of(group: Group) -> String {
+    group.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned())
+}
+
+fn state_in(folder: &Path, name: &str) -> StateOptions {
+    StateOptions { data_dir: folder.join(name), database_url: None, environment: None }
+}
+
+/// What of this process is in memory now.
+fn resident_bytes() -> Result<u64, std::io::Error> {
+    let status = std::fs::read_to_string("/proc/self/status")?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kilobytes: u64 = line.and_then(|line| line.trim().trim_end_matches(" kB").parse().ok()).unwrap_or_default();
+    Ok(kilobytes * 1_024)
+}
+
+fn text(document: &BenchDocument) -> String {
+    let settings: Vec<String> = document.settings.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    let build = if document.optimised { "release build" } else { "debug build: several times slower than a release" };
+    format!("{}\n{build}, {} cores  {}", text_of(&document.figures), document.cores, settings.join("  "))
+}
+
+fn text_of(figures: &[Figure]) -> String {
+    let mut table = Table::new(&["FIGURE", "VALUE", "REACH", "REACHED", "BESIDE"]);
+    for figure in figures {
+        let reach = figure.reach.map_or_else(String::new, |reach| match reach {
+            Reach::AtLeast(bound) => format!(">= {}", number(bound)),
+            Reach::AtMost(bound) => format!("<= {}", number(bound)),
+        });
+        let beside = figure.beside.as_ref().map_or_else(String::new, |beside| {
+            let wanted = beside.at_least.map_or_else(String::new, |least| format!(", wanted {least}"));
+            format!("{:.2} x {} ({}{wanted})", beside.ratio, beside.what, number(beside.value))
+        });
+        let reached = figure.reached().map_or("", |reached| if reached { "yes" } else { "no" });
+        table.row(vec![figure.key.clone(), number(figure.value), reach, reached.to_owned(), beside]);
+    }
+    table.render()
+}
+
+/// Three digits that matter.
+fn number(value: f64) -> String {
+    match value.abs() {
+        size if size >= 100.0 || value.fract() == 0.0 => format!("{value:.0}"),
+        size if size >= 1.0 => format!("{value:.2}"),
+        _ => format!("{value:.4}"),
+    }
+}

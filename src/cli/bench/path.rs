@@ -1,0 +1,187 @@
+//! The whole path: a version in, history, an executor process, its result, history. And what it costs the database.
+
+use super::BenchError;
+use super::database::Database;
+use super::figure::{Figure, percentile, rate};
+use super::workload::{self, target_name};
+use crate::cli::CliError;
+use crate::cli::arguments::StateOptions;
+use crate::cli::embedded::{Place, Session};
+use crate::cli::manifests::Declared;
+use crate::cli::output::Output;
+use crate::core::{Intent, Record};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Rows of history per attempt: the intent, its grant, its outcome, and the resource's current state, made and replaced.
+const ROWS_PER_ATTEMPT: usize = 5;
+const SIZES: [(usize, &str); 3] = [(1_000, "1k"), (10_000, "10k"), (100_000, "100k")];
+const TARGETS: [usize; 2] = [1, 10];
+/// The path is to reach this share of the floor.
+const OF_FLOOR: f64 = 0.25;
+/// The longest run keeps this share of the rate of the next shorter one.
+const OF_SHORTER: f64 = 0.8;
+/// The one whose statements are counted.
+const COUNTED: (usize, usize) = (100_000, 10);
+const CHAIN: usize = 1_000;
+/// Targets beside one that hangs, and resources on each.
+const PEERS: usize = 999;
+const PER_PEER: usize = 10;
+
+/// Rates over sizes and targets, beside the floor; statements and WAL.
+pub(super) async fn rates(state: &StateOptions, output: Output) -> Result<Vec<Figure>, CliError> {
+    let mut database = Database::prepare(state, output).await?;
+    let floor = database.floor().await?;
+    database.close().await?;
+    let mut figures = vec![Figure::new("floor_rows_per_s", floor)];
+    let mut acknowledged = 0;
+    for targets in TARGETS {
+        let mut shorter = None;
+        for (size, name) in SIZES {
+            output.note(&format!("  {name} resources on {targets} targets"));
+            let declared = workload::declared(&format!("path-{name}-{targets}"), size, targets);
+            let counted = (size, targets) == COUNTED;
+            let (run, cost) = Run::of(state, output, &declared, counted).await?;
+            acknowledged += run.attempts;
+            let reached = rate(run.attempts, run.elapsed);
+            let figure = Figure::new(format!("path_attempts_per_s.{name}.{targets}"), reached);
+            let figure = match (shorter, size) {
+                (Some(shorter), 100_000) => figure.share_of("the rate of 10k", shorter, OF_SHORTER),
+                (_, 10_000) => figure
+                    .at_least(if targets == 1 { 10_000.0 } else { 20_000.0 })
+                    .share_of("the floor, in attempts", floor / ROWS_PER_ATTEMPT as f64, OF_FLOOR),
+                _ => figure.beside("the floor, in attempts", floor / ROWS_PER_ATTEMPT as f64),
+            };
+            figures.push(figure);
+            shorter = Some(reached);
+            if let Some(cost) = cost {
+                let attempts = run.attempts as f64;
+                figures.push(Figure::new("statements_per_attempt", cost.statements / attempts).at_most(0.02));
+                figures.push(Figure::new("wal_bytes_per_attempt", cost.wal_bytes / attempts).at_most(1_024.0));
+            }
+        }
+    }
+    let lost = Database::lost_in_a_crash(state, output, acknowledged).await?;
+    figures.push(Figure::new("acknowledged_rows_lost_by_kill", lost).at_most(0.0));
+    Ok(figures)
+}
+
+/// A timed deploy, in an environment where one resource has been deployed before: the executor is there.
+struct Run {
+    attempts: usize,
+    elapsed: Duration,
+    /// When each of the outcomes was committed.
+    commits: Vec<Instant>,
+}
+
+impl Run {
+    async fn of(
+        state: &StateOptions,
+        output: Output,
+        declared: &Declared,
+        counted: bool,
+    ) -> Result<(Self, Option<super::database::Cost>), CliError> {
+        let prepare = async |place: &Place| Ok((declared.name.clone(), place.connect_options()));
+        Session::run(state, output, prepare, async |session: &mut Session, connect| {
+            session.configure(declared).await?;
+            let warm: Vec<Arc<Intent>> = declared.targets.iter().enumerate().map(|(nth, _)| warm_up(nth)).collect();
+            session.push(workload::push(warm)).await?;
+            session.wait().await?;
+            let meter = if counted { Some(super::database::Meter::start(connect).await?) } else { None };
+            let run = Self::push(session, declared.intents.clone(), declared.targets.len()).await?;
+            let cost = match meter {
+                Some(meter) => Some(meter.read().await?),
+                None => None,
+            };
+            Ok((run, cost))
+        })
+        .await
+    }
+
+    async fn push(session: &mut Session, intents: Vec<Arc<Intent>>, warm: usize) -> Result<Self, CliError> {
+        let mut commits = session.commits();
+        let (stop, mut stopped) = tokio::sync::oneshot::channel::<()>();
+        let watcher = tokio::spawn(async move {
+            let mut seen = Vec::new();
+            loop {
+                tokio::select! {
+                    biased;
+                    commit = commits.recv() => match commit {
+                        Ok(commit) => {
+                            let at = Instant::now();
+                            let outcomes = commit.records.iter().filter(|record| matches!(record, Record::Outcome { .. }));
+                            seen.extend(outcomes.map(|_| at));
+                        }
+                        // Nobody counts on every one of them.
+                        Err(tokio::sync::broadcast::error::RecvError::Lagged(_)) => {}
+                        Err(tokio::sync::broadcast::error::RecvError::Closed) => return seen,
+                    },
+                    _ = &mut stopped => return seen,
+                }
+            }
+        });
+        let began = Instant::now();
+        let pushed = intents.len();
+        session.push(workload::push(intents)).await?;
+        let finished = session.wait().await?;
+        let elapsed = finished.ended.duration_since(began);
+        // The watcher has seen all there is: it looks at commits first.
+        let _ = stop.send(());
+        let commits = watcher.await.map_err(|error| BenchError::Watcher(error.to_string()))?;
+        if finished.counts.compliant as usize != pushed + warm {
+            return Err(BenchError::NotDeployed(pushed).into());
+        }
+        Ok(Self { attempts: pushed, elapsed, commits })
+    }
+}
+
+/// Not among the names of the workload.
+fn warm_up(target: usize) -> Arc<Intent> {
+    workload::intent(format!("warm-{target}").into(), "test.Nothing", target_name(target), "{}".to_owned(), Vec::new())
+}
+
+/// One link after the other, on one target.
+pub(super) async fn chain(state: &StateOptions, output: Output) -> Result<Vec<Figure>, CliError> {
+    let declared = Declared { intents: workload::chain(CHAIN), ..workload::declared("chain", 0, 1) };
+    let (run, _) = Run::of(state, output, &declared, false).await?;
+    let links = run.commits.windows(2).filter_map(|pair| match pair {
+        [before, after] => Some(after.duration_since(*before)),
+        _ => None,
+    });
+    let median = percentile(links.collect(), 0.5);
+    Ok(vec![Figure::new("chain_step_us", median.as_secs_f64() * 1e6).at_most(1_000.0)])
+}
+
+/// A thousand targets, one of which hangs, beside the same without it.
+pub(super) async fn hung(state: &StateOptions, output: Output) -> Result<Vec<Figure>, CliError> {
+    let mut rates = Vec::new();
+    for (environment, hangs) in [("none-hangs", false), ("one-hangs", true)] {
+        let mut declared = workload::declared(environment, PEERS * PER_PEER, PEERS);
+        declared.intents = (0..PEERS * PER_PEER)
+            .map(|number| workload::nothing(number, Vec::new(), target_name(number % PEERS), "first"))
+            .collect();
+        let hung = target_name(PEERS);
+        declared.targets.push(workload::target(hung.clone(), 1));
+        let script = r#"{"script":[{"result":"hang"}],"value":"never"}"#.to_owned();
+        let hanging = workload::intent("hanging".into(), "test.Thing", hung, script, Vec::new());
+        let prepare = async |_: &Place| Ok((declared.name.clone(), ()));
+        let elapsed = Session::run(state, output, prepare, async |session: &mut Session, ()| {
+            session.configure(&declared).await?;
+            session.push(workload::push(vec![warm_up(0)])).await?;
+            session.wait().await?;
+            if hangs {
+                session.push(workload::push(vec![hanging])).await?;
+                session.until(|state| state.counts().running == 1).await?;
+            }
+            let began = Instant::now();
+            session.push(workload::push(declared.intents.clone())).await?;
+            let left = u32::from(hangs);
+            session.until(move |state| state.counts().queued == 0 && state.counts().running == left).await?;
+            Ok(began.elapsed())
+        })
+        .await?;
+        rates.push(rate(PEERS * PER_PEER, elapsed));
+    }
+    let (Some(&alone), Some(&beside)) = (rates.first(), rates.last()) else { return Ok(Vec::new()) };
+    Ok(vec![Figure::new("hung_target.peers_attempts_per_s", beside).share_of("the same, none hung", alone, 0.8)])
+}

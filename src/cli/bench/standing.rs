@@ -1,0 +1,95 @@
+//! What an environment costs that has been there for a while: to take it over, and to have it when there is nothing to do.
+
+use super::BenchError;
+use super::figure::Figure;
+use super::workload::{self, LAYERS, nothing, target_name};
+use crate::cli::CliError;
+use crate::cli::arguments::StateOptions;
+use crate::cli::embedded::{Place, Session};
+use crate::cli::output::Output;
+use crate::core::Name;
+use sqlx::postgres::PgConnectOptions;
+use sqlx::{Connection, PgConnection, Row};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+/// Resources that a restart loads.
+pub(super) const RESTARTED: usize = 100_000;
+/// Resources that have nothing to do.
+pub(super) const IDLE: usize = 10_000;
+const TARGETS: usize = 10;
+/// How long nothing is watched.
+const WATCHED: Duration = Duration::from_secs(60);
+const ENVIRONMENT: &str = "standing";
+
+/// Deploys resources, all of them good at the end.
+pub(super) async fn prepare(state: &StateOptions, output: Output, resources: usize) -> Result<(), CliError> {
+    let declared = workload::declared(ENVIRONMENT, resources, TARGETS);
+    let choose = async |_: &Place| Ok((declared.name.clone(), ()));
+    Session::run(state, output, choose, async |session: &mut Session, ()| {
+        session.configure(&declared).await?;
+        session.push(workload::push(declared.intents.clone())).await?;
+        session.wait().await.map(drop)
+    })
+    .await
+}
+
+/// Accepts a change, and starts none of it: the next owner's first grant.
+pub(super) async fn leave_one_change(state: &StateOptions, output: Output, kill: bool) -> Result<(), CliError> {
+    let choose = async |place: &Place| Ok((Name::from(ENVIRONMENT), place.server_process()));
+    Session::run_as(true, state, output, choose, async |session: &mut Session, server| {
+        let version = session.read(|state| state.version().0).await?;
+        let number = RESTARTED / LAYERS - 1;
+        let changed = nothing(number, Vec::new(), target_name(number % TARGETS), &format!("after {version}"));
+        session.push(workload::push(vec![changed])).await?;
+        if kill {
+            super::database::kill(server.ok_or(BenchError::NotOurs)?)?;
+            super::database::kill(std::process::id())?;
+        }
+        Ok(())
+    })
+    .await
+}
+
+/// Seconds from the start of this process to the commit after which the first grant leaves.
+pub(super) async fn restart(state: &StateOptions, output: Output, began_at_ms: u64) -> Result<f64, CliError> {
+    let choose = async |_: &Place| Ok((Name::from(ENVIRONMENT), ()));
+    let seconds = Session::run(state, output, choose, async |session: &mut Session, ()| {
+        session.until(|state| state.counts().queued == 0).await?;
+        let seconds = (now_ms().saturating_sub(began_at_ms)) as f64 / 1e3;
+        session.wait().await?;
+        Ok(seconds)
+    });
+    seconds.await
+}
+
+/// What is written in a minute, and what memory it takes, when nothing is to do.
+pub(super) async fn idle(state: &StateOptions, output: Output) -> Result<Vec<Figure>, CliError> {
+    let choose = async |place: &Place| Ok((Name::from(ENVIRONMENT), place.connect_options()));
+    Session::run(state, output, choose, async |session: &mut Session, connect: PgConnectOptions| {
+        session.wait().await?;
+        let mut connection = PgConnection::connect_with(&connect).await.map_err(BenchError::Database)?;
+        let before = written(&mut connection).await.map_err(BenchError::Database)?;
+        let began = Instant::now();
+        while began.elapsed() < WATCHED {
+            tokio::time::sleep(WATCHED.saturating_sub(began.elapsed())).await;
+        }
+        let rows = written(&mut connection).await.map_err(BenchError::Database)? - before;
+        let resident = super::resident_bytes()? as f64 / (1024.0 * 1024.0);
+        Ok(vec![
+            Figure::new("idle_writes_per_minute", rows as f64).at_most(0.0),
+            Figure::new("idle_rss_mb", resident).at_most(64.0),
+        ])
+    })
+    .await
+}
+
+/// Rows ever written to history's tables, leases apart.
+async fn written(connection: &mut PgConnection) -> Result<i64, sqlx::Error> {
+    let query = "SELECT coalesce(sum(n_tup_ins + n_tup_upd + n_tup_del), 0)::bigint FROM pg_stat_user_tables
+                 WHERE schemaname = 'homeostat' AND relname <> 'lease'";
+    Ok(sqlx::query(query).fetch_one(connection).await?.get(0))
+}
+
+pub(super) fn now_ms() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
+}
