@@ -57,6 +57,7 @@ impl PrivateServer {
         let installation = Installation::find(data_version(&data)?)?;
         if data.exists() {
             process::stop_leftover(&data, on_progress).await?;
+            socket::remove_leftover(&socket::folder_for(folder)?)?;
         } else {
             initialise(&installation, folder, &data, on_progress).await?;
         }

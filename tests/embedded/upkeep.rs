@@ -139,3 +139,14 @@ fn shells_complete_commands() {
     }
     assert_eq!(house.run("completion tcsh").code, 64);
 }
+
+#[test]
+fn the_bench_keeps_its_figures_under_keys_that_do_not_change() {
+    let house = House::new();
+    assert_eq!(house.run("bench chain --json figures.json -q").code, 0);
+    let document: serde_json::Value = serde_json::from_str(&house.read("figures.json")).unwrap();
+    let figure = &document["figures"][0];
+    assert_eq!(figure["key"], "chain_step_us");
+    assert!(figure["value"].as_f64() > Some(0.0) && figure["beside"]["value"].as_f64() > Some(0.0), "{figure}");
+    assert!(document["settings"].as_array().unwrap().contains(&serde_json::json!(["fsync", "on"])), "{document}");
+}

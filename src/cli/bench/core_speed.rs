@@ -59,7 +59,7 @@ impl Brain {
 
     fn answer_all(&mut self) {
         while let Some((executor, grant)) = self.granted.pop_front() {
-            let finding = Finding { change: Change::Update, diff: self.result.clone(), remote_identity: None };
+            let finding = Finding { change: Change::Update, diff: self.result.clone(), ..Finding::same() };
             let (at, kind) = (Timestamp(0), OutcomeKind::Succeeded(finding));
             let outcome = Outcome { attempt: grant.attempt, began_at: Some(at), finished_at: at, kind };
             self.take(Event::Finished(executor, outcome));
@@ -81,6 +81,12 @@ impl Brain {
     }
 }
 
+/// A user asks for a repair of everything.
+fn repair_all() -> Event {
+    let (id, author) = (RequestId(0), "bench".into());
+    Event::Request(Request { id, kind: RequestKind::Repair, scope: Scope::default(), author, message: "".into() })
+}
+
 /// All of it but the memory.
 pub(super) fn speed() -> Vec<Figure> {
     let mut figures = vec![attempts()];
@@ -92,8 +98,9 @@ pub(super) fn speed() -> Vec<Figure> {
 fn attempts() -> Figure {
     let mut brain = Brain::new(TARGETS);
     let intents = workload::intents(HUNDRED_THOUSAND, TARGETS);
+    brain.take(Event::Push(workload::push(intents)));
     brain.rest();
-    brain.deploy(intents);
+    brain.answer_all();
     Figure::new("core_attempts_per_s", rate(brain.compliant(), brain.spent)).at_least(500_000.0)
 }
 
@@ -113,10 +120,8 @@ fn a_million() -> [Figure; 2] {
         changes.push(brain.take(Event::Push(push)));
         brain.answer_all();
     }
-    let (id, author) = (RequestId(0), "bench".into());
-    let request = Request { id, kind: RequestKind::Repair, scope: Scope::default(), author, message: "".into() };
     brain.rest();
-    brain.take(Event::Request(request));
+    brain.take(repair_all());
     brain.answer_all();
     let p99 = percentile(changes, 0.99);
     [
@@ -129,7 +134,8 @@ fn a_million() -> [Figure; 2] {
 fn undefined_and_back() -> Figure {
     let mut brain = Brain::new(TARGETS);
     let root = |requires: Vec<Name>| nothing(0, requires, target_name(0), "first");
-    let above = (1..=HUNDRED_THOUSAND).map(|number| nothing(number, vec![name_of(0)], target_name(number % TARGETS), "first"));
+    let above =
+        (1..=HUNDRED_THOUSAND).map(|number| nothing(number, vec![name_of(0)], target_name(number % TARGETS), "first"));
     brain.deploy(std::iter::once(root(Vec::new())).chain(above).collect());
     brain.rest();
     brain.take(Event::Push(workload::push(vec![root(vec!["missing".into()])])));

@@ -14,6 +14,8 @@ use std::time::{Duration, Instant};
 /// Attempts whose rows are written bare, at each batch size.
 const ATTEMPTS: usize = 20_000;
 const BATCHES: [usize; 4] = [512, 2_048, 8_192, 20_000];
+/// Commits of one row, for their median.
+const COMMITS: usize = 500;
 /// Counts statements; part of PostgreSQL, and loaded at its start.
 const COUNTER: &str = "shared_preload_libraries = 'pg_stat_statements'\npg_stat_statements.track = 'all'\n";
 /// How long a killed server may take to be gone.
@@ -107,6 +109,14 @@ impl Database {
         Ok(super::figure::rate(ATTEMPTS * 5, elapsed))
     }
 
+    /// What one commit takes that changes one row: the median.
+    pub(super) async fn commit_time(state: &StateOptions, output: Output) -> Result<Duration, CliError> {
+        let mut database = Self::open(state, output).await?;
+        let times = commits(&mut database.connection).await.map_err(BenchError::Database)?;
+        database.close().await?;
+        Ok(super::figure::percentile(times, 0.5))
+    }
+
     /// Kills the server without warning, starts it again, and counts what is missing of the outcomes that were acknowledged.
     pub(super) async fn lost_in_a_crash(
         state: &StateOptions,
@@ -122,11 +132,24 @@ impl Database {
         }
         drop(database);
         let mut database = Self::open(state, output).await?;
-        let count = sqlx::query("SELECT count(*) FROM homeostat.outcome WHERE kind = 1").fetch_one(&mut database.connection);
+        let count =
+            sqlx::query("SELECT count(*) FROM homeostat.outcome WHERE kind = 1").fetch_one(&mut database.connection);
         let kept: i64 = count.await.map_err(BenchError::Database)?.get(0);
         database.close().await?;
         Ok((acknowledged as f64 - kept as f64).max(0.0))
     }
+}
+
+async fn commits(connection: &mut PgConnection) -> Result<Vec<Duration>, sqlx::Error> {
+    sqlx::query("CREATE TABLE bare_commit AS SELECT 0 AS number").execute(&mut *connection).await?;
+    let mut times = Vec::with_capacity(COMMITS);
+    for _ in 0..COMMITS {
+        let began = Instant::now();
+        sqlx::query("UPDATE bare_commit SET number = number + 1").execute(&mut *connection).await?;
+        times.push(began.elapsed());
+    }
+    sqlx::query("DROP TABLE bare_commit").execute(connection).await?;
+    Ok(times)
 }
 
 /// Kills a process of ours at once.
@@ -146,8 +169,8 @@ pub(super) struct Meter {
 }
 
 impl Meter {
-    pub(super) async fn start(connect: PgConnectOptions) -> Result<Self, BenchError> {
-        let mut connection = PgConnection::connect_with(&connect).await?;
+    pub(super) async fn start(connect: &PgConnectOptions) -> Result<Self, BenchError> {
+        let mut connection = PgConnection::connect_with(connect).await?;
         for statement in [
             "CREATE EXTENSION IF NOT EXISTS pg_stat_statements",
             "CREATE EXTENSION IF NOT EXISTS pg_walinspect",

@@ -66,7 +66,9 @@ pub(crate) enum Stage {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum BenchError {
     /// The database refused a statement of the bench itself.
-    #[error("the bench's own statement failed: {0}\n  the counters need the contrib modules pg_stat_statements and pg_walinspect")]
+    #[error(
+        "the bench's own statement failed: {0}\n  the counters need the contrib modules pg_stat_statements and pg_walinspect"
+    )]
     Database(#[from] sqlx::Error),
     /// A stage's process did not end well; what it said is above.
     #[error("the stage {0} ended with {1}; what it said is above")]
@@ -80,6 +82,9 @@ pub(crate) enum BenchError {
     /// What was pushed is not all deployed.
     #[error("not all of the {0} resources were deployed")]
     NotDeployed(usize),
+    /// The target that was to hang did not.
+    #[error("the resource that was to hang ended")]
+    NotHanging,
     /// The crash of a server can be measured on a private one only.
     #[error("the server is not a process of this bench")]
     NotOurs,

@@ -1,7 +1,7 @@
 //! The whole path: a version in, history, an executor process, its result, history. And what it costs the database.
 
 use super::BenchError;
-use super::database::Database;
+use super::database::{Cost, Database, Meter};
 use super::figure::{Figure, percentile, rate};
 use super::workload::{self, target_name};
 use crate::cli::CliError;
@@ -9,7 +9,7 @@ use crate::cli::arguments::StateOptions;
 use crate::cli::embedded::{Place, Session};
 use crate::cli::manifests::Declared;
 use crate::cli::output::Output;
-use crate::core::{Intent, Record};
+use crate::core::{Intent, Record, RequestKind, Scope, Target};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -41,23 +41,26 @@ pub(super) async fn rates(state: &StateOptions, output: Output) -> Result<Vec<Fi
             output.note(&format!("  {name} resources on {targets} targets"));
             let declared = workload::declared(&format!("path-{name}-{targets}"), size, targets);
             let counted = (size, targets) == COUNTED;
-            let (run, cost) = Run::of(state, output, &declared, counted).await?;
+            let run = Run::of(state, output, &declared, counted).await?;
             acknowledged += run.attempts;
             let reached = rate(run.attempts, run.elapsed);
             let figure = Figure::new(format!("path_attempts_per_s.{name}.{targets}"), reached);
             let figure = match (shorter, size) {
                 (Some(shorter), 100_000) => figure.share_of("the rate of 10k", shorter, OF_SHORTER),
-                (_, 10_000) => figure
-                    .at_least(if targets == 1 { 10_000.0 } else { 20_000.0 })
-                    .share_of("the floor, in attempts", floor / ROWS_PER_ATTEMPT as f64, OF_FLOOR),
+                (_, 10_000) => figure.at_least(if targets == 1 { 10_000.0 } else { 20_000.0 }).share_of(
+                    "the floor, in attempts",
+                    floor / ROWS_PER_ATTEMPT as f64,
+                    OF_FLOOR,
+                ),
                 _ => figure.beside("the floor, in attempts", floor / ROWS_PER_ATTEMPT as f64),
             };
             figures.push(figure);
             shorter = Some(reached);
-            if let Some(cost) = cost {
-                let attempts = run.attempts as f64;
-                figures.push(Figure::new("statements_per_attempt", cost.statements / attempts).at_most(0.02));
-                figures.push(Figure::new("wal_bytes_per_attempt", cost.wal_bytes / attempts).at_most(1_024.0));
+            if let Some([first, again]) = run.costs {
+                figures.push(Figure::new("statements_per_attempt", again.statements / size as f64).at_most(0.02));
+                figures.push(Figure::new("wal_bytes_per_attempt", again.wal_bytes / size as f64).at_most(1_024.0));
+                figures.push(Figure::new("wal_bytes_per_first_deploy", first.wal_bytes / size as f64));
+                acknowledged += size;
             }
         }
     }
@@ -72,28 +75,31 @@ struct Run {
     elapsed: Duration,
     /// When each of the outcomes was committed.
     commits: Vec<Instant>,
+    /// Of the first deploy, and of the same attempts again.
+    costs: Option<[Cost; 2]>,
 }
 
 impl Run {
-    async fn of(
-        state: &StateOptions,
-        output: Output,
-        declared: &Declared,
-        counted: bool,
-    ) -> Result<(Self, Option<super::database::Cost>), CliError> {
+    /// `counted`: also what it cost the database, and what a repair of everything costs, in which every attempt changes something.
+    async fn of(state: &StateOptions, output: Output, declared: &Declared, counted: bool) -> Result<Self, CliError> {
         let prepare = async |place: &Place| Ok((declared.name.clone(), place.connect_options()));
         Session::run(state, output, prepare, async |session: &mut Session, connect| {
             session.configure(declared).await?;
-            let warm: Vec<Arc<Intent>> = declared.targets.iter().enumerate().map(|(nth, _)| warm_up(nth)).collect();
+            let warm: Vec<Arc<Intent>> = (0..declared.targets.len()).map(warm_up).collect();
+            let warmed = warm.len();
             session.push(workload::push(warm)).await?;
             session.wait().await?;
-            let meter = if counted { Some(super::database::Meter::start(connect).await?) } else { None };
-            let run = Self::push(session, declared.intents.clone(), declared.targets.len()).await?;
-            let cost = match meter {
-                Some(meter) => Some(meter.read().await?),
-                None => None,
-            };
-            Ok((run, cost))
+            if !counted {
+                return Self::push(session, declared.intents.clone(), warmed).await;
+            }
+            let meter = Meter::start(&connect).await?;
+            let run = Self::push(session, declared.intents.clone(), warmed).await?;
+            let first = meter.read().await?;
+            let meter = Meter::start(&connect).await?;
+            let names = declared.intents.iter().map(|intent| intent.name.clone()).collect();
+            session.request(RequestKind::Repair, Scope { names: Some(names), target: None }).await?;
+            session.wait().await?;
+            Ok(Self { costs: Some([first, meter.read().await?]), ..run })
         })
         .await
     }
@@ -131,7 +137,7 @@ impl Run {
         if finished.counts.compliant as usize != pushed + warm {
             return Err(BenchError::NotDeployed(pushed).into());
         }
-        Ok(Self { attempts: pushed, elapsed, commits })
+        Ok(Self { attempts: pushed, elapsed, commits, costs: None })
     }
 }
 
@@ -143,13 +149,15 @@ fn warm_up(target: usize) -> Arc<Intent> {
 /// One link after the other, on one target.
 pub(super) async fn chain(state: &StateOptions, output: Output) -> Result<Vec<Figure>, CliError> {
     let declared = Declared { intents: workload::chain(CHAIN), ..workload::declared("chain", 0, 1) };
-    let (run, _) = Run::of(state, output, &declared, false).await?;
+    let run = Run::of(state, output, &declared, false).await?;
+    let commit = Database::commit_time(state, output).await?;
     let links = run.commits.windows(2).filter_map(|pair| match pair {
         [before, after] => Some(after.duration_since(*before)),
         _ => None,
     });
     let median = percentile(links.collect(), 0.5);
-    Ok(vec![Figure::new("chain_step_us", median.as_secs_f64() * 1e6).at_most(1_000.0)])
+    let figure = Figure::new("chain_step_us", median.as_secs_f64() * 1e6).at_most(1_000.0);
+    Ok(vec![figure.beside("a bare commit of one row", commit.as_secs_f64() * 1e6)])
 }
 
 /// A thousand targets, one of which hangs, beside the same without it.
@@ -161,7 +169,9 @@ pub(super) async fn hung(state: &StateOptions, output: Output) -> Result<Vec<Fig
             .map(|number| workload::nothing(number, Vec::new(), target_name(number % PEERS), "first"))
             .collect();
         let hung = target_name(PEERS);
-        declared.targets.push(workload::target(hung.clone(), 1));
+        let world = state.data_dir.join("world.json");
+        let connection = serde_json::json!({"type": "file", "path": world}).to_string().into();
+        declared.targets.push(Target { connection, ..workload::target(hung.clone(), 1) });
         let script = r#"{"script":[{"result":"hang"}],"value":"never"}"#.to_owned();
         let hanging = workload::intent("hanging".into(), "test.Thing", hung, script, Vec::new());
         let prepare = async |_: &Place| Ok((declared.name.clone(), ()));
@@ -175,9 +185,11 @@ pub(super) async fn hung(state: &StateOptions, output: Output) -> Result<Vec<Fig
             }
             let began = Instant::now();
             session.push(workload::push(declared.intents.clone())).await?;
-            let left = u32::from(hangs);
-            session.until(move |state| state.counts().queued == 0 && state.counts().running == left).await?;
-            Ok(began.elapsed())
+            let good = PEERS * PER_PEER + 1;
+            session.until(move |state| state.counts().compliant as usize == good).await?;
+            let elapsed = began.elapsed();
+            let hanging = session.read(|state| state.counts().running == 1).await?;
+            if hanging == hangs { Ok(elapsed) } else { Err(BenchError::NotHanging.into()) }
         })
         .await?;
         rates.push(rate(PEERS * PER_PEER, elapsed));

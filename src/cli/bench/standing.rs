@@ -10,7 +10,7 @@ use crate::cli::output::Output;
 use crate::core::Name;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{Connection, PgConnection, Row};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Resources that a restart loads.
 pub(super) const RESTARTED: usize = 100_000;
@@ -18,7 +18,9 @@ pub(super) const RESTARTED: usize = 100_000;
 pub(super) const IDLE: usize = 10_000;
 const TARGETS: usize = 10;
 /// How long nothing is watched.
-const WATCHED: Duration = Duration::from_secs(60);
+const WATCHED: Duration = Duration::from_mins(1);
+/// How long the server takes to count what was written before.
+const COUNTED: Duration = Duration::from_secs(15);
 const ENVIRONMENT: &str = "standing";
 
 /// Deploys resources, all of them good at the end.
@@ -67,12 +69,11 @@ pub(super) async fn idle(state: &StateOptions, output: Output) -> Result<Vec<Fig
     let choose = async |place: &Place| Ok((Name::from(ENVIRONMENT), place.connect_options()));
     Session::run(state, output, choose, async |session: &mut Session, connect: PgConnectOptions| {
         session.wait().await?;
+        // The server counts what a connection wrote when it has rested for a while.
+        tokio::time::sleep(COUNTED).await;
         let mut connection = PgConnection::connect_with(&connect).await.map_err(BenchError::Database)?;
         let before = written(&mut connection).await.map_err(BenchError::Database)?;
-        let began = Instant::now();
-        while began.elapsed() < WATCHED {
-            tokio::time::sleep(WATCHED.saturating_sub(began.elapsed())).await;
-        }
+        tokio::time::sleep(WATCHED).await;
         let rows = written(&mut connection).await.map_err(BenchError::Database)? - before;
         let resident = super::resident_bytes()? as f64 / (1024.0 * 1024.0);
         Ok(vec![

@@ -1,7 +1,7 @@
 //! What is deployed: intents of 500 bytes in layers ten deep, on targets where one attempt runs at a time, with results of 200 bytes.
 
-use crate::cli::embedded::push_of;
 use crate::cli::SET;
+use crate::cli::embedded::push_of;
 use crate::cli::manifests::Declared;
 use crate::core::{Intent, IntentParts, Name, Policy, Push, Settings, Target, Windows};
 use std::sync::Arc;

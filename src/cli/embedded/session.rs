@@ -8,8 +8,8 @@ use crate::cli::arguments::StateOptions;
 use crate::cli::manifests::Declared;
 use crate::cli::output::Output;
 use crate::core::{
-    AttemptId, DryRunId, DryRunItem, DryRunRequest, EnvironmentState, Event, ExecutorName, Name, Push, PushMode,
-    RequestKind, Scope, Snapshot, VersionNumber,
+    AttemptId, DryRunId, DryRunItem, DryRunRequest, EnvironmentState, Event, Name, Push, PushMode, RequestKind, Scope,
+    VersionNumber,
 };
 use crate::executor::process;
 use crate::executor::{AcceptAll, Endpoint, Times};
@@ -122,7 +122,7 @@ impl Session {
         let Opening { store, folder, server, environment, owner, ended, output, report_only, signals } = opening;
         let alone = signals.is_none();
         let signals = signals.map_or_else(Signals::catch, Ok)?;
-        let snapshot = store.peek(&environment).await?.unwrap_or_default();
+        let before = store.attempts(&environment, None, None, 1).await?.first().map(|newest| newest.attempt);
         let endpoint = Endpoint::new(Times::default(), Arc::new(AcceptAll));
         let (edge, wanted) = PoolEdge::new(endpoint.clone());
         let owner = owner_of(owner);
@@ -133,7 +133,8 @@ impl Session {
             scheduler.send(Event::ReportOnly).await?;
         }
         let lease = alone.then(|| keep_lease(Arc::clone(&store), owner));
-        endpoint.attach(environment.clone(), scheduler.epoch(), scheduler.inbox(), holders(&snapshot));
+        let unheard = scheduler.read(EnvironmentState::unheard_executors).await?;
+        endpoint.attach(environment.clone(), scheduler.epoch(), scheduler.inbox(), unheard);
         let executors = match Executors::start(endpoint, environment.clone(), folder, wanted) {
             Ok(executors) => executors,
             Err(error) => {
@@ -142,7 +143,6 @@ impl Session {
                 return Err(error.into());
             }
         };
-        let before = snapshot.last_attempt;
         Ok(Self {
             scheduler,
             store,
@@ -150,7 +150,7 @@ impl Session {
             executors,
             signals,
             began: Instant::now(),
-            before,
+            before: before.unwrap_or_default(),
             output,
             server,
             log: folder.join("postgres.log"),
@@ -266,14 +266,6 @@ pub(crate) fn push_of(set: Name, source: &str, message: &str) -> Push {
         source: source.into(),
         message: message.into(),
     }
-}
-
-/// The executors that hold grants, by what was recorded.
-fn holders(snapshot: &Snapshot) -> Vec<ExecutorName> {
-    let mut names: Vec<ExecutorName> = snapshot.grants.iter().map(|grant| grant.executor.clone()).collect();
-    names.sort_unstable();
-    names.dedup();
-    names
 }
 
 /// Events that make the state's settings and targets what is wanted. Nothing is written where nothing differs.

@@ -52,6 +52,19 @@ fn make_private(path: &Path) -> Result<(), ServerError> {
     if ours { Ok(()) } else { Err(ServerError::SocketFolder { path: path.to_owned() }) }
 }
 
+/// Removes what a killed server left in its folder, when none is left: the number in its lock may belong to somebody else by now, or to a process
+/// that nobody has waited for, and then the next server would refuse to start.
+pub(super) fn remove_leftover(folder: &Path) -> Result<(), ServerError> {
+    for left in [format!(".s.PGSQL.{PORT}.lock"), format!(".s.PGSQL.{PORT}")] {
+        let path = folder.join(left);
+        match fs::remove_file(&path) {
+            Err(source) if source.kind() != ErrorKind::NotFound => return Err(ServerError::Folder { path, source }),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
 /// A connection URL whose host is a folder.
 pub(super) fn url(folder: &Path, user: &str, database: &str) -> String {
     let mut host = String::new();

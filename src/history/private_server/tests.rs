@@ -84,6 +84,8 @@ async fn a_stale_pid_that_belongs_to_somebody_else_harms_nobody() {
     started(folder.path()).await.stop().await.unwrap();
     let pid_file = folder.path().join("postgres/postmaster.pid");
     std::fs::write(&pid_file, format!("{}\n", std::process::id())).unwrap();
+    let lock = socket::folder_for(folder.path()).unwrap().join(format!(".s.PGSQL.{}.lock", socket::PORT));
+    std::fs::write(&lock, format!("{}\n", std::process::id())).unwrap();
     started(folder.path()).await.stop().await.unwrap();
 }
 
