@@ -97,6 +97,7 @@ impl EnvironmentState {
                 resource.missing.retain(|missing| missing != name);
             }
             self.link(dependent, now);
+            self.lend_priority(dependent);
             self.unsettled.push_back(dependent);
         }
         let others = self.tombstones.get(name).into_iter().flatten().copied().filter(|&other| other != now);
@@ -107,6 +108,7 @@ impl EnvironmentState {
                 if self.get(dependent).is_some_and(super::state::Resource::is_live) {
                     self.cut(dependent, other);
                     self.link(dependent, now);
+                    self.lend_priority(dependent);
                     self.unsettled.push_back(dependent);
                 }
             }
@@ -120,6 +122,7 @@ impl EnvironmentState {
             self.cut(dependent, id);
             if self.get(dependent).is_some_and(super::state::Resource::is_live) {
                 self.require(dependent, name);
+                self.lend_priority(dependent);
             }
             self.unsettled.push_back(dependent);
         }

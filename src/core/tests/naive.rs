@@ -72,7 +72,7 @@ impl<'a> Naive<'a> {
         let reason = resource.run.as_ref().map(|run| run.reason).or(resource.queued.map(|queued| queued.reason));
         let removed = resource.row.life == Life::Tombstone;
         ordered
-            || (self.state.report_only && reason != Some(Reason::Report))
+            || (self.state.report_only && !reason.is_some_and(Reason::reports))
             || (removed && (resource.row.intent.policy.protected || self.awaits_approval(resource)))
             || self.state.settings.suspend
             || self.target_of(resource).is_none_or(|target| {
@@ -145,7 +145,7 @@ impl<'a> Naive<'a> {
         if resource.run.is_some() || self.held(resource) {
             return false;
         }
-        if resource.queued.is_some_and(|queued| queued.reason == Reason::Report) {
+        if resource.queued.is_some_and(|queued| queued.reason.reports()) {
             return true;
         }
         if dependents.iter().any(yields) {
