@@ -129,6 +129,8 @@ reasons! {
     DependencyNotReady,
     /// Something it requires does not exist (yet).
     DependencyNotFound,
+    /// It takes a fact of another resource that is not known (yet).
+    WaitingForFact,
     /// Its Target does not exist (yet).
     TargetNotFound,
     /// Its Environment does not exist (yet).

@@ -11,6 +11,7 @@ mod duration;
 mod environment;
 mod executor;
 mod field;
+mod inputs;
 pub mod manifest;
 mod names;
 mod parse;
@@ -31,6 +32,7 @@ pub use executor::{
     Toleration,
 };
 pub use field::{FieldError, FieldPath, Part, Segment, closest, did_you_mean};
+pub use inputs::{AttributeFrom, FactReference, ValueFrom};
 pub use names::{DateTime, ObjectName, Reference, Text};
 pub use parse::{Checker, CheckerError, ParsedEnvironment, ParsedExecutor, ParsedResource, ParsedTarget};
 pub use resource::{DeletionPolicy, Mode, Policy, Resource, ResourceSpec, ResourceStatus};

@@ -6,10 +6,10 @@
 use super::crds::schema_of;
 use super::field::shown;
 use super::schema::{MAX_ERRORS, Schema, SchemaError};
-use super::types::{Type, Types};
+use super::types::Types;
 use super::{
     API_VERSION, CrdError, Duration, EnvironmentSpec, ExecutorSpec, FieldError, FieldPath, ResourceSpec, Settle,
-    Source, TargetSpec, crd_objects, did_you_mean, environment, resource, target,
+    Source, TargetSpec, crd_objects, did_you_mean, environment, inputs, resource, target,
 };
 use crate::adaptors::registry;
 use crate::core::{self, Intent, IntentParts, Name, PoolName, TargetName, limits};
@@ -192,7 +192,13 @@ impl Checker {
         let no_attributes = json!({});
         let attributes = object.pointer("/spec/attributes").unwrap_or(&no_attributes);
         let kind = object.pointer("/spec/type").and_then(Value::as_str);
-        let known = kind.and_then(|kind| self.type_of(kind, attributes, &mut errors));
+        let known = kind.and_then(|kind| self.types.get(kind));
+        let filled = inputs::with_placeholders(object, attributes, known);
+        if let Some(kind) = kind {
+            self.check_type(kind, &filled, &mut errors);
+        }
+        inputs::without_placeholders(object, &mut errors);
+        errors.extend(inputs::errors(object, attributes, known));
         let canonical = registry::canonical(attributes);
         if canonical.len() > limits::ATTRIBUTES_BYTES {
             let message = format!("must be at most {} bytes, is {}", limits::ATTRIBUTES_BYTES, canonical.len());
@@ -216,6 +222,7 @@ impl Checker {
             identity: identity.into(),
             attributes: canonical.into(),
             requires: spec.requires.into_iter().map(|name| name.0.into()).collect(),
+            inputs: spec.attributes_from.into_iter().map(Into::into).collect(),
             policy: policy(&spec.policy.unwrap_or_default(), spec.notify),
         });
         Ok(ParsedResource { environment: spec.environment_ref.name.0.into(), intent })
@@ -242,8 +249,8 @@ impl Checker {
         errors
     }
 
-    /// The type, its attributes checked; an unknown one is an error that names what is near.
-    fn type_of(&self, kind: &str, attributes: &Value, errors: &mut Vec<FieldError>) -> Option<&Type> {
+    /// Checks the attributes of a type; an unknown one is an error that names what is near.
+    fn check_type(&self, kind: &str, attributes: &Value, errors: &mut Vec<FieldError>) {
         let path = FieldPath::of(&["spec", "type"]);
         let known = self.types.get(kind);
         if let Some(known) = known {
@@ -255,7 +262,6 @@ impl Checker {
         } else {
             errors.push(unknown_type(kind, &self.types, path));
         }
-        known
     }
 }
 

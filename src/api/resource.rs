@@ -1,8 +1,9 @@
 //! `Resource`: one thing with a desired state. Few kinds, many objects: this one is for every type of every adaptor.
 //!
-//! Deliberately absent until they do something: `attributesFrom`, and `repair`, `retry` in `policy`.
+//! Deliberately absent until they do something: `repair`, `retry` in `policy`, and secrets in `attributesFrom`.
 
 use super::conditions::Condition;
+use super::inputs::AttributeFrom;
 use super::names::{DateTime, ObjectName, Reference, Text};
 use super::{Duration, rules};
 use kube::CustomResource;
@@ -56,6 +57,10 @@ pub struct ResourceSpec {
     #[serde(default)]
     #[schemars(schema_with = "free_form")]
     pub attributes: Map<String, Value>,
+    /// Attributes whose values come from elsewhere.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64), extend("x-kubernetes-list-type" = "atomic"))]
+    pub attributes_from: Vec<AttributeFrom>,
     /// Names of Resources of the same Environment that must be good before this one is attempted.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 1024), extend("x-kubernetes-list-type" = "set"))]

@@ -142,8 +142,23 @@ pub(super) const TOLERATION_VALUE: Rule = Rule {
     holds: |toleration| !is(toleration, "operator", "Exists") || !has(toleration, "value"),
 };
 
+/// One way to fill an attribute.
+pub(super) const ONE_INPUT: Rule = Rule {
+    cel: "has(self.factRef) != has(self.format)",
+    message: "exactly one of factRef and format must be set",
+    field: None,
+    holds: |input| has(input, "factRef") != has(input, "format"),
+};
+/// Values go with a format.
+pub(super) const INPUT_VALUES: Rule = Rule {
+    cel: "has(self.format) == has(self.values)",
+    message: "is required with format, and belongs to it only",
+    field: Some("values"),
+    holds: |input| has(input, "format") == has(input, "values"),
+};
+
 /// All rules with a twin.
-pub(super) const RULES: [&Rule; 10] = [
+pub(super) const RULES: [&Rule; 12] = [
     &SETTLE_ORDER,
     &RETRY_ORDER,
     &INTERVAL_OR_SCHEDULE,
@@ -154,4 +169,6 @@ pub(super) const RULES: [&Rule; 10] = [
     &CONNECTION_KUBECONFIG,
     &CONNECTION_CONTEXT,
     &TOLERATION_VALUE,
+    &ONE_INPUT,
+    &INPUT_VALUES,
 ];

@@ -124,6 +124,31 @@ impl Schema {
         check::value(self, value, path, errors);
     }
 
+    /// A value of the kind that this schema wants at a JSON pointer; a text where it wants none in particular.
+    pub fn placeholder(&self, pointer: &str) -> Value {
+        let mut schema = self;
+        for part in pointer.split('/').skip(1) {
+            let key = part.replace("~1", "/").replace("~0", "~");
+            schema = match (schema.properties.get(&key), &schema.others, &schema.items) {
+                (Some(property), ..) => property,
+                (None, Others::Like(like), _) => like,
+                (None, _, Some(items)) => items,
+                _ => return "x".into(),
+            };
+        }
+        match schema.kinds.first() {
+            _ if !schema.choices.is_empty() => schema.choices.first().cloned().unwrap_or_default(),
+            Some(Kind::Boolean) => false.into(),
+            Some(Kind::Integer | Kind::Number) => {
+                schema.number.least.map_or(Value::from(0), |least| Value::from(least as i64))
+            }
+            Some(Kind::Array) => Value::Array(Vec::new()),
+            Some(Kind::Object) => Value::Object(serde_json::Map::new()),
+            Some(Kind::Null) => Value::Null,
+            Some(Kind::String) | None => "x".into(),
+        }
+    }
+
     /// The schema of a property.
     pub fn property(&self, name: &str) -> Option<&Self> {
         self.properties.get(name)

@@ -38,8 +38,13 @@ impl Types {
         self.by_name.keys().copied()
     }
 
-    /// Everything that is wrong with attributes alone, for the tests of the adaptors.
-    #[cfg(test)]
+    /// The facts that a type reports.
+    pub fn facts(&self, kind: &str) -> Vec<&'static str> {
+        let facts = self.by_name.get(kind).map_or([].as_slice(), |known| known.schema.facts);
+        facts.iter().map(|(name, _)| *name).collect()
+    }
+
+    /// Everything that is wrong with attributes alone.
     pub(crate) fn complaints(&self, kind: &str, attributes: &Value) -> Vec<FieldError> {
         let mut errors = Vec::new();
         if let Some(known) = self.by_name.get(kind) {
@@ -65,6 +70,16 @@ impl Type {
                 FieldError::value(below(path, &complaint.pointer, attributes), complaint.message).suggest(suggestion)
             }));
         }
+    }
+
+    /// JSON pointers of what makes it the same thing.
+    pub(super) fn identity_pointers(&self) -> &'static [&'static str] {
+        self.schema.identity
+    }
+
+    /// Something that may stand at a JSON pointer, as far as the schema says what may.
+    pub(super) fn placeholder(&self, pointer: &str) -> Value {
+        self.compiled.placeholder(pointer)
     }
 
     /// What makes it the same thing on its target, as canonical JSON.

@@ -2,8 +2,8 @@
 
 use super::output::time::iso;
 use crate::core::{
-    Blocked, Change, Compliance, Counts, Finding, Hold, LastResult, Life, Name, OutcomeKind, ResourceView, Suspension,
-    Timestamp, VersionNumber,
+    Blocked, Change, Compliance, Counts, Finding, Hold, Input, LastResult, Life, Name, OutcomeKind, ResourceView,
+    Suspension, Timestamp, VersionNumber,
 };
 use crate::history::{AttemptSummary, VersionSummary};
 use serde::Serialize;
@@ -180,6 +180,9 @@ pub(crate) struct ShowDocument {
     pub(crate) resource: ResourceDocument,
     /// Its attributes.
     pub(crate) attributes: serde_json::Value,
+    /// What fills attributes from elsewhere, as declared.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) attributes_from: Vec<Input>,
     /// What its newest success has learned of it.
     pub(crate) facts: BTreeMap<Name, serde_json::Value>,
     /// Why it does not run, first that applies first.

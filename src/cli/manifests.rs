@@ -154,6 +154,7 @@ mod tests {
             identity: name.into(),
             attributes: "{}".into(),
             requires: Vec::new(),
+            inputs: Vec::new(),
             policy: Policy::default(),
         }))
     }

@@ -110,6 +110,7 @@ fn blocked_by(holds: &[Hold]) -> Vec<ObjectName> {
             Hold::RequirementMissing { name }
             | Hold::RequirementUnreleased { name }
             | Hold::RequirementUndefined { name }
+            | Hold::FactUnknown { name, .. }
             | Hold::RequirementBusy { name }
             | Hold::RequirementNotGood { name, .. }
             | Hold::TombstoneFirst { name }
@@ -188,11 +189,11 @@ fn waits(hold: &Hold) -> Option<(Reason, String)> {
     let reason = match hold {
         Hold::TargetMissing { .. } => Reason::TargetNotFound,
         Hold::RequirementMissing { .. } => Reason::DependencyNotFound,
+        Hold::FactUnknown { .. } => Reason::WaitingForFact,
         Hold::RequirementUnreleased { .. }
         | Hold::RequirementUndefined { .. }
-        | Hold::RequirementBusy { .. } | Hold::RequirementNotGood { .. } => {
-            Reason::DependencyNotReady
-        }
+        | Hold::RequirementBusy { .. }
+        | Hold::RequirementNotGood { .. } => Reason::DependencyNotReady,
         Hold::TombstoneFirst { .. } | Hold::SuccessorFirst { .. } => Reason::DependencyNotReady,
         Hold::ExecutorUnavailable { .. } => Reason::ExecutorUnavailable,
         _ => return None,

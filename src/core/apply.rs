@@ -150,10 +150,11 @@ impl EnvironmentState {
             self.disarm(id);
             self.ask_back(id);
         }
+        self.look_up_inputs(id);
         self.touch(id);
     }
 
-    fn schedule_change(&mut self, id: ResourceId) {
+    pub(super) fn schedule_change(&mut self, id: ResourceId) {
         let Some(resource) = self.get(id) else { return };
         let wanted = self.needs_deploy(resource, false);
         let needs = wanted && resource.row.due_at.is_none() && !resource.row.skipped && !resource.runs_current();

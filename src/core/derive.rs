@@ -17,19 +17,20 @@ impl Resource {
 
     /// The released intent was attempted, or may have been.
     fn attempted_current(&self) -> bool {
-        self.row.attempted == Some(self.row.intent.hash())
+        self.is_current(self.row.attempted)
     }
 
     /// The last attempt was one of this intent, and found or made it so.
-    fn deployed_as(&self, hash: Hash) -> bool {
-        self.row.attempted == Some(hash)
+    fn deployed_as(&self, hash: Option<Hash>) -> bool {
+        hash.is_some()
+            && self.row.attempted == hash
             && self.row.last_result == LastResult::Succeeded
-            && self.row.succeeded == Some(hash)
+            && self.row.succeeded == hash
             && !self.row.observed.differs()
     }
 
     fn deployed_as_written(&self) -> bool {
-        self.deployed_as(self.row.intent.hash())
+        self.deployed_as(self.hash())
     }
 
     /// Others may rely on it.
@@ -49,7 +50,7 @@ impl Resource {
 
     /// Its newest intent is in an executor's hands, and the result will leave nothing to do.
     pub(super) fn runs_current(&self) -> bool {
-        self.run.as_ref().is_some_and(|run| run.credited && run.hash == self.row.intent.hash() && self.pays(run))
+        self.run.as_ref().is_some_and(|run| run.credited && self.is_current(Some(run.hash)) && self.pays(run))
     }
 
     /// The delete of a tombstone is in an executor's hands.
@@ -69,21 +70,22 @@ impl EnvironmentState {
             return resource.delete_granted() || resource.delete_failed();
         }
         !resource.missing.is_empty()
+            || resource.hash().is_none()
             || resource.undefined_requirements > 0
             || self.target(resource.target).is_none_or(|target| target.target.is_none())
     }
 
     /// What is known of it against its newest released intent.
     pub(super) fn compliance(&self, resource: &Resource) -> Compliance {
-        self.compliance_with(resource, resource.row.intent.hash())
+        self.compliance_with(resource, resource.hash())
     }
 
-    fn compliance_with(&self, resource: &Resource, hash: Hash) -> Compliance {
+    fn compliance_with(&self, resource: &Resource, hash: Option<Hash>) -> Compliance {
         if self.undefined(resource) {
             Compliance::Undefined
         } else if resource.deployed_as(hash) {
             Compliance::Compliant
-        } else if resource.row.attempted == Some(hash) {
+        } else if hash.is_some() && resource.row.attempted == hash {
             Compliance::NonCompliant
         } else {
             Compliance::HasUpdate
@@ -94,7 +96,7 @@ impl EnvironmentState {
     pub(super) fn accepted_compliance(&self, resource: &Resource) -> Compliance {
         match &resource.row.pending {
             Some(pending) if pending.removed => Compliance::HasUpdate,
-            Some(pending) => self.compliance_with(resource, pending.intent.hash()),
+            Some(pending) => self.compliance_with(resource, self.hash_with_facts(&pending.intent)),
             None => self.compliance(resource),
         }
     }
@@ -133,7 +135,7 @@ impl EnvironmentState {
             Operation::Delete
         } else if resource.row.intent.policy.mode == Mode::Observe
             || reason.reports()
-            || (verifies && resource.row.succeeded == Some(resource.row.intent.hash()))
+            || (verifies && resource.is_current(resource.row.succeeded))
         {
             Operation::Observe
         } else {

@@ -107,10 +107,13 @@ impl EnvironmentState {
         let Some(resource) = self.get(id) else { return };
         let Some(reason) = resource.queued.map(|queued| queued.reason) else { return };
         let operation = self.operation(resource, reason);
+        let hash = resource.hash();
         let grant = self.make_grant(resource.target, Arc::clone(&resource.row.intent), attempt, reason, operation);
         let Some(grant) = grant else { return };
         let grant = Arc::new(Grant {
             resource: Some(id),
+            // What is deleted need not be known completely.
+            hash: hash.unwrap_or(grant.hash),
             version: resource.row.version,
             remote_identity: resource.row.remote_identity.clone(),
             reload: resource.row.reload.as_ref().filter(|_| resource.is_live()).map(|debt| debt.because.clone()),
@@ -122,7 +125,7 @@ impl EnvironmentState {
             operation,
             reason,
             priority: reason,
-            hash: grant.hash(),
+            hash: grant.hash,
             begun: false,
             yielding: false,
             credited: true,
@@ -157,6 +160,8 @@ impl EnvironmentState {
             attempt,
             epoch: self.epoch,
             resource: None,
+            hash: intent.hash(),
+            facts: self.known_facts(&intent),
             intent,
             version: self.version,
             reason,

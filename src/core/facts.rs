@@ -31,7 +31,8 @@ impl Facts {
                 kept.insert(name.to_owned(), value.to_owned());
             }
         }
-        let lines: String = kept.iter().map(|(name, value)| format!("{name} {value}\n")).collect();
+        let lines =
+            kept.iter().flat_map(|(name, value)| [name.as_str(), " ", value.as_str(), "\n"]).collect::<String>();
         Self((!lines.is_empty()).then(|| lines.into()))
     }
 
@@ -98,10 +99,13 @@ impl EnvironmentState {
 
 impl Resource {
     /// Takes what a success has learned. What was removed while it ran is somebody else's by now.
-    pub(super) fn learn(&mut self, run: &Run, finding: &Finding) {
-        if run.credited && run.operation != Operation::Delete {
+    /// Returns whether that is news.
+    pub(super) fn learn(&mut self, run: &Run, finding: &Finding) -> bool {
+        let news = run.credited && run.operation != Operation::Delete && self.row.facts != finding.facts;
+        if news {
             self.row.facts = finding.facts.clone();
         }
+        news
     }
 }
 

@@ -139,7 +139,8 @@ impl EnvironmentState {
         let Some(resource) = self.get_mut(id) else { return };
         let (was_good, pays) = (resource.good(), resource.pays(run));
         resource.tried(run);
-        resource.learn(run, finding);
+        let news = resource.learn(run, finding);
+        let fresh = run.credited && resource.is_current(Some(run.hash));
         let row = &mut resource.row;
         let differs = run.operation == Operation::Observe && finding.change != Change::None;
         row.last_attempt = Some(run.attempt);
@@ -151,7 +152,6 @@ impl EnvironmentState {
             row.deployed_at = Some(now);
             row.changed_by = Some(run.attempt);
         }
-        let fresh = run.credited && run.hash == row.intent.hash();
         let changed = changed(run, Some(finding));
         let reports = run.reason.reports();
         let notifies = fresh && !reports && (changed || row.maybe_changed || (was_good && differs));
@@ -174,6 +174,9 @@ impl EnvironmentState {
             resource.remember_change();
         }
         self.touch(id);
+        if news {
+            self.spread_facts(id);
+        }
         if notifies {
             self.notify(id, run.priority);
         }
@@ -190,9 +193,9 @@ impl EnvironmentState {
         if changed(run, finding) {
             resource.remember_change();
         }
+        let current = resource.is_current(Some(run.hash));
         let row = &mut resource.row;
-        let fresh =
-            (run.credited && run.hash == row.intent.hash()) || (tombstone && run.operation == Operation::Delete);
+        let fresh = (run.credited && current) || (tombstone && run.operation == Operation::Delete);
         row.last_attempt = Some(run.attempt);
         if let Some(identity) = finding.and_then(|finding| finding.remote_identity.clone())
             && run.operation == Operation::Enforce

@@ -10,6 +10,7 @@ impl EnvironmentState {
         for name in names {
             self.require(id, name);
         }
+        self.look_up_inputs(id);
         self.lend_priority(id);
         self.unsettled.push_back(id);
     }

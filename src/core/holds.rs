@@ -261,7 +261,7 @@ impl TargetState {
 impl Resource {
     /// An attempt of it would change what last succeeded, or delete it; it does not only verify.
     pub(super) fn changes(&self) -> bool {
-        !self.is_live() || self.row.succeeded != Some(self.row.intent.hash())
+        !self.is_live() || !self.is_current(self.row.succeeded)
     }
 
     /// Something it requires is not good. That stops what would change the target; observing needs no dependency.

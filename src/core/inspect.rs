@@ -61,9 +61,7 @@ impl EnvironmentState {
 
     /// How far the newest versions have come.
     pub fn versions(&self) -> Versions {
-        let undone = |resource: &&Box<Resource>| {
-            !resource.is_live() || resource.row.succeeded != Some(resource.row.intent.hash())
-        };
+        let undone = |resource: &&Box<Resource>| !resource.is_live() || !resource.is_current(resource.row.succeeded);
         let first = self.resources.iter().flatten().filter(undone).map(|resource| resource.row.version).min();
         let (accepted, released) = (self.version, self.released_version());
         let before = first.map_or(released, |first| VersionNumber(first.0.saturating_sub(1)));
@@ -196,6 +194,7 @@ impl EnvironmentState {
         for required in self.requirements_of(resource).filter(|required| required.published.undefined) {
             holds.push(Hold::RequirementUndefined { name: required.row.intent.name.clone() });
         }
+        self.tell_unknown_facts(resource, holds);
     }
 
     fn why_idle(&self, resource: &Resource, holds: &mut Vec<Hold>) {

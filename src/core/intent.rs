@@ -1,6 +1,6 @@
 //! What must be true of one resource. Built once at an edge from untrusted input, immutable and shared from then on.
 
-use super::{Hash, Name, TargetName};
+use super::{Hash, Input, InputSource, Name, TargetName};
 use serde::{Deserialize, Serialize};
 
 /// Whether differences are corrected or only observed.
@@ -111,17 +111,29 @@ pub struct IntentParts {
     pub attributes: Name,
     /// Names of resources that must be good before this one is attempted. Sorted, without duplicates.
     pub requires: Vec<Name>,
+    /// What fills attributes from elsewhere. Sorted by path.
+    #[serde(default, rename = "attributesFrom", skip_serializing_if = "Vec::is_empty")]
+    pub inputs: Vec<Input>,
     /// How it is treated.
     pub policy: Policy,
 }
 
 impl Intent {
-    /// Sorts `requires` and computes the hashes.
+    /// Sorts the lists, requires what it takes facts of, and computes the hashes.
     pub fn new(mut parts: IntentParts) -> Self {
+        parts.inputs.sort_by(|one, other| one.path.cmp(&other.path));
+        let sources = parts.inputs.iter().flat_map(|input| input.values.values());
+        parts.requires.extend(sources.map(|source| {
+            let InputSource::Fact(of) = source;
+            of.name.clone()
+        }));
         parts.requires.sort_unstable();
         parts.requires.dedup();
         let mode = [parts.policy.mode as u8];
-        let hash = Hash::of(&[parts.kind.as_bytes(), parts.target.as_bytes(), parts.attributes.as_bytes(), &mode]);
+        let inputs: Vec<Hash> = parts.inputs.iter().map(Input::key).collect();
+        let mut own = vec![parts.kind.as_bytes(), parts.target.as_bytes(), parts.attributes.as_bytes(), &mode];
+        own.extend(inputs.iter().map(|key| key.0.as_slice()));
+        let hash = Hash::of(&own);
         let notify = parts.policy.notify;
         let [send, receive, protected] = [notify.send, notify.receive, parts.policy.protected].map(u8::from);
         let policy = [parts.policy.deletion_policy as u8, parts.policy.replace as u8, send, receive, protected];
@@ -132,7 +144,8 @@ impl Intent {
         Self { parts, hash, content }
     }
 
-    /// Changes exactly when a new attempt is needed: type, target, attributes and mode; not the edges.
+    /// Changes exactly when a new attempt is needed: type, target, attributes, what fills them, and mode; not the edges, and not yet what a fact
+    /// that it takes is.
     pub const fn hash(&self) -> Hash {
         self.hash
     }

@@ -20,6 +20,7 @@ mod graph;
 mod hash;
 mod holds;
 mod ids;
+mod inputs;
 mod inspect;
 mod intent;
 pub mod limits;
@@ -57,11 +58,16 @@ pub use hash::Hash;
 pub use ids::{
     AttemptId, DryRunId, Epoch, ExecutorName, Name, PoolName, RequestId, ResourceId, TargetName, VersionNumber,
 };
+pub use inputs::{FactRef, Input, InputSource, KnownFact, Piece, format_pieces};
 pub use intent::{DeletionPolicy, Intent, IntentParts, Mode, Notify, Policy, Replace};
 pub use outcome::{Change, Finding, Grant, Operation, Outcome, OutcomeKind, Reason};
 pub use plan::PushPlan;
-pub use record::{IntentRecord, OpenGrant, OpenRequest, Pending, Record, ReloadDebt, ResourceRow, Snapshot, VersionRecord};
-pub use settings::{OnChange, Pool, RateLimit, Repair, RepairAction, RepairSchedule, Retry, Settings, Target, Window, Windows};
+pub use record::{
+    IntentRecord, OpenGrant, OpenRequest, Pending, Record, ReloadDebt, ResourceRow, Snapshot, VersionRecord,
+};
+pub use settings::{
+    OnChange, Pool, RateLimit, Repair, RepairAction, RepairSchedule, Retry, Settings, Target, Window, Windows,
+};
 pub use state::EnvironmentState;
 pub use step::step;
 pub use suspensions::Suspension;

@@ -1,6 +1,6 @@
 //! One attempt: what is granted to an executor and how it ends.
 
-use super::{AttemptId, Epoch, Facts, Hash, Intent, Name, ResourceId, Timestamp, VersionNumber};
+use super::{AttemptId, Epoch, Facts, Hash, Intent, KnownFact, Name, ResourceId, Timestamp, VersionNumber};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
@@ -61,6 +61,10 @@ pub struct Grant {
     pub resource: Option<ResourceId>,
     /// The intent it runs.
     pub intent: Arc<Intent>,
+    /// Its hash, with the facts that it takes: by it a stale finish is recognised.
+    pub hash: Hash,
+    /// Those facts, as far as they are known.
+    pub facts: Vec<KnownFact>,
     /// The version in which that intent was accepted.
     pub version: VersionNumber,
     /// Why.
@@ -147,12 +151,5 @@ impl Finding {
     /// A finding without difference.
     pub fn same() -> Self {
         Self { change: Change::None, diff: "".into(), remote_identity: None, facts: Facts::default() }
-    }
-}
-
-impl Grant {
-    /// The intent hash it runs, by which a stale finish is recognised.
-    pub fn hash(&self) -> Hash {
-        self.intent.hash()
     }
 }

@@ -69,6 +69,9 @@ impl EnvironmentState {
         if intent.requires.len() > limits::REQUIRES {
             return Some(RefusalKind::TooLarge("names in requires", limits::REQUIRES));
         }
+        if let Some(most) = intent.too_many_inputs() {
+            return Some(RefusalKind::TooLarge("attributes or values in attributesFrom", most));
+        }
         let (set, _) = self.accepted(&intent.name)?;
         if *set != push.set {
             return Some(RefusalKind::OtherSet(set.clone()));

@@ -126,6 +126,7 @@ impl EnvironmentState {
     }
 
     fn reconsider_live(&mut self, id: ResourceId) {
+        self.renew_inputs(id);
         let Some(resource) = self.get(id) else { return };
         let was_undefined = resource.was_undefined;
         if self.undefined(resource) {
@@ -188,7 +189,7 @@ impl EnvironmentState {
             Compliance::Compliant if resource.owes_reload() => Reason::Change,
             // It failed, or was lost before anything succeeded.
             _ if resource.row.last_result == LastResult::Failed => Reason::Retry,
-            _ if resource.row.succeeded != Some(resource.row.intent.hash()) => Reason::Retry,
+            _ if !resource.is_current(resource.row.succeeded) => Reason::Retry,
             _ => Reason::Repair,
         }
     }

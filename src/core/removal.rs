@@ -144,9 +144,8 @@ impl EnvironmentState {
     /// The live resource that waits for a tombstone and is the same thing on the target.
     pub(super) fn same_successor(&self, tombstone: ResourceId) -> Option<ResourceId> {
         let key = identity_key(&self.get(tombstone)?.row.intent);
-        let same = |id: &ResourceId| {
-            self.get(*id).is_some_and(|next| next.is_live() && identity_key(&next.row.intent) == key)
-        };
+        let same =
+            |id: &ResourceId| self.get(*id).is_some_and(|next| next.is_live() && identity_key(&next.row.intent) == key);
         self.waiting_for.get(&tombstone)?.iter().copied().find(same)
     }
 

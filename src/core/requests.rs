@@ -159,7 +159,10 @@ impl EnvironmentState {
             };
             return self.dry_run_result(id, item, result, detail.into());
         }
-        let unknown = intent.requires.iter().find(|name| !names.contains(*name) && self.bearer(name).is_none() && self.accepted(name).is_none());
+        let unknown = intent
+            .requires
+            .iter()
+            .find(|name| !names.contains(*name) && self.bearer(name).is_none() && self.accepted(name).is_none());
         if let Some(name) = unknown {
             let detail = format!("it requires {name}, which does not exist");
             return self.dry_run_result(id, item, "undefined", detail.into());
@@ -168,6 +171,11 @@ impl EnvironmentState {
         if self.target(index).is_none_or(|place| place.target.is_none()) {
             let detail = format!("target {} does not exist", intent.target);
             return self.dry_run_result(id, item, "undefined", detail.into());
+        }
+        if let Some(of) = self.first_unknown(&intent) {
+            let detail =
+                format!("it takes fact {} of {}, which is known when {} is deployed", of.fact, of.name, of.name);
+            return self.dry_run_result(id, item, "known after apply", detail.into());
         }
         self.sequence += 1;
         let (turn, work) = ((Reason::DryRun, self.sequence), Work::DryRun(id, item));

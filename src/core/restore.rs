@@ -81,10 +81,13 @@ impl EnvironmentState {
             state.resources.resize_with(state.resources.len().max(last.0 as usize + 1), || None);
         }
         state.restore_edges();
+        let ids: Vec<ResourceId> = state.ids().collect();
+        for &id in &ids {
+            state.look_up_inputs(id);
+        }
         for grant in snapshot.grants {
             state.restore_grant(grant);
         }
-        let ids: Vec<ResourceId> = state.ids().collect();
         for &id in &ids {
             state.count_removal(id);
             state.publish(id);

@@ -86,6 +86,8 @@ pub(super) struct Resource {
     /// What is stored of it.
     pub(super) row: ResourceRow,
     pub(super) target: TargetIndex,
+    /// The hash of its intent with the facts that it takes; `None` while one of them is not known.
+    pub(super) with_facts: Option<Hash>,
 
     /// Requirements that exist.
     pub(super) requires: Vec<ResourceId>,
@@ -267,7 +269,9 @@ impl EnvironmentState {
         if self.resources.len() <= id.0 as usize {
             self.resources.resize_with(id.0 as usize + 1, || None);
         }
+        let hash = row.intent.hash();
         let resource = Resource {
+            with_facts: row.intent.inputs.is_empty().then_some(hash),
             row,
             target,
             requires: Vec::new(),

@@ -156,6 +156,15 @@ pub enum Hold {
         /// Which.
         name: Name,
     },
+    /// It takes a fact that is not known.
+    FactUnknown {
+        /// Of which resource.
+        name: Name,
+        /// Which.
+        fact: Name,
+        /// What the resource, which is as declared, has reported instead; `None`: it has not been deployed as declared yet.
+        reported: Option<Vec<Name>>,
+    },
     /// Something it requires is queued or running.
     RequirementBusy {
         /// Which.
@@ -280,6 +289,15 @@ impl fmt::Display for Hold {
             Self::RequirementMissing { name } => write!(f, "it requires {name}, which does not exist"),
             Self::RequirementUnreleased { name } => write!(f, "it requires {name}, which waits for release"),
             Self::RequirementUndefined { name } => write!(f, "it requires {name}, which is undefined"),
+            Self::FactUnknown { name, fact, reported: None } => {
+                write!(f, "it waits for fact {fact} of {name}, which is known when {name} is deployed")
+            }
+            Self::FactUnknown { name, fact, reported: Some(reported) } if reported.is_empty() => {
+                write!(f, "it waits for fact {fact} of {name}, which reports no facts")
+            }
+            Self::FactUnknown { name, fact, reported: Some(reported) } => {
+                write!(f, "it waits for fact {fact} of {name}, which reports only {}", reported.join(", "))
+            }
             Self::RequirementBusy { name } => write!(f, "it waits for {name}, which is queued or running"),
             Self::RequirementNotGood { name, error: Some(error) } => {
                 write!(f, "it requires {name}, which failed: {error}")

@@ -14,6 +14,7 @@
 //! Deliberately absent: any decision about what runs, and where. That is `core`'s.
 
 pub mod endpoint;
+mod inputs;
 pub mod process;
 pub mod protocol;
 pub mod worker;

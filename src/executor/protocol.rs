@@ -3,6 +3,7 @@
 //! What comes from an executor is untrusted: it is bounded, control characters are escaped, unknown values are refused. What comes from the owner
 //! is trusted, and checked only so that a mistake becomes a failed attempt instead of a crash.
 
+use super::inputs;
 use crate::adaptors::{FactValues, registry};
 use crate::core::{
     AttemptId, Change, ExecutorName, Facts, Finding, Grant, Name, Operation, Outcome, OutcomeKind, PoolName, Timestamp,
@@ -109,6 +110,7 @@ pub fn grant_to_wire(grant: &Grant, environment: &str) -> wire::Grant {
         deadline_ms: intent.policy.deadline_ms,
         environment: environment.to_owned(),
         reload: grant.reload.is_some(),
+        inputs: inputs::to_wire(grant),
     }
 }
 

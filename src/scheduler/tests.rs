@@ -58,6 +58,7 @@ fn chain(length: usize) -> Push {
             identity: format!("{n}").into(),
             attributes: "{}".into(),
             requires,
+            inputs: Vec::new(),
             policy: Policy::default(),
         }))
     };

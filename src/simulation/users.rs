@@ -105,6 +105,7 @@ impl Users {
             identity: format!("r{same}").into(),
             attributes: format!(r#"{{"value":{}}}"#, random.below(5)).into(),
             requires,
+            inputs: Vec::new(),
             policy: Policy {
                 mode,
                 deletion_policy,

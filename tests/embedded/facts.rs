@@ -48,3 +48,83 @@ fn facts_are_shown_and_refreshed_and_a_refresh_corrects_nothing() {
           `homeostat status` lists them all",
     );
 }
+
+/// `a` is a thing with a value; `b` is a file whose content takes it.
+fn chain(value: &str, fact: &str) -> String {
+    let taker = resource("b", "host.File", "{path: FOLDER/b}", "")
+        + &format!(
+            "  attributesFrom:
+    - path: /content
+      format: \"{{x}} of {{{{a}}}}\"
+      values: {{x: {{factRef: {{name: a, fact: {fact}}}}}}}
+"
+        );
+    taker.replace("targetRef: {name: here}", "targetRef: {name: files}")
+        + "---
+apiVersion: homeostat.dev/v1alpha1
+kind: Target
+metadata: {name: files}
+spec: {environmentRef: {name: house}, connection: {type: local}}
+" + &resource("a", "test.Thing", &format!("{{key: a, value: \"{value}\"}}"), "")
+}
+
+#[test]
+fn a_fact_of_one_fills_another_and_a_changed_fact_changes_it() {
+    let house = House::with("{type: file, path: FOLDER/world.json}", &chain("first", "value"));
+    house.check(
+        "dry-run -f manifests",
+        2,
+        "
+        create a
+            value: \"first\"
+        known after apply b
+            it takes fact value of a, which is known when a is deployed
+        2 of 2 resources would change: 1 create, 1 known after apply (on version 0)",
+    );
+    assert_eq!(house.run("deploy -f manifests").code, 0);
+    assert_eq!(house.read("b"), "first of {a}");
+    house.check("deploy -f manifests", 0, "nothing to do: 2 of 2 resources compliant (version 1)");
+    house.check("dry-run -f manifests", 0, "nothing would change: 2 of 2 resources as declared (version 1)");
+
+    house.write("manifests/resources.yaml", &chain("second", "value"));
+    let deployed = house.run("deploy -f manifests -o json");
+    assert_eq!((deployed.code, house.read("b").as_str()), (0, "second of {a}"), "{}", deployed.err);
+    let attempts = house.run("history b -o json").json();
+    assert_eq!((&attempts["items"][0]["reason"], attempts["items"].as_array().unwrap().len()), (&json!("Change"), 2));
+    let shown = house.run("show b -o json").json();
+    assert_eq!(shown["attributesFrom"][0]["values"]["x"]["factRef"]["name"], "a");
+    assert!(shown["attributes"].get("content").is_none(), "attributes are shown as they are declared");
+
+    // By hand on the target: a look at the source is enough to know, and the next deploy carries it on.
+    house.write("world.json", &house.read("world.json").replace("\"second\"", "\"by hand\""));
+    assert_eq!(house.run("facts a --refresh").code, 0);
+    assert_eq!(house.read("b"), "second of {a}");
+    assert_eq!(house.run("status b -o json").json()["items"][0]["state"], "Skipped", "a has drifted");
+    assert_eq!(house.run("deploy").code, 0);
+    assert_eq!(
+        house.read("b"),
+        "second of {a}",
+        "what drifted is corrected first, and then there is nothing to change"
+    );
+
+    house.write("manifests/resources.yaml", &chain("third", "valeu"));
+    house.refuses(
+        "deploy -f manifests",
+        3,
+        "
+        error: manifests/resources.yaml:12:5: spec.attributesFrom: \"a\" reports no fact \"valeu\"; did you mean `value`?
+        1 problem in the manifests; nothing was done",
+    );
+}
+
+#[test]
+fn what_waits_for_a_fact_says_so() {
+    let failing = chain("x", "value").replace("value: \"x\"", "value: \"x\", script: [{result: fail, message: nope}]");
+    let house = House::with("{type: file, path: FOLDER/world.json}", &failing);
+    assert_eq!(house.run("deploy -f manifests").code, 1);
+    let why = house.run("why b").out;
+    assert!(
+        why.contains("it waits for fact value of a, which is known when a is deployed") && why.contains("nope"),
+        "{why}"
+    );
+}

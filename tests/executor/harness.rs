@@ -219,12 +219,15 @@ impl Work {
             target: "t1".into(),
             attributes: self.attributes.to_string().into(),
             requires: Vec::new(),
+            inputs: Vec::new(),
             policy: Policy { deadline_ms: self.deadline_ms, ..Policy::default() },
         });
         Grant {
             attempt: AttemptId(self.attempt),
             epoch: Epoch(self.epoch),
             resource: None,
+            hash: intent.hash(),
+            facts: Vec::new(),
             intent: Arc::new(intent),
             version: VersionNumber(1),
             reason: Reason::Change,

@@ -41,7 +41,7 @@ pub(crate) async fn assess(
     let body = manifest.object.clone();
     let force = manifest.conflicts == Conflicts::TakeOver;
     let facts = live.as_ref().map(facts_of).unwrap_or_default();
-    let mut found = Found { place, manager, body, force, deadline, manifest, facts };
+    let mut found = Found { place, manifest, manager, body, force, deadline, facts };
     match live {
         None => assess_absent(cluster, found).await,
         Some(live) => {

@@ -42,6 +42,7 @@ pub(super) fn assemble(inputs: &[Input], checker: &Checker, problems: &mut Vec<P
         }
     }
     references(&all, problems);
+    facts(&all, checker, problems);
     identities(&all, problems);
     group(all)
 }
@@ -182,6 +183,29 @@ impl All {
             self.known.keys().filter(|(known, _)| *known == kind).map(|(_, name)| &**name).collect();
         names.sort_unstable();
         did_you_mean(name, names)
+    }
+}
+
+/// A fact that is taken is one that the type of its resource reports, where both are described here.
+fn facts(all: &All, checker: &Checker, problems: &mut Vec<Problem>) {
+    let kinds: HashMap<(&Name, &Name), &Name> =
+        all.resources.iter().map(|(_, one)| ((&one.environment, &one.intent.name), &one.intent.kind)).collect();
+    for (located, resource) in &all.resources {
+        for of in resource.intent.facts_taken() {
+            let Some(kind) = kinds.get(&(&resource.environment, &of.name)) else { continue };
+            let reported = checker.types().facts(kind);
+            if reported.contains(&&*of.fact) {
+                continue;
+            }
+            let message = format!("{} reports no fact {}", shown(&of.name), shown(&of.fact));
+            let others = || match reported.join(", ").as_str() {
+                "" => format!("{kind} reports none"),
+                names => format!("{kind} reports {names}"),
+            };
+            let suggestion = did_you_mean(&of.fact, reported.iter().copied()).unwrap_or_else(others);
+            let path = FieldPath::of(&["spec", "attributesFrom"]);
+            problems.push(located.problem(FieldError::value(path, message).suggest(Some(suggestion))));
+        }
     }
 }
 

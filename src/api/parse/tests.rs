@@ -119,6 +119,83 @@ fn a_target_says_when_and_how_often_it_may_be_worked_on() {
     assert_eq!(paths, ["spec.windows.deploy[0].start", "spec.windows.deploy[0].timeZone"]);
 }
 
+#[test]
+fn attributes_are_filled_from_facts_and_what_they_are_facts_of_is_required() {
+    let fact = |name: &str| json!({"name": name, "fact": "address"});
+    let from = json!([
+        {"path": "/owner", "factRef": fact("c")},
+        {"path": "/content", "format": "{x} {{}}\n", "values": {"x": {"factRef": fact("a")}}},
+    ]);
+    let spec = with(object("Resource", resource_spec()), "/spec/attributes", json!({"path": "/srv/x"}));
+    let intent = CHECKER.resource(&with(spec, "/spec/attributesFrom", from)).unwrap().intent;
+    assert_eq!(intent.requires.iter().map(|name| &**name).collect::<Vec<_>>(), ["a", "b", "c"]);
+    assert_eq!(&*intent.attributes, r#"{"path":"/srv/x"}"#);
+    let paths: Vec<&str> = intent.inputs.iter().map(|input| &*input.path).collect();
+    assert_eq!(paths, ["/content", "/owner"]);
+    assert_eq!(intent.facts_taken().map(|of| &*of.name).collect::<Vec<_>>(), ["a", "c"]);
+}
+
+#[test]
+fn what_is_wrong_with_attributes_from_is_said_all_at_once_with_its_place() {
+    let fact = json!({"name": "a", "fact": "size"});
+    let from = json!([
+        {"path": "/path", "factRef": fact},
+        {"path": "/contnet", "factRef": fact},
+        {"path": "/mode", "factRef": fact},
+        {"path": "/owner", "format": "{x} {z}", "values": {"x": {"factRef": fact}, "y": {"factRef": fact}}},
+        {"path": "/group", "format": "{x", "values": {"x": {"factRef": {"name": "a", "fact": "a b"}}}},
+        {"path": "/owner/name", "factRef": fact},
+    ]);
+    let attributes = json!({"path": "/srv/x", "mode": "0644"});
+    let spec = with(object("Resource", resource_spec()), "/spec/attributes", attributes);
+    let errors = said(CHECKER.resource(&with(spec.clone(), "/spec/attributesFrom", from)));
+    assert_eq!(
+        errors,
+        [
+            "spec.attributesFrom[0].path: /path is given in attributes too; give it once",
+            "spec.attributesFrom[0].path: /path is part of what makes the resource the same thing: it must be given in attributes",
+            "spec.attributesFrom[1].path: unknown field; did you mean `content`?",
+            "spec.attributesFrom[2].path: /mode is given in attributes too; give it once",
+            "spec.attributesFrom[3].format: values has no \"z\"",
+            "spec.attributesFrom[3].values.y: is not used: format has no {y}",
+            "spec.attributesFrom[4].format: has a `{` without its other half; write `{{` for the character itself",
+            "spec.attributesFrom[4].values.x.factRef.fact: must be the name of a fact: letters and digits, beginning with a letter",
+            "spec.attributesFrom[5].path: /owner is filled by an earlier entry",
+        ]
+    );
+    let table = [
+        (json!([{"path": "content", "factRef": fact}]), "spec.attributesFrom[0].path: must match"),
+        (json!([{"path": "/content"}]), "spec.attributesFrom[0]: exactly one of factRef and format must be set"),
+        (
+            json!([{"path": "/content", "secretKeyRef": {"name": "x"}}]),
+            "spec.attributesFrom[0].secretKeyRef: unknown field",
+        ),
+        (
+            json!([{"path": "/content", "factRef": fact, "values": {"x": {"factRef": fact}}}]),
+            "spec.attributesFrom[0].values: is required with format, and belongs to it only",
+        ),
+        (json!(vec![json!({"path": "/content", "factRef": fact}); 65]), "spec.attributesFrom: must have at most 64"),
+        (json!({}), "spec.attributesFrom: must be a list"),
+    ];
+    for (from, expected) in table {
+        let errors = said(CHECKER.resource(&with(spec.clone(), "/spec/attributesFrom", from)));
+        assert!(errors.iter().any(|error| error.starts_with(expected)), "{expected}: {errors:?}");
+    }
+}
+
+#[test]
+fn what_is_required_may_be_filled_and_the_rest_is_checked_all_the_same() {
+    let fact = json!({"name": "a", "fact": "size"});
+    let spec = json!({
+        "environmentRef": {"name": "web"}, "type": "host.Command", "targetRef": {"name": "here"},
+        "attributes": {"creates": "relative"}, "attributesFrom": [{"path": "/env/A~1B", "factRef": fact}],
+    });
+    let errors = said(CHECKER.resource(&object("Resource", spec.clone())));
+    assert!(errors.iter().any(|error| error.starts_with("spec.attributes.argv: is required")), "{errors:?}");
+    let spec = with(object("Resource", spec), "/spec/attributes", json!({"creates": "/a", "argv": ["/bin/true"]}));
+    assert_eq!(said(CHECKER.resource(&spec)), [""; 0]);
+}
+
 /// Going back from any bad spec to the good one recovers: nothing is remembered.
 #[test]
 fn hostile_resources_are_refused_with_their_path() {
@@ -160,7 +237,6 @@ fn hostile_resources_are_refused_with_their_path() {
             "spec.attributes.contents: unknown field; did you mean `content`?",
         ),
         ("/spec/attributes", json!([]), "spec.attributes: must be an object, is a list"),
-        ("/spec/attributesFrom", json!([]), "spec.attributesFrom: unknown field"),
         (
             "/apiVersion",
             json!("homeostat.dev/v1"),

@@ -74,6 +74,7 @@ pub(super) fn intent(name: Name, kind: &str, target: Name, attributes: String, r
         target,
         attributes: attributes.into(),
         requires,
+        inputs: Vec::new(),
         policy: Policy::default(),
     }))
 }

@@ -94,7 +94,9 @@ async fn fill(store: &dyn Store, environment: &Name, owner: &Owner, snapshot: Sn
         row.accepted().is_some() || (row.life == Life::Live && !accepted.contains(&row.intent.name))
     };
     let rows = snapshot.resources.into_iter().filter(stays).map(|row| {
-        let (set, intent) = row.accepted().map_or((row.set.clone(), Arc::clone(&row.intent)), |(set, intent)| (set.clone(), Arc::clone(intent)));
+        let (set, intent) = row
+            .accepted()
+            .map_or((row.set.clone(), Arc::clone(&row.intent)), |(set, intent)| (set.clone(), Arc::clone(intent)));
         let life = Life::Live;
         ResourceRow { version: VersionNumber(1), set, intent, life, pending: None, after: None, due_at: None, ..row }
     });

@@ -207,6 +207,7 @@ const fn wait_of(hold: &Hold) -> Wait {
         | Hold::ReportOnly
         | Hold::Stopping => Wait::Lasting,
         Hold::RequirementUndefined { .. }
+        | Hold::FactUnknown { .. }
         | Hold::RequirementBusy { .. }
         | Hold::RequirementNotGood { .. }
         | Hold::TombstoneFirst { .. }
@@ -287,6 +288,7 @@ mod tests {
             identity: "a".into(),
             attributes: "{}".into(),
             requires: Vec::new(),
+            inputs: Vec::new(),
             policy: Policy::default(),
         });
         let push = super::super::push_of("default".into(), "manifests", "");

@@ -148,7 +148,9 @@ fn memory(state: &EnvironmentState, version: VersionNumber, live: &[&ResourceRow
     for row in live {
         let name = &row.intent.name;
         let known = state.find(name).filter(|&id| id == row.resource).and_then(|id| state.row(id));
-        if known.is_none_or(|known| known.intent != row.intent || known.pending != row.pending || known.remote_identity != row.remote_identity) {
+        if known.is_none_or(|known| {
+            known.intent != row.intent || known.pending != row.pending || known.remote_identity != row.remote_identity
+        }) {
             return Err(format!("memory knows {name} otherwise than history"));
         }
     }

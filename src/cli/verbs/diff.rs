@@ -205,6 +205,7 @@ mod tests {
                 identity: r#"{"name":"x"}"#.into(),
                 attributes: format!(r#"{{"value":"{value}"}}"#).into(),
                 requires: Vec::new(),
+                inputs: Vec::new(),
                 policy: Policy::default(),
             };
             (Name::from(name), (ResourceId(id), Arc::new(Intent::new(parts))))

@@ -113,7 +113,7 @@ fn compliant(state: &EnvironmentState, items: &[DryRunItem]) -> BTreeSet<Name> {
 }
 
 fn would_change(result: &str) -> bool {
-    matches!(result, "create" | "update" | "replace" | "delete")
+    matches!(result, "create" | "update" | "replace" | "delete" | "known after apply")
 }
 
 fn exit(document: &DryRunDocument) -> Exit {
@@ -159,7 +159,7 @@ fn text(document: &DryRunDocument, wide: bool) -> String {
 fn result_style(result: &str) -> Style {
     match result {
         "create" => Style::new().green(),
-        "update" | "replace" => Style::new().yellow(),
+        "update" | "replace" | "known after apply" => Style::new().yellow(),
         "none" => Style::new(),
         _ => Style::new().red(),
     }

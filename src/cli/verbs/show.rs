@@ -23,6 +23,7 @@ async fn show(options: &NameOptions, reading: &Reading, output: Output) -> Resul
     let document = ShowDocument {
         resource: ResourceDocument::from(&view),
         attributes: redact::attributes(&view.row.intent),
+        attributes_from: view.row.intent.inputs.clone(),
         facts: super::facts::values(&view),
         holds: reading.state.why(view.row.resource),
         attempts: attempts.iter().map(AttemptDocument::from).collect(),
@@ -39,6 +40,11 @@ fn text(document: &ShowDocument, view: &ResourceView, now: Timestamp, wide: bool
     }
     if let Ok(attributes) = serde_saphyr::to_string(&document.attributes) {
         let _ = writeln!(text, "Attributes:\n{}", indent(&attributes));
+    }
+    if let Ok(inputs) = serde_saphyr::to_string(&document.attributes_from)
+        && !document.attributes_from.is_empty()
+    {
+        let _ = writeln!(text, "Attributes from elsewhere:\n{}", indent(&inputs));
     }
     if !document.facts.is_empty() {
         let facts = document.facts.iter().map(|(name, value)| format!("{name}: {}\n", super::facts::shown(value)));
@@ -67,7 +73,11 @@ fn fields(view: &ResourceView, now: Timestamp) -> Vec<(&'static str, String)> {
         ("Target", Some(row.intent.target.to_string())),
         ("State", Some(state_style(state).apply_to(state).to_string())),
         ("Version", Some(row.version.to_string())),
-        ("Unreleased", view.unreleased().map(|version| format!("version {version} waits for `homeostat deploy {}`", row.intent.name))),
+        (
+            "Unreleased",
+            view.unreleased()
+                .map(|version| format!("version {version} waits for `homeostat deploy {}`", row.intent.name)),
+        ),
         ("Requires", Some(row.intent.requires.join(", ")).filter(|names| !names.is_empty())),
         ("Verified", moment(row.verified_at)),
         ("Changed", moment(row.deployed_at).map(|at| at + &attempt)),

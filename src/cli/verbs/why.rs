@@ -72,6 +72,7 @@ fn culprit(hold: &Hold) -> Option<&Name> {
     match hold {
         Hold::RequirementUndefined { name }
         | Hold::RequirementUnreleased { name }
+        | Hold::FactUnknown { name, reported: None, .. }
         | Hold::RequirementBusy { name }
         | Hold::RequirementNotGood { name, .. }
         | Hold::TombstoneFirst { name } => Some(name),
@@ -137,6 +138,9 @@ fn next_steps(state: &EnvironmentState, root: &Link, now: Timestamp) -> Vec<Stri
         Hold::Release { .. } => Some(format!("`homeostat deploy {name}` releases and deploys it")),
         Hold::RequirementUnreleased { name } => Some(format!("`homeostat deploy {name}` releases and deploys it")),
         Hold::RequirementMissing { name: missing } => Some(missing_name(state, name, missing)),
+        Hold::FactUnknown { name: source, reported: Some(_), .. } => Some(format!(
+            "correct attributesFrom of {name}, and deploy again; `homeostat facts {source}` shows what {source} reports"
+        )),
         Hold::TargetMissing { target } => {
             Some(format!("declare Target {target}, or correct targetRef of {name}, and deploy again"))
         }
@@ -170,6 +174,7 @@ fn next_steps(state: &EnvironmentState, root: &Link, now: Timestamp) -> Vec<Stri
         | Hold::InFlight { .. }
         | Hold::Rate { .. }
         | Hold::RequirementUndefined { .. }
+        | Hold::FactUnknown { reported: None, .. }
         | Hold::RequirementNotGood { .. }
         | Hold::TombstoneFirst { .. }
         | Hold::SuccessorFirst { .. }
@@ -223,6 +228,7 @@ mod tests {
             identity: name.into(),
             attributes: "{}".into(),
             requires: requires.iter().map(|name| (*name).into()).collect(),
+            inputs: Vec::new(),
             policy: Policy::default(),
         }))
     }

@@ -19,6 +19,7 @@ fn intent(name: &str, requires: &[&str]) -> Arc<Intent> {
         identity: format!("[\"{name}\"]").into(),
         attributes: "{}".into(),
         requires: requires.iter().map(|name| (*name).into()).collect(),
+        inputs: Vec::new(),
         policy: Policy::default(),
     }))
 }

@@ -171,12 +171,15 @@ impl EnvironmentLoop {
         if environment.parsed.as_ref().is_ok_and(|parsed| parsed.settings.on_change == OnChange::Automatic) {
             return false;
         }
-        let new = |meta: &Meta, handled: &Handled| {
-            meta.deploy_requested.is_some() && meta.deploy_requested != handled.deploy
-        };
+        let new =
+            |meta: &Meta, handled: &Handled| meta.deploy_requested.is_some() && meta.deploy_requested != handled.deploy;
         new(&environment.meta, &self.written.environment(environment).handled)
             || self.group.targets.values().any(|target| new(&target.meta, &self.written.target(target).handled))
-            || self.stale.iter().filter_map(|name| self.book.get(name)).any(|entry| new(&entry.object.meta, &entry.handled))
+            || self
+                .stale
+                .iter()
+                .filter_map(|name| self.book.get(name))
+                .any(|entry| new(&entry.object.meta, &entry.handled))
     }
 
     /// Whether a resource carries a request that was not handled yet.

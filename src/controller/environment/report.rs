@@ -132,11 +132,8 @@ impl EnvironmentLoop {
             deleting: counts.tombstones.into(),
         };
         let Versions { accepted, released, deployed } = look.versions;
-        let version = VersionStatus {
-            accepted: number(accepted.0),
-            released: number(released.0),
-            deployed: number(deployed.0),
-        };
+        let version =
+            VersionStatus { accepted: number(accepted.0), released: number(released.0), deployed: number(deployed.0) };
         let rest = EnvironmentStatus {
             version: Some(version),
             resources: Some(resources),

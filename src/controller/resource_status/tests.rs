@@ -16,6 +16,7 @@ fn view() -> ResourceView {
         identity: "{}".into(),
         attributes: "{}".into(),
         requires: vec![],
+        inputs: Vec::new(),
         policy: Policy::default(),
     });
     let row = ResourceRow {

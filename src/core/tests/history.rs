@@ -99,7 +99,11 @@ impl History {
         );
         if let Some(pending) = &row.pending {
             let said = self.intents[&(row.resource, pending.version)].as_ref();
-            assert_eq!(said, Some(&pending.intent).filter(|_| !pending.removed), "what waits for its release was not recorded");
+            assert_eq!(
+                said,
+                Some(&pending.intent).filter(|_| !pending.removed),
+                "what waits for its release was not recorded"
+            );
         }
         self.rows.insert(row.resource, row.clone());
     }
@@ -138,7 +142,7 @@ impl History {
                 executor: executor.clone(),
                 operation: grant.operation,
                 reason: grant.reason,
-                hash: grant.hash(),
+                hash: grant.hash,
             }
         });
         let requests = self.open_requests().map(|id| self.requests[&id].clone());

@@ -1,11 +1,17 @@
 //! J: facts, and their refresh.
 
 use super::world::World;
-use crate::core::{AttemptId, OutcomeKind, Reason, RepairAction, RequestKind, Scope};
+use crate::core::{
+    AttemptId, Compliance, DryRunId, Event, OutcomeKind, Reason, RefusalKind, RepairAction, RequestKind, Scope,
+};
 
 fn refresh(world: &mut World, name: &str) {
     world.forget_grants();
     world.request(RequestKind::FactRefresh, Scope { target: None, names: Some(vec![name.into()]) });
+}
+
+fn repair(world: &mut World, name: &str) {
+    world.request(RequestKind::Repair, Scope { target: None, names: Some(vec![name.into()]) });
 }
 
 fn facts(world: &World, name: &str) -> Vec<String> {
@@ -120,4 +126,172 @@ fn j3_a_fact_refresh_does_not_survive_the_removal_of_its_resource() {
     world.run_all();
     world.push("b");
     assert_eq!(facts(&world, "b"), Vec::<String>::new());
+}
+
+fn given(world: &World, name: &str) -> Vec<String> {
+    let grant = &world.held[&world.attempt(name)].grant;
+    grant.facts.iter().map(|known| format!("{}.{}={}", known.of.name, known.of.fact, known.value)).collect()
+}
+
+#[test]
+fn j_a_fact_fills_what_takes_it_when_it_arrives_and_again_when_it_changes() {
+    let mut world = World::new(["t1", "t2"]);
+    world.push("b@t2 takes:a.size; a");
+    world.expect_granted(["a"]);
+    world.expect([("b", "undefined")]);
+    world.expect_compliance("b", Compliance::Undefined);
+    assert_eq!(world.why("b"), "it waits for fact size of a, which is known when a is deployed");
+    world.learn("a", "size=5");
+    world.expect_granted(["b"]);
+    assert_eq!((given(&world, "b"), world.last_reason("b")), (vec!["a.size=5".into()], Reason::Change));
+    world.succeed("b");
+    world.expect([("a", "good"), ("b", "good")]);
+    // The same again is no news.
+    repair(&mut world, "a");
+    world.learn("a", "size=5 owner=1");
+    world.expect([("a", "good"), ("b", "good")]);
+    world.forget_grants();
+    world.restart();
+    world.expect_granted([]);
+    repair(&mut world, "a");
+    world.learn("a", "size=6");
+    world.expect_granted(["a", "b"]);
+    assert_eq!((given(&world, "b"), world.last_reason("b")), (vec!["a.size=6".into()], Reason::Change));
+    world.expect_compliance("b", Compliance::HasUpdate);
+    world.succeed("b");
+    world.expect([("b", "good")]);
+}
+
+#[test]
+fn j_a_value_that_comes_back_to_what_is_deployed_needs_no_attempt() {
+    let mut world = World::new(["t1", "t2"]);
+    world.push("a; b@t2 takes:a.size");
+    world.learn("a", "size=5");
+    world.run_all();
+    world.change_target("t2", |target| target.suspend = true);
+    repair(&mut world, "a");
+    world.learn("a", "size=6");
+    world.expect([("b", "queued")]);
+    repair(&mut world, "a");
+    world.learn("a", "size=5");
+    world.expect([("b", "good")]);
+}
+
+#[test]
+fn j_a_change_of_a_fact_while_its_taker_runs_is_followed_up() {
+    let mut world = World::new(["t1", "t2"]);
+    world.push("a; b@t2 takes:a.size");
+    world.learn("a", "size=5");
+    world.begin("b");
+    refresh(&mut world, "a");
+    world.learn("a", "size=6");
+    world.succeed("b");
+    world.expect_granted(["observe a", "b"]);
+    assert_eq!(given(&world, "b"), ["a.size=6"]);
+    // Not begun, it is asked back.
+    refresh(&mut world, "a");
+    world.learn("a", "size=7");
+    world.expect_granted(["observe a", "b"]);
+    assert_eq!(given(&world, "b"), ["a.size=7"]);
+    world.succeed("b");
+    assert_eq!(world.attempts("b"), ["succeeded", "revoked", "succeeded"]);
+}
+
+#[test]
+fn j_a_fact_that_is_never_reported_says_so_and_undefines_all_that_stands_on_it() {
+    let mut world = World::new(["t1"]);
+    world.push("a; b takes:a.siez; c <- b");
+    world.learn("a", "size=5 owner=1");
+    world.expect([("a", "good"), ("b", "undefined"), ("c", "undefined")]);
+    assert_eq!(world.why("b"), "it waits for fact siez of a, which reports only owner, size");
+    world.push("b takes:a.size");
+    world.run_all();
+    world.expect([("b", "good"), ("c", "good")]);
+}
+
+#[test]
+fn j_a_fact_of_what_is_removed_stands_until_its_delete_begins() {
+    let mut world = World::new(["t1", "t2"]);
+    world.push("a; b@t2 takes:a.size");
+    world.learn("a", "size=5");
+    world.run_all();
+    world.remove(["a"]);
+    world.expect([("a", "tombstone"), ("b", "good")]);
+    world.forget("a");
+    world.expect([("b", "undefined")]);
+    assert_eq!(world.why("b"), "it requires a, which does not exist");
+    world.push("a");
+    world.expect([("b", "undefined")]);
+    world.forget_grants();
+    world.learn("a", "size=5");
+    world.expect([("b", "good")]);
+    world.expect_granted([]);
+}
+
+#[test]
+fn j_what_takes_a_fact_of_itself_in_the_end_is_refused_with_the_path() {
+    let mut world = World::new(["t1"]);
+    world.push("a takes:b.size; b <- c; c takes:a.size");
+    let paths: Vec<_> = world.refused.iter().map(|refusal| refusal.kind.clone()).collect();
+    let path = RefusalKind::Cycle(["a", "b", "c", "a"].map(Into::into).into());
+    assert_eq!(paths, [path.clone(), path.clone(), path]);
+}
+
+#[test]
+fn j_a_dry_run_of_what_takes_a_fact_that_is_not_known_says_known_after_apply() {
+    let mut world = World::new(["t1"]);
+    world.dry_run("a; b takes:a.size; c takes:nobody.size");
+    world.expect_granted(["dry-run a"]);
+    world.run_all();
+    let results = &world.history.dry_runs[&DryRunId(1)].1;
+    let said = |name: &str| results[name].clone();
+    assert_eq!(said("b").0, "known after apply");
+    assert_eq!(&*said("b").1, "it takes fact size of a, which is known when a is deployed");
+    assert_eq!(said("c").0, "undefined");
+    world.push("a");
+    world.learn("a", "size=5");
+    world.dry_run("b takes:a.size");
+    assert_eq!(given(&world, "b"), ["a.size=5"]);
+}
+
+#[test]
+fn j_what_failed_or_was_skipped_is_attempted_at_once_with_a_new_value() {
+    let mut world = World::new(["t1", "t2"]);
+    world.push("a; b@t2 takes:a.size");
+    world.learn("a", "size=5");
+    world.fail("b", "too small");
+    world.expect([("b", "failed")]);
+    world.forget_grants();
+    refresh(&mut world, "a");
+    world.learn("a", "size=6");
+    world.expect_granted(["observe a", "b"]);
+    assert_eq!(world.row_of("b").failures, 0);
+}
+
+#[test]
+fn j_a_lost_target_of_a_source_keeps_what_is_known_of_it() {
+    let mut world = World::new(["t1", "t2"]);
+    world.push("a; b@t2 takes:a.size");
+    world.learn("a", "size=5");
+    world.run_all();
+    world.step(Event::TargetRemoved("t1".into()));
+    world.expect([("a", "undefined"), ("b", "undefined")]);
+    world.target("t1");
+    world.expect([("a", "good"), ("b", "good")]);
+}
+
+#[test]
+fn j_what_is_accepted_and_not_released_takes_its_facts_when_it_is_released() {
+    let mut world = World::new(["t1", "t2"]);
+    world.push("a; b@t2 takes:a.size");
+    world.learn("a", "size=5");
+    world.run_all();
+    world.change_settings(|settings| settings.on_change = crate::core::OnChange::Manual);
+    world.push("b@t2=2 takes:a.size");
+    world.expect_compliance("b", Compliance::HasUpdate);
+    world.forget_grants();
+    world.restart();
+    world.deploy();
+    world.expect_granted(["b"]);
+    assert_eq!(given(&world, "b"), ["a.size=5"]);
 }

@@ -3,7 +3,7 @@
 use crate::core::ready::{Entry, Work};
 use crate::core::state::{EnvironmentState, Open, Queued, Resource, Run, TargetIndex};
 use crate::core::windows::Opening;
-use crate::core::{AttemptId, LastResult, Life, Mode, Name, Operation, Reason, ResourceId, Target, Timestamp};
+use crate::core::{AttemptId, Hash, LastResult, Life, Mode, Name, Operation, Reason, ResourceId, Target, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What the rules say of every resource, worked out without any counter.
@@ -38,7 +38,22 @@ impl<'a> Naive<'a> {
         }
         let target_missing = !self.state.targets().any(|target| target.name == resource.row.intent.target);
         let required = |name: &Name| self.named(name).is_none_or(|id| self.undefined.contains(&id));
-        target_missing || resource.row.intent.requires.iter().any(required)
+        target_missing || resource.row.intent.requires.iter().any(required) || self.hash(resource).is_none()
+    }
+
+    /// The hash of the newest intent with the facts that it takes, where they are known. A tombstone stands as it last stood.
+    fn hash(&self, resource: &Resource) -> Option<Hash> {
+        let intent = &resource.row.intent;
+        if resource.row.life == Life::Tombstone {
+            return resource.hash();
+        }
+        let mut parts = vec![intent.hash().0.to_vec()];
+        for of in intent.facts_taken() {
+            let facts = &self.resources[&self.named(&of.name)?].row.facts;
+            parts.push(facts.get(&of.fact)?.as_bytes().to_vec());
+        }
+        let parts: Vec<&[u8]> = parts.iter().map(Vec::as_slice).collect();
+        Some(if parts.len() == 1 { intent.hash() } else { Hash::of(&parts) })
     }
 
     /// What a live resource that requires this name stands on.
@@ -53,8 +68,11 @@ impl<'a> Naive<'a> {
 
     pub(super) fn good(&self, id: ResourceId) -> bool {
         let row = &self.resources[&id].row;
-        let hash = Some(row.intent.hash());
-        let succeeded = row.attempted == hash && row.succeeded == hash && row.last_result == LastResult::Succeeded;
+        let hash = self.hash(self.resources[&id]);
+        let succeeded = hash.is_some()
+            && row.attempted == hash
+            && row.succeeded == hash
+            && row.last_result == LastResult::Succeeded;
         succeeded && !row.observed.differs() && !row.skipped
     }
 
@@ -64,7 +82,8 @@ impl<'a> Naive<'a> {
 
     /// Its target or the environment lets nothing of it start.
     fn held(&self, resource: &Resource) -> bool {
-        let verifies = resource.row.life == Life::Live && resource.row.succeeded == Some(resource.row.intent.hash());
+        let verifies = resource.row.life == Life::Live
+            && self.hash(resource).is_some_and(|hash| resource.row.succeeded == Some(hash));
         let ordered = self
             .state
             .suspensions()

@@ -1,8 +1,10 @@
-//! Intents in one line: `name[@target][=attributes][#identity] [observe] [orphan] [send] [deaf] [protected] [create-first] [never] [<- requirement …]`.
+//! Intents in one line: `name[@target][=attributes][#identity] [takes:resource.fact …] [observe] [orphan] [send] [deaf] [protected] [create-first] [never] [<- requirement …]`.
 //!
 //! What is left out is `@t1`, `=1` and the name as identity. Several intents stand side by side, separated by `;`.
 
-use crate::core::{DeletionPolicy, Intent, IntentParts, Mode, Name, Notify, Policy, Replace};
+use crate::core::{
+    DeletionPolicy, FactRef, Input, InputSource, Intent, IntentParts, Mode, Name, Notify, Policy, Replace,
+};
 use std::collections::BTreeSet;
 
 /// An intent as a test wrote it, so that a later line can change one thing of it.
@@ -18,6 +20,7 @@ pub(super) struct Declared {
     pub(super) replace: Replace,
     pub(super) notify: Notify,
     pub(super) requires: BTreeSet<String>,
+    pub(super) takes: Vec<String>,
 }
 
 impl Declared {
@@ -27,7 +30,7 @@ impl Declared {
         let (rest, identity) = cut(words.next().unwrap_or_else(|| panic!("no name in {line:?}")), '#');
         let (rest, attributes) = cut(rest, '=');
         let (name, target) = cut(rest, '@');
-        let flags: Vec<&str> = words.collect();
+        let (takes, flags): (Vec<&str>, Vec<&str>) = words.partition(|word| word.starts_with("takes:"));
         assert!(
             flags
                 .iter()
@@ -49,6 +52,7 @@ impl Declared {
             protected: flags.contains(&"protected"),
             notify: Notify { send: flags.contains(&"send"), receive: !flags.contains(&"deaf") },
             requires: requires.split_whitespace().map(str::to_owned).collect(),
+            takes: takes.iter().filter_map(|word| word.strip_prefix("takes:")).map(str::to_owned).collect(),
         }
     }
 
@@ -64,6 +68,7 @@ impl Declared {
             identity: self.identity.as_str().into(),
             attributes: self.attributes.as_str().into(),
             requires: self.requires.iter().map(|name| Name::from(name.as_str())).collect(),
+            inputs: self.takes.iter().map(|taken| input(taken)).collect(),
             policy: Policy {
                 mode: self.mode,
                 deletion_policy: self.deletion_policy,
@@ -74,6 +79,13 @@ impl Declared {
             },
         })
     }
+}
+
+/// `resource.fact` fills the attribute of that name.
+fn input(taken: &str) -> Input {
+    let (name, fact) = taken.split_once('.').unwrap_or_else(|| panic!("no fact in {taken:?}"));
+    let source = InputSource::Fact(FactRef { name: name.into(), fact: fact.into() });
+    Input::of(format!("/{name}/{fact}").into(), source)
 }
 
 fn cut(text: &str, at: char) -> (&str, Option<&str>) {

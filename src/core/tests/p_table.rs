@@ -84,7 +84,8 @@ impl Cell {
             world.run_all();
             world.advance(60_000);
         }
-        let word = Some(world.word("a")).filter(|word| *word != "good").map_or_else(String::new, |word| format!(" → {word}"));
+        let word =
+            Some(world.word("a")).filter(|word| *word != "good").map_or_else(String::new, |word| format!(" → {word}"));
         let known = world.row_of("a").remote_identity.is_some();
         let sent = world.granted_of("a").join(", ");
         format!("{then}{sent} {}{word}", if known { '=' } else { '!' })

@@ -93,6 +93,10 @@ fn why_is_true(world: &World, naive: &Naive, id: ResourceId) {
         Hold::TargetMissing { .. } => target.is_none(),
         Hold::RequirementMissing { name } => row.intent.requires.contains(name) && required(name).is_none(),
         Hold::RequirementUndefined { name } => naive.undefined(required(name).unwrap()),
+        Hold::FactUnknown { name, fact, reported } => {
+            let known = &state.row(required(name).unwrap()).unwrap().facts;
+            known.get(fact).is_none() && reported.as_ref().is_none_or(|names| names.len() == known.iter().count())
+        }
         Hold::RequirementBusy { name } => naive.busy(required(name).unwrap()),
         Hold::RequirementNotGood { name, .. } => !naive.good(required(name).unwrap()),
         Hold::TombstoneFirst { .. } => row.after.is_some_and(|after| state.is_tombstone(after)),

@@ -44,7 +44,7 @@ fn q7_no_repair_retry_notification_or_recovery_runs_what_is_not_released() {
     world.change("r2");
     let runs_released = |world: &mut World| {
         let attempt = world.attempt("r2");
-        assert_eq!(world.held[&attempt].grant.hash(), released);
+        assert_eq!(world.held[&attempt].grant.hash, released);
     };
     // A repair, and its failure.
     world.request(RequestKind::Repair, Scope::default());
@@ -91,7 +91,7 @@ fn q7_a_scheduled_verification_looks_at_what_is_released() {
     let released = world.intent_of("a").hash();
     world.change("a");
     world.advance(60_000);
-    assert_eq!(world.held[&world.attempt("a")].grant.hash(), released);
+    assert_eq!(world.held[&world.attempt("a")].grant.hash, released);
     world.run_all();
     assert!(world.row_of("a").pending.is_some());
 }

@@ -5,6 +5,7 @@
 
 use crate::adaptors::{Adaptor, AdaptorError, Desired, FactValues, Work, registry};
 use crate::core::{Change, Operation, limits};
+use crate::executor::inputs;
 use crate::executor::protocol::{bounded, change_to_wire, facts_to_wire, operation_from_wire, wire};
 use futures::FutureExt as _;
 use std::any::Any;
@@ -89,13 +90,15 @@ fn prepare(grant: &wire::Grant, work: Work) -> Result<(Arc<dyn Adaptor>, Operati
     let json = |what: &str, text: &str| {
         serde_json::from_str(text).map_err(|error| format!("the {what} of {} is not JSON: {error}", grant.name))
     };
+    let mut attributes = json("attributes", &grant.attributes)?;
+    inputs::fill(&grant.r#type, &mut attributes, &grant.inputs, operation == Operation::Delete)?;
     let desired = Desired {
         environment: grant.environment.clone(),
         name: grant.name.clone(),
         kind: grant.r#type.clone(),
         target: grant.target.clone(),
         connection: json("connection", &grant.connection)?,
-        attributes: json("attributes", &grant.attributes)?,
+        attributes,
         remote_identity: if grant.remote_identity.is_empty() { None } else { Some(grant.remote_identity.clone()) },
         reload: grant.reload && operation == Operation::Enforce,
         attempt: grant.attempt,

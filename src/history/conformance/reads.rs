@@ -2,9 +2,9 @@
 
 use super::scenario::*;
 use crate::core::{
-    AttemptId, DryRunId, IntentRecord, Life, OnChange, OpenGrant, OpenRequest, Operation, Pending, RateLimit, Reason, Record, Repair,
-    RepairAction, RepairSchedule, RequestId, RequestKind, ResourceId, ResourceRow, Retry, Scope, Settings, Snapshot, Target,
-    Timestamp, VersionNumber, Window, Windows,
+    AttemptId, DryRunId, IntentRecord, Life, OnChange, OpenGrant, OpenRequest, Operation, Pending, RateLimit, Reason,
+    Record, Repair, RepairAction, RepairSchedule, RequestId, RequestKind, ResourceId, ResourceRow, Retry, Scope,
+    Settings, Snapshot, Target, Timestamp, VersionNumber, Window, Windows,
 };
 
 fn settings(suspend: bool) -> Settings {

@@ -1,9 +1,9 @@
 //! Small helpers that let a case read as what happens.
 
 use crate::core::{
-    AttemptId, Change, DeletionPolicy, Epoch, Facts, Finding, Grant, Intent, IntentParts, IntentRecord, LastResult,
-    Life, Mode, Name, Notify, Observed, Operation, Outcome, OutcomeKind, Policy, Reason, Record, ReloadDebt,
-    ResourceId, ResourceRow, Timestamp, VersionNumber, VersionRecord,
+    AttemptId, Change, DeletionPolicy, Epoch, FactRef, Facts, Finding, Grant, Input, InputSource, Intent, IntentParts,
+    IntentRecord, LastResult, Life, Mode, Name, Notify, Observed, Operation, Outcome, OutcomeKind, Policy, Reason,
+    Record, ReloadDebt, ResourceId, ResourceRow, Timestamp, VersionNumber, VersionRecord,
 };
 use crate::history::{Batch, Fence, HistoryError, Owner, Store};
 use std::sync::Arc;
@@ -59,6 +59,10 @@ pub(super) fn intent(called: &str, content: &str) -> Arc<Intent> {
         identity: format!(r#"{{"path":"/{called}"}}"#).into(),
         attributes: format!(r#"{{"content":"{content}","path":"/{called}"}}"#).into(),
         requires: vec!["ä \"quoted\" \\ name".into(), "network".into()],
+        inputs: vec![
+            Input::of("/mode".into(), fact()),
+            Input { path: "/owner".into(), format: Some("{a}\0 ü".into()), values: [("a".into(), fact())].into() },
+        ],
         policy: Policy {
             mode: Mode::Observe,
             deletion_policy: DeletionPolicy::Orphan,
@@ -68,6 +72,10 @@ pub(super) fn intent(called: &str, content: &str) -> Arc<Intent> {
             notify: Notify { send: true, receive: false },
         },
     }))
+}
+
+fn fact() -> InputSource {
+    InputSource::Fact(FactRef { name: "network".into(), fact: "address".into() })
 }
 
 pub(super) fn wants(resource: u32, called: &str, content: &str) -> IntentRecord {
@@ -103,6 +111,8 @@ pub(super) fn grant(attempt: u64, resource: u32, called: &str) -> Record {
             epoch: Epoch(1),
             resource: Some(ResourceId(resource)),
             intent: intent(called, "1"),
+            hash: intent(called, "1").hash(),
+            facts: Vec::new(),
             version: VersionNumber(1),
             reason: Reason::Retry,
             operation: Operation::Observe,

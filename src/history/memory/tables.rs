@@ -74,9 +74,8 @@ impl Tables {
         batch.rows.iter().try_for_each(|row| {
             self.check_intent(row.resource, row.version, &row.intent, &recorded)?;
             let pending = row.pending.as_ref();
-            pending.map_or(Ok(()), |pending| {
-                self.check_intent(row.resource, pending.version, &pending.intent, &recorded)
-            })
+            pending
+                .map_or(Ok(()), |pending| self.check_intent(row.resource, pending.version, &pending.intent, &recorded))
         })
     }
 
@@ -191,7 +190,7 @@ impl Tables {
             executor: executor.clone(),
             operation: grant.operation,
             reason: grant.reason,
-            hash: grant.hash(),
+            hash: grant.hash,
         })
     }
 

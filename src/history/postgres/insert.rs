@@ -74,17 +74,20 @@ async fn intents(
 ) -> Result<(), Failure> {
     let mut requires = Vec::with_capacity(rows.len());
     let mut policies = Vec::with_capacity(rows.len());
+    let mut inputs = Vec::with_capacity(rows.len());
     for (_, record) in rows {
         let intent = record.intent.as_ref();
         requires.push(intent.map(|intent| serde_json::to_string(&intent.requires)).transpose()?);
         policies.push(intent.map(|intent| serde_json::to_string(&intent.policy)).transpose()?);
+        let filled = intent.filter(|intent| !intent.inputs.is_empty());
+        inputs.push(filled.map(|intent| serde_json::to_string(&intent.inputs)).transpose()?);
     }
     insert!(
         connection,
         environment,
-        "INSERT INTO intent (environment, resource, version, name, set_name, kind, target, identity, attributes, requires, policy)
+        "INSERT INTO intent (environment, resource, version, name, set_name, kind, target, identity, attributes, requires, policy, inputs)
              SELECT $1, * FROM UNNEST($2::bigint[], $3::bigint[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[],
-                                      $10::text[], $11::text[])",
+                                      $10::text[], $11::text[], $12::text[])",
         rows.iter().map(|(_, record)| i64::from(record.resource.0)),
         rows.iter().map(|(version, _)| version.0 as i64),
         rows.iter().map(|(_, record)| &*record.name),
@@ -95,6 +98,7 @@ async fn intents(
         rows.iter().map(|(_, record)| record.intent.as_ref().map(|intent| &*intent.attributes)),
         requires.into_iter(),
         policies.into_iter(),
+        inputs.into_iter(),
     )?;
     Ok(())
 }
@@ -113,7 +117,7 @@ async fn grants(connection: &mut PgConnection, environment: i64, rows: &[(&Name,
         rows.iter().map(|(_, grant)| grant.granted_at.0),
         rows.iter().map(|(_, grant)| grant.operation.code()),
         rows.iter().map(|(_, grant)| grant.reason.code()),
-        rows.iter().map(|(_, grant)| grant.hash().0),
+        rows.iter().map(|(_, grant)| grant.hash.0),
         rows.iter().map(|(executor, _)| &***executor),
         rows.iter().map(|(_, grant)| grant.reload.as_deref()),
     )

@@ -30,7 +30,7 @@ const UPSERT: &str = "
 
 /// Live resources, tombstones and what is not released. A tombstone's intent is the last that was wanted.
 pub(super) const SELECT: &str = "
-    SELECT state.*, intent.name, intent.kind, intent.target, intent.identity, intent.attributes, intent.requires, intent.policy
+    SELECT state.*, intent.name, intent.kind, intent.target, intent.identity, intent.attributes, intent.requires, intent.policy, intent.inputs
     FROM resource_state state
     CROSS JOIN LATERAL (
         SELECT * FROM intent
@@ -43,7 +43,8 @@ pub(super) const SELECT: &str = "
 /// What is accepted of live resources and not released: what their `pending_version` says, and where that removes them, the last intent before.
 pub(super) const SELECT_PENDING: &str = "
     SELECT state.resource, state.pending_version, said.kind IS NULL AS removed, said.set_name AS pending_set,
-        intent.name, intent.kind, intent.target, intent.identity, intent.attributes, intent.requires, intent.policy
+        intent.name, intent.kind, intent.target, intent.identity, intent.attributes, intent.requires, intent.policy,
+        intent.inputs
     FROM resource_state state
     JOIN intent said ON said.environment = state.environment AND said.resource = state.resource AND said.version = state.pending_version
     CROSS JOIN LATERAL (
@@ -174,6 +175,7 @@ pub(super) fn read_intent(row: &PgRow, names: &mut Names) -> Result<Intent, Fail
         identity: row.try_get::<&str, _>("identity")?.into(),
         attributes: row.try_get::<&str, _>("attributes")?.into(),
         requires: requires.iter().map(|name| names.share(name)).collect(),
+        inputs: row.try_get::<Option<&str>, _>("inputs")?.map_or_else(|| Ok(Vec::new()), serde_json::from_str)?,
         policy: serde_json::from_str(row.try_get("policy")?)?,
     }))
 }

@@ -159,7 +159,7 @@ impl Model {
                         operation: grant.operation,
                         reason: grant.reason,
                         priority: grant.reason,
-                        hash: grant.hash(),
+                        hash: grant.hash,
                         name: grant.intent.name.clone(),
                         begun: false,
                         revoking: false,

@@ -66,6 +66,7 @@ impl Random {
             identity: format!("\"{thing}\"").into(),
             attributes: format!("{{\"thing\":{thing},\"value\":{}}}", self.below(3)).into(),
             requires,
+            inputs: Vec::new(),
             policy,
         }))
     }

@@ -498,7 +498,7 @@ impl Store {
                         executor: executor.clone(),
                         operation: grant.operation,
                         reason: grant.reason,
-                        hash: grant.hash(),
+                        hash: grant.hash,
                     };
                     self.grants.insert(grant.attempt, open);
                 }

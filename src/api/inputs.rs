@@ -1,0 +1,201 @@
+//! `attributesFrom` of a `Resource`: what fills attributes from elsewhere.
+//!
+//! What a schema cannot say is said here, every error with its path: that a path leads to an attribute which the type knows, which is not given
+//! as well, and which is not part of what makes the resource the same thing. The values are not known here; whether they fit is checked when they
+//! are, by the executor.
+
+use super::names::ObjectName;
+use super::types::Type;
+use super::{FieldError, FieldPath, Part, rules};
+use crate::core::{FactRef, Input, InputSource, Piece, format_pieces, is_fact_name};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use std::collections::BTreeMap;
+
+/// A JSON pointer (RFC 6901) to something in an object.
+pub(super) const POINTER: &str = "^(/([^/~]|~[01])+)+$";
+
+/// What fills one attribute, instead of a value in `attributes`: a value from elsewhere, or a text made of several.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(extend("x-kubernetes-validations" = [rules::ONE_INPUT.json(), rules::INPUT_VALUES.json()]))]
+pub struct AttributeFrom {
+    /// Which attribute: a JSON pointer (RFC 6901) into `attributes`, such as `/content`. Not one that is part of what makes the resource the same thing.
+    #[schemars(length(max = 1024), regex(pattern = POINTER))]
+    pub path: String,
+    /// A fact of another Resource, which this one then requires.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fact_ref: Option<FactReference>,
+    /// A text in which `{name}` stands for one of `values`; `{{` and `}}` for braces.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 65536))]
+    pub format: Option<String>,
+    /// The values of `format` by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(extend("minProperties" = 1, "maxProperties" = 64))]
+    pub values: BTreeMap<String, ValueFrom>,
+}
+
+/// Where a value comes from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ValueFrom {
+    /// A fact of another Resource, which this one then requires.
+    pub fact_ref: FactReference,
+}
+
+/// A fact of a Resource of the same Environment.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct FactReference {
+    /// The Resource.
+    pub name: ObjectName,
+    /// Which of its facts; its type says which there are.
+    #[schemars(length(min = 1, max = 64))]
+    pub fact: String,
+}
+
+impl From<AttributeFrom> for Input {
+    fn from(from: AttributeFrom) -> Self {
+        let path = from.path.into();
+        match from.fact_ref {
+            Some(fact) => Self::of(path, fact.into()),
+            None => Self {
+                path,
+                format: from.format.map(Into::into),
+                values: from.values.into_iter().map(|(name, value)| (name.into(), value.fact_ref.into())).collect(),
+            },
+        }
+    }
+}
+
+impl From<FactReference> for InputSource {
+    fn from(reference: FactReference) -> Self {
+        Self::Fact(FactRef { name: reference.name.0.into(), fact: reference.fact.into() })
+    }
+}
+
+/// What `attributesFrom` of an object says of paths, however wrong the rest of it is: each path with its place in the list.
+fn paths(object: &Value) -> impl Iterator<Item = (usize, &str)> {
+    let list = object.pointer("/spec/attributesFrom").and_then(Value::as_array);
+    let paths = list.into_iter().flatten().map(|input| input.get("path").and_then(Value::as_str));
+    paths.enumerate().filter_map(|(index, path)| Some((index, path.filter(|path| path.starts_with('/'))?)))
+}
+
+fn place(index: usize) -> FieldPath {
+    FieldPath::of(&["spec", "attributesFrom"]).index(index)
+}
+
+/// Everything that is wrong with `attributesFrom` beside its structure.
+pub(super) fn errors(object: &Value, attributes: &Value, known: Option<&Type>) -> Vec<FieldError> {
+    let mut errors = Vec::new();
+    let mut complain = |index: usize, message: String| {
+        errors.push(FieldError::value(place(index).key("path"), message));
+    };
+    let all: Vec<(usize, &str)> = paths(object).collect();
+    for &(index, path) in &all {
+        if attributes.pointer(path).is_some() {
+            complain(index, format!("{path} is given in attributes too; give it once"));
+        }
+        let identity = known.into_iter().flat_map(Type::identity_pointers);
+        if let Some(identity) = identity.copied().find(|identity| overlap(identity, path)) {
+            complain(
+                index,
+                format!("{identity} is part of what makes the resource the same thing: it must be given in attributes"),
+            );
+        }
+        if let Some((_, other)) = all.iter().find(|(earlier, other)| *earlier < index && overlap(other, path)) {
+            complain(index, format!("{other} is filled by an earlier entry"));
+        }
+    }
+    let list = object.pointer("/spec/attributesFrom").and_then(Value::as_array);
+    for (index, input) in list.into_iter().flatten().enumerate() {
+        errors.extend(format_errors(input, &place(index)));
+        errors.extend(source_errors(input, &place(index)));
+        for (name, source) in input.get("values").and_then(Value::as_object).into_iter().flatten() {
+            errors.extend(source_errors(source, &place(index).key("values").key(name)));
+        }
+    }
+    errors
+}
+
+/// The names in a format are those of its values.
+fn format_errors(input: &Value, at: &FieldPath) -> Vec<FieldError> {
+    let values = input.get("values").and_then(Value::as_object);
+    let (Some(format), Some(values)) = (input.get("format").and_then(Value::as_str), values) else { return Vec::new() };
+    let used: Vec<&str> = match format_pieces(format) {
+        Ok(pieces) => {
+            pieces.iter().filter_map(|piece| if let Piece::Value(name) = piece { Some(*name) } else { None }).collect()
+        }
+        Err(why) => return vec![FieldError::value(at.key("format"), why)],
+    };
+    let missing = used.iter().filter(|name| !values.contains_key(**name));
+    let missing = missing.map(|name| FieldError::value(at.key("format"), format!("values has no {name:?}")));
+    let idle = values.keys().filter(|name| !used.contains(&name.as_str()));
+    let idle =
+        idle.map(|name| FieldError::key(at.key("values").key(name), format!("is not used: format has no {{{name}}}")));
+    missing.chain(idle).collect()
+}
+
+fn source_errors(source: &Value, at: &FieldPath) -> Option<FieldError> {
+    let fact = source.pointer("/factRef/fact").and_then(Value::as_str)?;
+    let message = "must be the name of a fact: letters and digits, beginning with a letter";
+    (!is_fact_name(fact)).then(|| FieldError::value(at.key("factRef").key("fact"), message))
+}
+
+/// One is the other, or lies below it.
+fn overlap(one: &str, other: &str) -> bool {
+    let below = |inner: &str, outer: &str| {
+        inner.strip_prefix(outer).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    };
+    below(one, other) || below(other, one)
+}
+
+/// The attributes with something in the place of all that is filled from elsewhere, so that the rest can be checked.
+pub(super) fn with_placeholders(object: &Value, attributes: &Value, known: Option<&Type>) -> Value {
+    let mut filled = attributes.clone();
+    for (_, path) in paths(object) {
+        let placeholder = known.map_or(Value::Null, |known| known.placeholder(path));
+        put(&mut filled, path, placeholder);
+    }
+    filled
+}
+
+fn put(attributes: &mut Value, pointer: &str, value: Value) {
+    let mut place = attributes;
+    for part in pointer.split('/').skip(1) {
+        let key = part.replace("~1", "/").replace("~0", "~");
+        if place.is_null() {
+            *place = Value::Object(Map::new());
+        }
+        place = match place {
+            Value::Object(members) => members.entry(key).or_insert(Value::Null),
+            Value::Array(items) => match key.parse().ok().and_then(|index: usize| items.get_mut(index)) {
+                Some(item) => item,
+                None => return,
+            },
+            _ => return,
+        };
+    }
+    *place = value;
+}
+
+/// Errors of attributes with placeholders: what is said of a placeholder's value is not so, what is said of its name is said of the entry.
+pub(super) fn without_placeholders(object: &Value, errors: &mut Vec<FieldError>) {
+    let root = FieldPath::of(&["spec", "attributes"]);
+    for (index, path) in paths(object) {
+        let place_of = path.split('/').skip(1).map(|part| part.replace("~1", "/").replace("~0", "~"));
+        let steps: Vec<String> = root.segments().iter().map(ToString::to_string).chain(place_of).collect();
+        errors.retain_mut(|error| {
+            let found: Vec<String> = error.path.segments().iter().map(ToString::to_string).collect();
+            // An unknown object on the way is as wrong as an unknown attribute at its end.
+            if error.part == Part::Key && steps.starts_with(&found) {
+                error.path = place(index).key("path");
+                error.part = Part::Value;
+                return true;
+            }
+            !found.starts_with(&steps)
+        });
+    }
+}

@@ -1,0 +1,282 @@
+//! What fills attributes from elsewhere: facts of other resources, which are part of the intent, and secrets, of which nothing is known here but
+//! where an executor finds them.
+//!
+//! An intent that takes a fact requires the resource that it is a fact of. As long as a value is not known the intent is not completely known; when
+//! one comes, or becomes another, so does the intent (its hash), and it is deployed as any change. Deliberately absent: attributes with values
+//! filled in. Only executors make those.
+
+use super::state::{EnvironmentState, Resource};
+use super::{Hash, Hold, Intent, Name, ResourceId, limits};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// What fills one attribute.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "InputText", into = "InputText")]
+pub struct Input {
+    /// Which attribute: a JSON pointer into the attributes.
+    pub path: Name,
+    /// A text with `{name}` for each of the values; `None`: there is one value, and it is the attribute.
+    pub format: Option<Name>,
+    /// Where the values come from, by name.
+    pub values: BTreeMap<Name, InputSource>,
+}
+
+/// Where a value comes from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum InputSource {
+    /// A fact of another resource.
+    #[serde(rename = "factRef")]
+    Fact(FactRef),
+}
+
+/// An input as a manifest writes it: where there is no format, the one value has no name.
+#[derive(Serialize, Deserialize)]
+struct InputText {
+    path: Name,
+    #[serde(flatten)]
+    source: Option<InputSource>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    format: Option<Name>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    values: BTreeMap<Name, InputSource>,
+}
+
+impl From<InputText> for Input {
+    fn from(text: InputText) -> Self {
+        match text.source {
+            Some(source) => Self::of(text.path, source),
+            None => Self { path: text.path, format: text.format, values: text.values },
+        }
+    }
+}
+
+impl From<Input> for InputText {
+    fn from(input: Input) -> Self {
+        let Input { path, format, mut values } = input;
+        let source = if format.is_none() { values.remove(Input::ONLY) } else { None };
+        Self { path, source, format, values }
+    }
+}
+
+/// A fact of a resource of the same environment.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FactRef {
+    /// The resource.
+    pub name: Name,
+    /// Which of its facts.
+    pub fact: Name,
+}
+
+/// A fact and its value as an attempt gets it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KnownFact {
+    /// Which.
+    pub of: FactRef,
+    /// JSON text.
+    pub value: Name,
+}
+
+/// A part of a format.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Piece<'a> {
+    /// Text as it is.
+    Text(&'a str),
+    /// The value of this name.
+    Value(&'a str),
+}
+
+/// The parts of a format: `{name}` stands for a value, `{{` and `}}` for braces.
+///
+/// # Errors
+/// What is wrong with it, in words.
+pub fn format_pieces(format: &str) -> Result<Vec<Piece<'_>>, String> {
+    let mut pieces = Vec::new();
+    let mut rest = format;
+    while let Some(at) = rest.find(['{', '}']) {
+        let (text, from) = rest.split_at(at);
+        if !text.is_empty() {
+            pieces.push(Piece::Text(text));
+        }
+        if let Some(doubled) = ["{{", "}}"].into_iter().find(|doubled| from.starts_with(doubled)) {
+            pieces.push(Piece::Text(doubled.split_at(1).0));
+            rest = from.split_at(2).1;
+        } else if let Some((name, after)) = from.strip_prefix('{').and_then(|inside| inside.split_once('}')) {
+            pieces.push(Piece::Value(name));
+            rest = after;
+        } else {
+            let brace = from.split_at(1).0;
+            return Err(format!(
+                "has a `{brace}` without its other half; write `{brace}{brace}` for the character itself"
+            ));
+        }
+    }
+    if !rest.is_empty() {
+        pieces.push(Piece::Text(rest));
+    }
+    Ok(pieces)
+}
+
+impl Input {
+    /// The name of the one value that is the attribute.
+    pub const ONLY: &'static str = "value";
+
+    /// The attribute is this value.
+    pub fn of(path: Name, source: InputSource) -> Self {
+        Self { path, format: None, values: BTreeMap::from([(Self::ONLY.into(), source)]) }
+    }
+
+    /// Something that no other input has, for a hash.
+    pub(super) fn key(&self) -> Hash {
+        let format = self.format.as_deref().map_or([0].as_slice(), str::as_bytes);
+        let mut parts = vec![self.path.as_bytes(), format];
+        for (name, source) in &self.values {
+            parts.push(name.as_bytes());
+            match source {
+                InputSource::Fact(of) => parts.extend([b"fact", of.name.as_bytes(), of.fact.as_bytes()]),
+            }
+        }
+        Hash::of(&parts)
+    }
+}
+
+impl Intent {
+    /// The facts that it takes, in a stable order; one that is taken twice is there twice.
+    pub fn facts_taken(&self) -> impl Iterator<Item = &FactRef> {
+        self.inputs.iter().flat_map(|input| input.values.values()).map(|source| {
+            let InputSource::Fact(of) = source;
+            of
+        })
+    }
+
+    /// The bound that its inputs exceed.
+    pub(super) fn too_many_inputs(&self) -> Option<usize> {
+        let values = self.inputs.iter().any(|input| input.values.len() > limits::INPUTS);
+        (values || self.inputs.len() > limits::INPUTS).then_some(limits::INPUTS)
+    }
+}
+
+impl EnvironmentState {
+    /// What is known of a fact, as JSON text.
+    pub(super) fn fact(&self, of: &FactRef) -> Option<&str> {
+        self.get(self.find_any(&of.name)?)?.row.facts.get(&of.fact)
+    }
+
+    /// The facts that an attempt of this intent gets; those that are not known are not among them.
+    pub(super) fn known_facts(&self, intent: &Intent) -> Vec<KnownFact> {
+        let known = |of: &FactRef| Some(KnownFact { of: of.clone(), value: self.fact(of)?.into() });
+        intent.facts_taken().filter_map(known).collect()
+    }
+
+    /// The first fact that it takes and that is not known.
+    pub(super) fn first_unknown<'a>(&self, intent: &'a Intent) -> Option<&'a FactRef> {
+        intent.facts_taken().find(|of| self.fact(of).is_none())
+    }
+
+    /// The hash of an intent with the facts that it takes; `None` while one of them is not known.
+    pub(super) fn hash_with_facts(&self, intent: &Intent) -> Option<Hash> {
+        let own = intent.hash();
+        let values = intent.facts_taken().map(|of| self.fact(of).map(str::as_bytes));
+        let values: Vec<&[u8]> = values.collect::<Option<_>>()?;
+        let complete = || Hash::of(&[&[own.0.as_slice()], values.as_slice()].concat());
+        Some(if values.is_empty() { own } else { complete() })
+    }
+
+    /// Looks up what its intent takes. Says nothing to anybody.
+    pub(super) fn look_up_inputs(&mut self, id: ResourceId) {
+        let Some(resource) = self.get(id) else { return };
+        let hash = self.hash_with_facts(&resource.row.intent);
+        if let Some(resource) = self.get_mut(id) {
+            resource.with_facts = hash;
+        }
+    }
+
+    /// What its intent takes may have come, changed or gone: then it is another intent, though no version says so.
+    pub(super) fn renew_inputs(&mut self, id: ResourceId) {
+        let Some(resource) =
+            self.get(id).filter(|resource| resource.is_live() && !resource.row.intent.inputs.is_empty())
+        else {
+            return;
+        };
+        let before = resource.hash();
+        self.look_up_inputs(id);
+        let Some(resource) = self.get_mut(id).filter(|resource| resource.hash() != before) else { return };
+        resource.row.failures = 0;
+        resource.row.skipped = false;
+        self.disarm(id);
+        self.ask_back(id);
+        self.touch(id);
+        self.schedule_change(id);
+    }
+
+    /// What a resource is known to be has changed, and with it the intents that take it.
+    pub(super) fn spread_facts(&mut self, id: ResourceId) {
+        let dependents = self.get(id).map(|resource| resource.dependents.clone()).unwrap_or_default();
+        for dependent in dependents {
+            self.renew_inputs(dependent);
+        }
+    }
+
+    /// Facts that it waits for, where nothing else is to be said of the resource that they are of.
+    pub(super) fn tell_unknown_facts(&self, resource: &Resource, out: &mut Vec<Hold>) {
+        for of in resource.row.intent.facts_taken().filter(|of| self.fact(of).is_none()) {
+            let Some(source) = self.find_any(&of.name).and_then(|id| self.get(id)) else { continue };
+            // What is deployed and has reported others will not report this one by itself.
+            let never = source.published.good && !source.published.busy;
+            let reported = source.row.facts.iter().map(|(name, _)| name.into()).take(limits::LISTED_NAMES);
+            let reported = never.then(|| reported.collect());
+            let hold = Hold::FactUnknown { name: of.name.clone(), fact: of.fact.clone(), reported };
+            if !out.contains(&hold) {
+                out.push(hold);
+            }
+        }
+    }
+}
+
+impl Resource {
+    /// The hash of its newest intent as an attempt would run it now; `None` while that is not completely known.
+    pub(super) fn hash(&self) -> Option<Hash> {
+        self.with_facts
+    }
+
+    /// This is the hash of its newest intent.
+    pub(super) fn is_current(&self, hash: Option<Hash>) -> bool {
+        hash.is_some() && hash == self.hash()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn a_format_is_text_and_values_and_doubled_braces_are_braces() {
+        let pieces = format_pieces("{{a}} {x}:{y}").unwrap();
+        let expected = [
+            Piece::Text("{"),
+            Piece::Text("a"),
+            Piece::Text("}"),
+            Piece::Text(" "),
+            Piece::Value("x"),
+            Piece::Text(":"),
+        ];
+        assert_eq!(pieces.split_last().unwrap(), (&Piece::Value("y"), expected.as_slice()));
+        assert_eq!(format_pieces("").unwrap(), []);
+        assert!(format_pieces("a}").unwrap_err().contains("`}`") && format_pieces("{a").unwrap_err().contains("`{`"));
+    }
+
+    #[test]
+    fn an_input_is_written_as_in_a_manifest_and_read_back() {
+        let fact = || InputSource::Fact(FactRef { name: "a".into(), fact: "size".into() });
+        let one = Input::of("/content".into(), fact());
+        let text = serde_json::to_string(&one).unwrap();
+        assert_eq!(text, r#"{"path":"/content","factRef":{"name":"a","fact":"size"}}"#);
+        let many = Input { path: "/x".into(), format: Some("{y}".into()), values: [("y".into(), fact())].into() };
+        for input in [one, many] {
+            let text = serde_json::to_string(&input).unwrap();
+            assert_eq!(serde_json::from_str::<Input>(&text).unwrap(), input);
+        }
+    }
+}
