@@ -4,6 +4,8 @@
 #![cfg(feature = "full")]
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
+#[path = "embedded/beside.rs"]
+mod beside;
 #[path = "embedded/cancel.rs"]
 mod cancel;
 #[path = "embedded/ends.rs"]

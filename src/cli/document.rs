@@ -6,12 +6,12 @@ use crate::core::{
     Suspension, Timestamp, VersionNumber,
 };
 use crate::history::{AttemptSummary, VersionSummary};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
 
 /// The state of a resource in one word, for people and for programs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(crate) enum State {
     /// Deployed as last written, and no difference seen since.
     Compliant,

@@ -58,7 +58,8 @@ pub enum Event {
 }
 
 /// A change set: what some source wants from now on.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Push {
     /// The resource set it belongs to.
     pub set: Name,
@@ -81,7 +82,7 @@ pub struct Push {
 }
 
 /// Ends resources without touching their targets. Answered like a push.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
 pub struct Forget {
     /// Live resources or tombstones.
     pub names: Vec<Name>,
@@ -92,7 +93,7 @@ pub struct Forget {
 }
 
 /// Whether a push stands or falls as one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum PushMode {
     /// Accepted or refused whole, with all its errors.
     Whole,
@@ -127,7 +128,7 @@ pub enum RefusalKind {
 }
 
 /// A user's request for work now.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
 pub struct Request {
     /// Its number; given by `step` when 0.
     pub id: RequestId,

@@ -92,6 +92,11 @@ impl EnvironmentState {
         on_target.filter(meant).collect()
     }
 
+    /// The resources that a request asked for and that are not dealt with yet; `None` once all are.
+    pub fn asked_by(&self, request: RequestId) -> Option<&BTreeSet<ResourceId>> {
+        self.requests.get(&request)
+    }
+
     /// A request waits for it.
     pub(super) fn asked_for(&self, id: ResourceId) -> bool {
         self.requests.values().any(|covered| covered.contains(&id))

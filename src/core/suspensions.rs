@@ -5,11 +5,11 @@
 
 use super::state::{EnvironmentState, Resource};
 use super::{Name, OpenRequest, Record, RequestId, RequestKind, ResourceId, TargetName, Timestamp};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// A user's order that nothing new starts.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Suspension {
     /// The request by which it was ordered; open as long as it is in force.

@@ -4,7 +4,7 @@ use super::{
     AttemptId, Blocked, Compliance, ExecutorName, Life, Name, Operation, Reason, ResourceRow, Suspension, TargetName,
     Timestamp, VersionNumber,
 };
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// One resource or tombstone as it stands.
@@ -39,7 +39,7 @@ impl ResourceView {
 }
 
 /// An attempt in an executor's hands.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Running {
     /// Its number.
@@ -53,7 +53,7 @@ pub struct Running {
 }
 
 /// How many resources are in which state. Each live resource is counted once, tombstones apart.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Counts {
     /// Live resources.
@@ -63,7 +63,7 @@ pub struct Counts {
     /// Latest intent not attempted yet.
     pub updating: u32,
     /// Their newest intent, or their removal, waits for its release.
-    #[serde(skip_serializing_if = "is_none")]
+    #[serde(skip_serializing_if = "is_none", default)]
     pub unreleased: u32,
     /// The last attempt failed.
     pub failed: u32,
@@ -99,7 +99,7 @@ pub struct Versions {
 }
 
 /// A typed reason why a resource does not start, or that it need not.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", tag = "hold")]
 pub enum Hold {
     /// It is as wanted; the next verification, where one is planned.
@@ -246,7 +246,7 @@ pub enum Hold {
 }
 
 /// The two kinds of windows a target has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum WindowKind {
     /// For changes.

@@ -70,7 +70,7 @@ impl<'a> Running<'a> {
     }
 
     /// Ends it at once, with everything it has started.
-    fn kill(mut self) {
+    pub(crate) fn kill(mut self) {
         self.process.kill().unwrap();
         self.process.wait().unwrap();
         self.reader.take().unwrap().join().unwrap();

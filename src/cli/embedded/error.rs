@@ -56,6 +56,21 @@ pub(crate) enum EmbeddedError {
         #[source]
         source: std::io::Error,
     },
+    /// Another process holds the folder, and what is asked is none of what it does for others.
+    #[error("{message}")]
+    Beside {
+        /// Who, what, and what to do.
+        message: String,
+    },
+    /// The control socket cannot be used.
+    #[error("cannot use the control socket in {}", folder.display())]
+    Control {
+        /// Whose.
+        folder: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
     /// Executors cannot connect.
     #[error(transparent)]
     Endpoint(#[from] EndpointError),
@@ -78,13 +93,14 @@ impl EmbeddedError {
     /// The exit code it stands for.
     pub(crate) const fn exit(&self) -> Exit {
         match self {
-            Self::Lock(LockError::Held { .. }) => Exit::Held,
+            Self::Lock(LockError::Held { .. }) | Self::Beside { .. } => Exit::Held,
             Self::Nothing { .. } | Self::NoEnvironment(_) | Self::Url { .. } => Exit::Usage,
             Self::Lock(_)
             | Self::Server(_)
             | Self::ServerEnded { .. }
             | Self::Database { .. }
             | Self::File { .. }
+            | Self::Control { .. }
             | Self::Endpoint(_)
             | Self::Process(_)
             | Self::Executors { .. } => Exit::Infrastructure,

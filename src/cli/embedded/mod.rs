@@ -6,11 +6,16 @@
 //! Copy    one copied into memory, for dry runs
 //! Owned   an environment owned for a moment, without executors: for orders that run nothing
 //! Session an environment owned: scheduler, executors as child processes
+//! Beside  an environment that another process owns, which takes orders at its Control socket
+//! Access  a Session, or Beside: what a verb works with
 //! ```
 //!
 //! What is opened first is closed last: executors retire, the scheduler gives the environment up, the database stops, the lock is released.
 
+mod access;
 mod author;
+mod beside;
+pub(crate) mod control;
 mod copy;
 mod error;
 mod executors;
@@ -23,7 +28,9 @@ mod session;
 mod signals;
 mod wait;
 
+pub(crate) use access::Access;
 pub(crate) use author::author;
+pub(crate) use beside::Beside;
 pub(crate) use copy::Copy;
 pub(crate) use error::EmbeddedError;
 pub(crate) use owned::Owned;

@@ -1,13 +1,14 @@
 //! An environment that this process owns for a moment, without executors: for orders that change what is known or wanted, and run nothing.
 //!
-//! Work that an order makes ready stays where it is until something runs the environment. Deliberately absent: signals; an order is one commit.
+//! Work that an order makes ready stays where it is until something runs the environment. Where another process does so, that takes the order. Deliberately absent: signals; an order is one commit.
 
+use super::control::Control;
 use super::session::owner_of;
-use super::{EmbeddedError, Place};
+use super::{Beside, EmbeddedError, Place};
 use crate::cli::CliError;
 use crate::cli::arguments::StateOptions;
 use crate::cli::output::Output;
-use crate::core::{Message, Name, PoolName};
+use crate::core::{EnvironmentState, Forget, Message, Name, PoolName, Request, VersionNumber};
 use crate::executor::process;
 use crate::history::Store;
 use crate::scheduler::{Edge, Scheduler};
@@ -23,29 +24,41 @@ impl Edge for NoExecutors {
 }
 
 /// The environment, owned.
-pub(crate) struct Owned {
-    /// Takes the orders.
-    pub(crate) scheduler: Scheduler,
+pub(crate) struct Owned<'a> {
     /// Its name.
     pub(crate) environment: Name,
+    by: By<'a>,
 }
 
-impl Owned {
+/// Who owns it.
+enum By<'a> {
+    Us(Scheduler),
+    Beside(&'a Beside),
+}
+
+impl Owned<'_> {
     /// Locks the data folder, lets `prepare` choose the environment and check what can be checked before anything is owned, gives the orders of
     /// `work`, and closes everything afterwards, whatever came of it.
     pub(crate) async fn run<P, T>(
         options: &StateOptions,
         output: Output,
         prepare: impl AsyncFnOnce(&Place) -> Result<(Name, P), CliError>,
-        work: impl AsyncFnOnce(&Self, P) -> Result<T, CliError>,
+        work: impl AsyncFnOnce(&Owned<'_>, P) -> Result<T, CliError>,
     ) -> Result<T, CliError> {
+        if let Some(control) = Control::reach(options).await? {
+            return Beside::run(control, options, output, prepare, async |beside, prepared| {
+                let environment = beside.environment().clone();
+                work(&Owned { environment, by: By::Beside(beside) }, prepared).await
+            })
+            .await;
+        }
         Place::owned(options, output, async |place, owners| {
             let (environment, prepared) = prepare(place).await?;
             let owner = owner_of(owners.own());
             let store: Arc<dyn Store> = Arc::clone(&place.store);
             let scheduler =
                 Scheduler::start(environment.clone(), store, owner, owners.ended(), Arc::new(NoExecutors)).await?;
-            let owned = Self { scheduler: scheduler.clone(), environment };
+            let owned = Owned { environment, by: By::Us(scheduler.clone()) };
             let done = work(&owned, prepared).await;
             let stopped = scheduler.stop().await;
             let done = done?;
@@ -55,12 +68,47 @@ impl Owned {
         .await
     }
 
+    /// Orders a suspension, its end, or a cancellation; answers after the commit.
+    pub(crate) async fn order(&self, request: Request) -> Result<(), CliError> {
+        match &self.by {
+            By::Us(scheduler) => scheduler.order(request).await.map(|_| ()).map_err(CliError::from),
+            By::Beside(beside) => beside.order(request).await.map(|_| ()),
+        }
+    }
+
+    /// Ends resources without touching their targets; answers after the commit.
+    pub(crate) async fn forget(&self, forget: Forget) -> Result<VersionNumber, CliError> {
+        match &self.by {
+            By::Us(scheduler) => Ok(scheduler.forget(forget).await?),
+            By::Beside(beside) => beside.forget(forget).await,
+        }
+    }
+
+    /// Reads the state.
+    pub(crate) async fn read<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&EnvironmentState) -> T + Send + 'static,
+    ) -> Result<T, CliError> {
+        match &self.by {
+            By::Us(scheduler) => Ok(scheduler.read(read).await?),
+            By::Beside(beside) => beside.read(read).await,
+        }
+    }
+
+    /// Whether a process goes on with what waits, now.
+    pub(crate) const fn goes_on(&self) -> bool {
+        matches!(self.by, By::Beside(_))
+    }
+
     /// Drops everything that is known of the environment that `prepare` chooses, its history too. Targets are not touched.
     pub(crate) async fn clear(
         options: &StateOptions,
         output: Output,
         prepare: impl AsyncFnOnce(&Place) -> Result<Name, CliError>,
     ) -> Result<Name, CliError> {
+        if let Some(control) = Control::reach(options).await? {
+            return Err(control.in_the_way("the end of an environment"));
+        }
         Place::owned(options, output, async |place, owners| {
             let environment = prepare(place).await?;
             // An executor of a run that was killed may still be at work; when it has ended, nothing happens any more that nobody records.

@@ -86,12 +86,18 @@ impl Place {
         }
         match FolderLock::acquire(&options.data_dir) {
             Ok(lock) => Self::open(options, output, Some(lock)).await,
-            Err(LockError::Held { .. }) => {
-                let options_of_holder = PrivateServer::connect_options_of(&options.data_dir)?;
-                Self::connect(options, options_of_holder, "of the process that holds the data folder").await
-            }
+            Err(LockError::Held { .. }) => Self::beside(options).await,
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// Opens the history of a folder that another process holds, through its server.
+    pub(crate) async fn beside(options: &StateOptions) -> Result<Self, EmbeddedError> {
+        if options.database_url.is_some() {
+            return Self::open(options, Output::default(), None).await;
+        }
+        let options_of_holder = PrivateServer::connect_options_of(&options.data_dir)?;
+        Self::connect(options, options_of_holder, "of the process that holds the data folder").await
     }
 
     async fn open(options: &StateOptions, output: Output, lock: Option<FolderLock>) -> Result<Self, EmbeddedError> {

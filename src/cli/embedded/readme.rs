@@ -23,6 +23,7 @@ only with everything else here. All history is gone, and what was deployed is no
 yes, while nothing runs; then the next run waits up to half a minute for the lease of such a process |
 | `executor-*.lock` | held by an executor process as long as it works | yes, while nothing runs; never while an executor does |
 | `executors-*.sock` | where executors connect during a run | yes, while nothing runs |
+| `control.sock` | where other commands reach a `homeostat run` | yes, while nothing runs |
 | `README.md` | this | yes; the next run writes it again |
 
 To keep a copy: copy the whole folder while nothing runs. Values that the manifests give to resources are in it, sensitive ones too: only its owner

@@ -160,13 +160,7 @@ impl Session {
 
     /// Makes the declared settings and targets those of the environment, where they differ.
     pub(crate) async fn configure(&self, declared: &Declared) -> Result<(), CliError> {
-        let wanted = declared.settings.clone();
-        let targets = declared.targets.clone();
-        let events = self.scheduler.read(move |state| differing(state, wanted, targets)).await?;
-        for event in events {
-            self.scheduler.send(event).await?;
-        }
-        Ok(())
+        Ok(configure(&self.scheduler, declared.settings.clone(), declared.targets.clone()).await?)
     }
 
     /// The same, but nothing starts by itself.
@@ -266,6 +260,19 @@ pub(crate) fn push_of(set: Name, source: &str, message: &str) -> Push {
         source: source.into(),
         message: message.into(),
     }
+}
+
+/// Makes settings and targets those of an environment, where they differ.
+pub(super) async fn configure(
+    scheduler: &Scheduler,
+    settings: crate::core::Settings,
+    targets: Vec<crate::core::Target>,
+) -> Result<(), SchedulerError> {
+    let events = scheduler.read(move |state| differing(state, settings, targets)).await?;
+    for event in events {
+        scheduler.send(event).await?;
+    }
+    Ok(())
 }
 
 /// Events that make the state's settings and targets what is wanted. Nothing is written where nothing differs.

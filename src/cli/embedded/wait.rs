@@ -8,8 +8,10 @@ use crate::cli::embedded::EmbeddedError;
 use crate::cli::progress::Progress;
 use crate::cli::verbs::HeldDocument;
 use crate::core::{
-    AttemptId, Counts, EnvironmentState, Event, Hold, Name, OutcomeKind, Record, Suspension, VersionNumber, limits,
+    AttemptId, Counts, EnvironmentState, Event, Hold, Name, OutcomeKind, Record, ResourceView, Suspension,
+    VersionNumber, limits,
 };
+use crate::history::Store;
 use crate::scheduler::Committed;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -20,7 +22,7 @@ const GLANCE_INTERVAL: Duration = Duration::from_millis(50);
 /// One look costs a visit to every resource: this part of the time that has passed goes by between two.
 const GLANCE_SHARE: u32 = 16;
 /// Without a commit for so long, what is left is looked at for holds that do not go away.
-const IDLE: Duration = Duration::from_secs(1);
+pub(super) const IDLE: Duration = Duration::from_secs(1);
 /// Attempts read from history at once.
 const PAGE: u32 = 10_000;
 
@@ -44,6 +46,8 @@ pub(crate) struct Finished {
     pub(crate) held: Vec<HeldDocument>,
     /// What users have suspended.
     pub(crate) suspensions: Vec<Suspension>,
+    /// The process that owns the environment, where it is not this one.
+    pub(crate) holder: Option<String>,
 }
 
 /// One look at the state.
@@ -59,13 +63,13 @@ struct Glance {
 
 /// What is known of the run while it goes on.
 #[derive(Default)]
-struct Tally {
-    done: u64,
-    failed: u64,
+pub(super) struct Tally {
+    pub(super) done: u64,
+    pub(super) failed: u64,
 }
 
 impl Tally {
-    fn add(&mut self, committed: &Committed) {
+    pub(super) fn add(&mut self, committed: &Committed) {
         for record in &committed.records {
             let Record::Outcome { outcome, .. } = record else { continue };
             self.done += u64::from(!matches!(outcome.kind, OutcomeKind::Revoked | OutcomeKind::Skipped { .. }));
@@ -92,9 +96,10 @@ pub(super) async fn until_quiet(session: &mut Session) -> Result<Finished, CliEr
         elapsed: ended.duration_since(session.began),
         ended,
         counts: glance.counts,
-        attempts: attempts_since(session, session.before).await?,
+        attempts: attempts_since(&*session.store, &session.environment, session.before).await?,
         held,
         suspensions: session.scheduler.read(|state| state.suspensions().cloned().collect()).await?,
+        holder: None,
     })
 }
 
@@ -140,7 +145,7 @@ pub(crate) fn has_ended(pid: u32) -> bool {
 }
 
 /// A short run is not made longer by waiting for the next look, a long one not by looking.
-fn glance_pause(elapsed: Duration) -> Duration {
+pub(super) fn glance_pause(elapsed: Duration) -> Duration {
     (elapsed / GLANCE_SHARE).clamp(Duration::from_millis(1), GLANCE_INTERVAL)
 }
 
@@ -233,8 +238,13 @@ fn held(state: &EnvironmentState) -> Option<Vec<HeldDocument>> {
     if !is_idle(state) {
         return None;
     }
+    held_among(state, |view| view.queued.is_some())
+}
+
+/// The same of those resources that are meant.
+pub(super) fn held_among(state: &EnvironmentState, meant: impl Fn(&ResourceView) -> bool) -> Option<Vec<HeldDocument>> {
     let mut held = Vec::new();
-    for view in state.views().filter(|view| view.queued.is_some()) {
+    for view in state.views().filter(meant) {
         let holds = state.why(view.row.resource);
         let lasting = holds.iter().find(|hold| wait_of(hold) == Wait::Lasting);
         let hold = lasting.or_else(|| holds.iter().find(|hold| wait_of(hold) == Wait::OnOthers))?;
@@ -246,11 +256,15 @@ fn held(state: &EnvironmentState) -> Option<Vec<HeldDocument>> {
 }
 
 /// The attempts above a number, newest first.
-async fn attempts_since(session: &Session, before: AttemptId) -> Result<Vec<AttemptDocument>, CliError> {
+pub(super) async fn attempts_since(
+    store: &dyn Store,
+    environment: &Name,
+    before: AttemptId,
+) -> Result<Vec<AttemptDocument>, CliError> {
     let mut attempts: Vec<AttemptDocument> = Vec::new();
     let mut below = None;
     loop {
-        let page = session.store.attempts(&session.environment, None, below, PAGE).await?;
+        let page = store.attempts(environment, None, below, PAGE).await?;
         let full = page.len() == PAGE as usize;
         let of_run = page.iter().take_while(|attempt| attempt.attempt > before).map(AttemptDocument::from);
         let known = attempts.len();

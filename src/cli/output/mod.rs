@@ -41,7 +41,7 @@ pub(crate) enum Color {
 }
 
 /// Where results go, and in which shape.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Output {
     format: Format,
     quiet: bool,

@@ -1,6 +1,6 @@
 //! `homeostat cancel [NAME…]`: what waits to begin, left over from an interrupted run for example, is left alone until a deploy or its time comes.
 //!
-//! Deliberately absent: reaching into the run of another process. Ctrl-C there cancels; here the folder is free, and nothing runs.
+//! Deliberately absent: reaching into a `deploy` of another process. Ctrl-C there cancels; here the folder is free, or a `run` takes orders.
 
 use crate::cli::arguments::CancelOptions;
 use crate::cli::embedded::{Owned, Place, author, known_names, snapshot_state};
@@ -25,6 +25,9 @@ struct CancelDocument {
     until: Option<String>,
     #[serde(skip)]
     at: Option<Timestamp>,
+    /// A process has what was granted, and goes on with it.
+    #[serde(skip)]
+    goes_on: bool,
 }
 
 /// Cancels. That nothing waited is no error.
@@ -37,11 +40,11 @@ pub(crate) async fn run(options: CancelOptions, output: Output) -> Result<Exit, 
         Ok((environment, selection.within(&state, None, time::now())))
     };
     let document = Owned::run(&options.state, output, prepare, async |owned, selection| {
-        let waiting = owned.scheduler.read(queued).await?;
+        let waiting = owned.read(queued).await?;
         let (author, message) = (author(), options.message.as_str().into());
         let request =
             Request { id: RequestId(0), kind: RequestKind::Cancel, scope: selection.scope(), author, message };
-        owned.scheduler.order(request).await?;
+        owned.order(request).await?;
         let chosen = selection.clone();
         let read = move |state: &EnvironmentState| {
             let still = queued(state);
@@ -51,9 +54,9 @@ pub(crate) async fn run(options: CancelOptions, output: Output) -> Result<Exit, 
             let at = cancelled.iter().chain(&granted).filter_map(due).min();
             (cancelled, granted.into_iter().collect(), at)
         };
-        let (cancelled, granted, at) = owned.scheduler.read(read).await?;
+        let (cancelled, granted, at) = owned.read(read).await?;
         let environment = owned.environment.clone();
-        Ok(CancelDocument { environment, cancelled, granted, until: at.map(time::iso), at })
+        Ok(CancelDocument { environment, cancelled, granted, until: at.map(time::iso), at, goes_on: owned.goes_on() })
     })
     .await?;
     output.print(&document, || text(&document))?;
@@ -79,7 +82,11 @@ fn text(document: &CancelDocument) -> String {
     }
     if !granted.is_empty() {
         let list = confirm::list("-", granted.iter().map(|name| &**name));
-        parts.push(format!("these may have begun when their process ended; the next run finds out\n{list}"));
+        parts.push(if document.goes_on {
+            format!("these have begun, or are being taken back\n{list}")
+        } else {
+            format!("these may have begun when their process ended; the next run finds out\n{list}")
+        });
     }
     let when = at
         .map_or_else(String::new, |at| format!("; by themselves they come again {}", time::relative(at, time::now())));

@@ -3,7 +3,7 @@
 use super::confirm;
 use super::summary::RunDocument;
 use crate::cli::arguments::{DeleteOptions, WholeEnvironment};
-use crate::cli::embedded::{Finished, Place, Session, find, push_of, snapshot_state};
+use crate::cli::embedded::{Access, Finished, Place, find, push_of, snapshot_state};
 use crate::cli::manifests::Selection;
 use crate::cli::output::Output;
 use crate::cli::{CliError, Exit};
@@ -21,7 +21,7 @@ pub(crate) async fn run(options: DeleteOptions, output: Output) -> Result<Exit, 
 /// Removes what is meant; `whole`: everything, because the environment ends.
 pub(super) async fn remove(options: &DeleteOptions, whole: bool, output: Output) -> Result<Finished, CliError> {
     let prepare = async |place: &Place| prepare(options, whole, place).await;
-    Session::run(&options.state, output, prepare, async |session, pushes| {
+    Access::run(&options.state, output, prepare, async |session, pushes| {
         for push in pushes {
             session.push(push).await?;
         }

@@ -3,7 +3,7 @@
 use super::confirm;
 use super::summary::RunDocument;
 use crate::cli::arguments::DeployOptions;
-use crate::cli::embedded::{Place, Session, known_names, push_of, snapshot_state};
+use crate::cli::embedded::{Access, Place, known_names, push_of, snapshot_state};
 use crate::cli::manifests::{self, Declared, Selection};
 use crate::cli::output::{Output, time};
 use crate::cli::{CliError, Exit, SET, refusal};
@@ -24,7 +24,7 @@ pub(crate) async fn run(options: DeployOptions, output: Output) -> Result<Exit, 
         let prepared = prepare(&options, &selection, declared.as_ref(), place, &environment).await?;
         Ok((environment, prepared))
     };
-    let finished = Session::run(&options.state, output, prepare, async |session, (push, selection)| {
+    let finished = Access::run(&options.state, output, prepare, async |session, (push, selection)| {
         if let Some(declared) = &declared {
             session.configure(declared).await?;
         }

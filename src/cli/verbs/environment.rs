@@ -5,6 +5,7 @@
 use super::summary::RunDocument;
 use super::{confirm, delete};
 use crate::cli::arguments::{ClearOptions, DeleteOptions, EnvironmentOrder, StateOptions, WholeEnvironment};
+use crate::cli::embedded::control::Control;
 use crate::cli::embedded::{Owned, Place, known_names, snapshot_state};
 use crate::cli::output::Output;
 use crate::cli::{CliError, Exit};
@@ -49,6 +50,9 @@ pub(crate) async fn clear(options: ClearOptions, output: Output) -> Result<Exit,
 pub(super) async fn delete(order: EnvironmentOrder, output: Output) -> Result<Exit, CliError> {
     let EnvironmentOrder { name, order, state } = order;
     let state = StateOptions { environment: Some(name), ..state };
+    if let Some(control) = Control::reach(&state).await? {
+        return Err(control.in_the_way("the end of an environment"));
+    }
     let options = DeleteOptions { whole: None, names: Vec::new(), order, state };
     let finished = delete::remove(&options, true, output).await?;
     let environment = finished.environment.clone();

@@ -2,7 +2,7 @@
 
 use crate::cli::arguments::FactsOptions;
 use crate::cli::document::{FactsDocument, ListDocument};
-use crate::cli::embedded::{Place, Reading, Session, find, snapshot_state};
+use crate::cli::embedded::{Access, Place, Reading, find, snapshot_state};
 use crate::cli::output::{Output, Table};
 use crate::cli::{CliError, Exit};
 use crate::core::{Name, RequestKind, ResourceView, Scope};
@@ -36,7 +36,7 @@ async fn refresh(options: &FactsOptions, name: &str, output: Output) -> Result<O
         }
         Ok((environment, scope))
     };
-    let finished = Session::run_as(true, &options.state, output, prepare, async |session, scope| {
+    let finished = Access::run_as(true, &options.state, output, prepare, async |session, scope| {
         session.request(RequestKind::FactRefresh, scope).await?;
         session.wait().await
     })

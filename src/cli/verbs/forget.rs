@@ -40,7 +40,7 @@ pub(crate) async fn run(options: ForgetOptions, output: Output) -> Result<Exit, 
     let document = Owned::run(&options.state, output, prepare, async |owned, items| {
         let names = items.iter().map(|item| item.name.clone()).collect();
         let forget = Forget { names, author: author(), message: options.order.message.as_str().into() };
-        let version = owned.scheduler.forget(forget).await?;
+        let version = owned.forget(forget).await?;
         Ok(ForgetDocument { environment: owned.environment.clone(), version, items })
     })
     .await?;

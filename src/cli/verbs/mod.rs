@@ -23,3 +23,4 @@ mod confirm;
 mod summary;
 
 pub(crate) use summary::HeldDocument;
+pub(crate) use why::WhyDocument;

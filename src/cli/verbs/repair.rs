@@ -2,7 +2,7 @@
 
 use super::summary::RunDocument;
 use crate::cli::arguments::RepairOptions;
-use crate::cli::embedded::{Place, Session, known_names, push_of, snapshot_state};
+use crate::cli::embedded::{Access, Place, known_names, push_of, snapshot_state};
 use crate::cli::manifests::{self, Declared, Selection};
 use crate::cli::output::{Output, time};
 use crate::cli::{CliError, Exit, SET};
@@ -14,7 +14,7 @@ pub(crate) async fn run(options: RepairOptions, output: Output) -> Result<Exit, 
     let declared = manifests::read(&options.manifests.files, options.state.environment.as_deref())?;
     let prepare = async |place: &Place| prepare(&options, &selection, declared.as_ref(), place, output).await;
     let kind = if options.report { RequestKind::Report } else { RequestKind::Repair };
-    let finished = Session::run_as(options.report, &options.state, output, prepare, async |session, selection| {
+    let finished = Access::run_as(options.report, &options.state, output, prepare, async |session, selection| {
         if let Some(declared) = &declared {
             session.configure(declared).await?;
         }

@@ -3,7 +3,7 @@
 use super::confirm;
 use super::summary::RunDocument;
 use crate::cli::arguments::RollbackOptions;
-use crate::cli::embedded::{Place, Session, content_of, push_of, snapshot_state};
+use crate::cli::embedded::{Access, Place, content_of, push_of, snapshot_state};
 use crate::cli::output::Output;
 use crate::cli::{CliError, Exit};
 use crate::core::{EnvironmentState, IntentRecord, Name, Push, PushMode, RequestKind, Scope, VersionNumber};
@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 /// Pushes the old content, waits, and prints what was done.
 pub(crate) async fn run(options: RollbackOptions, output: Output) -> Result<Exit, CliError> {
     let prepare = async |place: &Place| prepare(&options, place).await;
-    let finished = Session::run(&options.state, output, prepare, async |session, pushes| {
+    let finished = Access::run(&options.state, output, prepare, async |session, pushes| {
         for push in pushes {
             session.push(push).await?;
         }

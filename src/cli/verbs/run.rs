@@ -16,6 +16,7 @@ mod keeper;
 mod teller;
 
 use crate::cli::arguments::RunOptions;
+use crate::cli::embedded::control::{Listening, Registry};
 use crate::cli::embedded::{EmbeddedError, Owners, Place, Signals, has_ended, owner_of};
 use crate::cli::output::Output;
 use crate::cli::{CliError, Exit};
@@ -68,6 +69,8 @@ async fn hold(
     process::await_earlier(&place.folder).await.map_err(EmbeddedError::from)?;
     let _lease = Renewing(keep_lease(Arc::clone(&place.store), owner_of(owners.own())));
     let (teller, telling) = Teller::start(output);
+    let registry = Registry::new(place.is_private());
+    let _listening = Listening::begin(&place.folder, registry.clone())?;
     let shared = Shared {
         store: Arc::clone(&place.store),
         folder: place.folder.clone(),
@@ -76,6 +79,7 @@ async fn hold(
         ended: owners.ended().to_vec(),
         output,
         signals: signals.clone(),
+        registry,
         teller,
     };
     let mut environments = Environments::new(shared, options);

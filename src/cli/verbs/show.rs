@@ -3,10 +3,11 @@
 use crate::cli::arguments::NameOptions;
 use crate::cli::document::{AttemptDocument, ResourceDocument, ShowDocument, State};
 use crate::cli::embedded::Reading;
+use crate::cli::embedded::control::{Answer, Control, Order};
 use crate::cli::output::{Output, state_style, styled_diff, time};
 use crate::cli::verbs::history::attempts_table;
 use crate::cli::{CliError, Exit, redact};
-use crate::core::{ResourceView, Timestamp};
+use crate::core::{Hold, ResourceView, Timestamp};
 use std::fmt::Write;
 
 /// Attempts shown.
@@ -14,10 +15,29 @@ const ATTEMPTS: u32 = 5;
 
 /// Prints the resource.
 pub(crate) async fn run(options: NameOptions, output: Output) -> Result<Exit, CliError> {
-    Reading::with(&options.state, output, async |reading| show(&options, reading, output).await).await
+    let known = match Control::reach(&options.state).await? {
+        Some(control) => holds_beside(&control, &options).await?,
+        None => None,
+    };
+    Reading::with(&options.state, output, async |reading| show(&options, reading, known, output).await).await
 }
 
-async fn show(options: &NameOptions, reading: &Reading, output: Output) -> Result<Exit, CliError> {
+/// What a process that runs the environment knows of what holds the resource; `None` where it does not run it.
+async fn holds_beside(control: &Control, options: &NameOptions) -> Result<Option<Vec<Hold>>, CliError> {
+    let Some(environment) = control.environment(&options.state).await? else { return Ok(None) };
+    let name = options.name.clone();
+    match control.order(&Order::Holds { environment, name }).await? {
+        Answer::Holds { holds } => Ok(Some(holds)),
+        other => Err(other.unexpected()),
+    }
+}
+
+async fn show(
+    options: &NameOptions,
+    reading: &Reading,
+    known: Option<Vec<Hold>>,
+    output: Output,
+) -> Result<Exit, CliError> {
     let view = reading.find(&options.name)?;
     let attempts = reading.store.attempts(&reading.environment, Some(&options.name), None, ATTEMPTS).await?;
     let document = ShowDocument {
@@ -25,7 +45,7 @@ async fn show(options: &NameOptions, reading: &Reading, output: Output) -> Resul
         attributes: redact::attributes(&view.row.intent),
         attributes_from: view.row.intent.inputs.clone(),
         facts: super::facts::values(&view),
-        holds: reading.state.why(view.row.resource),
+        holds: known.unwrap_or_else(|| reading.state.why(view.row.resource)),
         attempts: attempts.iter().map(AttemptDocument::from).collect(),
     };
     output.print(&document, || text(&document, &view, reading.now, output.is_wide()))?;

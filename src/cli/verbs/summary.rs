@@ -6,7 +6,7 @@ use crate::cli::embedded::Finished;
 use crate::cli::output::{Output, Table, styled_diff, time};
 use crate::cli::{CliError, Exit};
 use crate::core::{Counts, Hold, Name, Operation, Reason, VersionNumber, limits};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write as _;
 
@@ -46,10 +46,13 @@ pub(crate) struct RunDocument {
     /// The same as sentences.
     #[serde(skip)]
     pub(crate) suspended: Vec<String>,
+    /// The process that goes on with what is left.
+    #[serde(skip)]
+    pub(crate) holder: Option<String>,
 }
 
 /// A resource that waits for something that a run cannot bring.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct HeldDocument {
     /// Its name.
@@ -89,6 +92,7 @@ impl RunDocument {
             held: finished.held,
             suspensions: finished.suspensions.iter().map(SuspensionDocument::from).collect(),
             suspended: finished.suspensions.iter().map(|one| suspend::told(one, time::now())).collect(),
+            holder: finished.holder,
         }
     }
 
@@ -194,7 +198,10 @@ impl RunDocument {
             ),
         }));
         if self.interrupted {
-            steps.push("interrupted; `homeostat deploy` goes on with what is left".to_owned());
+            steps.push(match &self.holder {
+                None => "interrupted; `homeostat deploy` goes on with what is left".to_owned(),
+                Some(holder) => format!("no longer waited for; {holder} goes on with what is left"),
+            });
         }
         steps
     }
@@ -292,6 +299,7 @@ mod tests {
             attempts,
             held: Vec::new(),
             suspensions: Vec::new(),
+            holder: None,
         })
     }
 

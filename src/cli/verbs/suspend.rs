@@ -29,6 +29,9 @@ struct SuspendDocument {
     waiting: u32,
     #[serde(skip)]
     was: Option<String>,
+    /// A process runs the environment, and goes on with what waits.
+    #[serde(skip)]
+    goes_on: bool,
 }
 
 /// Suspends; again where it is suspended already, so that the newest order says who and why.
@@ -57,13 +60,13 @@ async fn order(options: &SuspendOptions, kind: RequestKind, output: Output) -> R
     Owned::run(&options.state, output, prepare, async |owned, before| {
         let scope = Scope { target: target.clone(), names: None };
         let (author, message) = (author(), options.message.as_str().into());
-        owned.scheduler.order(Request { id: RequestId(0), kind, scope, author, message }).await?;
+        owned.order(Request { id: RequestId(0), kind, scope, author, message }).await?;
         let meant = target.clone();
         let read = move |state: &EnvironmentState| {
             let suspensions = state.suspensions().map(SuspensionDocument::from).collect();
             (suspensions, declared(state, meant.as_ref()), state.counts().queued)
         };
-        let (suspensions, declared, waiting) = owned.scheduler.read(read).await?;
+        let (suspensions, declared, waiting) = owned.read(read).await?;
         Ok(SuspendDocument {
             environment: owned.environment.clone(),
             target: target.clone(),
@@ -72,6 +75,7 @@ async fn order(options: &SuspendOptions, kind: RequestKind, output: Output) -> R
             suspensions,
             declared,
             waiting,
+            goes_on: owned.goes_on(),
         })
     })
     .await
@@ -149,7 +153,8 @@ fn resumed(document: &SuspendDocument) -> String {
     });
     lines.extend(others);
     if document.waiting > 0 {
-        lines.push(format!("{} resources wait; `homeostat deploy` goes on with them", document.waiting));
+        let by = if document.goes_on { "the process that runs the environment" } else { "`homeostat deploy`" };
+        lines.push(format!("{} resources wait; {by} goes on with them", document.waiting));
     }
     lines.join("\n  ")
 }

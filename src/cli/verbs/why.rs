@@ -4,27 +4,30 @@ use super::suspend;
 use crate::api::closest;
 use crate::cli::arguments::NameOptions;
 use crate::cli::document::State;
-use crate::cli::embedded::Reading;
+use crate::cli::embedded::control::{Answer, Control, Order};
+use crate::cli::embedded::{Reading, find};
 use crate::cli::output::{Output, state_style, time};
 use crate::cli::{CliError, Exit};
 use crate::core::{EnvironmentState, Hold, Name, ResourceView, Timestamp, VersionNumber, limits};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::fmt::Write as _;
 
 /// What `-o json|yaml` prints.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct WhyDocument {
+pub(crate) struct WhyDocument {
     environment: Name,
     version: VersionNumber,
     /// From the resource asked about to the root cause.
     items: Vec<Link>,
     /// What to do next.
     next: Vec<String>,
+    /// It is as declared.
+    good: bool,
 }
 
 /// One resource on the way to the root cause.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Link {
     name: Name,
@@ -33,20 +36,46 @@ struct Link {
     sentences: Vec<String>,
 }
 
-/// Prints why the resource is where it is.
+/// Prints why the resource is where it is. A process that runs the environment knows better than history: who is connected, and what is full.
 pub(crate) async fn run(options: NameOptions, output: Output) -> Result<Exit, CliError> {
-    Reading::with(&options.state, output, async |reading| explain(&options, reading, output)).await
+    let document = match Control::reach(&options.state).await? {
+        Some(control) => beside(&control, &options).await?,
+        None => None,
+    };
+    let document = match document {
+        Some(document) => document,
+        None => Reading::with(&options.state, output, async |reading| explain(&options, reading)).await?,
+    };
+    output.print(&document, || text(&document))?;
+    Ok(if document.good { Exit::Done } else { Exit::NotCompliant })
 }
 
-fn explain(options: &NameOptions, reading: &Reading, output: Output) -> Result<Exit, CliError> {
-    let view = reading.find(&options.name)?;
+/// `None` where the process does not run the environment.
+async fn beside(control: &Control, options: &NameOptions) -> Result<Option<WhyDocument>, CliError> {
+    let Some(environment) = control.environment(&options.state).await? else { return Ok(None) };
+    let name = options.name.clone();
+    match control.order(&Order::Why { environment, name }).await? {
+        Answer::Why { document } => Ok(Some(document)),
+        other => Err(other.unexpected()),
+    }
+}
+
+fn explain(options: &NameOptions, reading: &Reading) -> Result<WhyDocument, CliError> {
+    document(&reading.state, &options.name, reading.now, false)
+}
+
+/// Why the resource is where it is; `runs`: somebody runs the environment, and this is what they know.
+pub(crate) fn document(
+    state: &EnvironmentState,
+    name: &str,
+    now: Timestamp,
+    runs: bool,
+) -> Result<WhyDocument, CliError> {
+    let view = find(state, name)?;
     let good = view.good;
-    let items = chain(&reading.state, view, reading.now);
-    let next = items.last().map(|root| next_steps(&reading.state, root, reading.now)).unwrap_or_default();
-    let document =
-        WhyDocument { environment: reading.environment.clone(), version: reading.state.version(), items, next };
-    output.print(&document, || text(&document))?;
-    Ok(if good { Exit::Done } else { Exit::NotCompliant })
+    let items = chain(state, view, now);
+    let next = items.last().map(|root| next_steps(state, root, now, runs)).unwrap_or_default();
+    Ok(WhyDocument { environment: state.name().clone(), version: state.version(), items, next, good })
 }
 
 /// Follows the first hold that names another resource, until none does.
@@ -129,7 +158,7 @@ fn sentence(hold: &Hold, now: Timestamp) -> String {
 }
 
 /// What a user can do about the root cause.
-fn next_steps(state: &EnvironmentState, root: &Link, now: Timestamp) -> Vec<String> {
+fn next_steps(state: &EnvironmentState, root: &Link, now: Timestamp, runs: bool) -> Vec<String> {
     let name = &root.name;
     let step = |hold: &Hold| match hold {
         Hold::RetryAt { .. } => Some(format!(
@@ -162,6 +191,8 @@ fn next_steps(state: &EnvironmentState, root: &Link, now: Timestamp) -> Vec<Stri
         Hold::Drifted => Some(format!(
             "correct it on the target, or let the next deploy do so; `homeostat show {name}` shows the difference"
         )),
+        // Whoever runs it goes on with it.
+        Hold::ExecutorUnavailable { .. } | Hold::Concurrency { .. } | Hold::RequirementBusy { .. } if runs => None,
         Hold::ExecutorUnavailable { .. }
         | Hold::ReportOnly
         | Hold::Stopping
@@ -181,6 +212,9 @@ fn next_steps(state: &EnvironmentState, root: &Link, now: Timestamp) -> Vec<Stri
         | Hold::RequiredBy { .. } => None,
     };
     if root.holds.is_empty() {
+        if runs {
+            return Vec::new();
+        }
         return vec!["`homeostat deploy` goes on with it".to_owned()];
     }
     root.holds.iter().find_map(step).into_iter().collect()
@@ -252,8 +286,8 @@ mod tests {
         take(push(vec![intent("disk", &[])]));
         let view = state.view(state.find_any("site").unwrap()).unwrap();
         let items = chain(&state, view, Timestamp(0));
-        let next = next_steps(&state, items.last().unwrap(), Timestamp(0));
-        let document = WhyDocument { environment: "house".into(), version: state.version(), items, next };
+        let next = next_steps(&state, items.last().unwrap(), Timestamp(0), false);
+        let document = WhyDocument { environment: "house".into(), version: state.version(), items, next, good: false };
         let told = "site is Undefined\n  it requires disk, which waits for release\n  disk is Unreleased\n    \
                     its newest intent (version 2) waits for release: it comes into force when a user deploys it\n\n\
                     next: `homeostat deploy disk` releases and deploys it\n";

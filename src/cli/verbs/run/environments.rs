@@ -10,6 +10,7 @@ use crate::api::manifest::Reading;
 use crate::cli::CliError;
 use crate::cli::arguments::RunOptions;
 use crate::cli::embedded::Signals;
+use crate::cli::embedded::control::Registry;
 use crate::cli::output::Output;
 use crate::core::Name;
 use crate::history::Store;
@@ -31,6 +32,8 @@ pub(super) struct Shared {
     pub(super) ended: Vec<Name>,
     pub(super) output: Output,
     pub(super) signals: Signals,
+    /// Where other commands find its scheduler.
+    pub(super) registry: Registry,
     pub(super) teller: Teller,
 }
 

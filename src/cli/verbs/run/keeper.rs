@@ -110,6 +110,7 @@ impl Keeper {
     async fn hold(&self, session: &mut Session) -> Result<Told, CliError> {
         let mut ear = self.clone();
         let scheduler = session.scheduler.clone();
+        let _registered = self.shared.registry.register(self.environment.clone(), scheduler.clone());
         let mut commits = scheduler.subscribe();
         let mut chronicle = scheduler.read(Chronicle::of).await?;
         let mut wants = self.wants.clone();

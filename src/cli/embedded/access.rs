@@ -1,0 +1,82 @@
+//! What a verb works with: an environment that this process owns, or one of a process that runs beside it. The verb cannot tell which.
+
+use super::control::Control;
+use super::{Beside, Finished, Place, Session};
+use crate::cli::CliError;
+use crate::cli::arguments::StateOptions;
+use crate::cli::manifests::Declared;
+use crate::cli::output::Output;
+use crate::core::{Name, Push, RequestKind, Scope, VersionNumber};
+
+/// An environment, and somebody who owns it.
+pub(crate) enum Access<'a> {
+    /// This process.
+    Own(&'a mut Session),
+    /// Another one.
+    Beside(&'a mut Beside),
+}
+
+impl Access<'_> {
+    /// Lets `prepare` choose the environment and check what can be checked before anything is owned, and does `work` on it: in a session, or through
+    /// the process that holds the data folder and takes orders.
+    pub(crate) async fn run<P, T>(
+        options: &StateOptions,
+        output: Output,
+        prepare: impl AsyncFnOnce(&Place) -> Result<(Name, P), CliError>,
+        work: impl AsyncFnOnce(&mut Access<'_>, P) -> Result<T, CliError>,
+    ) -> Result<T, CliError> {
+        Self::run_as(false, options, output, prepare, work).await
+    }
+
+    /// The same; a session that is there for reports only starts nothing else, whatever is due or was left over.
+    pub(crate) async fn run_as<P, T>(
+        report_only: bool,
+        options: &StateOptions,
+        output: Output,
+        prepare: impl AsyncFnOnce(&Place) -> Result<(Name, P), CliError>,
+        work: impl AsyncFnOnce(&mut Access<'_>, P) -> Result<T, CliError>,
+    ) -> Result<T, CliError> {
+        match Control::reach(options).await? {
+            Some(control) => {
+                let work = async |beside: &mut Beside, prepared| work(&mut Access::Beside(beside), prepared).await;
+                Beside::run(control, options, output, prepare, work).await
+            }
+            None => {
+                let work = async |session: &mut Session, prepared| work(&mut Access::Own(session), prepared).await;
+                Session::run_as(report_only, options, output, prepare, work).await
+            }
+        }
+    }
+
+    /// Makes the declared settings and targets those of the environment, where they differ.
+    pub(crate) async fn configure(&self, declared: &Declared) -> Result<(), CliError> {
+        match self {
+            Self::Own(session) => session.configure(declared).await,
+            Self::Beside(beside) => beside.configure(declared).await,
+        }
+    }
+
+    /// Pushes intent as a whole.
+    pub(crate) async fn push(&self, push: Push) -> Result<VersionNumber, CliError> {
+        match self {
+            Self::Own(session) => session.push(push).await,
+            Self::Beside(beside) => beside.push(push).await,
+        }
+    }
+
+    /// Requests a deploy, a repair or a report; returns how many resources it covers.
+    pub(crate) async fn request(&mut self, kind: RequestKind, scope: Scope) -> Result<usize, CliError> {
+        match self {
+            Self::Own(session) => session.request(kind, scope).await,
+            Self::Beside(beside) => beside.request(kind, scope).await,
+        }
+    }
+
+    /// Waits until nothing of it is left to do, or a signal ends the wait.
+    pub(crate) async fn wait(&mut self) -> Result<Finished, CliError> {
+        match self {
+            Self::Own(session) => session.wait().await,
+            Self::Beside(beside) => beside.wait().await,
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! The control socket of a process that runs on: how other commands work on its environments while it holds the data folder.
+//!
+//! `control.sock` lies in the data folder, which only its owner may enter. A line is an order as JSON, and is answered by lines of JSON; several may
+//! follow each other on one connection. Orders are those that a scheduler takes anyway, so the process does nothing for a command that the command
+//! would not do itself. What is only read is read from history, beside the process; only what no history knows (who is connected, what is full) is asked.
+//!
+//! ```text
+//! verb ─► Control (dial.rs) ─► control.sock ─► listen.rs ─► orders.rs ─► Scheduler
+//! ```
+//!
+//! Deliberately absent: commands of another release (refused), files (the command reads them), dry runs (they need no owner).
+
+mod attend;
+mod dial;
+mod listen;
+mod orders;
+
+pub(crate) use dial::Control;
+pub(crate) use listen::Listening;
+pub(crate) use orders::Registry;
+
+use crate::cli::CliError;
+use crate::cli::verbs::{HeldDocument, WhyDocument};
+use crate::core::{Counts, Forget, Hold, Name, Push, Request, RequestId, Settings, Suspension, Target, VersionNumber};
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+
+/// The socket's name in the data folder.
+const SOCKET: &str = "control.sock";
+/// Bytes of one order: a push of a hundred thousand resources of some hundred bytes.
+const ORDER_BYTES: usize = 64 * 1_048_576;
+/// Orders longer than this are read one at a time, so that all connections together need little memory.
+const LARGE_ORDER_BYTES: usize = 1_048_576;
+/// Connections at once; more are told to come again.
+const CONNECTIONS: usize = 32;
+/// How long a connection may take to give an order, and to take an answer.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// What can be asked.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(tag = "order", rename_all = "camelCase", rename_all_fields = "camelCase", deny_unknown_fields)]
+pub(crate) enum Order {
+    /// Who is there.
+    Hello {},
+    /// Settings and targets, where they differ.
+    Configure { environment: Name, settings: Settings, targets: Vec<Target> },
+    /// Intent.
+    Push { environment: Name, push: Push },
+    /// Work, a suspension, its end, a cancellation.
+    Request { environment: Name, request: Request },
+    /// To know no longer.
+    Forget { environment: Name, forget: Forget },
+    /// To be told when nothing is left of these requests, nor of anything that is not as declared.
+    Wait { environment: Name, requests: Vec<RequestId> },
+    /// Why a resource is where it is.
+    Why { environment: Name, name: String },
+    /// What keeps a resource from running.
+    Holds { environment: Name, name: String },
+}
+
+/// What is answered.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(tag = "answer", rename_all = "camelCase", rename_all_fields = "camelCase")]
+pub(crate) enum Answer {
+    /// Which process, of which release, with which database, runs which environments.
+    Hello { process: u32, release: String, private: bool, environments: Vec<Name> },
+    /// Done, and recorded.
+    Done,
+    /// Accepted: this is the newest version.
+    Version { version: VersionNumber },
+    /// Recorded; it covers so many resources.
+    Requested { request: RequestId, resources: usize },
+    /// How far the wait is; more follows.
+    Progress { done: u64, left: u64, failed: u64 },
+    /// The wait is over.
+    Finished { version: VersionNumber, counts: Counts, held: Vec<HeldDocument>, suspensions: Vec<Suspension> },
+    /// Why.
+    Why { document: WhyDocument },
+    /// The holds.
+    Holds { holds: Vec<Hold> },
+    /// It was not done.
+    Refused { kind: Kind, message: String },
+}
+
+/// What kind of error: the exit code of the command that asked depends on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) enum Kind {
+    /// A name that does not exist.
+    Usage,
+    /// The intent was refused; the message lists the reasons.
+    Intent,
+    /// The environment is not held right now.
+    Held,
+    /// The order cannot be understood, or could not be carried out.
+    Failed,
+}
+
+impl Answer {
+    fn of(error: CliError) -> Self {
+        let kind = match &error {
+            CliError::Usage(_) => Kind::Usage,
+            CliError::Refused(_) => Kind::Intent,
+            _ => Kind::Failed,
+        };
+        let message = match error {
+            // The command that asked puts its own words around it.
+            CliError::Refused(message) => message,
+            error => error.report(),
+        };
+        Self::Refused { kind, message }
+    }
+
+    fn failed(message: impl Into<String>) -> Self {
+        Self::Refused { kind: Kind::Failed, message: message.into() }
+    }
+
+    /// What a command makes of an answer that it did not expect.
+    pub(crate) fn unexpected(self) -> CliError {
+        match self {
+            Self::Refused { kind: Kind::Usage, message } => CliError::Usage(message),
+            Self::Refused { kind: Kind::Intent, message } => CliError::Refused(message),
+            Self::Refused { kind: Kind::Held, message } => super::EmbeddedError::Beside { message }.into(),
+            Self::Refused { kind: Kind::Failed, message } => CliError::Scheduler(message),
+            other => CliError::Defect(format!("the process that holds the data folder answered {other:?}")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn orders_and_answers_survive_their_way() {
+        let order = Order::Wait { environment: "house".into(), requests: vec![RequestId(3)] };
+        let line = serde_json::to_string(&order).unwrap();
+        assert_eq!(line, r#"{"order":"wait","environment":"house","requests":[3]}"#);
+        assert!(
+            matches!(serde_json::from_str(&line).unwrap(), Order::Wait { requests, .. } if requests == [RequestId(3)])
+        );
+        let hold = Hold::RequirementNotGood { name: "low".into(), error: Some("gone".into()) };
+        let (counts, held, suspensions) = (Counts::default(), Vec::new(), Vec::new());
+        let line =
+            serde_json::to_string(&Answer::Finished { version: VersionNumber(1), counts, held, suspensions }).unwrap();
+        assert!(
+            matches!(serde_json::from_str(&line).unwrap(), Answer::Finished { counts, .. } if counts == Counts::default())
+        );
+        let line = serde_json::to_string(&Answer::Holds { holds: vec![hold.clone()] }).unwrap();
+        assert!(matches!(serde_json::from_str(&line).unwrap(), Answer::Holds { holds } if holds == [hold]));
+    }
+
+    #[test]
+    fn an_order_with_unknown_fields_is_refused() {
+        assert!(serde_json::from_str::<Order>(r#"{"order":"hello","and":"more"}"#).is_err());
+        assert!(serde_json::from_str::<Order>(r#"{"order":"delete everything"}"#).is_err());
+    }
+}

@@ -1,0 +1,106 @@
+//! Waiting for what a command asked for, in a process that has other things to do too.
+//!
+//! A command that owns the environment waits until nothing is left at all. Here verifications of what is as declared come and go for ever; so the wait
+//! is for the command's requests, and for what is not as declared, until that is, has failed, or is held by something that nobody here lifts.
+
+use super::Answer;
+use crate::cli::CliError;
+use crate::cli::embedded::wait::{IDLE, Tally, glance_pause, held_among};
+use crate::cli::verbs::HeldDocument;
+use crate::core::{EnvironmentState, Event, RequestId, ResourceId, ResourceView};
+use crate::scheduler::Scheduler;
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+use tokio::sync::{broadcast, mpsc};
+
+/// How often progress is told.
+const PROGRESS: Duration = Duration::from_millis(250);
+
+/// One look at the state.
+struct Look {
+    /// Of what is waited for.
+    left: u64,
+    done: bool,
+    /// What is left, where nothing of it goes on by itself.
+    held: Option<Vec<HeldDocument>>,
+    suspended: bool,
+}
+
+/// Waits, and tells how far it is; ends early where nobody listens any more.
+pub(super) async fn attend(
+    scheduler: &Scheduler,
+    requests: Vec<RequestId>,
+    answers: &mpsc::Sender<Answer>,
+) -> Result<Answer, CliError> {
+    let mut commits = scheduler.subscribe();
+    let (began, mut told) = (Instant::now(), Instant::now());
+    let mut tally = Tally::default();
+    let mut held_since: Option<Instant> = None;
+    let held = loop {
+        let asked = requests.clone();
+        let look = scheduler.read(move |state| look(state, &asked)).await?;
+        if look.done || answers.is_closed() {
+            break Vec::new();
+        }
+        if let Some(held) = look.held {
+            let since = *held_since.get_or_insert_with(Instant::now);
+            if look.suspended || since.elapsed() > IDLE {
+                break held;
+            }
+        } else {
+            held_since = None;
+        }
+        if told.elapsed() > PROGRESS {
+            told = Instant::now();
+            let progress = Answer::Progress { done: tally.done, left: look.left, failed: tally.failed };
+            // Whoever is slow to listen misses some of it.
+            let _ = answers.try_send(progress);
+        }
+        pause(&mut commits, glance_pause(began.elapsed()), &mut tally, answers).await;
+    };
+    // What was seen may not be committed yet; an event is answered when everything before it is.
+    scheduler.send(Event::Tick).await?;
+    let read = |state: &EnvironmentState| (state.version(), state.counts(), state.suspensions().cloned().collect());
+    let (version, counts, suspensions) = scheduler.read(read).await?;
+    Ok(Answer::Finished { version, counts, held, suspensions })
+}
+
+fn look(state: &EnvironmentState, requests: &[RequestId]) -> Look {
+    let asked: BTreeSet<ResourceId> = requests.iter().filter_map(|id| state.asked_by(*id)).flatten().copied().collect();
+    // Under way, and not only a verification of what is as declared that nobody here asked for.
+    let awaited = |view: &ResourceView| {
+        let under_way = view.queued.is_some() || view.running.is_some();
+        under_way && (!view.good || asked.contains(&view.row.resource))
+    };
+    let left = state.views().filter(awaited).count() as u64;
+    let running = state.views().any(|view| view.running.is_some() && awaited(&view));
+    let held = if running { None } else { held_among(state, |view| view.queued.is_some() && awaited(view)) };
+    Look {
+        left,
+        done: (left == 0 && asked.is_empty()) || state.quiet(),
+        held: held.filter(|held| !held.is_empty()),
+        suspended: state.is_suspended(),
+    }
+}
+
+/// Takes in what is committed for so long, or until nobody listens any more.
+async fn pause(
+    commits: &mut broadcast::Receiver<std::sync::Arc<crate::scheduler::Committed>>,
+    interval: Duration,
+    tally: &mut Tally,
+    answers: &mpsc::Sender<Answer>,
+) {
+    let end = tokio::time::Instant::now() + interval;
+    loop {
+        tokio::select! {
+            committed = commits.recv() => match committed {
+                Ok(committed) => tally.add(&committed),
+                // Only the display lags.
+                Err(broadcast::error::RecvError::Lagged(_)) => {}
+                Err(broadcast::error::RecvError::Closed) => return tokio::time::sleep_until(end).await,
+            },
+            () = tokio::time::sleep_until(end) => return,
+            () = answers.closed() => return,
+        }
+    }
+}

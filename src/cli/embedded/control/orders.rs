@@ -1,0 +1,117 @@
+//! Carries orders out on the schedulers of the environments that this process runs.
+
+use super::attend::attend;
+use super::{Answer, Kind, Order};
+use crate::cli::CliError;
+use crate::cli::embedded::find;
+use crate::cli::embedded::session::configure;
+use crate::cli::output::time;
+use crate::cli::verbs::why;
+use crate::core::{EnvironmentState, Name};
+use crate::scheduler::Scheduler;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use tokio::sync::mpsc;
+
+/// The environments that are run, each with its scheduler while there is one.
+#[derive(Clone)]
+pub(crate) struct Registry {
+    private: bool,
+    schedulers: Arc<Mutex<BTreeMap<Name, Scheduler>>>,
+}
+
+/// An environment is known as run as long as this lives.
+pub(crate) struct Registered {
+    registry: Registry,
+    environment: Name,
+}
+
+impl Registry {
+    /// None yet; whether the database is the one in the data folder.
+    pub(crate) fn new(private: bool) -> Self {
+        Self { private, schedulers: Arc::default() }
+    }
+
+    /// From now on it takes orders.
+    pub(crate) fn register(&self, environment: Name, scheduler: Scheduler) -> Registered {
+        self.with(|schedulers| schedulers.insert(environment.clone(), scheduler));
+        Registered { registry: self.clone(), environment }
+    }
+
+    fn with<T>(&self, change: impl FnOnce(&mut BTreeMap<Name, Scheduler>) -> T) -> T {
+        change(&mut self.schedulers.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn hello(&self) -> Answer {
+        Answer::Hello {
+            process: std::process::id(),
+            release: env!("CARGO_PKG_VERSION").to_owned(),
+            private: self.private,
+            environments: self.with(|schedulers| schedulers.keys().cloned().collect()),
+        }
+    }
+}
+
+impl Drop for Registered {
+    fn drop(&mut self) {
+        self.registry.with(|schedulers| schedulers.remove(&self.environment));
+    }
+}
+
+/// Carries an order out, and answers it. Ends early where nobody takes the answers any more.
+pub(super) async fn carry_out(order: Order, registry: &Registry, answers: &mpsc::Sender<Answer>) {
+    let last = match environment_of(&order) {
+        None => registry.hello(),
+        Some(environment) => {
+            let scheduler = registry.with(|schedulers| schedulers.get(environment).cloned());
+            match scheduler {
+                Some(scheduler) => on(&scheduler, order, answers).await.unwrap_or_else(Answer::of),
+                None => Answer::Refused {
+                    kind: Kind::Held,
+                    message: format!("this process does not run environment {environment:?} right now"),
+                },
+            }
+        }
+    };
+    // Whoever asked may have gone.
+    let _ = answers.send(last).await;
+}
+
+fn environment_of(order: &Order) -> Option<&Name> {
+    match order {
+        Order::Hello {} => None,
+        Order::Configure { environment, .. }
+        | Order::Push { environment, .. }
+        | Order::Request { environment, .. }
+        | Order::Forget { environment, .. }
+        | Order::Wait { environment, .. }
+        | Order::Why { environment, .. }
+        | Order::Holds { environment, .. } => Some(environment),
+    }
+}
+
+async fn on(scheduler: &Scheduler, order: Order, answers: &mpsc::Sender<Answer>) -> Result<Answer, CliError> {
+    Ok(match order {
+        Order::Hello {} => Answer::Done,
+        Order::Configure { settings, targets, .. } => {
+            configure(scheduler, settings, targets).await?;
+            Answer::Done
+        }
+        Order::Push { push, .. } => Answer::Version { version: scheduler.push(push).await?.0 },
+        Order::Forget { forget, .. } => Answer::Version { version: scheduler.forget(forget).await? },
+        Order::Request { request, .. } => {
+            let (request, resources) = scheduler.order(request).await?;
+            Answer::Requested { request, resources }
+        }
+        Order::Wait { requests, .. } => attend(scheduler, requests, answers).await?,
+        Order::Why { name, .. } => {
+            let document = scheduler.read(move |state| why::document(state, &name, time::now(), true)).await??;
+            Answer::Why { document }
+        }
+        Order::Holds { name, .. } => Answer::Holds { holds: scheduler.read(move |state| holds(state, &name)).await?? },
+    })
+}
+
+fn holds(state: &EnvironmentState, name: &str) -> Result<Vec<crate::core::Hold>, CliError> {
+    Ok(state.why(find(state, name)?.row.resource))
+}
