@@ -216,3 +216,84 @@ BEGIN
 END
 $$;
 REVOKE ALL ON FUNCTION forget_environment(bigint, bigint, bigint) FROM PUBLIC;
+
+-- Retention: the owner drops what its environment no longer keeps, the oldest first, at most `most` rows of each kind at once. Answers how many rows
+-- it dropped (0: nothing is left to drop), or -1: owned by somebody else, and nothing was dropped.
+-- Kept whatever its age: what the versions that are kept want, what current rows stand on, what open grants run, and the newest of every number, so
+-- that none is given twice.
+CREATE FUNCTION trim_environment(trimmed bigint, owned_at bigint, claimed_as bigint, versions_kept bigint, ended_before_ms bigint, most bigint)
+    RETURNS bigint LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path = homeostat, pg_temp
+AS $$
+DECLARE
+    oldest_version bigint;
+    oldest_attempt bigint;
+    first_open     bigint;
+    old_dry_run    bigint;
+    dropped        bigint := 0;
+    counted        bigint;
+BEGIN
+    SELECT version - versions_kept + 1, open_from INTO oldest_version, first_open
+        FROM environment WHERE id = trimmed AND epoch = owned_at AND claim = claimed_as FOR UPDATE;
+    IF NOT FOUND THEN
+        RETURN -1;
+    END IF;
+    PERFORM set_config('homeostat.forgetting', 'on', true);
+
+    -- Attempts, in the order of their numbers, up to the first that is kept.
+    SELECT LEAST(
+            COALESCE(min(attempt) FILTER (WHERE finished_at_ms >= ended_before_ms), max(attempt) + 1),
+            (SELECT max(attempt) FROM outcome WHERE environment = trimmed),
+            (SELECT min(attempt) FROM resource_grant granted WHERE environment = trimmed AND attempt >= first_open
+                AND NOT EXISTS (SELECT FROM outcome ended WHERE ended.environment = trimmed AND ended.attempt = granted.attempt)))
+        INTO oldest_attempt
+        FROM (SELECT attempt, finished_at_ms FROM outcome WHERE environment = trimmed ORDER BY attempt LIMIT most) oldest;
+    DELETE FROM outcome WHERE environment = trimmed AND attempt < oldest_attempt;
+    GET DIAGNOSTICS counted = ROW_COUNT;
+    dropped := dropped + counted;
+    DELETE FROM resource_grant WHERE environment = trimmed AND attempt < oldest_attempt;
+
+    WITH old AS (
+            SELECT id FROM request_done WHERE environment = trimmed AND done_at_ms < ended_before_ms
+                AND id < (SELECT max(id) FROM request WHERE environment = trimmed) ORDER BY id LIMIT most),
+        asked AS (DELETE FROM request USING old WHERE environment = trimmed AND request.id = old.id)
+        DELETE FROM request_done USING old WHERE environment = trimmed AND request_done.id = old.id;
+    GET DIAGNOSTICS counted = ROW_COUNT;
+    dropped := dropped + counted;
+
+    -- One dry run at a time: it may have as many results as there are resources.
+    SELECT min(id) INTO old_dry_run FROM dry_run WHERE environment = trimmed AND taken_at_ms < ended_before_ms
+        AND id < (SELECT max(id) FROM dry_run WHERE environment = trimmed);
+    DELETE FROM dry_run_result WHERE environment = trimmed AND dry_run = old_dry_run;
+    DELETE FROM dry_run WHERE environment = trimmed AND id = old_dry_run;
+    GET DIAGNOSTICS counted = ROW_COUNT;
+    dropped := dropped + counted;
+
+    -- What older versions said of a resource, where the oldest kept one says something newer of it.
+    IF EXISTS (SELECT FROM version WHERE environment = trimmed AND number < oldest_version) THEN
+        DELETE FROM intent USING (
+                SELECT old.resource, old.version FROM intent old WHERE old.environment = trimmed AND old.version < oldest_version
+                    AND EXISTS (SELECT FROM intent newer WHERE newer.environment = trimmed AND newer.resource = old.resource
+                        AND newer.version > old.version AND newer.version <= oldest_version)
+                    AND NOT EXISTS (SELECT FROM resource_state state, LATERAL (VALUES (state.version), (state.pending_version)) AS stands (upon)
+                        WHERE state.environment = trimmed AND state.resource = old.resource AND state.life IN (1, 2, 5)
+                            AND old.version = (SELECT max(base.version) FROM intent base WHERE base.environment = trimmed
+                                AND base.resource = old.resource AND base.version <= stands.upon AND base.kind IS NOT NULL))
+                    AND NOT EXISTS (SELECT FROM resource_grant granted WHERE granted.environment = trimmed AND granted.resource = old.resource
+                        AND granted.attempt >= first_open
+                        AND NOT EXISTS (SELECT FROM outcome ended WHERE ended.environment = trimmed AND ended.attempt = granted.attempt))
+                LIMIT most) old
+            WHERE intent.environment = trimmed AND intent.resource = old.resource AND intent.version = old.version;
+        GET DIAGNOSTICS counted = ROW_COUNT;
+        dropped := dropped + counted;
+        IF counted = 0 THEN
+            DELETE FROM version WHERE environment = trimmed AND number < oldest_version;
+            GET DIAGNOSTICS counted = ROW_COUNT;
+            dropped := dropped + counted;
+        END IF;
+    END IF;
+    PERFORM set_config('homeostat.forgetting', 'off', true);
+    RETURN dropped;
+END
+$$;
+REVOKE ALL ON FUNCTION trim_environment(bigint, bigint, bigint, bigint, bigint, bigint) FROM PUBLIC;

@@ -1,6 +1,6 @@
 //! `Environment`: a tenant of its own, with its intent, history, scheduler loop and executors.
 //!
-//! Deliberately absent until they do something: `history`, `protected`, a default `deletionPolicy`.
+//! Deliberately absent until they do something: `protected`, a default `deletionPolicy`.
 
 use super::conditions::Condition;
 use super::names::{DateTime, ObjectName, Text};
@@ -56,6 +56,9 @@ pub struct EnvironmentSpec {
     /// What happens after a failed attempt.
     #[serde(default)]
     pub retry: Retry,
+    /// How much of the past is kept.
+    #[serde(default)]
+    pub history: History,
     /// The Executor that targets use when they name none.
     #[serde(default = "default_executor")]
     pub executor: ObjectName,
@@ -73,6 +76,7 @@ impl Default for EnvironmentSpec {
             deploy: Deploy::default(),
             repair: None,
             retry: Retry::default(),
+            history: History::default(),
             executor: default_executor(),
         }
     }
@@ -110,6 +114,24 @@ pub enum OnChange {
     Automatic,
     /// When a user deploys what it touches.
     Manual,
+}
+
+/// How much of the past is kept. What is wanted now, and what it stands on, is kept whatever its age.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct History {
+    /// So many of the newest versions: a rollback can go back to them, and no further.
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub versions: u32,
+    /// Attempts, requests and dry runs, for this long after their end.
+    #[schemars(extend("x-kubernetes-validations" = [rules::duration_between("1h", "8784h")]))]
+    pub attempts: Duration,
+}
+
+impl Default for History {
+    fn default() -> Self {
+        Self { versions: 1_000, attempts: Duration::from_secs(90 * 24 * 3_600) }
+    }
 }
 
 /// How long edits must rest.

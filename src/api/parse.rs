@@ -324,6 +324,7 @@ fn settings(spec: &EnvironmentSpec) -> core::Settings {
             environment::OnChange::Automatic => core::OnChange::Automatic,
             environment::OnChange::Manual => core::OnChange::Manual,
         },
+        retention: core::Retention { versions: spec.history.versions, attempts_ms: spec.history.attempts.as_ms() },
     }
 }
 

@@ -66,7 +66,8 @@ pub use record::{
     IntentRecord, OpenGrant, OpenRequest, Pending, Record, ReloadDebt, ResourceRow, Snapshot, VersionRecord,
 };
 pub use settings::{
-    OnChange, Pool, RateLimit, Repair, RepairAction, RepairSchedule, Retry, Settings, Target, Window, Windows,
+    OnChange, Pool, RateLimit, Repair, RepairAction, RepairSchedule, Retention, Retry, Settings, Target, Window,
+    Windows,
 };
 pub use state::EnvironmentState;
 pub use step::step;

@@ -19,6 +19,25 @@ pub struct Settings {
     /// When an accepted version comes into force.
     #[serde(default)]
     pub on_change: OnChange,
+    /// How much of the past is kept.
+    #[serde(default)]
+    pub retention: Retention,
+}
+
+/// How much of the past is kept. What is wanted now, and what it stands on, is kept whatever its age.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Retention {
+    /// So many of the newest versions, at least 1.
+    pub versions: u32,
+    /// Attempts, requests and dry runs, for so many milliseconds after their end.
+    pub attempts_ms: u64,
+}
+
+impl Default for Retention {
+    fn default() -> Self {
+        Self { versions: 1_000, attempts_ms: 90 * 24 * 3_600_000 }
+    }
 }
 
 /// When an accepted version comes into force.

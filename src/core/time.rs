@@ -14,6 +14,12 @@ impl Timestamp {
         Self(self.0.saturating_add_unsigned(ms))
     }
 
+    /// The point `ms` milliseconds earlier; saturates instead of overflowing.
+    #[must_use]
+    pub const fn before_ms(self, ms: u64) -> Self {
+        Self(self.0.saturating_sub_unsigned(ms))
+    }
+
     /// Milliseconds from `earlier` to here; 0 where the clock went backwards.
     pub const fn ms_since(self, earlier: Self) -> u64 {
         let ms = self.0.saturating_sub(earlier.0);

@@ -9,6 +9,7 @@ mod database;
 mod ownership;
 mod reads;
 mod repairs;
+mod retention;
 mod scenario;
 mod twins;
 
@@ -63,6 +64,13 @@ on_both_stores! {
         of_many_records_only_the_poisoned_ones_are_stripped,
         what_decides_something_is_not_stripped,
         a_mending_ends_with_its_ownership,
+    }
+    retention::{
+        s7_old_versions_go_and_what_kept_ones_want_stays,
+        s7_a_version_that_waits_for_its_release_stays,
+        s7_old_attempts_go_in_the_order_of_their_numbers,
+        s7_ended_requests_and_dry_runs_go,
+        s7_a_taken_over_owner_drops_nothing,
     }
     reads::{
         a_new_environment_is_empty,

@@ -41,3 +41,5 @@ pub(crate) const STATEMENT_ROWS: usize = 4_096;
 pub(crate) const STATEMENT_BYTES: usize = 8 * 1_048_576;
 /// Days after which the expired lease of a process that owns nothing is deleted.
 pub(crate) const OLD_LEASE_DAYS: i32 = 1;
+/// Rows of each kind that retention drops at once: the environment's writer waits meanwhile.
+pub(super) const TRIMMED_ROWS: usize = 5_000;

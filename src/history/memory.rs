@@ -3,11 +3,12 @@
 //! It keeps every promise of the contract but one: it does not outlive its process. Time is what the clock it was given says.
 //! Deliberately absent: faults. A test that wants them wraps the store.
 
+mod retention;
 mod tables;
 
 use super::floors::Floors;
 use super::{AttemptSummary, Batch, DryRunResult, Fence, HistoryError, Owner, Store, VersionSummary, batch_check};
-use crate::core::{AttemptId, DryRunId, Epoch, IntentRecord, Name, Snapshot, Timestamp, VersionNumber};
+use crate::core::{AttemptId, DryRunId, Epoch, IntentRecord, Name, Retention, Snapshot, Timestamp, VersionNumber};
 use async_trait::async_trait;
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -187,6 +188,14 @@ impl Store for MemoryStore {
         database.fenced(fence)?;
         database.environments.retain(|_, environment| environment.id != fence.environment);
         Ok(())
+    }
+
+    async fn trim(&self, fence: &Fence, retention: Retention, now: Timestamp) -> Result<u64, HistoryError> {
+        Ok(self.database().fenced(fence)?.tables.trim(retention, now))
+    }
+
+    async fn oldest_version(&self, environment: &str) -> Result<VersionNumber, HistoryError> {
+        Ok(self.read(environment, Tables::oldest_version).unwrap_or_default())
     }
 
     async fn environments(&self) -> Result<Vec<Name>, HistoryError> {

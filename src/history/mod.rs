@@ -30,8 +30,8 @@ pub mod private_server;
 pub(crate) mod test_database;
 
 use crate::core::{
-    AttemptId, DryRunId, Epoch, IntentRecord, Name, Operation, OutcomeKind, Reason, Record, ResourceRow, Snapshot,
-    Timestamp, VersionNumber,
+    AttemptId, DryRunId, Epoch, IntentRecord, Name, Operation, OutcomeKind, Reason, Record, ResourceRow, Retention,
+    Snapshot, Timestamp, VersionNumber,
 };
 use async_trait::async_trait;
 
@@ -96,6 +96,9 @@ pub trait Store: Send + Sync + 'static {
     /// Deletes everything known of an environment (its history too); fenced.
     async fn forget_environment(&self, fence: &Fence) -> Result<(), HistoryError>;
 
+    /// Drops some of what retention does not keep, the oldest first; fenced. Answers how many rows: 0 says that nothing is left to drop.
+    async fn trim(&self, fence: &Fence, retention: Retention, now: Timestamp) -> Result<u64, HistoryError>;
+
     /// Names of all environments, sorted.
     async fn environments(&self) -> Result<Vec<Name>, HistoryError>;
     /// What an owner would load, read without owning: for `status`, `show`, `why`. `None`: no such environment.
@@ -107,7 +110,10 @@ pub trait Store: Send + Sync + 'static {
         before: Option<VersionNumber>,
         limit: u32,
     ) -> Result<Vec<VersionSummary>, HistoryError>;
-    /// The complete content of a version: every resource it wants, by resource number; nothing for version 0. `None`: no such version.
+    /// The oldest version that is kept; version 0 where there is none.
+    async fn oldest_version(&self, environment: &str) -> Result<VersionNumber, HistoryError>;
+    /// The complete content of a version: every resource it wants, by resource number; nothing for version 0. `None`: no such version, or it is
+    /// no longer kept.
     async fn intents_at(
         &self,
         environment: &str,

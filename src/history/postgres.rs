@@ -13,13 +13,14 @@ mod insert;
 mod load;
 mod ownership;
 mod reads;
+mod retention;
 mod state;
 
 use super::floors::Floors;
 use super::{
     AttemptSummary, Batch, DryRunResult, Fence, HistoryError, Owner, Store, VersionSummary, batch_check, limits,
 };
-use crate::core::{AttemptId, DryRunId, IntentRecord, Name, Snapshot, VersionNumber};
+use crate::core::{AttemptId, DryRunId, IntentRecord, Name, Retention, Snapshot, Timestamp, VersionNumber};
 use async_trait::async_trait;
 use errors::{classify, settle};
 use sqlx::pool::PoolConnection;
@@ -142,6 +143,19 @@ impl Store for PostgresStore {
 
     async fn forget_environment(&self, fence: &Fence) -> Result<(), HistoryError> {
         on_connection!(self, "forgetting an environment", self.patience.long_call, ownership::forget(fence))
+    }
+
+    async fn trim(&self, fence: &Fence, retention: Retention, now: Timestamp) -> Result<u64, HistoryError> {
+        on_connection!(
+            self,
+            "dropping what is no longer kept",
+            self.patience.long_call,
+            retention::trim(fence, retention, now)
+        )
+    }
+
+    async fn oldest_version(&self, environment: &str) -> Result<VersionNumber, HistoryError> {
+        on_connection!(self, "reading versions", self.patience.call, retention::oldest_version(environment))
     }
 
     async fn environments(&self) -> Result<Vec<Name>, HistoryError> {

@@ -7,6 +7,7 @@
 pub(crate) mod batch;
 pub(crate) mod heart;
 mod kept;
+mod retention;
 mod run;
 mod writer;
 
@@ -95,7 +96,7 @@ impl Scheduler {
         let (calls, called) = mpsc::channel(CALLS);
         let (committed, _) = broadcast::channel(COMMITS_KEPT);
         let (end, ended) = watch::channel(None);
-        let writer = writer::spawn(environment, store, fence, edge, committed.clone());
+        let writer = writer::spawn(environment, Arc::clone(&store), fence.clone(), edge, committed.clone());
         let run = run::Loop::new(state, effects, events, called, writer);
         tokio::spawn(async move {
             // A panic in a step ends this environment's loop and nothing else; the handle says so.
@@ -105,7 +106,9 @@ impl Scheduler {
             };
             end.send_replace(Some(reason));
         });
-        Ok(Self { epoch, inbox, calls, committed, ended })
+        let scheduler = Self { epoch, inbox, calls, committed, ended };
+        retention::spawn(scheduler.clone(), store, fence);
+        Ok(scheduler)
     }
 
     /// The epoch that was taken.

@@ -1,7 +1,7 @@
 //! What looks after environments: versions compared, environments listed, resources given up, shells completed.
 
 use super::{LOCAL, small};
-use crate::house::{House, environment, file, resource};
+use crate::house::{House, environment, eventually, file, resource};
 
 #[test]
 fn two_versions_are_compared_resource_by_resource() {
@@ -138,6 +138,31 @@ fn shells_complete_commands() {
         );
     }
     assert_eq!(house.run("completion tcsh").code, 64);
+}
+
+#[test]
+fn s7_what_is_no_longer_kept_is_refused_with_what_is() {
+    let house = House::with(LOCAL, "");
+    let kept = environment(LOCAL, 1).replace("spec: {}", "spec: {history: {versions: 2, attempts: 24h}}");
+    house.write("manifests/environment.yaml", &kept);
+    for content in ["one", "two", "three"] {
+        house.write("manifests/resources.yaml", &file("motd", "FOLDER/motd", content, ""));
+        assert_eq!(house.run("deploy -f manifests -q").code, 0);
+    }
+    // Whoever owns the environment drops it beside its other work.
+    eventually("version 1 is dropped", || {
+        assert_eq!(house.run("deploy -q").code, 0);
+        house.run("history -o json").json()["items"].as_array().unwrap().len() == 2
+    });
+    house.refuses(
+        "rollback --to-version 1 --yes",
+        64,
+        "
+        error: environment house no longer keeps version 1; the oldest that is kept is 2
+          spec.history.versions of the Environment says how many are",
+    );
+    assert_eq!(house.run("rollback --to-version 2 --yes -q").code, 0);
+    assert_eq!(house.read("motd"), "two");
 }
 
 #[test]

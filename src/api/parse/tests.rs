@@ -85,6 +85,7 @@ fn an_environment_says_all_it_can_say() {
         "source": "Push", "suspend": true, "deploy": {"settle": {"quiet": "100ms"}, "maxInFlight": 3, "onChange": "Manual"}, "executor": "pods",
         "repair": {"schedule": "0 3 * * 1-5", "jitter": "10m", "action": "Report"},
         "retry": {"baseDelay": "1s", "maxDelay": "1m", "factor": 3, "jitterPercent": 50},
+        "history": {"versions": 5, "attempts": "48h"},
     });
     let parsed = CHECKER.environment(&object("Environment", spec)).unwrap();
     let repair = core::Repair {
@@ -94,7 +95,8 @@ fn an_environment_says_all_it_can_say() {
     };
     let retry = core::Retry { base_delay_ms: 1_000, max_delay_ms: 60_000, factor: 3.0, jitter: 0.5 };
     let on_change = core::OnChange::Manual;
-    let settings = core::Settings { suspend: true, retry, repair, max_in_flight: Some(3), on_change };
+    let retention = core::Retention { versions: 5, attempts_ms: 48 * 3_600_000 };
+    let settings = core::Settings { suspend: true, retry, repair, max_in_flight: Some(3), on_change, retention };
     assert_eq!(parsed.settings, settings);
     assert_eq!((parsed.settle.quiet.as_ms(), parsed.settle.max.as_ms(), parsed.source), (100, 10_000, Source::Push));
 }

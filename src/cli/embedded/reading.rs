@@ -84,12 +84,20 @@ pub(crate) async fn content_of(
     version: VersionNumber,
 ) -> Result<Vec<IntentRecord>, CliError> {
     let environment = state.name();
-    store.intents_at(environment, version).await?.ok_or_else(|| {
-        CliError::Usage(format!(
+    if let Some(content) = store.intents_at(environment, version).await? {
+        return Ok(content);
+    }
+    let oldest = store.oldest_version(environment).await?;
+    Err(CliError::Usage(if version < oldest {
+        format!(
+            "environment {environment} no longer keeps version {version}; the oldest that is kept is {oldest}\n  spec.history.versions of the Environment says how many are"
+        )
+    } else {
+        format!(
             "environment {environment} has no version {version}; its newest is {}\n  `homeostat history` lists them",
             state.version()
-        ))
-    })
+        )
+    }))
 }
 
 /// The names of everything that is live, or accepted.

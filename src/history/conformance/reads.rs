@@ -3,8 +3,8 @@
 use super::scenario::*;
 use crate::core::{
     AttemptId, DryRunId, IntentRecord, Life, OnChange, OpenGrant, OpenRequest, Operation, Pending, RateLimit, Reason,
-    Record, Repair, RepairAction, RepairSchedule, RequestId, RequestKind, ResourceId, ResourceRow, Retry, Scope,
-    Settings, Snapshot, Target, Timestamp, VersionNumber, Window, Windows,
+    Record, Repair, RepairAction, RepairSchedule, RequestId, RequestKind, ResourceId, ResourceRow, Retention, Retry,
+    Scope, Settings, Snapshot, Target, Timestamp, VersionNumber, Window, Windows,
 };
 
 fn settings(suspend: bool) -> Settings {
@@ -18,6 +18,7 @@ fn settings(suspend: bool) -> Settings {
         },
         max_in_flight: suspend.then_some(7),
         on_change: if suspend { OnChange::Manual } else { OnChange::Automatic },
+        retention: Retention { versions: 3, attempts_ms: 5 },
     }
 }
 

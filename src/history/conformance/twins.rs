@@ -2,7 +2,8 @@
 
 use super::scenario::*;
 use crate::core::{
-    AttemptId, DryRunId, Hash, Life, Record, RequestId, RequestKind, ResourceRow, Scope, Timestamp, VersionNumber,
+    AttemptId, DryRunId, Hash, Life, Record, RequestId, RequestKind, ResourceRow, Retention, Scope, Timestamp,
+    VersionNumber,
 };
 use crate::history::memory::MemoryStore;
 use crate::history::{Batch, Fence, HistoryError, Store, test_database};
@@ -142,7 +143,19 @@ async fn knowledge(store: &dyn Store, fence: &Fence) -> String {
             writeln!(known, "{name:?} {before:?} {attempts:?}").unwrap();
         }
     }
+    writeln!(known, "oldest {}", store.oldest_version("prod").await.unwrap()).unwrap();
     known + &format!("{:?}", store.dry_run("prod", DryRunId(0)).await.unwrap())
+}
+
+/// Until nothing is left to drop.
+async fn trim(store: &dyn Store, fence: &Fence, retention: Retention, now: Timestamp) -> u64 {
+    let mut dropped = 0;
+    loop {
+        match store.trim(fence, retention, now).await.unwrap() {
+            0 => return dropped,
+            some => dropped += some,
+        }
+    }
 }
 
 async fn take_both(one: &dyn Store, other: &dyn Store) -> (Fence, Fence) {
@@ -172,6 +185,17 @@ async fn the_twins_agree_on_whatever_they_are_told() {
                 world.batch += 1;
             } else {
                 (world.version, world.wanted) = before;
+            }
+            if world.dice.below(8) == 0 {
+                let retention = Retention { versions: 1 + world.dice.below(4) as u32, attempts_ms: 0 };
+                let now = Timestamp(world.dice.below(10 * world.attempt + 20) as i64);
+                let dropped =
+                    (trim(&memory, &fences.0, retention, now).await, trim(&postgres, &fences.1, retention, now).await);
+                assert_eq!(dropped.0, dropped.1, "seed {seed}, step {step}: {retention:?} {now:?}");
+                // A row of what is wanted no more would stand on nothing.
+                let wanted = memory.intents_at("prod", VersionNumber(world.version)).await.unwrap().unwrap();
+                let is_wanted = |resource: &u32| wanted.iter().any(|record| record.resource.0 == *resource);
+                world.wanted.retain(|resource, _| is_wanted(resource));
             }
             let known = (knowledge(&memory, &fences.0).await, knowledge(&postgres, &fences.1).await);
             for (one, other) in known.0.lines().zip(known.1.lines()) {

@@ -3,7 +3,8 @@
 use super::super::batch_check::{check_successor, refuse};
 use crate::core::{
     AttemptId, DryRunId, ExecutorName, Grant, Intent, IntentRecord, Life, Name, OpenGrant, OpenRequest, Outcome,
-    OutcomeKind, Record, RequestId, ResourceId, ResourceRow, Settings, Snapshot, Target, VersionNumber, VersionRecord,
+    OutcomeKind, Record, RequestId, ResourceId, ResourceRow, Settings, Snapshot, Target, Timestamp, VersionNumber,
+    VersionRecord,
 };
 use crate::history::{AttemptSummary, Batch, DryRunResult, HistoryError, VersionSummary};
 use std::collections::{BTreeMap, BTreeSet};
@@ -12,18 +13,18 @@ use std::sync::Arc;
 /// The history and the current state of one environment.
 #[derive(Clone, Default)]
 pub(super) struct Tables {
-    versions: Vec<VersionRecord>,
+    pub(super) versions: Vec<VersionRecord>,
     /// What each version said of a resource; a view of `versions` by resource.
-    intents: BTreeMap<ResourceId, Vec<(VersionNumber, IntentRecord)>>,
-    rows: BTreeMap<ResourceId, ResourceRow>,
-    grants: BTreeMap<AttemptId, (ExecutorName, Arc<Grant>)>,
+    pub(super) intents: BTreeMap<ResourceId, Vec<(VersionNumber, IntentRecord)>>,
+    pub(super) rows: BTreeMap<ResourceId, ResourceRow>,
+    pub(super) grants: BTreeMap<AttemptId, (ExecutorName, Arc<Grant>)>,
     /// Those without an outcome, so that a load need not search.
-    open: BTreeSet<AttemptId>,
-    outcomes: BTreeMap<AttemptId, (ResourceId, Outcome)>,
-    requests: BTreeMap<RequestId, OpenRequest>,
-    done: BTreeSet<RequestId>,
-    dry_runs: BTreeSet<DryRunId>,
-    dry_run_results: BTreeMap<DryRunId, BTreeMap<Name, DryRunResult>>,
+    pub(super) open: BTreeSet<AttemptId>,
+    pub(super) outcomes: BTreeMap<AttemptId, (ResourceId, Outcome)>,
+    pub(super) requests: BTreeMap<RequestId, OpenRequest>,
+    pub(super) done: BTreeMap<RequestId, Timestamp>,
+    pub(super) dry_runs: BTreeMap<DryRunId, Timestamp>,
+    pub(super) dry_run_results: BTreeMap<DryRunId, BTreeMap<Name, DryRunResult>>,
     settings: Option<Settings>,
     targets: BTreeMap<Name, Target>,
 }
@@ -60,8 +61,8 @@ impl Tables {
                     once("outcome of attempt", outcome.attempt.0, self.outcomes.contains_key(&outcome.attempt))?;
                 }
                 Record::Request { id, .. } => once("request", id.0, self.requests.contains_key(id))?,
-                Record::RequestDone(id, _) => once("end of request", id.0, self.done.contains(id))?,
-                Record::DryRun { id, .. } => once("dry run", id.0, self.dry_runs.contains(id))?,
+                Record::RequestDone(id, _) => once("end of request", id.0, self.done.contains_key(id))?,
+                Record::DryRun { id, .. } => once("dry run", id.0, self.dry_runs.contains_key(id))?,
                 Record::DryRunResult { id, name, .. } => {
                     let stored = self.dry_run_results.get(id).is_some_and(|results| results.contains_key(name));
                     if stored || !results.insert((id, name)) {
@@ -134,11 +135,11 @@ impl Tables {
                 let open = OpenRequest { id: *id, kind: *kind, scope: scope.clone(), author, at: *at, message };
                 self.requests.insert(*id, open);
             }
-            Record::RequestDone(id, _) => {
-                self.done.insert(*id);
+            Record::RequestDone(id, at) => {
+                self.done.insert(*id, *at);
             }
-            Record::DryRun { id, .. } => {
-                self.dry_runs.insert(*id);
+            Record::DryRun { id, at, .. } => {
+                self.dry_runs.insert(*id, *at);
             }
             Record::DryRunResult { id, name, result, detail } => {
                 let result = DryRunResult { name: name.clone(), result: (*result).into(), detail: detail.clone() };
@@ -159,13 +160,13 @@ impl Tables {
         let last_outcome = self.outcomes.last_key_value().map(|(attempt, _)| *attempt);
         let last_intent = self.intents.last_key_value().map(|(resource, _)| *resource);
         let last_row = self.rows.last_key_value().map(|(resource, _)| *resource);
-        let open_requests = self.requests.iter().filter(|(id, _)| !self.done.contains(id));
+        let open_requests = self.requests.iter().filter(|(id, _)| !self.done.contains_key(id));
         Snapshot {
             version: self.version(),
             last_attempt: last_grant.max(last_outcome).unwrap_or_default(),
             last_resource: last_intent.max(last_row),
             last_request: self.requests.last_key_value().map(|(id, _)| *id).unwrap_or_default(),
-            last_dry_run: self.dry_runs.last().copied().unwrap_or_default(),
+            last_dry_run: self.dry_runs.last_key_value().map(|(id, _)| *id).unwrap_or_default(),
             settings: self.settings.clone(),
             targets: self.targets.values().cloned().collect(),
             resources: self
@@ -200,7 +201,9 @@ impl Tables {
     }
 
     pub(super) fn intents_at(&self, version: VersionNumber) -> Option<Vec<IntentRecord>> {
-        if version > self.version() {
+        let known =
+            |version| self.versions.binary_search_by_key(&version, |record: &VersionRecord| record.number).is_ok();
+        if version != VersionNumber(0) && !known(version) {
             return None;
         }
         let newest =

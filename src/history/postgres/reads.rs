@@ -53,11 +53,14 @@ pub(super) async fn intents_at(
 ) -> Result<Option<Vec<IntentRecord>>, Failure> {
     let mut transaction = connection.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
     super::allow_long(&mut transaction).await?;
-    let id: Option<i64> = sqlx::query_scalar("SELECT id FROM environment WHERE name = $1 AND version >= $2")
-        .bind(environment)
-        .bind(version.0 as i64)
-        .fetch_optional(&mut *transaction)
-        .await?;
+    let id: Option<i64> = sqlx::query_scalar(
+        "SELECT id FROM environment WHERE name = $1 AND version >= $2
+             AND ($2 = 0 OR EXISTS (SELECT FROM version WHERE version.environment = environment.id AND number = $2))",
+    )
+    .bind(environment)
+    .bind(version.0 as i64)
+    .fetch_optional(&mut *transaction)
+    .await?;
     let Some(id) = id else { return Ok(None) };
     let rows = sqlx::query(
         "SELECT * FROM (

@@ -31,6 +31,7 @@ BEGIN
     GRANT SELECT, INSERT, UPDATE ON homeostat.environment, homeostat.resource_state TO homeostat_runtime;
     GRANT SELECT, INSERT, UPDATE, DELETE ON homeostat.lease, homeostat.target TO homeostat_runtime;
     GRANT EXECUTE ON FUNCTION homeostat.forget_environment(bigint, bigint, bigint) TO homeostat_runtime;
+    GRANT EXECUTE ON FUNCTION homeostat.trim_environment(bigint, bigint, bigint, bigint, bigint, bigint) TO homeostat_runtime;
     GRANT SELECT ON homeostat._sqlx_migrations TO homeostat_runtime;
     GRANT SELECT ON homeostat.compatibility TO homeostat_runtime; -- last: its presence says that the rest was granted
 END
