@@ -13,6 +13,8 @@ mod ends;
 #[path = "embedded/facts.rs"]
 mod facts;
 mod house;
+#[path = "embedded/logs.rs"]
+mod logs;
 #[path = "embedded/release.rs"]
 mod release;
 #[path = "embedded/report.rs"]

@@ -14,7 +14,7 @@ mod run;
 mod simulate;
 mod upkeep;
 
-pub(crate) use run::RunOptions;
+pub(crate) use run::{LogsOptions, RunOptions};
 pub(crate) use simulate::SimulateOptions;
 pub(crate) use upkeep::{
     CancelOptions, CheckOptions, ClearOptions, CompletionOptions, DiffOptions, EnvironmentOrder, EnvironmentsOptions,
@@ -72,6 +72,8 @@ pub(crate) enum Command {
     Facts(FactsOptions),
     /// List the versions, or the attempts of one resource
     History(HistoryOptions),
+    /// Say what attempts did and found, newest last; with -f also those to come
+    Logs(LogsOptions),
     /// Show what intent changed between two versions, resource by resource
     Diff(DiffOptions),
     /// Say why a resource is where it is, down to the root cause

@@ -43,6 +43,7 @@ pub(crate) async fn run(arguments: Arguments) -> Exit {
         Command::Show(options) => verbs::show::run(options, output).await,
         Command::Facts(options) => verbs::facts::run(options, output).await,
         Command::History(options) => verbs::history::run(options, output).await,
+        Command::Logs(options) => verbs::logs::run(options, output).await,
         Command::Diff(options) => verbs::diff::run(options, output).await,
         Command::Why(options) => verbs::why::run(options, output).await,
         Command::Rollback(options) => verbs::rollback::run(options, output).await,

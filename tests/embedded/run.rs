@@ -69,6 +69,13 @@ impl<'a> Running<'a> {
         said
     }
 
+    /// Waits for its end; the exit code.
+    fn ended(mut self) -> Option<i32> {
+        let status = self.process.wait().unwrap();
+        self.reader.take().unwrap().join().unwrap();
+        status.code()
+    }
+
     /// Ends it at once, with everything it has started.
     pub(crate) fn kill(mut self) {
         self.process.kill().unwrap();
@@ -176,9 +183,9 @@ fn elsewhere(text: &str) -> String {
 fn environments_live_side_by_side_and_what_is_broken_in_one_does_not_touch_the_other() {
     let house = restless(&file("motd", "FOLDER/motd", "held", ""));
     let barn = environment(LOCAL, 4).replacen("spec: {}", RESTLESS, 1) + &file("hay", "FOLDER/hay", "dry", "");
-    house.write("manifests/barn.yaml", &elsewhere(&barn));
     let run = Running::start(&house, "-f manifests");
     run.eventually_says("created", Some("motd"));
+    house.write("manifests/barn.yaml", &elsewhere(&barn));
     run.eventually_says("created", Some("hay"));
 
     house.write("manifests/barn.yaml", &elsewhere(&barn.replace("content", "contents")));
@@ -190,13 +197,29 @@ fn environments_live_side_by_side_and_what_is_broken_in_one_does_not_touch_the_o
         run.eventually_says("repaired", Some(name));
         assert_eq!(house.read(name), wanted);
     }
-    run.stop();
 
     std::fs::remove_file(house.path("manifests/barn.yaml")).unwrap();
-    let run = Running::start(&house, "-f manifests");
     let left = run.eventually_says("notRun", None);
     assert_eq!(left["environment"], "barn");
-    run.eventually_says("started", None);
+    assert!(house.path("hay").exists(), "nothing is deleted because its files have gone");
+    house.write("motd", "changed again");
+    eventually("the other one goes on", || house.read("motd") == "held again");
+    run.stop();
+}
+
+#[test]
+fn without_its_database_it_ends_and_the_next_one_goes_on() {
+    let house = restless(&file("motd", "FOLDER/motd", "held", ""));
+    let run = Running::start(&house, "-f manifests");
+    run.eventually_says("created", Some("motd"));
+    let server = house.read("data/deploy/postgres/postmaster.pid");
+    let server = server.lines().next().unwrap().parse().unwrap();
+    rustix::process::kill_process(Pid::from_raw(server).unwrap(), Signal::KILL).unwrap();
+    assert_eq!(run.ended(), Some(5));
+    let run = Running::start(&house, "-f manifests");
+    house.write("motd", "changed by hand");
+    run.eventually_says("repaired", Some("motd"));
+    assert!(run.said("trouble", None).is_empty(), "nobody waits for the lease of a process that has ended");
     run.stop();
 }
 

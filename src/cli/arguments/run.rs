@@ -1,4 +1,4 @@
-//! Options of the autonomous form.
+//! Options of the autonomous form, and of following what it does.
 
 use super::{ManifestOptions, StateOptions};
 use clap::Args;
@@ -13,6 +13,21 @@ pub(crate) struct RunOptions {
     pub(crate) yes: bool,
     #[command(flatten)]
     pub(crate) manifests: ManifestOptions,
+    #[command(flatten)]
+    pub(crate) state: StateOptions,
+}
+
+#[derive(Clone, Debug, Args)]
+pub(crate) struct LogsOptions {
+    /// Only attempts of this resource
+    #[arg(value_name = "NAME")]
+    pub(crate) name: Option<String>,
+    /// Go on with what attempts say from now on, until Ctrl-C
+    #[arg(short, long)]
+    pub(crate) follow: bool,
+    /// Begin with at most so many, the newest
+    #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub(crate) limit: u32,
     #[command(flatten)]
     pub(crate) state: StateOptions,
 }

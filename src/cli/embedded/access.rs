@@ -36,16 +36,12 @@ impl Access<'_> {
         prepare: impl AsyncFnOnce(&Place) -> Result<(Name, P), CliError>,
         work: impl AsyncFnOnce(&mut Access<'_>, P) -> Result<T, CliError>,
     ) -> Result<T, CliError> {
-        match Control::reach(options).await? {
-            Some(control) => {
-                let work = async |beside: &mut Beside, prepared| work(&mut Access::Beside(beside), prepared).await;
-                Beside::run(control, options, output, prepare, work).await
-            }
-            None => {
-                let work = async |session: &mut Session, prepared| work(&mut Access::Own(session), prepared).await;
-                Session::run_as(report_only, options, output, prepare, work).await
-            }
+        if let Some(control) = Control::reach(options).await? {
+            let work = async |beside: &mut Beside, prepared| work(&mut Access::Beside(beside), prepared).await;
+            return Beside::run(control, options, output, prepare, work).await;
         }
+        let work = async |session: &mut Session, prepared| work(&mut Access::Own(session), prepared).await;
+        Session::run_as(report_only, options, output, prepare, work).await
     }
 
     /// Makes the declared settings and targets those of the environment, where they differ.

@@ -40,7 +40,11 @@ impl Place {
         let (place, owners) = Self::own(options, output).await?;
         let done = work(&place, &owners).await;
         // An owner that ended in disorder may still be recorded as owner: the next run must know its id.
-        let left = if matches!(done, Err(CliError::Scheduler(_))) { Ok(()) } else { owners.leave() };
+        let disorder = matches!(
+            done,
+            Err(CliError::Scheduler(_) | CliError::History(_) | CliError::Embedded(EmbeddedError::ServerEnded { .. }))
+        );
+        let left = if disorder { Ok(()) } else { owners.leave() };
         let closed = place.close().await;
         let done = done?;
         left?;

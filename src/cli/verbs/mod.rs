@@ -11,6 +11,7 @@ pub(crate) mod environments;
 pub(crate) mod facts;
 pub(crate) mod forget;
 pub(crate) mod history;
+pub(crate) mod logs;
 pub(crate) mod repair;
 pub(crate) mod rollback;
 pub(crate) mod run;

@@ -87,9 +87,9 @@ async fn hold(
         Ok(()) => work(&mut environments, files, &mut signals, place).await,
         Err(error) => Err(error),
     };
-    environments.end().await;
+    let ended = environments.end().await;
     telling.end().await;
-    done.map(|()| Exit::Done)
+    done.and(ended).map(|()| Exit::Done)
 }
 
 /// Follows the files until a signal comes; fails when the private database has ended, which nobody here can start again.

@@ -43,14 +43,14 @@ pub(super) struct Environments<'a> {
     options: &'a RunOptions,
     running: BTreeMap<Name, Running>,
     /// Keepers of environments that are no longer run, until they have ended.
-    ending: BTreeMap<Name, JoinHandle<()>>,
+    ending: BTreeMap<Name, JoinHandle<Result<(), CliError>>>,
     /// Environments of which was said that they are not run.
     left: BTreeSet<Name>,
 }
 
 struct Running {
     wants: watch::Sender<Want>,
-    keeper: JoinHandle<()>,
+    keeper: JoinHandle<Result<(), CliError>>,
 }
 
 impl<'a> Environments<'a> {
@@ -129,7 +129,7 @@ impl<'a> Environments<'a> {
                 // A panic in there has been reported, and there is nothing left to end.
                 let _ = earlier.await;
             }
-            keeper.keep().await;
+            keeper.keep().await
         });
         self.running.insert(name.clone(), Running { wants, keeper });
     }
@@ -151,15 +151,20 @@ impl<'a> Environments<'a> {
     }
 
     /// Ends all, and waits until they have.
-    pub(super) async fn end(mut self) {
+    ///
+    /// # Errors
+    /// What kept the first one that did not end in order.
+    pub(super) async fn end(mut self) -> Result<(), CliError> {
         let names: Vec<Name> = self.running.keys().cloned().collect();
         for name in names {
             self.leave(&name);
         }
+        let mut done = Ok(());
         while let Some((_, keeper)) = self.ending.pop_first() {
-            // As above.
-            let _ = keeper.await;
+            // A panic in there has been reported, and there is nothing left to end.
+            done = done.and(keeper.await.unwrap_or(Ok(())));
         }
+        done
     }
 }
 

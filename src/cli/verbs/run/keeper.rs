@@ -2,10 +2,10 @@
 
 use super::environments::Shared;
 use super::happening::{Chronicle, Happening, What};
-use crate::cli::embedded::{EmbeddedError, Opening, Session, push_of};
+use crate::cli::embedded::{EmbeddedError, Opening, Session, has_ended, push_of};
 use crate::cli::manifests::Declared;
 use crate::cli::{CliError, SET, refusal};
-use crate::core::{Counts, Event, Name, Push};
+use crate::core::{Counts, EnvironmentState, Event, Name, Push};
 use crate::scheduler::{Committed, Scheduler, SchedulerError};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -57,12 +57,16 @@ impl Keeper {
     }
 
     /// Holds it until it is told to end. Whatever else ends a session, a panic too, is told, and another one is opened.
-    pub(super) async fn keep(mut self) {
+    ///
+    /// # Errors
+    /// It was told to end, and could not do so in order: it may still be recorded as ours.
+    pub(super) async fn keep(mut self) -> Result<(), CliError> {
         let mut pause = AGAIN;
         loop {
             let began = Instant::now();
             let trouble = match tokio::spawn(self.clone().session()).await {
-                Ok(Ok(Told::ToEnd)) => return,
+                Ok(Ok(Told::ToEnd)) => return Ok(()),
+                Ok(Err(error)) if self.is_told_to_end().await => return Err(error),
                 Ok(Err(error)) => error.report(),
                 Err(error) => format!("a defect in homeostat, please report it: {error}"),
             };
@@ -71,7 +75,7 @@ impl Keeper {
                 format!("{trouble}\ntried again in {}", crate::cli::output::time::took(pause.as_millis() as u64));
             self.tell(Happening::of(What::Trouble).saying(again));
             tokio::select! {
-                () = self.told_to_end() => return,
+                () = self.told_to_end() => return Ok(()),
                 () = tokio::time::sleep(pause) => pause = (pause * 2).min(AGAIN_AT_MOST),
             }
         }
@@ -88,6 +92,21 @@ impl Keeper {
             () = self.shared.signals.first() => {}
             // An error says that nobody is there any more who could want something.
             _ = nothing => {}
+        }
+    }
+
+    async fn is_told_to_end(&mut self) -> bool {
+        tokio::select! {
+            biased;
+            () = self.told_to_end() => true,
+            () = std::future::ready(()) => false,
+        }
+    }
+
+    /// Waits until the process of the private database has ended: then nothing that is left can be recorded.
+    async fn database_ended(&self) {
+        while !self.shared.server.is_some_and(has_ended) {
+            tokio::time::sleep(LOOK).await;
         }
     }
 
@@ -127,6 +146,9 @@ impl Keeper {
                         done = self.apply(session, want) => done?,
                     }
                     if std::mem::take(&mut first) {
+                        while let Ok(committed) = commits.try_recv() {
+                            self.chronicle(&scheduler, &mut chronicle, &committed).await?;
+                        }
                         let version = scheduler.read(|state| (state.version(), state.counts())).await?;
                         self.tell(Happening::of(What::Started).at_version(version.0).saying(compliance(&version.1)));
                     }
@@ -167,7 +189,9 @@ impl Keeper {
             })
             .await?;
         *chronicle = taken;
-        happenings.into_iter().for_each(|happening| self.tell(happening));
+        for happening in happenings {
+            self.tell(happening);
+        }
         Ok(())
     }
 
@@ -198,7 +222,7 @@ impl Keeper {
         let ended = async {
             scheduler.send(Event::Stop).await?;
             loop {
-                let counts = scheduler.read(|state| state.counts()).await?;
+                let counts = scheduler.read(EnvironmentState::counts).await?;
                 if counts.running == 0 {
                     // An event is answered when everything before it is committed.
                     scheduler.send(Event::Tick).await?;
@@ -210,17 +234,18 @@ impl Keeper {
                 }
             }
         };
-        let ended = tokio::time::timeout(GRACE, ended).await;
+        let ended = tokio::select! {
+            ended = tokio::time::timeout(GRACE, ended) => ended,
+            () = self.database_ended() => return Err(CliError::Scheduler("its database has ended".to_owned())),
+        };
         while let Ok(committed) = commits.try_recv() {
             self.chronicle(scheduler, chronicle, &committed).await?;
         }
-        match ended {
-            Ok(counts) => self.tell(Happening::of(What::Stopped).saying(compliance(&counts?))),
-            Err(_) => {
-                let text = "what still runs is closed as lost, and made good by the next run";
-                self.tell(Happening::of(What::Stopped).saying(text));
-            }
-        }
+        let text = match ended {
+            Ok(counts) => compliance(&counts?),
+            Err(_) => "what still runs is closed as lost, and made good by the next run".to_owned(),
+        };
+        self.tell(Happening::of(What::Stopped).saying(text));
         Ok(Told::ToEnd)
     }
 }

@@ -1,0 +1,98 @@
+//! What attempts said, and what they say while somebody else works.
+
+use crate::house::{House, eventually, file};
+use crate::run::Running;
+use crate::{LOCAL, small};
+use serde_json::Value;
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Stdio};
+use std::sync::{Arc, Mutex};
+
+#[test]
+fn attempts_are_told_newest_last_with_what_differed_and_what_failed() {
+    let house = House::with(LOCAL, &small("held"));
+    assert_eq!(house.run("deploy -f manifests -q").code, 0);
+    house.write("manifests/resources.yaml", &(small("held again") + &file("lost", "FOLDER/missing/lost", "x", "")));
+    assert_eq!(house.run("deploy -f manifests -q").code, 1);
+    house.check(
+        "logs motd",
+        0,
+        "
+        TIME motd created (attempt 2, UserDeploy, TIME, +1 -0)
+        TIME motd updated (attempt 4, UserDeploy, TIME, +1 -1)",
+    );
+    let all = house.run("logs --limit 2 -o json").out;
+    let last: Vec<Value> = all.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(last.iter().map(|line| line["name"].as_str().unwrap()).collect::<Vec<_>>(), ["motd", "lost"]);
+    let failed = house.run("logs lost").out;
+    assert!(
+        house.normal(&failed).contains("lost failed (attempt 5, UserDeploy, TIME, +1 -0): the folder "),
+        "{failed}"
+    );
+    assert!(house.run("logs motd -o wide").out.contains("+held again"));
+    house.refuses(
+        "logs mot",
+        64,
+        "
+        error: there is no resource named mot; did you mean motd?
+          `homeostat status` lists them all",
+    );
+}
+
+/// `homeostat logs -f`, and what it has said until now.
+struct Following {
+    process: Child,
+    said: Arc<Mutex<Vec<Value>>>,
+}
+
+impl Following {
+    fn start(house: &House) -> Self {
+        let mut process = house.command("logs -f -o json").stdout(Stdio::piped()).spawn().unwrap();
+        let lines = BufReader::new(process.stdout.take().unwrap()).lines();
+        let said = Arc::new(Mutex::new(Vec::new()));
+        let heard = Arc::clone(&said);
+        std::thread::spawn(move || {
+            for line in lines.map_while(Result::ok) {
+                heard.lock().unwrap().push(serde_json::from_str(&line).unwrap());
+            }
+        });
+        Self { process, said }
+    }
+
+    fn eventually_says(&self, name: &str, result: &str) {
+        let is_meant = |line: &Value| line["name"] == name && line["result"] == result;
+        eventually(&format!("{name} {result}"), || self.said.lock().unwrap().iter().any(is_meant));
+    }
+}
+
+impl Drop for Following {
+    fn drop(&mut self) {
+        // It never ends by itself.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+#[test]
+fn what_other_processes_do_is_followed_from_one_to_the_next() {
+    let house = House::with(LOCAL, &small("held"));
+    let run = Running::start(&house, "-f manifests");
+    run.eventually_says("created", Some("index"));
+    let logs = Following::start(&house);
+    logs.eventually_says("index", "created");
+    house.write("made/motd", "changed by hand");
+    assert_eq!(house.run("repair").code, 0);
+    logs.eventually_says("motd", "updated");
+    run.stop();
+    // A command that ends at once may not be seen at work; what it did is told when the next one works.
+    assert_eq!(house.run("delete index --yes").code, 0, "nobody is kept out of the folder");
+    let run = Running::start(&house, "-f manifests");
+    logs.eventually_says("index", "deleted");
+    run.stop();
+    let told = logs.said.lock().unwrap().clone();
+    let mut numbers: Vec<u64> = told.iter().map(|line| line["attempt"].as_u64().unwrap()).collect();
+    numbers.sort_unstable();
+    let all = numbers.len();
+    numbers.dedup();
+    assert_eq!(numbers.len(), all, "each attempt once: {told:?}");
+}
