@@ -19,6 +19,8 @@ mod logs;
 mod release;
 #[path = "embedded/report.rs"]
 mod report;
+#[path = "embedded/restart.rs"]
+mod restart;
 #[path = "embedded/run.rs"]
 mod run;
 #[path = "embedded/suspend.rs"]

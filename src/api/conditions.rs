@@ -181,6 +181,8 @@ reasons! {
     DeletionWaits,
     /// Much was removed at once; somebody must approve that it is deleted.
     RemovalApproval,
+    /// It would become another thing on its target; somebody must approve that.
+    ReplaceApproval,
     /// It is protected, and is never deleted.
     Protected,
     /// History is not available.

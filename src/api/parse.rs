@@ -384,6 +384,7 @@ fn policy(policy: &resource::Policy, notify: Option<resource::Notify>) -> core::
             resource::Replace::DeleteFirst => core::Replace::DeleteFirst,
             resource::Replace::CreateFirst => core::Replace::CreateFirst,
             resource::Replace::Never => core::Replace::Never,
+            resource::Replace::Approve => core::Replace::Approve,
         },
         deadline_ms: policy.deadline.as_ms(),
         notify: core::Notify { send, receive },

@@ -144,6 +144,8 @@ pub enum Replace {
     CreateFirst,
     /// It is not: such a change is refused.
     Never,
+    /// As `DeleteFirst`, and not before a user has approved it; until then the old thing stays as it is.
+    Approve,
 }
 
 /// What happens on the target when a resource is removed.

@@ -6,7 +6,10 @@ use crate::core::{Refusal, RefusalKind};
 pub(crate) fn describe(refusals: &[Refusal]) -> String {
     refusals
         .iter()
-        .map(|refusal| format!("  {}: {}", refusal.name, reason(&refusal.kind)))
+        .map(|refusal| match &*refusal.name {
+            "" => format!("  {}", reason(&refusal.kind)),
+            name => format!("  {name}: {}", reason(&refusal.kind)),
+        })
         .collect::<Vec<_>>()
         .join("\n")
 }
@@ -15,6 +18,9 @@ fn reason(kind: &RefusalKind) -> String {
     match kind {
         RefusalKind::Cycle(names) => {
             format!("it transitively requires itself ({}); remove one of these requires", names.join(" → "))
+        }
+        RefusalKind::StaleBase(newest) => {
+            format!("the environment has become version {newest} meanwhile; look at it, and run the command again")
         }
         RefusalKind::DuplicateName => "two manifests have this name; rename one".to_owned(),
         RefusalKind::DuplicateIdentity(other) => {

@@ -272,6 +272,7 @@ impl Batch {
             removals: self.removals.iter().map(|(name, _)| name.as_str().into()).collect(),
             prune: false,
             approved: false,
+            base: None,
             mode: PushMode::Each,
             author: self.author.as_deref().unwrap_or(SET).into(),
             source: SET.into(),

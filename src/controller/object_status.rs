@@ -25,6 +25,8 @@ pub struct EnvironmentFacts {
     pub tombstones: u32,
     /// Deletes that wait together for an approval.
     pub removals_held: usize,
+    /// Resources that become another thing when that is approved.
+    pub replacements: usize,
     /// Resources whose newest intent, or whose removal, waits for its release.
     pub unreleased: u32,
 }
@@ -59,7 +61,7 @@ pub struct Tally {
 pub fn environment(facts: &EnvironmentFacts) -> Conditions {
     let conditions = environment_state(facts);
     let runs = facts.invalid.is_none() && facts.not_running.is_none() && !facts.deleting;
-    if facts.unreleased > 0 && runs {
+    if facts.unreleased as usize > 2 * facts.replacements && runs {
         let message = format!(
             "{} resources wait for their release: annotate this Environment, a Target or a Resource with {} and any new value",
             facts.unreleased,
@@ -108,6 +110,15 @@ fn environment_state(facts: &EnvironmentFacts) -> Conditions {
             crate::api::REMOVALS_APPROVED_AT
         );
         return Conditions::stalled(Reason::RemovalApproval, &message);
+    }
+    if facts.replacements > 0 {
+        let message = format!(
+            "{} resources would become other things on their targets, and do when that is approved: annotate this Environment with {} and any new \
+             value, or declare them again as they were",
+            facts.replacements,
+            crate::api::REMOVALS_APPROVED_AT
+        );
+        return Conditions::stalled(Reason::ReplaceApproval, &message);
     }
     if resources.ready == resources.total {
         return Conditions::ready(

@@ -126,6 +126,10 @@ fn blocked_by(holds: &[Hold]) -> Vec<ObjectName> {
 }
 
 fn accepted(view: &ResourceView, known: &Known<'_>) -> Conditions {
+    if let Some(hold) = known.holds.iter().find(|hold| matches!(hold, Hold::ReplaceApproval { .. })) {
+        let next = "; its Environment says how to approve it";
+        return Conditions::stalled(Reason::ReplaceApproval, &format!("{hold}{next}"));
+    }
     let Some((reason, message)) = paused(known) else { return running(view, known.holds) };
     let paused = if view.compliance == Compliance::HasUpdate {
         Conditions::ready(Truth::Unknown, reason, "its newest intent is not deployed while it is paused")
@@ -256,6 +260,8 @@ fn refused(refusal: &Refusal) -> (Reason, String) {
         ),
         Refusal::Environment(kind) => match kind {
             RefusalKind::Cycle(path) => (Reason::DependencyCycle, format!("it requires itself: {}", path.join(" → "))),
+            // Objects are pushed on whatever is the newest version.
+            RefusalKind::StaleBase(newest) => (Reason::Pending, format!("version {newest} came first")),
             RefusalKind::DuplicateName => (Reason::DuplicateIdentity, "its name is used twice".to_owned()),
             RefusalKind::DuplicateIdentity(other) => (
                 Reason::DuplicateIdentity,

@@ -3,7 +3,7 @@
 use super::derive::identity_key;
 use super::state::EnvironmentState;
 use super::{
-    Intent, IntentRecord, Message, Name, OnChange, Push, PushMode, Reason, Record, Replace, ResourceId, ResourceRow,
+    Intent, IntentRecord, Message, Name, OnChange, Push, PushMode, Reason, Record, Refusal, RefusalKind, Replace, ResourceId, ResourceRow,
     VersionNumber, VersionRecord,
 };
 use std::collections::BTreeMap;
@@ -21,6 +21,10 @@ pub(super) struct Upsert {
 
 impl EnvironmentState {
     pub(super) fn push(&mut self, push: &Push) {
+        if push.base.is_some_and(|base| base < self.version) {
+            let stale = Refusal { name: "".into(), kind: RefusalKind::StaleBase(self.version) };
+            return self.out.messages.push(Message::Refused(vec![stale]));
+        }
         let plan = self.plan_push(push);
         if push.mode == PushMode::Whole && !plan.refusals.is_empty() {
             self.out.messages.push(Message::Refused(plan.refusals));
@@ -31,10 +35,15 @@ impl EnvironmentState {
             return;
         }
         self.version.0 += 1;
-        let intents = match self.settings.on_change {
-            OnChange::Automatic => self.take_change_set(push, plan.removed, plan.changed, plan.added),
-            OnChange::Manual => self.hold_back(push, plan.removed, plan.changed, plan.added),
+        let waits = self.settings.on_change == OnChange::Manual
+            || !self.unreleased.is_empty()
+            || plan.changed.iter().any(|intent| self.replaces_by_approval(intent));
+        let intents = if waits {
+            self.hold_back(push, plan.removed, plan.changed, plan.added)
+        } else {
+            self.take_change_set(push, plan.removed, plan.changed, plan.added)
         };
+        self.release_where_automatic();
         self.out.records.push(Record::Version(VersionRecord {
             number: self.version,
             at: self.now,

@@ -1,4 +1,4 @@
-//! Removals that wait for a human: many at once, and what is protected.
+//! Removals that wait for a human: many at once, what is replaced only by approval (`release.rs`), and what is protected.
 //!
 //! A slip of the hand, a wrong folder or a GitOps tool that lost its source removes much at a time. So deletes that have not begun are held
 //! together while they are many of an environment, until the removal is approved; the rest goes on. What is protected is never deleted.
@@ -57,10 +57,11 @@ impl EnvironmentState {
                     && scope.names.as_ref().is_none_or(|names| names.contains(&intent.name))
             })
         };
-        self.removals.unapproved.iter().filter(meant).copied().collect()
+        let replaced: Vec<ResourceId> = self.replaced().collect();
+        self.removals.unapproved.iter().chain(&replaced).filter(meant).copied().collect()
     }
 
-    /// They may be deleted, however many they are.
+    /// They may be deleted, however many they are, and also where another thing takes their name.
     pub(super) fn approve_removals(&mut self, removals: &BTreeSet<ResourceId>) {
         for &id in removals {
             if let Some(resource) = self.get_mut(id) {
@@ -70,6 +71,7 @@ impl EnvironmentState {
             self.count_removal(id);
             self.unsettled.push_back(id);
         }
+        self.release_where_automatic();
     }
 }
 

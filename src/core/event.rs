@@ -1,7 +1,7 @@
 //! Everything that can happen to an environment.
 
 use super::{
-    AttemptId, DryRunId, ExecutorName, Intent, Name, Outcome, Pool, PoolName, RequestId, Settings, Target, TargetName,
+    AttemptId, DryRunId, ExecutorName, Intent, Name, Outcome, Pool, PoolName, RequestId, Settings, Target, TargetName, VersionNumber,
 };
 use std::sync::Arc;
 
@@ -71,6 +71,8 @@ pub struct Push {
     pub prune: bool,
     /// A human has seen what is removed: however much it is, it need not be approved.
     pub approved: bool,
+    /// The newest version its author has seen; a push on an older one is refused whole. `None`: whatever the newest one is.
+    pub base: Option<VersionNumber>,
     /// Whether one refused intent refuses all.
     pub mode: PushMode,
     /// Who pushed it.
@@ -115,6 +117,8 @@ pub struct Refusal {
 pub enum RefusalKind {
     /// It transitively requires itself; the names along the way, the first repeated at the end.
     Cycle(Vec<Name>),
+    /// The push was made on an older version than the newest, which is this one. Said of the push as a whole: the refusal has no name.
+    StaleBase(VersionNumber),
     /// The same push names it twice.
     DuplicateName,
     /// Another resource already is this thing on this target.

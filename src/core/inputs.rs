@@ -160,7 +160,7 @@ impl Intent {
 impl EnvironmentState {
     /// What is known of a fact, as JSON text.
     pub(super) fn fact(&self, of: &FactRef) -> Option<&str> {
-        self.get(self.find_any(&of.name)?)?.row.facts.get(&of.fact)
+        self.get(self.bearer(&of.name)?)?.row.facts.get(&of.fact)
     }
 
     /// The facts that an attempt of this intent gets; those that are not known are not among them.
@@ -221,7 +221,7 @@ impl EnvironmentState {
     /// Facts that it waits for, where nothing else is to be said of the resource that they are of.
     pub(super) fn tell_unknown_facts(&self, resource: &Resource, out: &mut Vec<Hold>) {
         for of in resource.row.intent.facts_taken().filter(|of| self.fact(of).is_none()) {
-            let Some(source) = self.find_any(&of.name).and_then(|id| self.get(id)) else { continue };
+            let Some(source) = self.bearer(&of.name).and_then(|id| self.get(id)) else { continue };
             // What is deployed and has reported others will not report this one by itself.
             let never = source.published.good && !source.published.busy;
             let reported = source.row.facts.iter().map(|(name, _)| name.into()).take(limits::LISTED_NAMES);

@@ -2,7 +2,7 @@
 
 use super::state::{EnvironmentState, Resource};
 use super::{
-    Blocked, Compliance, Counts, EnvironmentView, Epoch, Hold, LastResult, Name, Pending, ResourceId, ResourceRow,
+    Blocked, Compliance, Counts, EnvironmentView, Epoch, Hold, LastResult, Name, ResourceId, ResourceRow,
     ResourceView, Running, Settings, Target, VersionNumber, Versions,
 };
 
@@ -148,7 +148,10 @@ impl EnvironmentState {
     /// Why it does not start, or that it need not: the first that applies first.
     pub fn why(&self, id: ResourceId) -> Vec<Hold> {
         let Some(resource) = self.get(id) else { return self.why_unreleased(id) };
-        let mut holds: Vec<Hold> = resource.row.pending.iter().map(|pending| self.release_of(pending)).collect();
+        let mut holds: Vec<Hold> = Vec::new();
+        if let Some(pending) = &resource.row.pending {
+            holds.push(self.release_hold(&resource.row.intent.name, pending.version));
+        }
         if let Some(running) = self.view_of(resource).running {
             holds.push(Hold::Running(running));
         }
@@ -174,13 +177,7 @@ impl EnvironmentState {
 
     fn why_unreleased(&self, id: ResourceId) -> Vec<Hold> {
         let row = self.unreleased.get(id);
-        row.map(|row| Hold::Release { version: row.version, removal: false }).into_iter().collect()
-    }
-
-    /// What becomes another thing is not removed in the eyes of whoever declared it.
-    fn release_of(&self, pending: &Pending) -> Hold {
-        let removal = pending.removed && self.unreleased.named(&pending.intent.name).is_none();
-        Hold::Release { version: pending.version, removal }
+        row.map(|row| self.release_hold(&row.intent.name, row.version)).into_iter().collect()
     }
 
     fn why_undefined(&self, resource: &Resource, holds: &mut Vec<Hold>) {

@@ -33,6 +33,8 @@ pub enum Replace {
     CreateFirst,
     /// Such an intent is refused.
     Never,
+    /// Such an intent is accepted, and not released before a user has approved it; then the old thing is deleted first.
+    Approve,
 }
 
 /// How a resource is treated, as opposed to what it is.

@@ -15,6 +15,8 @@ pub struct PushPlan {
     pub changed: Vec<Arc<Intent>>,
     /// Those that leave, by name; one that is also added leaves and comes back new.
     pub removed: Vec<Name>,
+    /// Of those that differ: they become another thing on their target, and wait until a user approves that.
+    pub replaced: Vec<Name>,
     /// What is not accepted. In [`PushMode::Whole`] any refusal refuses all.
     pub refusals: Vec<Refusal>,
 }
@@ -59,7 +61,10 @@ impl EnvironmentState {
         }
         let stays = |name: &Name| self.accepted(name).is_some() && !removed.contains(name);
         let (changed, added) = wanted.into_values().partition(|intent| stays(&intent.name));
-        PushPlan { added, changed, removed: removed.into_iter().collect(), refusals }
+        let changed: Vec<Arc<Intent>> = changed;
+        let replaced = changed.iter().filter(|intent| self.replaces_by_approval(intent));
+        let replaced = replaced.map(|intent| intent.name.clone()).collect();
+        PushPlan { added, changed, removed: removed.into_iter().collect(), replaced, refusals }
     }
 
     fn check_alone(&self, push: &Push, intent: &Intent) -> Option<RefusalKind> {

@@ -1,4 +1,5 @@
-//! Manual release: what is accepted and comes into force only when a user deploys it.
+//! What is accepted and comes into force later: under `Manual` when a user deploys it, and where a name becomes another thing and its policy says
+//! `replace: Approve`, not before a user has approved that.
 //!
 //! The tables, the edges and the queue hold what is released, and nothing else: so nothing unreleased can run by a repair, a retry, a notification
 //! or a recovery, and one unreleased edit freezes nothing that requires the resource. What is accepted lies beside them: a newer word on a live
@@ -10,7 +11,8 @@ use super::apply::Upsert;
 use super::derive::identity_key;
 use super::state::EnvironmentState;
 use super::{
-    Hash, Intent, IntentRecord, Life, Name, OnChange, Pending, Push, ResourceId, ResourceRow, Scope, VersionNumber,
+    Hash, Hold, Intent, IntentRecord, Life, Name, OnChange, Pending, Push, Replace, ResourceId, ResourceRow, Scope,
+    VersionNumber,
 };
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -113,7 +115,9 @@ impl EnvironmentState {
         let same_live = self.live.get(&name).copied();
         let same_live = same_live.filter(|&id| self.get(id).is_some_and(|live| identity_key(&live.row.intent) == key));
         let new = self.unreleased.named(&name).and_then(|id| self.unreleased.get(id));
-        let number = new.filter(|row| identity_key(&row.intent) == key).map(|row| row.resource);
+        let same_new = new.filter(|row| identity_key(&row.intent) == key);
+        let asked = same_new.is_some_and(|row| row.intent.policy.replace == intent.policy.replace);
+        let number = same_new.map(|row| row.resource);
         if number.is_none() {
             self.drop_unreleased(&name, said);
         }
@@ -123,6 +127,9 @@ impl EnvironmentState {
         } else {
             if let Some(&id) = self.live.get(&name) {
                 self.hold_removal(id, push, said);
+                if !asked {
+                    self.ask_for_approval(id, push, &intent);
+                }
             }
             let id = number.unwrap_or_else(|| self.next_resource());
             let row = ResourceRow::new(id, set.clone(), Arc::clone(&intent), version);
@@ -131,6 +138,15 @@ impl EnvironmentState {
             id
         };
         said.insert(id, IntentRecord { resource: id, name, set, intent: Some(intent) });
+    }
+
+    /// What was approved before was another thing. Who removes a name and declares it again has seen what goes.
+    fn ask_for_approval(&mut self, id: ResourceId, push: &Push, next: &Intent) {
+        let seen = push.removals.contains(&next.name);
+        if let Some(old) = self.get_mut(id) {
+            old.row.removal_approved = seen || (push.approved && next.policy.replace != Replace::Approve);
+            self.touch(id);
+        }
     }
 
     /// The newest word on a live resource. One that says what is in force anyway leaves nothing to release.
@@ -191,6 +207,8 @@ impl EnvironmentState {
     }
 
     fn release_names(&mut self, names: BTreeSet<Name>) {
+        let groups = names.into_iter().map(|name| self.release_together(BTreeSet::from([name])));
+        let names: BTreeSet<Name> = groups.filter(|group| self.to_approve_in(group.iter()).is_none()).flatten().collect();
         let names = self.release_together(names);
         let mut upserts = Vec::new();
         for name in &names {
@@ -249,6 +267,45 @@ impl EnvironmentState {
         let new = self.unreleased.named(name).and_then(|id| self.unreleased.get(id));
         let leaves = new.and_then(|row| leaving(*self.identities.get(&identity_key(&row.intent))?));
         gets.into_iter().chain(leaves).map(|row| &row.intent.name)
+    }
+
+    /// It would make its name another thing, and waits until that is approved.
+    pub(super) fn replaces_by_approval(&self, intent: &Intent) -> bool {
+        let live = self.live.get(&intent.name).and_then(|&id| self.get(id));
+        let replaces =
+            live.is_some_and(|live| live.ever_attempted() && identity_key(&live.row.intent) != identity_key(intent));
+        replaces && intent.policy.replace == Replace::Approve
+    }
+
+    /// The live resource whose replacement waits for an approval.
+    fn to_approve(&self, name: &str) -> Option<ResourceId> {
+        let new = self.unreleased.get(self.unreleased.named(name)?)?;
+        let id = *self.live.get(name)?;
+        self.get(id).filter(|live| !live.row.removal_approved && self.replaces_by_approval(&new.intent)).map(|_| id)
+    }
+
+    fn to_approve_in<'a>(&self, mut names: impl Iterator<Item = &'a Name>) -> Option<&'a Name> {
+        names.find(|name| self.to_approve(name).is_some())
+    }
+
+    /// Names that become another thing on their target as soon as a user approves it.
+    pub fn replacements(&self) -> impl Iterator<Item = &Name> {
+        self.unreleased.names().filter(|name| self.to_approve(name).is_some())
+    }
+
+    /// The resources that these names are until then.
+    pub(super) fn replaced(&self) -> impl Iterator<Item = ResourceId> + '_ {
+        self.unreleased.names().filter_map(|name| self.to_approve(name))
+    }
+
+    /// Why the newest word on a name is not in force.
+    pub(super) fn release_hold(&self, name: &Name, version: VersionNumber) -> Hold {
+        let group = self.release_together(BTreeSet::from([name.clone()]));
+        if let Some(name) = self.to_approve_in(group.iter()) {
+            return Hold::ReplaceApproval { name: name.clone(), version };
+        }
+        // What becomes another thing is not removed in the eyes of whoever declared it.
+        Hold::Release { version, removal: self.accepted(name).is_none() }
     }
 
     fn is_unreleased(&self, name: &str) -> bool {

@@ -114,6 +114,13 @@ pub enum Hold {
         /// It is removed.
         removal: bool,
     },
+    /// Its newest intent is accepted, and makes a name another thing on its target as soon as a user approves that.
+    ReplaceApproval {
+        /// Which name: its own, or one that cannot be released apart from it.
+        name: Name,
+        /// The version that brought it.
+        version: VersionNumber,
+    },
     /// An executor has it.
     Running(Running),
     /// The owner is stopping.
@@ -271,6 +278,10 @@ impl fmt::Display for Hold {
                 let what = if *removal { "its removal" } else { "its newest intent" };
                 write!(f, "{what} (version {version}) waits for release: it comes into force when a user deploys it")
             }
+            Self::ReplaceApproval { name, version } => write!(
+                f,
+                "its newest intent (version {version}) waits for an approval: {name} would be deleted, and made as another thing"
+            ),
             Self::Good { .. } => f.write_str("it is as declared; nothing to do"),
             Self::Running(run) if run.begun => write!(f, "attempt {} runs on executor {}", run.attempt, run.executor),
             Self::Running(run) => {

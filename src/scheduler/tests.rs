@@ -68,6 +68,7 @@ fn chain(length: usize) -> Push {
         removals: Vec::new(),
         prune: false,
         approved: false,
+        base: None,
         mode: PushMode::Whole,
         author: "me".into(),
         source: "manifests".into(),

@@ -130,6 +130,7 @@ fn push_of(upserts: Vec<Arc<Intent>>, mode: PushMode) -> Push {
         removals: Vec::new(),
         approved: true,
         prune: false,
+        base: None,
         mode,
         author: "a user".into(),
         source: "manifests".into(),

@@ -163,7 +163,7 @@ fn why_is_true(state: &EnvironmentState, view: &ResourceView) -> Option<Violatio
     let target = || state.targets().find(|target| target.name == row.intent.target);
     let named = |name: &Name| required(state, name);
     let is_so = match first {
-        Hold::Release { version, .. } => view.unreleased() == Some(*version),
+        Hold::Release { version, .. } | Hold::ReplaceApproval { version, .. } => view.unreleased() == Some(*version),
         Hold::RequirementUnreleased { name } => named(name).is_some_and(|one| one.row.life == Life::Unreleased),
         Hold::Good { .. } => view.good && view.queued.is_none(),
         Hold::Running(running) => view.running.as_ref() == Some(running),

@@ -256,6 +256,7 @@ pub(crate) fn push_of(intents: Vec<Arc<Intent>>, message: &str) -> Push {
         removals: Vec::new(),
         prune: false,
         approved: true,
+        base: None,
         mode: PushMode::Whole,
         author: "a test".into(),
         source: "test".into(),

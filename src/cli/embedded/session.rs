@@ -255,6 +255,7 @@ pub(crate) fn push_of(set: Name, source: &str, message: &str) -> Push {
         prune: false,
         // What a command removes, it has shown and had confirmed before.
         approved: true,
+        base: None,
         mode: PushMode::Whole,
         author: author(),
         source: source.into(),

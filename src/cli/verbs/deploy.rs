@@ -7,7 +7,8 @@ use crate::cli::embedded::{Access, Place, known_names, push_of, snapshot_state};
 use crate::cli::manifests::{self, Declared, Selection};
 use crate::cli::output::{Output, time};
 use crate::cli::{CliError, Exit, SET, refusal};
-use crate::core::{EnvironmentState, Push, RequestKind};
+use crate::core::{EnvironmentState, Name, Push, PushPlan, RequestKind, Scope};
+use std::collections::BTreeSet;
 
 /// Pushes, requests a deploy, waits, and prints what was done.
 pub(crate) async fn run(options: DeployOptions, output: Output) -> Result<Exit, CliError> {
@@ -24,12 +25,16 @@ pub(crate) async fn run(options: DeployOptions, output: Output) -> Result<Exit, 
         let prepared = prepare(&options, &selection, declared.as_ref(), place, &environment).await?;
         Ok((environment, prepared))
     };
-    let finished = Access::run(&options.state, output, prepare, async |session, (push, selection)| {
+    let finished = Access::run(&options.state, output, prepare, async |session, (push, selection, replaced)| {
         if let Some(declared) = &declared {
             session.configure(declared).await?;
         }
         if let Some(push) = push {
             session.push(push).await?;
+        }
+        if !replaced.is_empty() {
+            let scope = Scope { target: None, names: Some(replaced) };
+            session.request(RequestKind::ApproveRemovals, scope).await?;
         }
         session.request(RequestKind::Deploy, selection.scope()).await?;
         session.wait().await
@@ -45,31 +50,58 @@ async fn prepare(
     declared: Option<&Declared>,
     place: &Place,
     environment: &crate::core::Name,
-) -> Result<(Option<Push>, Selection), CliError> {
+) -> Result<(Option<Push>, Selection, Vec<Name>), CliError> {
     let state = snapshot_state(&*place.store, environment).await?;
     selection.check(known_names(&state), declared)?;
     let selection = selection.within(&state, declared, time::now());
-    let Some(declared) = declared else { return Ok((None, selection)) };
+    let waiting = state.replacements().filter(|name| state.accepted(name).is_some_and(|(_, intent)| selection.covers(intent)));
+    let mut replaced: BTreeSet<Name> = waiting.cloned().collect();
+    let Some(declared) = declared else {
+        confirm_replaced(&replaced, options.order.yes)?;
+        return Ok((None, selection, replaced.into_iter().collect()));
+    };
     let mut push = push_of(SET.into(), "manifests", &options.order.message);
     push.upserts = declared.intents.iter().filter(|intent| selection.covers(intent)).cloned().collect();
     push.prune = options.prune;
-    preview(&state, &push, options.order.yes)?;
-    Ok((Some(push), selection))
+    let plan = preview(&state, &push, options.order.yes)?;
+    // What is declared again as it was needs no approval any more.
+    replaced.retain(|name| !push.upserts.iter().any(|intent| intent.name == *name));
+    replaced.extend(plan.replaced.iter().cloned());
+    confirm_replaced(&replaced, options.order.yes)?;
+    if !(plan.removed.is_empty() && replaced.is_empty()) {
+        // What was confirmed was shown against this version.
+        push.base = Some(state.version());
+    }
+    Ok((Some(push), selection, replaced.into_iter().collect()))
+}
+
+/// Asks before a name becomes another thing whose policy wants that approved.
+fn confirm_replaced(names: &BTreeSet<Name>, yes: bool) -> Result<(), CliError> {
+    if names.is_empty() {
+        return Ok(());
+    }
+    let listed = confirm::list("-", names.iter().map(|name| &**name));
+    let heading = format!(
+        "These {} resources become other things: what they are now will be deleted on their targets:\n{listed}",
+        names.len()
+    );
+    confirm::confirm(&heading, "Replace them?", yes)
 }
 
 /// Refuses early what would be refused, and asks before anything is removed.
-fn preview(state: &EnvironmentState, push: &Push, yes: bool) -> Result<(), CliError> {
+fn preview(state: &EnvironmentState, push: &Push, yes: bool) -> Result<PushPlan, CliError> {
     let plan = state.plan_push(push);
     if !plan.refusals.is_empty() {
         return Err(CliError::Refused(refusal::describe(&plan.refusals)));
     }
     if plan.removed.is_empty() {
-        return Ok(());
+        return Ok(plan);
     }
     let names = confirm::list("-", plan.removed.iter().map(|name| &**name));
     let heading = format!(
         "These {} resources are no longer declared, and will be deleted on their targets:\n{names}",
         plan.removed.len()
     );
-    confirm::confirm(&heading, "Delete them?", yes)
+    confirm::confirm(&heading, "Delete them?", yes)?;
+    Ok(plan)
 }

@@ -165,6 +165,10 @@ fn next_steps(state: &EnvironmentState, root: &Link, now: Timestamp, runs: bool)
             "fix the cause, then `homeostat deploy {name}`; `homeostat history {name}` lists every attempt"
         )),
         Hold::Release { .. } => Some(format!("`homeostat deploy {name}` releases and deploys it")),
+        Hold::ReplaceApproval { name, .. } => Some(format!(
+            "`homeostat deploy {name}` asks for the approval; in a cluster annotate its Environment with {}",
+            crate::api::REMOVALS_APPROVED_AT
+        )),
         Hold::RequirementUnreleased { name } => Some(format!("`homeostat deploy {name}` releases and deploys it")),
         Hold::RequirementMissing { name: missing } => Some(missing_name(state, name, missing)),
         Hold::FactUnknown { name: source, reported: Some(_), .. } => Some(format!(

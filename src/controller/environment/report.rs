@@ -25,6 +25,7 @@ pub(super) struct Look {
     versions: Versions,
     counts: Counts,
     removals_held: usize,
+    replacements: usize,
 }
 
 /// Live before what is not released, and that before what is being deleted.
@@ -58,8 +59,8 @@ impl EnvironmentLoop {
             ids.sort_unstable();
             ids.dedup();
             let views = ids.into_iter().filter_map(|id| Some((state.view(id)?, state.why(id)))).collect();
-            let removals_held = state.removals_held();
-            Look { views, versions: state.versions(), counts: state.counts(), removals_held }
+            let (removals_held, replacements) = (state.removals_held(), state.replacements().count());
+            Look { views, versions: state.versions(), counts: state.counts(), removals_held, replacements }
         });
         let look = look.await?;
         self.tell_events(&look);
@@ -119,6 +120,7 @@ impl EnvironmentLoop {
             resources: self.tally(),
             tombstones: look.counts.tombstones,
             removals_held: look.removals_held,
+            replacements: look.replacements,
             unreleased: look.counts.unreleased,
         };
         let number = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);

@@ -60,6 +60,78 @@ fn f4_both_ends_undefined_and_the_upstream_defined_leaves_the_other_undefined() 
     assert_eq!(world.why("down"), "target t2 does not exist");
 }
 
+/// Every node of these, on its own target; the first column are the targets that are not there.
+fn as_targets_come_and_go(lines: &str, table: &[(&str, &str)]) {
+    let names: Vec<&str> = lines.split(';').map(|line| line.trim().split('@').next().unwrap()).collect();
+    let mut world = World::new([]);
+    world.push(lines);
+    for (missing, states) in table {
+        for name in &names {
+            let known = world.state.targets().any(|target| *target.name == **name);
+            match (missing.contains(name), known) {
+                (true, true) => world.step(crate::core::Event::TargetRemoved((*name).into())),
+                (false, false) => world.target(name),
+                _ => {}
+            }
+        }
+        world.run_all();
+        let found: Vec<String> = names.iter().map(|name| format!("{name} {}", world.word(name))).collect();
+        assert_eq!(found.join(", "), *states, "without {missing:?}");
+    }
+}
+
+#[test]
+fn f5_a_diamond_whose_top_bottom_or_sides_are_undefined() {
+    as_targets_come_and_go(
+        "d@d; b@b <- d; c@c <- d; a@a <- b c",
+        &[
+            ("abcd", "d undefined, b undefined, c undefined, a undefined"),
+            ("d", "d undefined, b undefined, c undefined, a undefined"),
+            ("a", "d good, b good, c good, a undefined"),
+            ("b", "d good, b undefined, c good, a undefined"),
+            ("bc", "d good, b undefined, c undefined, a undefined"),
+            ("c", "d good, b good, c undefined, a undefined"),
+            ("", "d good, b good, c good, a good"),
+            ("ad", "d undefined, b undefined, c undefined, a undefined"),
+            ("", "d good, b good, c good, a good"),
+        ],
+    );
+}
+
+#[test]
+fn f5_a_chain_as_what_blocks_it_moves_up_and_down() {
+    as_targets_come_and_go(
+        "a@a; b@b <- a; c@c <- b; d@d <- c",
+        &[
+            ("d", "a good, b good, c good, d undefined"),
+            ("c", "a good, b good, c undefined, d undefined"),
+            ("b", "a good, b undefined, c undefined, d undefined"),
+            ("a", "a undefined, b undefined, c undefined, d undefined"),
+            ("ac", "a undefined, b undefined, c undefined, d undefined"),
+            ("c", "a good, b good, c undefined, d undefined"),
+            ("d", "a good, b good, c good, d undefined"),
+            ("", "a good, b good, c good, d good"),
+        ],
+    );
+}
+
+#[test]
+fn f6_an_edge_to_an_undefined_one_blocks_all_that_requires_its_new_dependent() {
+    let mut world = World::good_chain();
+    world.push("u@nowhere; beside@t1");
+    world.run_all();
+    world.forget_grants();
+    world.requires("r1", ["u"]);
+    world.expect([("r1", "undefined"), ("r2", "undefined"), ("r3", "undefined"), ("beside", "good")]);
+    assert_eq!(world.why("r3"), "it requires r2, which is undefined");
+    world.repair();
+    world.run_all();
+    world.expect_granted(["beside"]);
+    world.target("nowhere");
+    world.run_all();
+    world.expect([("u", "good"), ("r1", "good"), ("r2", "good"), ("r3", "good")]);
+}
+
 #[test]
 fn f7_becoming_undefined_ends_the_requests_that_wait_for_it() {
     let mut world = World::new(["t1", "t2"]);

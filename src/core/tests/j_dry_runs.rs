@@ -34,6 +34,19 @@ fn j4_a_dry_run_of_what_is_not_accepted_sees_its_own_edges() {
 }
 
 #[test]
+fn j3_a_dry_run_survives_the_removal_of_a_resource() {
+    let mut world = World::new(["t1"]);
+    world.push("a");
+    world.run_all();
+    world.dry_run("a=2");
+    world.begin("a");
+    world.remove(["a"]);
+    world.run_all();
+    assert_eq!(results(&world), [("a", "none")]);
+    world.expect([("a", "deleted")]);
+}
+
+#[test]
 fn j1_a_dry_run_ends_when_its_executor_or_its_target_does() {
     let mut world = World::new(["t1"]);
     world.dry_run("a");

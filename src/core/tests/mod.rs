@@ -20,6 +20,7 @@ mod f_undefined;
 mod j_dry_runs;
 mod j_facts;
 mod k_timers;
+mod l_restart;
 mod m_matrix;
 mod o_suspend;
 mod p_approval;

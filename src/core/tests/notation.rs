@@ -1,4 +1,4 @@
-//! Intents in one line: `name[@target][=attributes][#identity] [takes:resource.fact …] [observe] [orphan] [send] [deaf] [protected] [create-first] [never] [<- requirement …]`.
+//! Intents in one line: `name[@target][=attributes][#identity] [takes:resource.fact …] [observe] [orphan] [send] [deaf] [protected] [create-first] [never] [approve] [<- requirement …]`.
 //!
 //! What is left out is `@t1`, `=1` and the name as identity. Several intents stand side by side, separated by `;`.
 
@@ -34,7 +34,7 @@ impl Declared {
         assert!(
             flags
                 .iter()
-                .all(|flag| ["observe", "orphan", "send", "deaf", "protected", "create-first", "never"].contains(flag)),
+                .all(|flag| ["observe", "orphan", "send", "deaf", "protected", "create-first", "never", "approve"].contains(flag)),
             "unknown word in {line:?}"
         );
         Self {
@@ -47,6 +47,7 @@ impl Declared {
             replace: match (flags.contains(&"create-first"), flags.contains(&"never")) {
                 (true, _) => Replace::CreateFirst,
                 (_, true) => Replace::Never,
+                _ if flags.contains(&"approve") => Replace::Approve,
                 _ => Replace::DeleteFirst,
             },
             protected: flags.contains(&"protected"),

@@ -1,7 +1,7 @@
 //! P7: a name becomes another thing. In which order the old one goes and the new one comes, or that it never may.
 
 use super::world::World;
-use crate::core::{Life, RefusalKind};
+use crate::core::{Life, RefusalKind, RequestKind, Scope};
 
 /// `db` is one thing, deployed, and is declared to be another; `app` requires it.
 fn replaced(how: &str) -> World {
@@ -94,4 +94,112 @@ fn p7_what_is_never_replaced_is_refused_unless_it_is_removed_by_name() {
     assert_eq!(&*world.intent_of("db").identity, "one");
     world.push_with("db#two never", |push| push.removals = vec!["db".into()]);
     world.expect_granted(["delete db"]);
+}
+
+#[test]
+fn p7_what_is_replaced_by_approval_stays_in_force_until_it_is_approved() {
+    let mut world = replaced("approve");
+    world.expect_granted([]);
+    world.expect([("db", "new"), ("app", "good")]);
+    let why = "its newest intent (version 2) waits for an approval: db would be deleted, and made as another thing";
+    assert_eq!(world.why("db"), why);
+    world.restart();
+    world.deploy();
+    world.repair();
+    world.run_all();
+    world.expect_granted(["db", "app"]);
+    assert_eq!(&*world.intent_of("db").identity, "one");
+    world.push("db=2#two approve");
+    world.expect_granted([]);
+    world.request(RequestKind::ApproveRemovals, Scope { target: None, names: Some(vec!["app".into()]) });
+    world.expect_granted([]);
+    world.request(RequestKind::ApproveRemovals, Scope::default());
+    world.expect_granted(["delete db"]);
+    world.run_all();
+    world.expect([("db", "good"), ("app", "good")]);
+    assert_eq!((&*world.intent_of("db").identity, tombstones(&world)), ("two", 0));
+    let versions = world.state.versions();
+    assert_eq!((versions.accepted.0, versions.released.0, versions.deployed.0), (3, 3, 3));
+}
+
+#[test]
+fn p7_what_waits_for_its_approval_holds_nothing_else_of_the_version() {
+    let mut world = World::new(["t1"]);
+    world.push("db#one approve; app <- db; other");
+    world.run_all();
+    world.forget_grants();
+    world.push("db#two approve; app=2 <- db; other=2; new");
+    world.run_all();
+    world.expect_granted(["app", "other", "new"]);
+    assert_eq!(world.state.replacements().count(), 1);
+}
+
+#[test]
+fn p7_going_back_or_removing_it_or_no_longer_asking_ends_the_wait_for_an_approval() {
+    let cases: [(fn(&mut World), &[&str]); 4] = [
+        (|world| world.push("db#one approve"), &[]),
+        (|world| world.push("db#two"), &["delete db", "db"]),
+        (|world| world.remove(["db", "app"]), &["delete app", "delete db"]),
+        (
+            |world| world.push_with("db#three approve", |push| push.removals = vec!["db".into()]),
+            &["delete db", "db"],
+        ),
+    ];
+    for (end, granted) in cases {
+        let mut world = replaced("approve");
+        end(&mut world);
+        world.run_all();
+        world.expect_granted_all(granted);
+        assert_eq!((world.state.replacements().count(), world.state.counts().unreleased), (0, 0));
+    }
+}
+
+#[test]
+fn p7_an_approval_is_for_what_was_seen_and_a_release_by_hand_still_takes_a_deploy() {
+    let mut world = World::new(["t1"]);
+    world.push("db#one approve");
+    world.run_all();
+    world.forget_grants();
+    world.manual();
+    world.push("db#two approve");
+    world.deploy();
+    world.expect_granted([]);
+    world.request(RequestKind::ApproveRemovals, Scope::default());
+    assert!(world.why("db").contains("waits for release"));
+    world.push("db#three approve");
+    world.deploy();
+    world.expect_granted([]);
+    assert!(world.why("db").contains("waits for an approval"));
+    world.request(RequestKind::ApproveRemovals, Scope::default());
+    world.deploy();
+    world.run_all();
+    world.expect_granted(["delete db", "db"]);
+    assert_eq!(&*world.intent_of("db").identity, "three");
+}
+
+#[test]
+fn p7_what_would_take_over_a_thing_that_waits_for_an_approval_waits_with_it() {
+    let mut world = World::new(["t1"]);
+    world.push("db#one approve; other");
+    world.run_all();
+    world.forget_grants();
+    world.push("db#two approve; heir#one");
+    world.expect_granted([]);
+    assert!(world.why("heir").contains("waits for an approval: db would be deleted"));
+    world.request(RequestKind::ApproveRemovals, Scope::default());
+    world.run_all();
+    world.expect([("db", "good"), ("heir", "good"), ("other", "good")]);
+    assert!(world.attempts("heir").len() == 1, "it took over what db was");
+}
+
+#[test]
+fn p7_what_was_never_attempted_needs_no_approval() {
+    let mut world = World::without_executor();
+    world.target("t1");
+    world.push("db#one approve");
+    world.push("db#two approve");
+    world.connect("e1");
+    world.run_all();
+    world.expect([("db", "good")]);
+    assert_eq!(&*world.intent_of("db").identity, "two");
 }

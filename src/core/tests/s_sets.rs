@@ -1,7 +1,7 @@
 //! S: sets and pushes. S5, the settling of edits, is the operator's.
 
 use super::world::World;
-use crate::core::{PushMode, Refusal, RefusalKind};
+use crate::core::{Life, PushMode, Refusal, RefusalKind, VersionNumber};
 
 fn cycle(refusal: &Refusal) -> Option<String> {
     match &refusal.kind {
@@ -37,6 +37,63 @@ fn s2_the_same_content_again_is_no_version() {
     world.push("r3@t3 <- r2; r2@t2 <- r1; r1@t1");
     assert_eq!(world.state.version().0, 1);
     world.expect_granted([]);
+}
+
+#[test]
+fn s3_a_push_on_an_older_version_is_refused_and_says_which_is_the_newest() {
+    let mut world = World::good_chain();
+    world.change("r1");
+    let newest = world.state.version();
+    for mode in [PushMode::Whole, PushMode::Each] {
+        world.push_with("r2@t2=3 <- r1; new", |push| (push.base = Some(VersionNumber(1)), push.mode = mode).0);
+        let told: Vec<_> = world.refused.iter().map(|refusal| refusal.kind.clone()).collect();
+        assert_eq!((told, world.state.version()), (vec![RefusalKind::StaleBase(newest)], newest));
+    }
+    world.push_with("new", |push| push.base = Some(newest));
+    assert!(world.refused.is_empty());
+    world.run_all();
+    world.expect([("new", "good")]);
+}
+
+#[test]
+fn s4_a_resource_that_moves_between_sets_is_not_destroyed() {
+    let mut world = World::new(["t1", "t2"]);
+    world.push("a; on@t2 <- a");
+    world.succeed_changed("a");
+    world.run_all();
+    world.forget_grants();
+    // What requires it, in any set, keeps its delete from beginning.
+    world.remove(["a"]);
+    world.expect_granted([]);
+    world.push_with("a", |push| push.set = "others".into());
+    world.run_all();
+    world.expect_granted(["a"]);
+    let row = world.row_of("a");
+    assert_eq!((&*row.set, row.remote_identity.as_deref()), ("others", Some("id of a")));
+    assert!(world.history.rows.values().all(|row| row.life == Life::Live));
+    // Also where its delete was granted already, and has not begun.
+    world.push_with("", |push| (push.set = "others".into(), push.removals = vec!["a".into()]).0);
+    world.requires("on", []);
+    world.expect_granted(["delete a"]);
+    world.push("a");
+    world.run_all();
+    world.expect_granted(["a"]);
+    assert_eq!(world.row_of("a").remote_identity.as_deref(), Some("id of a"));
+}
+
+#[test]
+fn s4_requirements_across_sets_hold() {
+    let mut world = World::new(["t1", "t2"]);
+    world.push("a");
+    world.push_with("b@t2 <- a", |push| push.set = "others".into());
+    world.expect_granted(["a"]);
+    world.fail("a", "no");
+    world.expect([("b", "skipped")]);
+    world.advance(60_000);
+    world.run_all();
+    world.expect([("a", "good"), ("b", "good")]);
+    world.remove(["a"]);
+    assert_eq!(world.why("a"), "it is to be deleted, and is still required by b");
 }
 
 #[test]

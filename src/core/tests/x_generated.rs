@@ -62,7 +62,7 @@ impl Run {
         let target = if self.random.chance(3) { 9 } else { n % TARGETS };
         let identity =
             if self.random.chance(10) { format!("r{}", self.random.below(self.names)) } else { format!("r{n}") };
-        let flags = ["", " observe", " orphan", " create-first", " never", "", "", ""][self.random.below(8)];
+        let flags = ["", " observe", " orphan", " create-first", " never", " approve", "", ""][self.random.below(8)];
         format!("r{n}@t{target}={}#{identity}{flags} <- {}", self.random.below(3), requires.join(" "))
     }
 

@@ -97,6 +97,7 @@ impl Random {
             removals,
             prune: !first && self.chance(3),
             approved: true,
+            base: None,
             mode,
             author: "user".into(),
             source: "test".into(),
