@@ -86,6 +86,7 @@ impl EnvironmentState {
         for (id, upsert) in &applied {
             self.set_requirements(*id, &upsert.intent.requires);
         }
+        self.let_go_what_waits_for_itself();
         self.spread_what_is_undefined();
         for &(id, _) in &applied {
             self.schedule_change(id);

@@ -7,7 +7,7 @@ use super::{
     Forget, Intent, IntentRecord, LastResult, Life, Message, Name, Observed, Reason, Record, ResourceId, VersionNumber,
     VersionRecord,
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 impl EnvironmentState {
@@ -222,9 +222,43 @@ impl EnvironmentState {
             old.row.after = Some(successor);
             self.waiting_for.entry(successor).or_default().insert(tombstone);
             self.link(tombstone, successor);
+            self.outliving.insert(tombstone);
             self.unsettled.push_back(tombstone);
             self.touch(tombstone);
         }
+    }
+
+    /// Where what replaces a tombstone would itself wait for it, because something that the tombstone required is deleted first, the tombstone goes
+    /// first too.
+    pub(super) fn let_go_what_waits_for_itself(&mut self) {
+        for tombstone in std::mem::take(&mut self.outliving) {
+            let after = self.get(tombstone).filter(|old| !old.is_live()).and_then(|old| old.row.after);
+            let Some(successor) = after.filter(|&next| !self.is_tombstone(next)) else { continue };
+            if self.waits_in_the_end_for(successor, tombstone) {
+                self.stop_outliving(tombstone);
+            } else {
+                self.outliving.insert(tombstone);
+            }
+        }
+    }
+
+    fn waits_in_the_end_for(&self, id: ResourceId, other: ResourceId) -> bool {
+        let (mut seen, mut next) = (BTreeSet::from([id]), vec![id]);
+        while let Some(id) = next.pop() {
+            let Some(resource) = self.get(id) else { continue };
+            let requires = resource.requires.iter().copied().filter(|_| resource.is_live());
+            let keepers = resource.dependents.iter().copied().filter(|&keeper| self.is_tombstone(keeper));
+            let keepers = keepers.filter(|_| !resource.is_live());
+            for waited in requires.chain(keepers).chain(resource.row.after) {
+                if waited == other {
+                    return true;
+                }
+                if seen.insert(waited) {
+                    next.push(waited);
+                }
+            }
+        }
+        false
     }
 
     /// What stayed for the sake of `id` need not: it is removed itself.

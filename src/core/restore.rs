@@ -35,6 +35,7 @@ impl EnvironmentState {
             identities: HashMap::new(),
             wanted: HashMap::new(),
             waiting_for: HashMap::new(),
+            outliving: BTreeSet::new(),
             targets: Vec::new(),
             target_index: BTreeMap::new(),
             pools: BTreeMap::new(),
@@ -135,6 +136,7 @@ impl EnvironmentState {
         }
         if let Some(tombstone) = after {
             self.waiting_for.entry(tombstone).or_default().insert(id);
+            self.outliving.extend((life == Life::Tombstone).then_some(id));
         }
         if let Some(at) = due {
             self.timers.insert((at, id));

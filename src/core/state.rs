@@ -48,6 +48,8 @@ pub struct EnvironmentState {
     pub(super) wanted: HashMap<Name, BTreeSet<ResourceId>>,
     /// Who must wait until this tombstone is deleted.
     pub(super) waiting_for: HashMap<ResourceId, BTreeSet<ResourceId>>,
+    /// Tombstones that stay, or have stayed, until what replaces them is good.
+    pub(super) outliving: BTreeSet<ResourceId>,
 
     pub(super) targets: Vec<TargetState>,
     pub(super) target_index: BTreeMap<TargetName, TargetIndex>,

@@ -203,3 +203,17 @@ fn p7_what_was_never_attempted_needs_no_approval() {
     world.expect([("db", "good")]);
     assert_eq!(&*world.intent_of("db").identity, "two");
 }
+
+#[test]
+fn p7_the_old_one_goes_first_where_the_new_one_would_wait_for_what_only_the_old_one_keeps() {
+    let mut world = World::new(["t1"]);
+    world.push("disk#d1; db#one create-first <- disk");
+    world.run_all();
+    world.forget_grants();
+    // The new db waits for the new disk, that for the end of the old disk, and that for the end of the old db.
+    world.push("disk#d2; db#two create-first <- disk");
+    world.restart();
+    world.run_all();
+    world.expect_granted(["delete db", "delete disk", "disk", "db"]);
+    world.expect([("disk", "good"), ("db", "good")]);
+}
