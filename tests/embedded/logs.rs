@@ -87,6 +87,7 @@ fn what_other_processes_do_is_followed_from_one_to_the_next() {
     // A command that ends at once may not be seen at work; what it did is told when the next one works.
     assert_eq!(house.run("delete index --yes").code, 0, "nobody is kept out of the folder");
     let run = Running::start(&house, "-f manifests");
+    run.eventually_says("started", None);
     logs.eventually_says("index", "deleted");
     run.stop();
     let told = logs.said.lock().unwrap().clone();

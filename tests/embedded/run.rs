@@ -112,7 +112,8 @@ fn what_is_changed_by_hand_is_put_right_without_a_command_until_a_signal_ends_it
     let said = run.stop();
     let last = said.last().unwrap();
     assert_eq!((&last["event"], &last["message"]), (&"stopped".into(), &"1 of 1 compliant".into()));
-    house.check("deploy", 0, "nothing to do: 1 of 1 resources compliant (version 1)");
+    let deploy = house.run("deploy -o json").json();
+    assert_eq!((&deploy["version"], &deploy["changed"]), (&1.into(), &0.into()), "{deploy}");
 }
 
 #[test]
@@ -120,12 +121,28 @@ fn what_fails_is_tried_again_until_it_recovers() {
     let house = restless(&file("low", "FOLDER/missing/low", "x", ""));
     let run = Running::start(&house, "-f manifests");
     let failed = run.eventually_says("failed", Some("low"));
-    assert!(failed["message"].as_str().unwrap().contains("missing") && failed["next"].is_string(), "{failed}");
+    assert!(failed["message"].as_str().unwrap().contains("missing"), "{failed}");
     eventually("a retry", || run.said("failed", Some("low")).len() > 1);
     std::fs::create_dir(house.path("missing")).unwrap();
     let recovered = run.eventually_says("recovered", Some("low"));
     assert!(recovered["message"].as_str().unwrap().starts_with("created after "), "{recovered}");
     assert_eq!(house.read("missing/low"), "x");
+    run.stop();
+}
+
+#[test]
+fn a_failure_says_when_it_is_tried_again_and_a_deploy_need_not_wait_for_that() {
+    let house = House::with(LOCAL, &file("low", "FOLDER/missing/low", "x", ""));
+    let patient = environment(LOCAL, 1).replacen("spec: {}", "spec: {retry: {baseDelay: 1h, maxDelay: 1h}}", 1);
+    house.write("manifests/environment.yaml", &patient);
+    let run = Running::start(&house, "-f manifests");
+    let failed = run.eventually_says("failed", Some("low"));
+    assert!(failed["next"].as_str().unwrap() > failed["at"].as_str().unwrap(), "{failed}");
+    let started = run.eventually_says("started", None);
+    assert!(started["message"].as_str().unwrap().contains("nothing is verified by itself"), "{started}");
+    std::fs::create_dir(house.path("missing")).unwrap();
+    assert_eq!(house.run("deploy low").code, 0);
+    assert_eq!(run.eventually_says("recovered", Some("low"))["message"], "created after 1 failed attempts");
     run.stop();
 }
 

@@ -36,8 +36,11 @@ const SERVER_LOOK: Duration = Duration::from_secs(1);
 /// Runs until a signal ends it.
 pub(crate) async fn run(options: RunOptions, output: Output) -> Result<Exit, CliError> {
     check(&options)?;
+    // From here on a signal is an order to end, also while everything is being opened.
+    let signals = Signals::catch()?;
     let files = Files::read_first(options.manifests.files.clone()).await?;
-    Place::owned(&options.state, output, async |place, owners| hold(&options, files, place, owners, output).await).await
+    let work = async |place: &Place, owners: &Owners| hold(&options, files, signals, place, owners, output).await;
+    Place::owned(&options.state, output, work).await
 }
 
 fn check(options: &RunOptions) -> Result<(), CliError> {
@@ -61,11 +64,11 @@ fn check(options: &RunOptions) -> Result<(), CliError> {
 async fn hold(
     options: &RunOptions,
     files: Files,
+    mut signals: Signals,
     place: &Place,
     owners: &Owners,
     output: Output,
 ) -> Result<Exit, CliError> {
-    let mut signals = Signals::catch()?;
     process::await_earlier(&place.folder).await.map_err(EmbeddedError::from)?;
     let _lease = Renewing(keep_lease(Arc::clone(&place.store), owner_of(owners.own())));
     let (teller, telling) = Teller::start(output);

@@ -5,7 +5,7 @@ use super::happening::{Chronicle, Happening, What};
 use crate::cli::embedded::{EmbeddedError, Opening, Session, has_ended, push_of};
 use crate::cli::manifests::Declared;
 use crate::cli::{CliError, SET, refusal};
-use crate::core::{Counts, EnvironmentState, Event, Name, Push};
+use crate::core::{Counts, EnvironmentState, Event, Name, Push, RepairSchedule};
 use crate::scheduler::{Committed, Scheduler, SchedulerError};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -149,8 +149,7 @@ impl Keeper {
                         while let Ok(committed) = commits.try_recv() {
                             self.chronicle(&scheduler, &mut chronicle, &committed).await?;
                         }
-                        let version = scheduler.read(|state| (state.version(), state.counts())).await?;
-                        self.tell(Happening::of(What::Started).at_version(version.0).saying(compliance(&version.1)));
+                        self.tell(scheduler.read(started).await?);
                     }
                 }
                 failed = session.executors_failed() => {
@@ -248,6 +247,14 @@ impl Keeper {
         self.tell(Happening::of(What::Stopped).saying(text));
         Ok(Told::ToEnd)
     }
+}
+
+fn started(state: &EnvironmentState) -> Happening {
+    let verified = match state.settings().repair.schedule {
+        RepairSchedule::Off => "; nothing is verified by itself, since its Environment has no spec.repair",
+        RepairSchedule::EveryMs(_) | RepairSchedule::Cron(_) => "",
+    };
+    Happening::of(What::Started).at_version(state.version()).saying(compliance(&state.counts()) + verified)
 }
 
 /// `2 of 3 compliant`.
