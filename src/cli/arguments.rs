@@ -17,8 +17,8 @@ mod upkeep;
 pub(crate) use run::{LogsOptions, RunOptions};
 pub(crate) use simulate::SimulateOptions;
 pub(crate) use upkeep::{
-    CancelOptions, CheckOptions, ClearOptions, CompletionOptions, DiffOptions, EnvironmentOrder, EnvironmentsOptions,
-    ForgetOptions, SuspendOptions, WholeEnvironment,
+    AuditOptions, CancelOptions, CheckOptions, ClearOptions, CompletionOptions, ComplianceOptions, DiffOptions,
+    EnvironmentOrder, EnvironmentsOptions, ForgetOptions, SuspendOptions, WholeEnvironment,
 };
 
 /// Holds infrastructure to its declared intent.
@@ -92,6 +92,10 @@ pub(crate) enum Command {
     Cancel(CancelOptions),
     /// Drop everything that is known of an environment, and touch none of its targets
     Clear(ClearOptions),
+    /// Report what is as declared, and since when that is proven (exit code 1: something is not)
+    Compliance(ComplianceOptions),
+    /// List who did what, newest first: versions and orders
+    Audit(AuditOptions),
     /// Say whether history, what is read from it, and the data folder agree (exit code 1: they do not)
     Check(CheckOptions),
     /// List the environments of the data folder

@@ -53,6 +53,8 @@ pub(crate) async fn run(arguments: Arguments) -> Exit {
         Command::Resume(options) => verbs::suspend::resume(options, output).await,
         Command::Cancel(options) => verbs::cancel::run(options, output).await,
         Command::Clear(options) => verbs::environment::clear(options, output).await,
+        Command::Compliance(options) => verbs::compliance::run(options, output).await,
+        Command::Audit(options) => verbs::audit::run(options, output).await,
         Command::Check(options) => verbs::check::run(options, output).await,
         Command::Environments(options) => verbs::environments::run(options, output).await,
         Command::Completion(options) => completion::run(options),

@@ -7,8 +7,12 @@ mod retention;
 mod tables;
 
 use super::floors::Floors;
-use super::{AttemptSummary, Batch, DryRunResult, Fence, HistoryError, Owner, Store, VersionSummary, batch_check};
-use crate::core::{AttemptId, DryRunId, Epoch, IntentRecord, Name, Retention, Snapshot, Timestamp, VersionNumber};
+use super::{
+    AttemptSummary, Batch, DryRunResult, Fence, HistoryError, Owner, RequestSummary, Store, VersionSummary, batch_check,
+};
+use crate::core::{
+    AttemptId, DryRunId, Epoch, IntentRecord, Name, RequestId, Retention, Snapshot, Timestamp, VersionNumber,
+};
 use async_trait::async_trait;
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -231,6 +235,15 @@ impl Store for MemoryStore {
         limit: u32,
     ) -> Result<Vec<AttemptSummary>, HistoryError> {
         Ok(self.read(environment, |tables| tables.attempts(name, before, limit)).unwrap_or_default())
+    }
+
+    async fn requests(
+        &self,
+        environment: &str,
+        before: Option<RequestId>,
+        limit: u32,
+    ) -> Result<Vec<RequestSummary>, HistoryError> {
+        Ok(self.read(environment, |tables| tables.requests(before, limit)).unwrap_or_default())
     }
 
     async fn dry_run(&self, environment: &str, id: DryRunId) -> Result<Vec<DryRunResult>, HistoryError> {

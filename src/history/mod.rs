@@ -30,8 +30,8 @@ pub mod private_server;
 pub(crate) mod test_database;
 
 use crate::core::{
-    AttemptId, DryRunId, Epoch, IntentRecord, Name, Operation, OutcomeKind, Reason, Record, ResourceRow, Retention,
-    Snapshot, Timestamp, VersionNumber,
+    AttemptId, DryRunId, Epoch, IntentRecord, Name, Operation, OutcomeKind, Reason, Record, RequestId, RequestKind,
+    ResourceRow, Retention, Scope, Snapshot, Timestamp, VersionNumber,
 };
 use async_trait::async_trait;
 
@@ -127,6 +127,13 @@ pub trait Store: Send + Sync + 'static {
         before: Option<AttemptId>,
         limit: u32,
     ) -> Result<Vec<AttemptSummary>, HistoryError>;
+    /// The newest requests first, at most `limit`, below `before` where given.
+    async fn requests(
+        &self,
+        environment: &str,
+        before: Option<RequestId>,
+        limit: u32,
+    ) -> Result<Vec<RequestSummary>, HistoryError>;
     /// The results of a dry run, by name.
     async fn dry_run(&self, environment: &str, id: DryRunId) -> Result<Vec<DryRunResult>, HistoryError>;
 }
@@ -177,6 +184,25 @@ pub struct AttemptSummary {
     pub finished_at: Option<Timestamp>,
     /// How it ended; `None` while it is open.
     pub outcome: Option<OutcomeKind>,
+}
+
+/// What somebody ordered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RequestSummary {
+    /// Its number.
+    pub id: RequestId,
+    /// What was asked.
+    pub kind: RequestKind,
+    /// Of what.
+    pub scope: Scope,
+    /// Who asked.
+    pub author: Name,
+    /// Why, in the author's words.
+    pub message: Name,
+    /// When.
+    pub at: Timestamp,
+    /// When it was carried out, or lifted; `None` until then.
+    pub done_at: Option<Timestamp>,
 }
 
 /// One resource of a dry run.

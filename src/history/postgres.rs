@@ -18,9 +18,10 @@ mod state;
 
 use super::floors::Floors;
 use super::{
-    AttemptSummary, Batch, DryRunResult, Fence, HistoryError, Owner, Store, VersionSummary, batch_check, limits,
+    AttemptSummary, Batch, DryRunResult, Fence, HistoryError, Owner, RequestSummary, Store, VersionSummary,
+    batch_check, limits,
 };
-use crate::core::{AttemptId, DryRunId, IntentRecord, Name, Retention, Snapshot, Timestamp, VersionNumber};
+use crate::core::{AttemptId, DryRunId, IntentRecord, Name, RequestId, Retention, Snapshot, Timestamp, VersionNumber};
 use async_trait::async_trait;
 use errors::{classify, settle};
 use sqlx::pool::PoolConnection;
@@ -191,6 +192,15 @@ impl Store for PostgresStore {
         limit: u32,
     ) -> Result<Vec<AttemptSummary>, HistoryError> {
         on_connection!(self, "reading attempts", self.patience.call, reads::attempts(environment, name, before, limit))
+    }
+
+    async fn requests(
+        &self,
+        environment: &str,
+        before: Option<RequestId>,
+        limit: u32,
+    ) -> Result<Vec<RequestSummary>, HistoryError> {
+        on_connection!(self, "reading requests", self.patience.call, reads::requests(environment, before, limit))
     }
 
     async fn dry_run(&self, environment: &str, id: DryRunId) -> Result<Vec<DryRunResult>, HistoryError> {

@@ -175,3 +175,55 @@ fn the_bench_keeps_its_figures_under_keys_that_do_not_change() {
     assert!(figure["value"].as_f64() > Some(0.0) && figure["beside"]["value"].as_f64() > Some(0.0), "{figure}");
     assert!(document["settings"].as_array().unwrap().contains(&serde_json::json!(["fsync", "on"])), "{document}");
 }
+
+#[test]
+fn an_audit_says_who_did_what_and_compliance_since_when_it_is_proven() {
+    let house = House::with(LOCAL, &small("held"));
+    assert_eq!(house.run("deploy -f manifests -m first -q").code, 0);
+    assert_eq!(house.run("suspend --target here -m disk").code, 0);
+    assert_eq!(house.run("resume --target here -q").code, 0);
+    house.check(
+        "audit",
+        0,
+        "
+        WHEN  AUTHOR  ACTION  WHAT  MESSAGE
+        TIME  AUTHOR  resume  target here  -
+        TIME  AUTHOR  suspend  target here  disk
+        TIME  AUTHOR  deploy  all  -
+        TIME  AUTHOR  version  1 from manifests: 3 changed, 0 removed  first",
+    );
+    let deeds = house.run("audit -o json --limit 1").json();
+    assert_eq!((&deeds["items"][0]["action"], deeds["items"].as_array().unwrap().len()), (&"resume".into(), 1));
+
+    house.check(
+        "compliance --target here",
+        0,
+        "
+        NAME  TYPE  TARGET  STATE  VERIFIED  DECLARED BY  BECAUSE
+        folder  host.Directory  here  Compliant  TIME  AUTHOR  -
+        index  host.File  here  Compliant  TIME  AUTHOR  -
+        motd  host.File  here  Compliant  TIME  AUTHOR  -
+        environment house, version 1, reported TIME: 3 of 3 compliant",
+    );
+    house.check(
+        "compliance motd --max-age 0s",
+        1,
+        "
+        NAME  TYPE  TARGET  STATE  VERIFIED  DECLARED BY  BECAUSE
+        motd  host.File  here  Unproven  TIME  AUTHOR  -
+        environment house, version 1, reported TIME: 0 of 1 compliant, 1 unproven",
+    );
+    house.write("made/motd", "changed by hand");
+    assert_eq!(house.run("repair --report -q").code, 2);
+    house.check(
+        "compliance motd",
+        1,
+        "
+        NAME  TYPE  TARGET  STATE  VERIFIED  DECLARED BY  BECAUSE
+        motd  host.File  here  Drifted  TIME  AUTHOR  it differs from its intent, and was left as it is
+        environment house, version 1, reported TIME: 0 of 1 compliant, 1 not compliant",
+    );
+    let report = house.run("compliance -o json").json();
+    assert_eq!((&report["compliant"], &report["notCompliant"]), (&2.into(), &1.into()));
+    assert!(report["items"][2]["drift"].as_str().unwrap().contains("-changed by hand"), "{report}");
+}

@@ -1,6 +1,7 @@
 //! Options of the verbs that look after environments: what was wanted, who holds what, what is given up.
 
 use super::{OrderOptions, SelectOptions, StateOptions};
+use crate::api::Duration;
 use crate::cli::completion::CompletedShell;
 use clap::{Args, Subcommand};
 
@@ -49,6 +50,26 @@ pub(crate) struct CancelOptions {
     /// Why, for the history
     #[arg(short, long, value_name = "TEXT", default_value = "")]
     pub(crate) message: String,
+    #[command(flatten)]
+    pub(crate) state: StateOptions,
+}
+
+#[derive(Clone, Debug, Args)]
+pub(crate) struct ComplianceOptions {
+    #[command(flatten)]
+    pub(crate) select: SelectOptions,
+    /// What was verified longer ago is not proven: 24h, 30m …
+    #[arg(long, value_name = "DURATION")]
+    pub(crate) max_age: Option<Duration>,
+    #[command(flatten)]
+    pub(crate) state: StateOptions,
+}
+
+#[derive(Clone, Debug, Args)]
+pub(crate) struct AuditOptions {
+    /// Show at most so many, newest first
+    #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub(crate) limit: u32,
     #[command(flatten)]
     pub(crate) state: StateOptions,
 }

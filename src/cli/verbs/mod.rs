@@ -1,7 +1,9 @@
 //! One file per verb. Reading verbs look at history without owning the environment; the others run a session (see `embedded`).
 
+pub(crate) mod audit;
 pub(crate) mod cancel;
 pub(crate) mod check;
+pub(crate) mod compliance;
 pub(crate) mod delete;
 pub(crate) mod deploy;
 pub(crate) mod diff;

@@ -110,6 +110,11 @@ fn culprit(hold: &Hold) -> Option<&Name> {
     }
 }
 
+/// The first thing to be said about a resource.
+pub(super) fn first_sentence(state: &EnvironmentState, view: &ResourceView, now: Timestamp) -> String {
+    sentences(view, &state.why(view.row.resource), now).into_iter().next().unwrap_or_default()
+}
+
 /// What is to be said about one resource.
 fn sentences(view: &ResourceView, holds: &[Hold], now: Timestamp) -> Vec<String> {
     let row = &view.row;

@@ -143,6 +143,7 @@ async fn knowledge(store: &dyn Store, fence: &Fence) -> String {
             writeln!(known, "{name:?} {before:?} {attempts:?}").unwrap();
         }
     }
+    writeln!(known, "{:?}", store.requests("prod", Some(RequestId(15)), 9).await.unwrap()).unwrap();
     writeln!(known, "oldest {}", store.oldest_version("prod").await.unwrap()).unwrap();
     known + &format!("{:?}", store.dry_run("prod", DryRunId(0)).await.unwrap())
 }

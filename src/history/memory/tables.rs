@@ -6,7 +6,7 @@ use crate::core::{
     OutcomeKind, Record, RequestId, ResourceId, ResourceRow, Settings, Snapshot, Target, Timestamp, VersionNumber,
     VersionRecord,
 };
-use crate::history::{AttemptSummary, Batch, DryRunResult, HistoryError, VersionSummary};
+use crate::history::{AttemptSummary, Batch, DryRunResult, HistoryError, RequestSummary, VersionSummary};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -243,6 +243,20 @@ impl Tables {
             finished_at: end.map(|(_, outcome)| outcome.finished_at),
             outcome: end.map(|(_, outcome): &(_, Outcome)| -> OutcomeKind { outcome.kind.clone() }),
         })
+    }
+
+    pub(super) fn requests(&self, before: Option<RequestId>, limit: u32) -> Vec<RequestSummary> {
+        let older = self.requests.iter().rev().filter(|(id, _)| before.is_none_or(|before| **id < before));
+        let summary = |(id, open): (&RequestId, &OpenRequest)| RequestSummary {
+            id: *id,
+            kind: open.kind,
+            scope: open.scope.clone(),
+            author: open.author.clone(),
+            message: open.message.clone(),
+            at: open.at,
+            done_at: self.done.get(id).copied(),
+        };
+        older.take(limit as usize).map(summary).collect()
     }
 
     pub(super) fn dry_run(&self, id: DryRunId) -> Vec<DryRunResult> {

@@ -3,8 +3,10 @@
 use super::codes::{Code, Ending};
 use super::errors::Failure;
 use super::state::{self, Names};
-use crate::core::{AttemptId, DryRunId, Facts, Finding, IntentRecord, Name, OutcomeKind, Timestamp, VersionNumber};
-use crate::history::{AttemptSummary, DryRunResult, VersionSummary};
+use crate::core::{
+    AttemptId, DryRunId, Facts, Finding, IntentRecord, Name, OutcomeKind, RequestId, Timestamp, VersionNumber,
+};
+use crate::history::{AttemptSummary, DryRunResult, RequestSummary, VersionSummary};
 use sqlx::postgres::PgRow;
 use sqlx::{Connection, PgConnection, Row};
 use std::sync::Arc;
@@ -92,6 +94,38 @@ const ATTEMPTS: &str = "
     ), page AS (SELECT attempt FROM numbers ORDER BY attempt DESC LIMIT $3)";
 
 /// The same for the resources that ever had a name: ended attempts by index, open ones from the few that are open.
+pub(super) async fn requests(
+    connection: &mut PgConnection,
+    environment: &str,
+    before: Option<RequestId>,
+    limit: u32,
+) -> Result<Vec<RequestSummary>, Failure> {
+    let rows = sqlx::query(
+        "SELECT request.id, kind, scope, author, message, taken_at_ms, done_at_ms FROM request
+         LEFT JOIN request_done done ON done.environment = request.environment AND done.id = request.id
+         WHERE request.environment = (SELECT id FROM environment WHERE name = $1) AND request.id < $2
+         ORDER BY request.id DESC LIMIT $3",
+    )
+    .bind(environment)
+    .bind(before.map_or(i64::MAX, |before| before.0 as i64))
+    .bind(i64::from(limit))
+    .fetch_all(connection)
+    .await?;
+    rows.iter().map(request).collect()
+}
+
+fn request(row: &PgRow) -> Result<RequestSummary, Failure> {
+    Ok(RequestSummary {
+        id: RequestId(row.try_get::<i64, _>("id")? as u64),
+        kind: Code::read(row, "kind")?,
+        scope: serde_json::from_str(row.try_get("scope")?)?,
+        author: row.try_get::<&str, _>("author")?.into(),
+        message: row.try_get::<&str, _>("message")?.into(),
+        at: Timestamp(row.try_get("taken_at_ms")?),
+        done_at: state::time(row, "done_at_ms")?,
+    })
+}
+
 const ATTEMPTS_OF: &str = "
     WITH called AS (SELECT DISTINCT resource FROM intent WHERE environment = $1 AND name = $4),
     numbers AS (
