@@ -152,6 +152,7 @@ CREATE TABLE resource_state (
     reload_after    bigint,           -- the attempt after which it must be told
     maybe_changed   boolean NOT NULL,
     removal_approved boolean NOT NULL, -- of a tombstone, or of what waits to be one: however much was removed with it
+    secret_digest   bytea CHECK (octet_length(secret_digest) = 16), -- keyed, of the secrets that its newest intent takes; the key is not in here
     facts           text,             -- what the newest success learned: a line `name value` each, the value JSON
     pending_version bigint,            -- accepted and not released: what it says of the resource is not in force
     PRIMARY KEY (environment, resource),

@@ -54,9 +54,18 @@ pub(crate) async fn operator(options: operator::Options) -> Result<Exit, CliErro
     Ok(Exit::Done)
 }
 
+/// What a panic says may be a secret. It is part of the attempt's result, with the secrets taken out; here only its place is told.
+fn say_no_panics() {
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map_or_else(|| "an unknown place".to_owned(), ToString::to_string);
+        tracing::error!(place, "panicked");
+    }));
+}
+
 /// Runs an executor until it is told to end.
 pub(crate) async fn executor(options: worker::Options) -> Result<Exit, CliError> {
     let child = options.exit_with_stream;
+    say_no_panics();
     host::supervise_programs(options.lock.as_deref().map(worker::programs_lock));
     match worker::run(options).await {
         // The owner was killed, or stopped at once: whoever started it knows, and nobody else reads what a child says.

@@ -23,6 +23,8 @@ mod report;
 mod restart;
 #[path = "embedded/run.rs"]
 mod run;
+#[path = "embedded/secrets.rs"]
+mod secrets;
 #[path = "embedded/suspend.rs"]
 mod suspend;
 #[path = "embedded/upkeep.rs"]

@@ -39,7 +39,7 @@ pub struct TypeSchema {
 }
 
 /// One resource as an adaptor sees it. Cheap enough to clone into a blocking thread.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Desired {
     /// The environment's name.
     pub environment: String,
@@ -51,8 +51,10 @@ pub struct Desired {
     pub target: String,
     /// How the target is reached.
     pub connection: Value,
-    /// The attributes, valid against the type's schema.
+    /// The attributes, valid against the type's schema. They may hold secrets: never to be logged.
     pub attributes: Value,
+    /// JSON pointers of attributes that are filled from secrets: their values are in no difference, fact or message.
+    pub sensitive: Vec<String>,
     /// What the target called it last time.
     pub remote_identity: Option<String>,
     /// Something it requires has changed: what can reload does, also where nothing differs (`difference` says so). The rest ignores it.
@@ -63,6 +65,29 @@ pub struct Desired {
     pub deadline: Duration,
     /// Held by everything that works on the attempt.
     pub work: Work,
+}
+
+impl Desired {
+    /// The value at this JSON pointer is secret, or a part of it, or of what it is part of.
+    pub fn hides(&self, pointer: &str) -> bool {
+        let below = |inner: &str, outer: &str| {
+            inner.strip_prefix(outer).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        };
+        self.sensitive.iter().any(|hidden| below(hidden, pointer) || below(pointer, hidden))
+    }
+}
+
+/// Without what may be secret.
+impl std::fmt::Debug for Desired {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { environment, name, kind, attempt, .. } = self;
+        f.debug_struct("Desired")
+            .field("environment", environment)
+            .field("name", name)
+            .field("kind", kind)
+            .field("attempt", attempt)
+            .finish_non_exhaustive()
+    }
 }
 
 /// Shows that something still works on an attempt. What may outlive the adaptor's future (a blocking thread) holds a clone until it has ended,
@@ -107,6 +132,11 @@ pub struct Difference {
 pub trait Adaptor: Send + Sync + 'static {
     /// The types it knows.
     fn types(&self) -> Vec<TypeSchema>;
+    /// JSON pointers of attributes of this type which `difference` and `facts` keep to themselves where [`Desired::hides`] says so, beside those
+    /// of the schema that are always sensitive. Where others are filled from secrets, the executor shows neither differences nor facts at all.
+    fn can_hide(&self, _kind: &str) -> &'static [&'static str] {
+        &[]
+    }
     /// Reads what is, and compares. Must not change anything.
     async fn difference(&self, desired: &Desired, deleting: bool) -> Result<Assessment, AdaptorError>;
     /// Carries out the change that `difference` found. Returns what the target calls the resource, where it has a name of its own.

@@ -5,6 +5,7 @@
 //! are, by the executor.
 
 use super::names::ObjectName;
+use super::target::ABSOLUTE_PATH;
 use super::types::Type;
 use super::{FieldError, FieldPath, Part, rules};
 use crate::core::{FactRef, Input, InputSource, Piece, format_pieces, is_fact_name};
@@ -13,6 +14,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 
+/// A name that a shell can give to a variable.
+pub(super) const VARIABLE: &str = "^[A-Za-z_][A-Za-z0-9_]*$";
 /// A JSON pointer (RFC 6901) to something in an object.
 pub(super) const POINTER: &str = "^(/([^/~]|~[01])+)+$";
 
@@ -27,6 +30,12 @@ pub struct AttributeFrom {
     /// A fact of another Resource, which this one then requires.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fact_ref: Option<FactReference>,
+    /// A secret: an environment variable of the `homeostat` process. Read at each attempt, and kept nowhere. Only in embedded runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub environment_variable: Option<VariableReference>,
+    /// A secret: the content of a file, without the line end at its end. Read at each attempt, and kept nowhere. Only in embedded runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<FileReference>,
     /// A text in which `{name}` stands for one of `values`; `{{` and `}}` for braces.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 65536))]
@@ -40,9 +49,35 @@ pub struct AttributeFrom {
 /// Where a value comes from.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(extend("x-kubernetes-validations" = [rules::ONE_VALUE.json()]))]
 pub struct ValueFrom {
     /// A fact of another Resource, which this one then requires.
-    pub fact_ref: FactReference,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fact_ref: Option<FactReference>,
+    /// A secret: an environment variable of the `homeostat` process. Only in embedded runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub environment_variable: Option<VariableReference>,
+    /// A secret: the content of a file, without the line end at its end. Only in embedded runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<FileReference>,
+}
+
+/// A variable of the environment in which `homeostat` runs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct VariableReference {
+    /// Its name.
+    #[schemars(length(max = 255), regex(pattern = VARIABLE))]
+    pub name: String,
+}
+
+/// A file of the machine on which `homeostat` runs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct FileReference {
+    /// Its absolute path.
+    #[schemars(length(max = 4096), regex(pattern = ABSOLUTE_PATH))]
+    pub path: String,
 }
 
 /// A fact of a Resource of the same Environment.
@@ -59,15 +94,33 @@ pub struct FactReference {
 impl From<AttributeFrom> for Input {
     fn from(from: AttributeFrom) -> Self {
         let path = from.path.into();
-        match from.fact_ref {
-            Some(fact) => Self::of(path, fact.into()),
+        let AttributeFrom { fact_ref, environment_variable, file, .. } = from;
+        match source(fact_ref, environment_variable, file) {
+            Some(source) => Self::of(path, source),
             None => Self {
                 path,
                 format: from.format.map(Into::into),
-                values: from.values.into_iter().map(|(name, value)| (name.into(), value.fact_ref.into())).collect(),
+                values: from
+                    .values
+                    .into_iter()
+                    .filter_map(|(name, value)| {
+                        Some((name.into(), source(value.fact_ref, value.environment_variable, value.file)?))
+                    })
+                    .collect(),
             },
         }
     }
+}
+
+/// The one that is given.
+fn source(
+    fact: Option<FactReference>,
+    variable: Option<VariableReference>,
+    file: Option<FileReference>,
+) -> Option<InputSource> {
+    let variable = variable.map(|variable| InputSource::EnvironmentVariable { name: variable.name.into() });
+    let file = file.map(|file| InputSource::File { path: file.path.into() });
+    fact.map(Into::into).or(variable).or(file)
 }
 
 impl From<FactReference> for InputSource {
@@ -197,5 +250,18 @@ pub(super) fn without_placeholders(object: &Value, errors: &mut Vec<FieldError>)
             }
             !found.starts_with(&steps)
         });
+    }
+}
+
+/// Says of kinds of secrets that are planned that they are not there yet.
+pub(super) fn explain_what_is_missing(errors: &mut [FieldError]) {
+    let below = FieldPath::of(&["spec", "attributesFrom"]);
+    for error in
+        errors.iter_mut().filter(|error| error.part == Part::Key && error.path.segments().starts_with(below.segments()))
+    {
+        let last = error.path.segments().last().map(ToString::to_string);
+        if let Some(name @ ("secretKeyRef" | "configMapKeyRef")) = last.as_deref() {
+            error.suggestion = Some(format!("{name} is not built yet"));
+        }
     }
 }

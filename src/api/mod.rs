@@ -32,7 +32,7 @@ pub use executor::{
     Toleration,
 };
 pub use field::{FieldError, FieldPath, Part, Segment, closest, did_you_mean};
-pub use inputs::{AttributeFrom, FactReference, ValueFrom};
+pub use inputs::{AttributeFrom, FactReference, FileReference, ValueFrom, VariableReference};
 pub use names::{DateTime, ObjectName, Reference, Text};
 pub use parse::{Checker, CheckerError, ParsedEnvironment, ParsedExecutor, ParsedResource, ParsedTarget};
 pub use resource::{DeletionPolicy, Mode, Policy, Resource, ResourceSpec, ResourceStatus};

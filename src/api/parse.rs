@@ -199,6 +199,7 @@ impl Checker {
         }
         inputs::without_placeholders(object, &mut errors);
         errors.extend(inputs::errors(object, attributes, known));
+        inputs::explain_what_is_missing(&mut errors);
         let canonical = registry::canonical(attributes);
         if canonical.len() > limits::ATTRIBUTES_BYTES {
             let message = format!("must be at most {} bytes, is {}", limits::ATTRIBUTES_BYTES, canonical.len());

@@ -1,6 +1,6 @@
 //! `Resource`: one thing with a desired state. Few kinds, many objects: this one is for every type of every adaptor.
 //!
-//! Deliberately absent until they do something: `repair`, `retry` in `policy`, and secrets in `attributesFrom`.
+//! Deliberately absent until they do something: `repair`, `retry` in `policy`, and Secrets of the cluster in `attributesFrom`.
 
 use super::conditions::Condition;
 use super::inputs::AttributeFrom;

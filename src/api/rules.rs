@@ -144,10 +144,21 @@ pub(super) const TOLERATION_VALUE: Rule = Rule {
 
 /// One way to fill an attribute.
 pub(super) const ONE_INPUT: Rule = Rule {
-    cel: "has(self.factRef) != has(self.format)",
-    message: "exactly one of factRef and format must be set",
+    cel: "[has(self.factRef), has(self.environmentVariable), has(self.file), has(self.format)].filter(given, given).size() == 1",
+    message: "exactly one of factRef, environmentVariable, file and format must be set",
     field: None,
-    holds: |input| has(input, "factRef") != has(input, "format"),
+    holds: |input| {
+        ["factRef", "environmentVariable", "file", "format"].into_iter().filter(|field| has(input, field)).count() == 1
+    },
+};
+/// One way to say where a value comes from.
+pub(super) const ONE_VALUE: Rule = Rule {
+    cel: "[has(self.factRef), has(self.environmentVariable), has(self.file)].filter(given, given).size() == 1",
+    message: "exactly one of factRef, environmentVariable and file must be set",
+    field: None,
+    holds: |value| {
+        ["factRef", "environmentVariable", "file"].into_iter().filter(|field| has(value, field)).count() == 1
+    },
 };
 /// Values go with a format.
 pub(super) const INPUT_VALUES: Rule = Rule {
@@ -158,7 +169,7 @@ pub(super) const INPUT_VALUES: Rule = Rule {
 };
 
 /// All rules with a twin.
-pub(super) const RULES: [&Rule; 12] = [
+pub(super) const RULES: [&Rule; 13] = [
     &SETTLE_ORDER,
     &RETRY_ORDER,
     &INTERVAL_OR_SCHEDULE,
@@ -171,4 +182,5 @@ pub(super) const RULES: [&Rule; 12] = [
     &TOLERATION_VALUE,
     &ONE_INPUT,
     &INPUT_VALUES,
+    &ONE_VALUE,
 ];

@@ -172,7 +172,7 @@ mod tests {
             prune: false,
             approved: false,
             base: None,
-        mode: PushMode::Whole,
+            mode: PushMode::Whole,
             author,
             source,
             message,

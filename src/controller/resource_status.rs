@@ -197,8 +197,9 @@ fn waits(hold: &Hold) -> Option<(Reason, String)> {
         Hold::RequirementUnreleased { .. }
         | Hold::RequirementUndefined { .. }
         | Hold::RequirementBusy { .. }
-        | Hold::RequirementNotGood { .. } => Reason::DependencyNotReady,
-        Hold::TombstoneFirst { .. } | Hold::SuccessorFirst { .. } => Reason::DependencyNotReady,
+        | Hold::RequirementNotGood { .. }
+        | Hold::TombstoneFirst { .. }
+        | Hold::SuccessorFirst { .. } => Reason::DependencyNotReady,
         Hold::ExecutorUnavailable { .. } => Reason::ExecutorUnavailable,
         _ => return None,
     };

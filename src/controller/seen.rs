@@ -4,8 +4,8 @@
 //! field, and nobody else notices. Everything else of an object, managed fields first, is dropped here: 10,000 of them are kept.
 
 use crate::api::{
-    Checker, DEPLOY_REQUESTED_AT, EnvironmentStatus, ExecutorStatus, FieldError, ParsedEnvironment, ParsedExecutor,
-    ParsedTarget, REMOVALS_APPROVED_AT, REPAIR_REQUESTED_AT, ResourceStatus, TargetStatus, Text,
+    Checker, DEPLOY_REQUESTED_AT, EnvironmentStatus, ExecutorStatus, FieldError, FieldPath, ParsedEnvironment,
+    ParsedExecutor, ParsedTarget, REMOVALS_APPROVED_AT, REPAIR_REQUESTED_AT, ResourceStatus, TargetStatus, Text,
 };
 use crate::cluster::{FIELD_MANAGER, ObjectRef};
 use crate::core::Intent;
@@ -210,7 +210,7 @@ pub fn read(kind: Kind, checker: &Checker, mut object: DynamicObject) -> Placed 
         Kind::Target => Object::Target(seen(meta, checker.target(&body), &body)),
         Kind::Executor => Object::Executor(seen(meta, checker.executor(&body), &body)),
         Kind::Resource => {
-            let intent = checker.resource(&body).map(|parsed| Arc::new(parsed.intent));
+            let intent = checker.resource(&body).and_then(|parsed| in_a_cluster(parsed.intent));
             Object::Resource(seen(meta, intent, &body))
         }
     };
@@ -224,6 +224,16 @@ fn seen<P, S: DeserializeOwned + Default>(
 ) -> Arc<Seen<P, S>> {
     let status = body.get("status").and_then(|status| S::deserialize(status).ok()).unwrap_or_default();
     Arc::new(Seen { meta, parsed: parsed.map_err(|errors| in_one_line(&errors)), status })
+}
+
+/// What only an embedded run can do is refused with its reason.
+fn in_a_cluster(intent: Intent) -> Result<Arc<Intent>, Vec<FieldError>> {
+    if !intent.takes_secrets() {
+        return Ok(Arc::new(intent));
+    }
+    let message = "environmentVariable and file are for embedded runs: in a cluster they would be those of a pod, and nobody's to choose";
+    let suggestion = Some("Secrets of the cluster (secretKeyRef) are not built yet".to_owned());
+    Err(vec![FieldError::value(FieldPath::of(&["spec", "attributesFrom"]), message).suggest(suggestion)])
 }
 
 fn in_one_line(errors: &[FieldError]) -> String {

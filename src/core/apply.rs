@@ -3,8 +3,8 @@
 use super::derive::identity_key;
 use super::state::EnvironmentState;
 use super::{
-    Intent, IntentRecord, Message, Name, OnChange, Push, PushMode, Reason, Record, Refusal, RefusalKind, Replace, ResourceId, ResourceRow,
-    VersionNumber, VersionRecord,
+    Intent, IntentRecord, Message, Name, OnChange, Push, PushMode, Reason, Record, Refusal, RefusalKind, Replace,
+    ResourceId, ResourceRow, VersionNumber, VersionRecord,
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -151,6 +151,9 @@ impl EnvironmentState {
     pub(super) fn update(&mut self, id: ResourceId, set: &Name, intent: &Arc<Intent>, version: VersionNumber) {
         let Some(resource) = self.get_mut(id) else { return };
         let changes = resource.row.intent.hash() != intent.hash();
+        if !intent.takes_the_secrets_of(&resource.row.intent) {
+            resource.row.secret_digest = None;
+        }
         resource.row.set = set.clone();
         resource.row.intent = Arc::clone(intent);
         resource.row.version = version;

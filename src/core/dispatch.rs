@@ -114,6 +114,7 @@ impl EnvironmentState {
             resource: Some(id),
             // What is deleted need not be known completely.
             hash: hash.unwrap_or(grant.hash),
+            secret_digest: resource.deployed_digest(),
             version: resource.row.version,
             remote_identity: resource.row.remote_identity.clone(),
             reload: resource.row.reload.as_ref().filter(|_| resource.is_live()).map(|debt| debt.because.clone()),
@@ -162,6 +163,7 @@ impl EnvironmentState {
             resource: None,
             hash: intent.hash(),
             facts: self.known_facts(&intent),
+            secret_digest: None,
             intent,
             version: self.version,
             reason,

@@ -1,7 +1,8 @@
 //! Everything that can happen to an environment.
 
 use super::{
-    AttemptId, DryRunId, ExecutorName, Intent, Name, Outcome, Pool, PoolName, RequestId, Settings, Target, TargetName, VersionNumber,
+    AttemptId, DryRunId, ExecutorName, Intent, Name, Outcome, Pool, PoolName, RequestId, Settings, Target, TargetName,
+    VersionNumber,
 };
 use std::sync::Arc;
 

@@ -78,6 +78,9 @@ impl EnvironmentState {
     /// What an outcome is recorded with: its facts only where they are news.
     pub(super) fn news(&self, id: ResourceId, kind: &OutcomeKind) -> OutcomeKind {
         let mut kind = kind.clone();
+        if let OutcomeKind::Succeeded(finding) | OutcomeKind::Failed { finding: Some(finding), .. } = &mut kind {
+            finding.secret_digest = None;
+        }
         if let OutcomeKind::Succeeded(finding) | OutcomeKind::Failed { finding: Some(finding), .. } = &mut kind
             && self.get(id).is_some_and(|resource| resource.row.facts == finding.facts)
         {

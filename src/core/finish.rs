@@ -135,8 +135,12 @@ impl EnvironmentState {
         if run.operation == Operation::Delete {
             return self.retire(id, Life::Deleted);
         }
+        if self.take_rotation(id, run, finding) {
+            return self.follow_up(id, false, false);
+        }
         let now = self.now;
         let Some(resource) = self.get_mut(id) else { return };
+        let run = &resource.complete(run, finding);
         let (was_good, pays) = (resource.good(), resource.pays(run));
         resource.tried(run);
         let news = resource.learn(run, finding);

@@ -29,6 +29,16 @@ pub enum InputSource {
     /// A fact of another resource.
     #[serde(rename = "factRef")]
     Fact(FactRef),
+    /// A secret: a variable of the executor's environment.
+    EnvironmentVariable {
+        /// Its name.
+        name: Name,
+    },
+    /// A secret: the content of a file where the executor runs.
+    File {
+        /// Its path.
+        path: Name,
+    },
 }
 
 /// An input as a manifest writes it: where there is no format, the one value has no name.
@@ -127,6 +137,11 @@ impl Input {
         Self { path, format: None, values: BTreeMap::from([(Self::ONLY.into(), source)]) }
     }
 
+    /// The facts that it takes.
+    pub(super) fn facts_taken(&self) -> impl Iterator<Item = &FactRef> {
+        self.values.values().filter_map(|source| if let InputSource::Fact(of) = source { Some(of) } else { None })
+    }
+
     /// Something that no other input has, for a hash.
     pub(super) fn key(&self) -> Hash {
         let format = self.format.as_deref().map_or([0].as_slice(), str::as_bytes);
@@ -135,6 +150,8 @@ impl Input {
             parts.push(name.as_bytes());
             match source {
                 InputSource::Fact(of) => parts.extend([b"fact", of.name.as_bytes(), of.fact.as_bytes()]),
+                InputSource::EnvironmentVariable { name } => parts.extend([b"variable", name.as_bytes()]),
+                InputSource::File { path } => parts.extend([b"file", path.as_bytes()]),
             }
         }
         Hash::of(&parts)
@@ -144,10 +161,7 @@ impl Input {
 impl Intent {
     /// The facts that it takes, in a stable order; one that is taken twice is there twice.
     pub fn facts_taken(&self) -> impl Iterator<Item = &FactRef> {
-        self.inputs.iter().flat_map(|input| input.values.values()).map(|source| {
-            let InputSource::Fact(of) = source;
-            of
-        })
+        self.inputs.iter().flat_map(Input::facts_taken)
     }
 
     /// The bound that its inputs exceed.
@@ -235,11 +249,6 @@ impl EnvironmentState {
 }
 
 impl Resource {
-    /// The hash of its newest intent as an attempt would run it now; `None` while that is not completely known.
-    pub(super) fn hash(&self) -> Option<Hash> {
-        self.with_facts
-    }
-
     /// This is the hash of its newest intent.
     pub(super) fn is_current(&self, hash: Option<Hash>) -> bool {
         hash.is_some() && hash == self.hash()
@@ -274,7 +283,10 @@ mod tests {
         let text = serde_json::to_string(&one).unwrap();
         assert_eq!(text, r#"{"path":"/content","factRef":{"name":"a","fact":"size"}}"#);
         let many = Input { path: "/x".into(), format: Some("{y}".into()), values: [("y".into(), fact())].into() };
-        for input in [one, many] {
+        let file = Input::of("/x".into(), InputSource::File { path: "/run/secret".into() });
+        assert_eq!(serde_json::to_string(&file).unwrap(), r#"{"path":"/x","file":{"path":"/run/secret"}}"#);
+        let variable = Input::of("/x".into(), InputSource::EnvironmentVariable { name: "X".into() });
+        for input in [one, many, file, variable] {
             let text = serde_json::to_string(&input).unwrap();
             assert_eq!(serde_json::from_str::<Input>(&text).unwrap(), input);
         }

@@ -2,8 +2,8 @@
 
 use super::state::{EnvironmentState, Resource};
 use super::{
-    Blocked, Compliance, Counts, EnvironmentView, Epoch, Hold, LastResult, Name, ResourceId, ResourceRow,
-    ResourceView, Running, Settings, Target, VersionNumber, Versions,
+    Blocked, Compliance, Counts, EnvironmentView, Epoch, Hold, LastResult, Name, ResourceId, ResourceRow, ResourceView,
+    Running, Settings, Target, VersionNumber, Versions,
 };
 
 impl EnvironmentState {

@@ -1,6 +1,6 @@
 //! What must be true of one resource. Built once at an edge from untrusted input, immutable and shared from then on.
 
-use super::{Hash, Input, InputSource, Name, TargetName};
+use super::{Hash, Input, Name, TargetName};
 use serde::{Deserialize, Serialize};
 
 /// Whether differences are corrected or only observed.
@@ -124,11 +124,7 @@ impl Intent {
     /// Sorts the lists, requires what it takes facts of, and computes the hashes.
     pub fn new(mut parts: IntentParts) -> Self {
         parts.inputs.sort_by(|one, other| one.path.cmp(&other.path));
-        let sources = parts.inputs.iter().flat_map(|input| input.values.values());
-        parts.requires.extend(sources.map(|source| {
-            let InputSource::Fact(of) = source;
-            of.name.clone()
-        }));
+        parts.requires.extend(parts.inputs.iter().flat_map(Input::facts_taken).map(|of| of.name.clone()));
         parts.requires.sort_unstable();
         parts.requires.dedup();
         let mode = [parts.policy.mode as u8];

@@ -36,6 +36,7 @@ mod removal;
 mod report;
 mod requests;
 mod restore;
+mod secrets;
 mod settings;
 mod state;
 mod step;

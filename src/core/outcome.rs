@@ -65,6 +65,8 @@ pub struct Grant {
     pub hash: Hash,
     /// Those facts, as far as they are known.
     pub facts: Vec<KnownFact>,
+    /// The digest of the secrets that are deployed, where the attempt is to verify them: with others it leaves the target as it is.
+    pub secret_digest: Option<Hash>,
     /// The version in which that intent was accepted.
     pub version: VersionNumber,
     /// Why.
@@ -109,6 +111,8 @@ pub struct Finding {
     pub remote_identity: Option<Name>,
     /// What was learned of the thing on its target.
     pub facts: Facts,
+    /// The keyed digest of the secrets that were found; never recorded with the outcome.
+    pub secret_digest: Option<Hash>,
 }
 
 /// How an attempt ended: every grant has exactly one.
@@ -150,6 +154,12 @@ pub struct Outcome {
 impl Finding {
     /// A finding without difference.
     pub fn same() -> Self {
-        Self { change: Change::None, diff: "".into(), remote_identity: None, facts: Facts::default() }
+        Self {
+            change: Change::None,
+            diff: "".into(),
+            remote_identity: None,
+            facts: Facts::default(),
+            secret_digest: None,
+        }
     }
 }

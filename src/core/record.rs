@@ -142,6 +142,8 @@ pub struct ResourceRow {
     pub remote_identity: Option<Name>,
     /// What the newest success learned of it.
     pub facts: Facts,
+    /// The keyed digest of the secrets that its newest intent takes; `None`: none, or no attempt has reported it yet.
+    pub secret_digest: Option<Hash>,
     /// It is to be told to reload.
     pub reload: Option<ReloadDebt>,
     /// An attempt whose result does not count may have changed it: its next success notifies, even if it finds nothing to do.
@@ -177,6 +179,7 @@ impl ResourceRow {
             drift: None,
             remote_identity: None,
             facts: Facts::default(),
+            secret_digest: None,
             reload: None,
             maybe_changed: false,
             removal_approved: false,

@@ -208,7 +208,8 @@ impl EnvironmentState {
 
     fn release_names(&mut self, names: BTreeSet<Name>) {
         let groups = names.into_iter().map(|name| self.release_together(BTreeSet::from([name])));
-        let names: BTreeSet<Name> = groups.filter(|group| self.to_approve_in(group.iter()).is_none()).flatten().collect();
+        let names: BTreeSet<Name> =
+            groups.filter(|group| self.to_approve_in(group.iter()).is_none()).flatten().collect();
         let names = self.release_together(names);
         let mut upserts = Vec::new();
         for name in &names {

@@ -189,6 +189,7 @@ impl EnvironmentState {
         row.error = None;
         row.drift = None;
         row.facts = super::Facts::default();
+        row.secret_digest = None;
         row.verified_at = None;
         row.removal_approved = false;
         let before = row.after;

@@ -1,7 +1,9 @@
 //! What fills attributes from elsewhere: how it travels, and how an executor fills it in.
 //!
-//! Facts travel with their values. The attributes are filled and checked against the type's schema at the attempt, and nowhere else.
+//! Facts travel with their values, secrets with the place where they are found: they are read here, at the attempt. The attributes are filled and
+//! checked against the type's schema then, and nowhere else.
 
+use super::secrets::{self, Secrets};
 use crate::api::Types;
 use crate::core::{Grant, Input, InputSource, Piece, format_pieces};
 use serde::{Deserialize, Serialize};
@@ -29,6 +31,10 @@ enum Source {
     Known(Value),
     /// A fact that nobody knows, in words. Only what is deleted goes on without it.
     Unknown(String),
+    /// A variable of the executor's environment.
+    EnvironmentVariable(String),
+    /// A file where the executor runs.
+    File(String),
 }
 
 /// The inputs of a grant; empty where there are none.
@@ -43,6 +49,8 @@ pub(super) fn to_wire(grant: &Grant) -> String {
 
 fn wire(grant: &Grant, input: &Input) -> Wire {
     let source = |source: &InputSource| match source {
+        InputSource::EnvironmentVariable { name } => Source::EnvironmentVariable(name.to_string()),
+        InputSource::File { path } => Source::File(path.to_string()),
         InputSource::Fact(of) => {
             let known = grant.facts.iter().find(|known| known.of == *of);
             match known.and_then(|known| serde_json::from_str(&known.value).ok()) {
@@ -58,20 +66,73 @@ fn wire(grant: &Grant, input: &Input) -> Wire {
     }
 }
 
-/// Fills the attributes of a resource of this type. `deleting`: what cannot be known is left out, and nothing is checked.
-pub(super) fn fill(kind: &str, attributes: &mut Value, inputs: &str, deleting: bool) -> Result<(), String> {
+/// What fills the attributes of one attempt.
+#[derive(Debug, Default)]
+pub(super) struct Inputs(Vec<Wire>);
+
+impl Inputs {
+    /// Reads what [`to_wire`] wrote.
+    pub(super) fn parse(text: &str) -> Result<Self, String> {
+        if text.is_empty() {
+            return Ok(Self::default());
+        }
+        serde_json::from_str(text)
+            .map(Self)
+            .map_err(|error| format!("what fills the attributes cannot be read: {error}"))
+    }
+
+    /// The attributes whose values are secret.
+    pub(super) fn sensitive(&self) -> Vec<String> {
+        let secret = |input: &&Wire| input.values.values().any(Source::is_secret);
+        self.0.iter().filter(secret).map(|input| input.path.clone()).collect()
+    }
+
+    /// Reads the secrets: this may take a while. `deleting`: those that cannot be read are left out.
+    pub(super) fn open(mut self, deleting: bool) -> Result<(Self, Secrets), String> {
+        let mut secrets = Secrets::default();
+        for input in &mut self.0 {
+            for (name, source) in &mut input.values {
+                let value = match source {
+                    Source::EnvironmentVariable(variable) => secrets::read_variable(variable),
+                    Source::File(path) => secrets::read_file(path),
+                    Source::Known(_) | Source::Unknown(_) => continue,
+                };
+                *source = match value {
+                    Ok(value) => {
+                        secrets.add(&input.path, name, &value);
+                        Source::Known(value.into())
+                    }
+                    Err(why) if deleting => Source::Unknown(why),
+                    Err(why) => return Err(format!("attribute {} cannot be filled: {why}", input.path)),
+                };
+            }
+        }
+        Ok((self, secrets))
+    }
+
+    /// Fills the attributes of a resource of this type. `deleting`: what is not known is left out, and nothing is checked.
+    pub(super) fn fill(&self, kind: &str, attributes: &mut Value, deleting: bool) -> Result<(), String> {
+        fill(kind, attributes, &self.0, deleting)
+    }
+}
+
+impl Source {
+    fn is_secret(&self) -> bool {
+        matches!(self, Self::EnvironmentVariable(_) | Self::File(_))
+    }
+}
+
+fn fill(kind: &str, attributes: &mut Value, inputs: &[Wire], deleting: bool) -> Result<(), String> {
     if inputs.is_empty() {
         return Ok(());
     }
-    let inputs: Vec<Wire> =
-        serde_json::from_str(inputs).map_err(|error| format!("what fills the attributes cannot be read: {error}"))?;
-    for input in &inputs {
+    for input in inputs {
         match value(input).and_then(|value| put(attributes, &input.path, value)) {
             Err(_) if deleting => {}
             done => done.map_err(|why| format!("attribute {} cannot be filled: {why}", input.path))?,
         }
     }
-    if deleting { Ok(()) } else { check(kind, attributes, &inputs) }
+    if deleting { Ok(()) } else { check(kind, attributes, inputs) }
 }
 
 /// The attributes that are filled here were not checked when they were accepted.
@@ -110,6 +171,7 @@ fn read(source: &Source) -> Result<Value, String> {
     match source {
         Source::Known(value) => Ok(value.clone()),
         Source::Unknown(what) => Err(format!("{what} is not known")),
+        Source::EnvironmentVariable(name) | Source::File(name) => Err(format!("the secret in {name} was not read")),
     }
 }
 
@@ -142,7 +204,7 @@ mod tests {
     use serde_json::json;
 
     fn filled(kind: &str, mut attributes: Value, inputs: Value) -> Result<Value, String> {
-        fill(kind, &mut attributes, &inputs.to_string(), false).map(|()| attributes)
+        Inputs::parse(&inputs.to_string())?.fill(kind, &mut attributes, false).map(|()| attributes)
     }
 
     #[test]
@@ -167,9 +229,30 @@ mod tests {
         let wrong = filled("host.File", json!({"path": "/a"}), unknown.clone()).unwrap_err();
         assert_eq!(wrong, "attribute /content cannot be filled: fact size of a is not known");
         let mut attributes = json!({"path": "/a"});
-        fill("host.File", &mut attributes, &unknown.to_string(), true).unwrap();
+        Inputs::parse(&unknown.to_string()).unwrap().fill("host.File", &mut attributes, true).unwrap();
         assert_eq!(attributes, json!({"path": "/a"}), "what is deleted needs none");
         let deep = json!([{"path": "/path/x", "values": {"value": {"known": 1}}}]);
         assert!(filled("host.File", json!({"path": "/a"}), deep).unwrap_err().contains("no object"));
+    }
+
+    #[test]
+    fn secrets_are_read_here_and_what_they_fill_is_sensitive() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), "a canary\n").unwrap();
+        let text = json!([
+            {"path": "/content", "format": "x={a}", "values": {"a": {"file": file.path()}}},
+            {"path": "/mode", "values": {"value": {"known": "0600"}}},
+        ]);
+        let inputs = Inputs::parse(&text.to_string()).unwrap();
+        assert_eq!(inputs.sensitive(), ["/content"]);
+        let (inputs, secrets) = inputs.open(false).unwrap();
+        let mut attributes = json!({"path": "/a"});
+        inputs.fill("host.File", &mut attributes, false).unwrap();
+        assert_eq!(attributes, json!({"path": "/a", "content": "x=a canary", "mode": "0600"}));
+        assert_eq!(secrets.redact("said: a canary"), "said: (sensitive)");
+        drop(file);
+        let gone = || Inputs::parse(&text.to_string()).unwrap();
+        assert!(gone().open(false).err().unwrap().starts_with("attribute /content cannot be filled: the secret in /"));
+        gone().open(true).unwrap().0.fill("host.File", &mut json!({"path": "/a"}), true).unwrap();
     }
 }

@@ -6,6 +6,7 @@
 //!
 //! Deliberately absent: when a child is started, and how often; that is whoever runs the pool.
 
+use super::secrets;
 use crate::core::{ExecutorName, Hash, Name, PoolName};
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::ExitStatusExt as _;
@@ -87,6 +88,9 @@ impl Child {
         command.arg("executor").arg("--connect").arg(connect).arg("--exit-with-stream");
         command.arg(format!("--environment={}", options.environment));
         command.arg(format!("--pool={}", options.pool)).arg(format!("--id={name}"));
+        let key = secrets::key_path(options.folder, options.environment);
+        secrets::make_key(&key).map_err(|source| ProcessError::Folder { path: key.clone(), source })?;
+        command.arg("--secret-key").arg(key);
         command.arg("--lock").arg(lock_path(options.folder, options.environment, options.pool));
         command.stdin(Stdio::null()).stdout(Stdio::null()).process_group(0).kill_on_drop(true);
         let process = command.spawn().map_err(ProcessError::Start)?;

@@ -6,8 +6,8 @@
 use super::inputs;
 use crate::adaptors::{FactValues, registry};
 use crate::core::{
-    AttemptId, Change, ExecutorName, Facts, Finding, Grant, Name, Operation, Outcome, OutcomeKind, PoolName, Timestamp,
-    limits,
+    AttemptId, Change, ExecutorName, Facts, Finding, Grant, Hash, Name, Operation, Outcome, OutcomeKind, PoolName,
+    Timestamp, limits,
 };
 use serde_json::Value;
 use std::fmt::Write as _;
@@ -111,6 +111,7 @@ pub fn grant_to_wire(grant: &Grant, environment: &str) -> wire::Grant {
         environment: environment.to_owned(),
         reload: grant.reload.is_some(),
         inputs: inputs::to_wire(grant),
+        secret_digest: grant.secret_digest.map(|digest| digest.0.to_vec()).unwrap_or_default(),
     }
 }
 
@@ -192,6 +193,7 @@ fn kind_from_wire(result: &wire::Result) -> OutcomeKind {
         diff: if change == Change::None { "".into() } else { bounded(&result.diff, limits::DIFF_BYTES) },
         remote_identity,
         facts: facts_from_wire(&result.facts),
+        secret_digest: result.secret_digest.as_slice().try_into().ok().map(Hash),
     });
     match (result.error.as_str(), finding) {
         ("", Some(finding)) => OutcomeKind::Succeeded(finding),

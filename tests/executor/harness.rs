@@ -228,6 +228,7 @@ impl Work {
             resource: None,
             hash: intent.hash(),
             facts: Vec::new(),
+            secret_digest: None,
             intent: Arc::new(intent),
             version: VersionNumber(1),
             reason: Reason::Change,

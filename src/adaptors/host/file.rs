@@ -17,6 +17,8 @@ use std::path::Path;
 
 pub(super) const KIND: &str = "host.File";
 
+/// The difference of a content that is secret.
+const HIDDEN: &str = "content: (sensitive)\n";
 /// The mode of a new file when nothing is said.
 const DEFAULT_MODE: u32 = 0o644;
 
@@ -84,6 +86,8 @@ struct Wanted {
     content: Option<Vec<u8>>,
     rights: Rights,
     absent: bool,
+    /// The content is secret.
+    hidden: bool,
 }
 
 fn wanted(desired: &Desired) -> Result<Wanted, AdaptorError> {
@@ -99,7 +103,8 @@ fn wanted(desired: &Desired) -> Result<Wanted, AdaptorError> {
         }
     };
     let rights = Rights::parse(attributes.mode.as_deref(), attributes.owner.as_deref(), attributes.group.as_deref())?;
-    Ok(Wanted { path: attributes.path, content, rights, absent: attributes.ensure == Ensure::Absent })
+    let hidden = desired.hides("/content") || desired.hides("/contentBase64");
+    Ok(Wanted { path: attributes.path, content, rights, absent: attributes.ensure == Ensure::Absent, hidden })
 }
 
 pub(super) fn difference(desired: &Desired, deleting: bool) -> Result<Assessment, AdaptorError> {
@@ -129,7 +134,8 @@ pub(super) fn difference(desired: &Desired, deleting: bool) -> Result<Assessment
         Found::File(stat) => {
             let mut diff = wanted.rights.differences(&stat);
             if let Some(content) = &wanted.content {
-                diff.push_str(&content_difference(&place, stat.st_size.unsigned_abs(), content)?);
+                let shown = content_difference(&place, stat.st_size.unsigned_abs(), content)?;
+                diff.push_str(if wanted.hidden && !shown.is_empty() { HIDDEN } else { &shown });
             }
             Ok(assessment(if diff.is_empty() { Change::None } else { Change::Update }, diff))
         }
@@ -143,6 +149,10 @@ pub(super) fn facts(desired: &Desired, as_desired: bool) -> Result<FactValues, A
     let Found::File(stat) = place.look()? else { return Ok(FactValues::new()) };
     let size = stat.st_size.unsigned_abs();
     let mut facts = rights::facts(&stat);
+    if wanted.hidden {
+        // Both say something of a secret.
+        return Ok(facts);
+    }
     facts.insert("size".to_owned(), size.into());
     // What is as declared need not be read once more.
     let content = match wanted.content.filter(|content| as_desired && content.len() as u64 == size) {
@@ -193,7 +203,8 @@ pub(super) fn apply(desired: &Desired, change: Change) -> Result<(), AdaptorErro
 fn created(wanted: &Wanted) -> Assessment {
     let mut diff = wanted.rights.describe();
     if let Some(content) = &wanted.content {
-        diff.push_str(&content::difference(b"", content, CONTEXT_LINES));
+        let shown = || content::difference(b"", content, CONTEXT_LINES);
+        diff.push_str(&if wanted.hidden { HIDDEN.to_owned() } else { shown() });
     }
     if diff.is_empty() {
         diff.push_str("an empty file\n");

@@ -64,6 +64,10 @@ impl Adaptor for Host {
         ]
     }
 
+    fn can_hide(&self, kind: &str) -> &'static [&'static str] {
+        if kind == file::KIND { &["/content", "/contentBase64"] } else { &[] }
+    }
+
     async fn difference(&self, desired: &Desired, deleting: bool) -> Result<Assessment, AdaptorError> {
         delay(desired)?;
         let of_files = match desired.kind.as_str() {

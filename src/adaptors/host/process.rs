@@ -181,7 +181,7 @@ fn read(stream: Option<impl AsyncRead + Unpin + Send + 'static>, most: usize) ->
     tokio::spawn(tail(stream, most))
 }
 
-/// Reads to the end and keeps the last bytes: at least `most`, where there are so many.
+/// Reads to the end and keeps the last bytes: more than `most`, where there are more, so that it shows that there were.
 async fn tail(stream: Option<impl AsyncRead + Unpin>, most: usize) -> Vec<u8> {
     let mut kept = Vec::new();
     let Some(mut stream) = stream else { return kept };
@@ -189,7 +189,7 @@ async fn tail(stream: Option<impl AsyncRead + Unpin>, most: usize) -> Vec<u8> {
     while let Ok(count @ 1..) = stream.read(&mut buffer).await {
         kept.extend_from_slice(buffer.get(..count).unwrap_or_default());
         if kept.len() > 2 * most {
-            kept.drain(..kept.len() - most);
+            kept.drain(..kept.len() - most - 1);
         }
     }
     kept

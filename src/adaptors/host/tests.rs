@@ -24,6 +24,7 @@ pub(super) fn desired(kind: &str, attributes: Value) -> (Desired, WorkEnded) {
         target: "here".into(),
         connection: json!({"type": "local"}),
         attributes,
+        sensitive: Vec::new(),
         remote_identity: None,
         reload: false,
         attempt: 1,

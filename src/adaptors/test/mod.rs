@@ -61,6 +61,10 @@ impl Adaptor for Test {
         vec![thing_schema(), nothing_schema()]
     }
 
+    fn can_hide(&self, _kind: &str) -> &'static [&'static str] {
+        &["/value"]
+    }
+
     async fn difference(&self, desired: &Desired, deleting: bool) -> Result<Assessment, AdaptorError> {
         if desired.kind == NOTHING {
             let says = desired.attributes.get("says").and_then(Value::as_str).unwrap_or_default();
@@ -74,9 +78,13 @@ impl Adaptor for Test {
             found.reads += 1;
             found.value.clone()
         });
-        let (change, diff) = match (found.await?, deleting) {
+        let found = found.await?;
+        let (change, diff) = match (found.clone(), deleting) {
             (None, true) => (Change::None, String::new()),
             (Some(_), true) => (Change::Delete, format!("delete {}\n", thing.key)),
+            (None | Some(_), false) if desired.hides("/value") => {
+                hidden(found.as_deref(), &thing.value, desired.reload)
+            }
             (None, false) => (Change::Create, format!("value: {:?}\n", thing.value)),
             (Some(value), false) if value == thing.value && desired.reload => (Change::Update, "reload\n".to_owned()),
             (Some(value), false) if value == thing.value => (Change::None, String::new()),
@@ -131,7 +139,8 @@ impl Adaptor for Test {
         let key = thing(desired)?.key;
         let found = Place::of(desired)?.update(desired, move |world| world.thing(&key).clone()).await?;
         let Some(value) = found.value else { return Ok(FactValues::new()) };
-        Ok([("value".to_owned(), value.into()), ("applies".to_owned(), found.applies.into())].into_iter().collect())
+        let value = (!desired.hides("/value")).then(|| ("value".to_owned(), value.into()));
+        Ok(value.into_iter().chain([("applies".to_owned(), found.applies.into())]).collect())
     }
 }
 
@@ -155,6 +164,16 @@ async fn play(desired: &Desired, line: &Line) -> Result<(), AdaptorError> {
             .await
         }
         Ending::Panic => panic!("{}", line.message),
+    }
+}
+
+/// The difference where the value is secret.
+fn hidden(found: Option<&str>, value: &str, reload: bool) -> (Change, String) {
+    match found {
+        None => (Change::Create, "value: (sensitive)\n".to_owned()),
+        Some(found) if found != value => (Change::Update, "value: (sensitive)\n".to_owned()),
+        Some(_) if reload => (Change::Update, "reload\n".to_owned()),
+        Some(_) => (Change::None, String::new()),
     }
 }
 

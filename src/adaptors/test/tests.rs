@@ -15,6 +15,7 @@ fn desired(path: &Path, attributes: Value) -> Desired {
         target: "t1".into(),
         connection: json!({"type": "file", "path": path}),
         attributes,
+        sensitive: Vec::new(),
         remote_identity: None,
         reload: false,
         attempt: 1,

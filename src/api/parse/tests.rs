@@ -166,11 +166,14 @@ fn what_is_wrong_with_attributes_from_is_said_all_at_once_with_its_place() {
         ]
     );
     let table = [
-        (json!([{"path": "content", "factRef": fact}]), "spec.attributesFrom[0].path: must match"),
-        (json!([{"path": "/content"}]), "spec.attributesFrom[0]: exactly one of factRef and format must be set"),
+        (json!([{"path": "content", "factRef": fact}]), "spec.attributesFrom[0].path: must be a JSON pointer"),
+        (
+            json!([{"path": "/content"}]),
+            "spec.attributesFrom[0]: exactly one of factRef, environmentVariable, file and format must be set",
+        ),
         (
             json!([{"path": "/content", "secretKeyRef": {"name": "x"}}]),
-            "spec.attributesFrom[0].secretKeyRef: unknown field",
+            "spec.attributesFrom[0].secretKeyRef: unknown field; secretKeyRef is not built yet",
         ),
         (
             json!([{"path": "/content", "factRef": fact, "values": {"x": {"factRef": fact}}}]),

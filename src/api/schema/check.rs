@@ -3,7 +3,7 @@
 use super::{Kind, MAX_DEPTH, MAX_ERRORS, Others, Schema};
 use crate::api::duration;
 use crate::api::field::shown;
-use crate::api::{Duration, FieldError, FieldPath, did_you_mean, names, resource, rules, target};
+use crate::api::{Duration, FieldError, FieldPath, did_you_mean, inputs, names, resource, rules, target};
 use serde_json::{Map, Value};
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -95,6 +95,8 @@ fn explained(pattern: &str) -> String {
         names::NAME_PATTERN => "must be a DNS-1123 name (lower case letters, digits, `-` and `.`, a letter or digit at both ends of each part)".to_owned(),
         duration::PATTERN => "must be a duration such as 500ms, 30s, 5m or 1h30m".to_owned(),
         resource::TYPE_PATTERN => "must be <adaptor>.<Type>, such as host.File".to_owned(),
+        inputs::VARIABLE => "must be a name of letters, digits and `_`, not beginning with a digit".to_owned(),
+        inputs::POINTER => "must be a JSON pointer such as /content or /env/NAME".to_owned(),
         target::ABSOLUTE_PATH => "must be an absolute path without control characters".to_owned(),
         _ => format!("must match {pattern}"),
     }

@@ -21,6 +21,8 @@ only with everything else here. All history is gone, and what was deployed is no
 | `lock` | held by the process at work, and says which it is | yes, while nothing runs; it is made again |
 | `owner` | the ids of processes that were killed and have not given their environments up | \
 yes, while nothing runs; then the next run waits up to half a minute for the lease of such a process |
+| `secrets-*.key` | with it executors tell that a secret has changed, without saying what it is; its owner alone may read it | \
+yes, while nothing runs; then everything that takes a secret is deployed once more |
 | `executor-*.lock` | held by an executor process as long as it works | yes, while nothing runs; never while an executor does |
 | `executors-*.sock` | where executors connect during a run | yes, while nothing runs |
 | `control.sock` | where other commands reach a `homeostat run` | yes, while nothing runs |

@@ -54,7 +54,8 @@ async fn prepare(
     let state = snapshot_state(&*place.store, environment).await?;
     selection.check(known_names(&state), declared)?;
     let selection = selection.within(&state, declared, time::now());
-    let waiting = state.replacements().filter(|name| state.accepted(name).is_some_and(|(_, intent)| selection.covers(intent)));
+    let waiting =
+        state.replacements().filter(|name| state.accepted(name).is_some_and(|(_, intent)| selection.covers(intent)));
     let mut replaced: BTreeSet<Name> = waiting.cloned().collect();
     let Some(declared) = declared else {
         confirm_replaced(&replaced, options.order.yes)?;

@@ -41,6 +41,7 @@ fn view() -> ResourceView {
         drift: None,
         remote_identity: None,
         facts: crate::core::Facts::default(),
+        secret_digest: None,
         reload: None,
         maybe_changed: false,
         removal_approved: false,

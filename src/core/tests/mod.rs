@@ -19,6 +19,7 @@ mod e_skips;
 mod f_undefined;
 mod j_dry_runs;
 mod j_facts;
+mod j_secrets;
 mod k_timers;
 mod l_restart;
 mod m_matrix;

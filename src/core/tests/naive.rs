@@ -53,7 +53,8 @@ impl<'a> Naive<'a> {
             parts.push(facts.get(&of.fact)?.as_bytes().to_vec());
         }
         let parts: Vec<&[u8]> = parts.iter().map(Vec::as_slice).collect();
-        Some(if parts.len() == 1 { intent.hash() } else { Hash::of(&parts) })
+        let hash = if parts.len() == 1 { intent.hash() } else { Hash::of(&parts) };
+        Some(resource.row.secret_digest.map_or(hash, |digest| Hash::of(&[&hash.0, &digest.0])))
     }
 
     /// What a live resource that requires this name stands on.

@@ -1,4 +1,4 @@
-//! Intents in one line: `name[@target][=attributes][#identity] [takes:resource.fact …] [observe] [orphan] [send] [deaf] [protected] [create-first] [never] [approve] [<- requirement …]`.
+//! Intents in one line: `name[@target][=attributes][#identity] [takes:resource.fact|secret:NAME …] [observe] [orphan] [send] [deaf] [protected] [create-first] [never] [approve] [<- requirement …]`.
 //!
 //! What is left out is `@t1`, `=1` and the name as identity. Several intents stand side by side, separated by `;`.
 
@@ -30,11 +30,20 @@ impl Declared {
         let (rest, identity) = cut(words.next().unwrap_or_else(|| panic!("no name in {line:?}")), '#');
         let (rest, attributes) = cut(rest, '=');
         let (name, target) = cut(rest, '@');
-        let (takes, flags): (Vec<&str>, Vec<&str>) = words.partition(|word| word.starts_with("takes:"));
+        let (takes, flags): (Vec<&str>, Vec<&str>) =
+            words.partition(|word| word.starts_with("takes:") || word.starts_with("secret:"));
         assert!(
-            flags
-                .iter()
-                .all(|flag| ["observe", "orphan", "send", "deaf", "protected", "create-first", "never", "approve"].contains(flag)),
+            flags.iter().all(|flag| [
+                "observe",
+                "orphan",
+                "send",
+                "deaf",
+                "protected",
+                "create-first",
+                "never",
+                "approve"
+            ]
+            .contains(flag)),
             "unknown word in {line:?}"
         );
         Self {
@@ -53,7 +62,7 @@ impl Declared {
             protected: flags.contains(&"protected"),
             notify: Notify { send: flags.contains(&"send"), receive: !flags.contains(&"deaf") },
             requires: requires.split_whitespace().map(str::to_owned).collect(),
-            takes: takes.iter().filter_map(|word| word.strip_prefix("takes:")).map(str::to_owned).collect(),
+            takes: takes.into_iter().map(str::to_owned).collect(),
         }
     }
 
@@ -82,8 +91,12 @@ impl Declared {
     }
 }
 
-/// `resource.fact` fills the attribute of that name.
-fn input(taken: &str) -> Input {
+/// `takes:resource.fact` and `secret:NAME` fill the attribute of that name.
+fn input(word: &str) -> Input {
+    if let Some(name) = word.strip_prefix("secret:") {
+        return Input::of(format!("/{name}").into(), InputSource::EnvironmentVariable { name: name.into() });
+    }
+    let taken = word.strip_prefix("takes:").unwrap_or(word);
     let (name, fact) = taken.split_once('.').unwrap_or_else(|| panic!("no fact in {taken:?}"));
     let source = InputSource::Fact(FactRef { name: name.into(), fact: fact.into() });
     Input::of(format!("/{name}/{fact}").into(), source)

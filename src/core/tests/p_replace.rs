@@ -140,10 +140,7 @@ fn p7_going_back_or_removing_it_or_no_longer_asking_ends_the_wait_for_an_approva
         (|world| world.push("db#one approve"), &[]),
         (|world| world.push("db#two"), &["delete db", "db"]),
         (|world| world.remove(["db", "app"]), &["delete app", "delete db"]),
-        (
-            |world| world.push_with("db#three approve", |push| push.removals = vec!["db".into()]),
-            &["delete db", "db"],
-        ),
+        (|world| world.push_with("db#three approve", |push| push.removals = vec!["db".into()]), &["delete db", "db"]),
     ];
     for (end, granted) in cases {
         let mut world = replaced("approve");

@@ -7,7 +7,7 @@ use super::notation::Declared;
 use super::promises;
 use crate::core::{
     AttemptId, Change, Compliance, DryRunId, DryRunItem, DryRunRequest, Effects, EnvironmentState, Epoch, Event,
-    ExecutorName, Facts, Finding, Forget, Grant, Hold, Intent, LastResult, Life, Message, Mode, Name, OnChange,
+    ExecutorName, Facts, Finding, Forget, Grant, Hash, Hold, Intent, LastResult, Life, Message, Mode, Name, OnChange,
     Operation, Outcome, OutcomeKind, Push, PushMode, Reason, Record, Refusal, Repair, RepairAction, RepairSchedule,
     Request, RequestId, RequestKind, ResourceId, ResourceView, Scope, Settings, Target, Timestamp, VersionNumber,
     Windows, step,
@@ -329,7 +329,7 @@ impl World {
             prune: false,
             approved: false,
             base: None,
-        mode: PushMode::Whole,
+            mode: PushMode::Whole,
             author: "a test".into(),
             source: "manifests".into(),
             message: "".into(),
@@ -473,6 +473,12 @@ impl World {
     pub(super) fn learn(&mut self, name: &str, facts: &str) {
         let facts = Facts::new(facts.split_whitespace().filter_map(|fact| fact.split_once('=')));
         self.finish(name, OutcomeKind::Succeeded(Finding { facts, ..Finding::same() }));
+    }
+
+    /// It ends well, nothing differed, and it found secrets with this digest.
+    pub(super) fn find_secrets(&mut self, name: &str, digest: u8) {
+        let secret_digest = Some(Hash([digest; 16]));
+        self.finish(name, OutcomeKind::Succeeded(Finding { secret_digest, ..Finding::same() }));
     }
 
     /// Its executor says nothing of it any more.

@@ -1,12 +1,14 @@
 //! One attempt: what the adaptor is asked, and what can cut it short.
 //!
 //! Whatever happens in an adaptor becomes a result: an error, a panic, a deadline, a cancellation. The result is not given before everything that
-//! worked on the attempt has ended, so that the next attempt on the target meets nobody.
+//! worked on the attempt has ended, so that the next attempt on the target meets nobody. Secrets that fill attributes are read at the attempt, and
+//! taken out of everything that it says.
 
 use crate::adaptors::{Adaptor, AdaptorError, Desired, FactValues, Work, registry};
-use crate::core::{Change, Operation, limits};
-use crate::executor::inputs;
+use crate::core::{Change, Hash, Operation, limits};
+use crate::executor::inputs::Inputs;
 use crate::executor::protocol::{bounded, change_to_wire, facts_to_wire, operation_from_wire, wire};
+use crate::executor::secrets::{SENSITIVE, Secrets};
 use futures::FutureExt as _;
 use std::any::Any;
 use std::panic::AssertUnwindSafe;
@@ -24,8 +26,14 @@ pub(super) struct Cancellation {
     pub(super) reason: Arc<str>,
 }
 
-/// What is known of the change, once the adaptor has read.
-type Known = OnceLock<(Change, String)>;
+/// What is known of an attempt while it goes on.
+#[derive(Default)]
+struct Known {
+    /// The change, once the adaptor has read.
+    found: OnceLock<(Change, String)>,
+    /// What must not be said.
+    secrets: OnceLock<Secrets>,
+}
 
 /// How long an attempt may take.
 pub(super) fn deadline(grant: &wire::Grant) -> Duration {
@@ -39,6 +47,8 @@ pub(super) async fn run(grant: &wire::Grant, cancellation: &mut watch::Receiver<
     // Also what panics while an adaptor's future is dropped is caught here.
     let result = match AssertUnwindSafe(run_to_end(grant, cancellation)).catch_unwind().await {
         Ok(result) => result,
+        // What it says is not known to be free of secrets.
+        Err(_) if takes_secrets(grant) => failure(grant.attempt, "the adaptor panicked while it was cancelled"),
         Err(panic) => failure(grant.attempt, &panic_message(panic.as_ref())),
     };
     tracing::debug!(attempt = grant.attempt, name = grant.name, error = result.error, "ended");
@@ -52,13 +62,15 @@ pub(super) fn failure(attempt: u64, message: &str) -> wire::Result {
 
 async fn run_to_end(grant: &wire::Grant, cancellation: &mut watch::Receiver<Cancellation>) -> wire::Result {
     let (work, ended) = Work::new();
-    let (adaptor, operation, desired) = match prepare(grant, work) {
+    let (adaptor, operation, desired, inputs) = match prepare(grant, work) {
         Ok(prepared) => prepared,
         Err(message) => return failure(grant.attempt, &message),
     };
-    let (known, deadline) = (Known::new(), desired.deadline);
+    let (known, deadline) = (Known::default(), desired.deadline);
+    let can_hide = hides_all(&*adaptor, &desired);
     let result = {
-        let perform = AssertUnwindSafe(perform(&*adaptor, operation, &desired, &known)).catch_unwind();
+        let perform = AssertUnwindSafe(perform(&*adaptor, operation, desired, inputs, &grant.secret_digest, &known))
+            .catch_unwind();
         let overdue = tokio::time::sleep_until(Instant::now() + deadline);
         tokio::select! {
             biased;
@@ -73,13 +85,12 @@ async fn run_to_end(grant: &wire::Grant, cancellation: &mut watch::Receiver<Canc
             )),
         }
     };
-    drop(desired);
     ended.wait().await;
-    report(grant.attempt, known, result)
+    report(grant.attempt, known, can_hide, result)
 }
 
 /// Everything an adaptor needs, from what the owner sent.
-fn prepare(grant: &wire::Grant, work: Work) -> Result<(Arc<dyn Adaptor>, Operation, Desired), String> {
+fn prepare(grant: &wire::Grant, work: Work) -> Result<(Arc<dyn Adaptor>, Operation, Desired, Inputs), String> {
     let operation = operation_from_wire(grant.operation).ok_or_else(|| {
         format!("this executor does not know operation {}; is the operator newer than its executors?", grant.operation)
     })?;
@@ -90,22 +101,22 @@ fn prepare(grant: &wire::Grant, work: Work) -> Result<(Arc<dyn Adaptor>, Operati
     let json = |what: &str, text: &str| {
         serde_json::from_str(text).map_err(|error| format!("the {what} of {} is not JSON: {error}", grant.name))
     };
-    let mut attributes = json("attributes", &grant.attributes)?;
-    inputs::fill(&grant.r#type, &mut attributes, &grant.inputs, operation == Operation::Delete)?;
+    let inputs = Inputs::parse(&grant.inputs)?;
     let desired = Desired {
         environment: grant.environment.clone(),
         name: grant.name.clone(),
         kind: grant.r#type.clone(),
         target: grant.target.clone(),
         connection: json("connection", &grant.connection)?,
-        attributes,
+        attributes: json("attributes", &grant.attributes)?,
+        sensitive: inputs.sensitive(),
         remote_identity: if grant.remote_identity.is_empty() { None } else { Some(grant.remote_identity.clone()) },
         reload: grant.reload && operation == Operation::Enforce,
         attempt: grant.attempt,
         deadline: deadline(grant),
         work,
     };
-    Ok((adaptor, operation, desired))
+    Ok((adaptor, operation, desired, inputs))
 }
 
 /// What an attempt ends with, where nothing went wrong.
@@ -113,18 +124,30 @@ fn prepare(grant: &wire::Grant, work: Work) -> Result<(Arc<dyn Adaptor>, Operati
 struct Done {
     remote_identity: Option<String>,
     facts: FactValues,
+    secret_digest: Option<Hash>,
 }
 
-/// Read, compare, and where that is wanted, change.
+/// Fill, read, compare, and where that is wanted, change.
 async fn perform(
     adaptor: &dyn Adaptor,
     operation: Operation,
-    desired: &Desired,
+    mut desired: Desired,
+    inputs: Inputs,
+    deployed_digest: &[u8],
     known: &Known,
 ) -> Result<Done, AdaptorError> {
-    let assessment = adaptor.difference(desired, operation == Operation::Delete).await?;
+    let deleting = operation == Operation::Delete;
+    let secret_digest = fill(&mut desired, inputs, deleting, known).await?;
+    let rotated = secret_digest.is_some_and(|Hash(found)| !deployed_digest.is_empty() && *deployed_digest != found);
+    if rotated && matches!(operation, Operation::Enforce | Operation::Observe) {
+        // It was to verify what is deployed. That these secrets are others is an update, and its owner's to grant.
+        let _ = known.found.set((Change::None, String::new()));
+        return Ok(Done { secret_digest, ..Done::default() });
+    }
+    let desired = &desired;
+    let assessment = adaptor.difference(desired, deleting).await?;
     let change = assessment.difference.change;
-    let _ = known.set((change, assessment.difference.diff.clone()));
+    let _ = known.found.set((change, assessment.difference.diff.clone()));
     let applies = matches!(operation, Operation::Enforce | Operation::Delete) && change != Change::None;
     let identity = if applies { adaptor.apply(desired, &assessment).await? } else { None };
     let facts = match operation {
@@ -132,24 +155,70 @@ async fn perform(
         Operation::Observe => adaptor.facts(desired, &assessment, change == Change::None).await?,
         Operation::DryRun | Operation::Delete => FactValues::new(),
     };
-    Ok(Done { remote_identity: identity.or_else(|| assessment.remote_identity.clone()), facts })
+    let remote_identity = identity.or_else(|| assessment.remote_identity.clone());
+    Ok(Done { remote_identity, facts, secret_digest })
 }
 
-fn report(attempt: u64, known: Known, result: Result<Done, String>) -> wire::Result {
+/// Fills the attributes; the digest of the secrets that are among them.
+async fn fill(
+    desired: &mut Desired,
+    inputs: Inputs,
+    deleting: bool,
+    known: &Known,
+) -> Result<Option<Hash>, AdaptorError> {
+    let (inputs, secrets) = if desired.sensitive.is_empty() {
+        (inputs, Secrets::default())
+    } else {
+        let work = desired.work.clone();
+        crate::adaptors::blocking(move || {
+            let _work = work;
+            inputs.open(deleting).map_err(AdaptorError)
+        })
+        .await?
+    };
+    let digest = if deleting { None } else { secrets.digest().map_err(AdaptorError)? };
+    let _ = known.secrets.set(secrets);
+    inputs.fill(&desired.kind, &mut desired.attributes, deleting).map_err(AdaptorError)?;
+    Ok(digest)
+}
+
+fn takes_secrets(grant: &wire::Grant) -> bool {
+    Inputs::parse(&grant.inputs).is_ok_and(|inputs| !inputs.sensitive().is_empty())
+}
+
+/// The adaptor shows nothing of what is secret here.
+fn hides_all(adaptor: &dyn Adaptor, desired: &Desired) -> bool {
+    let always = registry::schema(&desired.kind).map_or([].as_slice(), |schema| schema.sensitive);
+    let known: Vec<&str> = adaptor.can_hide(&desired.kind).iter().chain(always).copied().collect();
+    let below =
+        |path: &str, outer: &str| path.strip_prefix(outer).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+    desired.sensitive.iter().all(|path| known.iter().any(|outer| below(path, outer)))
+}
+
+fn report(attempt: u64, known: Known, can_hide: bool, result: Result<Done, String>) -> wire::Result {
+    let secrets = known.secrets.into_inner().unwrap_or_default();
     let mut report = wire::Result { attempt, ..wire::Result::default() };
-    if let Some((change, diff)) = known.into_inner() {
+    if let Some((change, diff)) = known.found.into_inner() {
+        let diff = if can_hide || diff.is_empty() { secrets.redact(&diff) } else { format!("{SENSITIVE}\n") };
         report.change = change_to_wire(change).into();
         report.diff = bounded(&diff, limits::DIFF_BYTES).to_string();
     }
     match result {
+        Ok(done) if done.remote_identity.as_deref().is_some_and(|identity| !secrets.are_not_in(identity)) => {
+            let why =
+                "what the target calls it has a secret in it, and cannot be kept; the target may have been changed";
+            report.error.push_str(why);
+        }
         Ok(done) => {
             report.remote_identity = done.remote_identity.unwrap_or_default();
             report.facts = facts_to_wire(&done.facts);
+            report.facts.retain(|fact| can_hide && !secrets.withhold() && secrets.are_not_in(&fact.value));
+            report.secret_digest = done.secret_digest.map(|digest| digest.0.to_vec()).unwrap_or_default();
         }
         Err(message) => {
             // An empty error would be a success.
             let message = if message.trim().is_empty() { "the adaptor failed without saying why" } else { &message };
-            report.error = bounded(message, limits::MESSAGE_BYTES).to_string();
+            report.error = bounded(&secrets.redact(message), limits::MESSAGE_BYTES).to_string();
         }
     }
     report
@@ -164,7 +233,7 @@ async fn cancelled(cancellation: &mut watch::Receiver<Cancellation>) -> Arc<str>
 }
 
 fn cut_short(why: &str, known: &Known) -> String {
-    let (when, consequence) = match known.get() {
+    let (when, consequence) = match known.found.get() {
         None => ("reading", "nothing was changed"),
         Some(_) => ("changing the target", "the target may have been changed"),
     };

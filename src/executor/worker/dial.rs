@@ -165,6 +165,7 @@ mod tests {
             ca_file: ca_file.map(PathBuf::from),
             credits: 1,
             exit_with_stream: false,
+            secret_key: None,
             lock: None,
         }
     }

@@ -26,6 +26,7 @@ mod lease;
 mod session;
 mod watchdog;
 
+use super::secrets;
 use crate::core::limits;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -63,6 +64,9 @@ pub struct Options {
     /// Cancel all work and end when the stream ends, instead of connecting again
     #[arg(long)]
     pub exit_with_stream: bool,
+    /// The key of the environment for digests of secrets; without it no attribute can be filled from a secret
+    #[arg(long, value_name = "FILE")]
+    pub secret_key: Option<PathBuf>,
     /// A file that is locked, waiting for its holder, before the first connect and until the process ends
     #[arg(long, value_name = "FILE")]
     pub lock: Option<PathBuf>,
@@ -88,6 +92,9 @@ pub enum WorkerError {
         /// What is wrong with it.
         reason: String,
     },
+    /// The key for secrets cannot be used.
+    #[error("{0}")]
+    Key(String),
     /// The process cannot take signals.
     #[error("cannot listen for signals")]
     Signals(#[source] std::io::Error),
@@ -104,6 +111,9 @@ pub enum WorkerError {
 /// Runs an executor to its end. Needs a multi-threaded tokio runtime.
 pub async fn run(options: Options) -> Result<(), WorkerError> {
     let address = dial::Address::parse(&options)?;
+    if let Some(key) = &options.secret_key {
+        secrets::use_key(key).map_err(WorkerError::Key)?;
+    }
     let stop = stop_signals()?;
     tokio::pin!(stop);
     let lock = match &options.lock {

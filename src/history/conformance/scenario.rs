@@ -113,6 +113,7 @@ pub(super) fn grant(attempt: u64, resource: u32, called: &str) -> Record {
             intent: intent(called, "1"),
             hash: intent(called, "1").hash(),
             facts: Vec::new(),
+            secret_digest: None,
             version: VersionNumber(1),
             reason: Reason::Retry,
             operation: Operation::Observe,
@@ -148,8 +149,13 @@ pub(super) fn facts() -> Facts {
 
 /// Every kind of end, with and without what it may carry.
 pub(super) fn all_endings() -> Vec<OutcomeKind> {
-    let found =
-        |change| Finding { change, diff: "- a\n+ ü".into(), remote_identity: Some("id-1".into()), facts: facts() };
+    let found = |change| Finding {
+        change,
+        diff: "- a\n+ ü".into(),
+        remote_identity: Some("id-1".into()),
+        facts: facts(),
+        secret_digest: None,
+    };
     vec![
         OutcomeKind::Succeeded(Finding::same()),
         OutcomeKind::Succeeded(found(Change::Create)),
@@ -188,6 +194,7 @@ pub(super) fn new_row(resource: u32, intent: Arc<Intent>, version: u64) -> Resou
         drift: None,
         remote_identity: None,
         facts: Facts::default(),
+        secret_digest: None,
         reload: None,
         maybe_changed: false,
         removal_approved: false,
@@ -214,6 +221,7 @@ pub(super) fn full_row(resource: u32, intent: Arc<Intent>, version: u64) -> Reso
         drift: Some("- a\n+ b".into()),
         remote_identity: Some("".into()),
         facts: facts(),
+        secret_digest: Some(intent.hash()),
         reload: Some(ReloadDebt { because: "motd".into(), after: AttemptId(5) }),
         maybe_changed: true,
         removal_approved: true,

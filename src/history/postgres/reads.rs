@@ -209,6 +209,7 @@ fn finding(row: &PgRow) -> Result<Option<Finding>, Failure> {
         diff,
         remote_identity: state::text(row, "remote_identity")?,
         facts: Facts::from_text(row.try_get("facts")?),
+        secret_digest: None,
     }))
 }
 

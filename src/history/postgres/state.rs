@@ -14,19 +14,19 @@ use std::sync::Arc;
 const UPSERT: &str = "
     INSERT INTO resource_state (environment, resource, version, after_resource, due_at_ms, verified_at_ms, deployed_at_ms, last_attempt, changed_by,
         failures, life, last_result, observed, skipped, attempted, succeeded, set_name, error, drift, remote_identity,
-        reload_because, reload_after, maybe_changed, removal_approved, facts, pending_version)
+        reload_because, reload_after, maybe_changed, removal_approved, facts, pending_version, secret_digest)
     SELECT $1, * FROM UNNEST($2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[], $8::bigint[], $9::bigint[],
         $10::bigint[], $11::smallint[], $12::smallint[], $13::smallint[], $14::boolean[], $15::bytea[], $16::bytea[], $17::text[], $18::text[],
-        $19::text[], $20::text[], $21::text[], $22::bigint[], $23::boolean[], $24::boolean[], $25::text[], $26::bigint[])
+        $19::text[], $20::text[], $21::text[], $22::bigint[], $23::boolean[], $24::boolean[], $25::text[], $26::bigint[], $27::bytea[])
     ON CONFLICT (environment, resource) DO UPDATE SET
         (version, after_resource, due_at_ms, verified_at_ms, deployed_at_ms, last_attempt, changed_by,
          failures, life, last_result, observed, skipped, attempted, succeeded, set_name, error, drift, remote_identity,
-         reload_because, reload_after, maybe_changed, removal_approved, facts, pending_version) =
+         reload_because, reload_after, maybe_changed, removal_approved, facts, pending_version, secret_digest) =
         (EXCLUDED.version, EXCLUDED.after_resource, EXCLUDED.due_at_ms, EXCLUDED.verified_at_ms, EXCLUDED.deployed_at_ms, EXCLUDED.last_attempt,
          EXCLUDED.changed_by, EXCLUDED.failures, EXCLUDED.life, EXCLUDED.last_result, EXCLUDED.observed, EXCLUDED.skipped, EXCLUDED.attempted,
          EXCLUDED.succeeded, EXCLUDED.set_name, EXCLUDED.error, EXCLUDED.drift, EXCLUDED.remote_identity,
          EXCLUDED.reload_because, EXCLUDED.reload_after, EXCLUDED.maybe_changed, EXCLUDED.removal_approved, EXCLUDED.facts,
-         EXCLUDED.pending_version)";
+         EXCLUDED.pending_version, EXCLUDED.secret_digest)";
 
 /// Live resources, tombstones and what is not released. A tombstone's intent is the last that was wanted.
 pub(super) const SELECT: &str = "
@@ -97,7 +97,8 @@ pub(super) async fn upsert(
         .bind(column(rows, |row| row.maybe_changed))
         .bind(column(rows, |row| row.removal_approved))
         .bind(column(rows, |row| row.facts.text()))
-        .bind(column(rows, |row| row.pending.as_ref().map(|pending| pending.version.0 as i64)));
+        .bind(column(rows, |row| row.pending.as_ref().map(|pending| pending.version.0 as i64)))
+        .bind(column(rows, |row| row.secret_digest.map(|hash| hash.0)));
     query.execute(connection).await.map(drop)
 }
 
@@ -140,6 +141,7 @@ pub(super) fn read(row: &PgRow, names: &mut Names) -> Result<ResourceRow, Failur
         drift: text(row, "drift")?,
         remote_identity: text(row, "remote_identity")?,
         facts: Facts::from_text(row.try_get("facts")?),
+        secret_digest: row.try_get::<Option<[u8; 16]>, _>("secret_digest")?.map(Hash),
         reload: reload(row, names)?,
         maybe_changed: row.try_get("maybe_changed")?,
         removal_approved: row.try_get("removal_approved")?,

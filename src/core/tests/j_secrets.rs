@@ -1,0 +1,114 @@
+//! J: secrets that fill attributes, of which nothing is known but a digest.
+
+use super::world::World;
+use crate::core::{Compliance, Hash, Name, OutcomeKind, Reason, RequestKind, Scope};
+
+fn repair(world: &mut World, kind: RequestKind) {
+    world.forget_grants();
+    let names: Vec<Name> = vec!["a".into()];
+    world.request(kind, Scope { target: None, names: Some(names) });
+}
+
+/// What the attempt in an executor's hands was told of the secrets that are deployed.
+fn told(world: &World) -> Option<u8> {
+    world.held[&world.attempt("a")].grant.secret_digest.map(|Hash(bytes)| bytes[0])
+}
+
+fn deployed() -> World {
+    let mut world = World::new(["t1"]);
+    world.push("a secret:TOKEN; b <- a");
+    assert_eq!(told(&world), None);
+    world.find_secrets("a", 1);
+    world.run_all();
+    world.expect([("a", "good"), ("b", "good")]);
+    world.forget_grants();
+    world
+}
+
+#[test]
+fn j_the_first_digest_completes_the_intent_and_changes_nothing() {
+    let mut world = deployed();
+    world.restart();
+    world.expect_granted([]);
+    world.expect([("a", "good")]);
+    repair(&mut world, RequestKind::Repair);
+    assert_eq!(told(&world), Some(1));
+    world.find_secrets("a", 1);
+    world.expect([("a", "good")]);
+    world.expect_granted(["a"]);
+    assert_eq!(world.attempts("a"), ["succeeded", "succeeded"]);
+}
+
+#[test]
+fn j_an_attempt_that_finds_other_secrets_means_an_update_which_is_deployed_as_a_change() {
+    for kind in [RequestKind::Repair, RequestKind::Report, RequestKind::FactRefresh] {
+        let mut world = deployed();
+        repair(&mut world, kind);
+        world.find_secrets("a", 2);
+        world.expect_compliance("a", Compliance::HasUpdate);
+        assert_eq!((world.last_reason("a"), told(&world)), (Reason::Change, None), "{kind:?}");
+        world.restart();
+        world.expect_compliance("a", Compliance::HasUpdate);
+        world.find_secrets("a", 2);
+        world.expect([("a", "good")]);
+        assert_eq!(world.history.open_requests().count(), 0);
+        repair(&mut world, RequestKind::Repair);
+        assert_eq!(told(&world), Some(2));
+        world.find_secrets("a", 2);
+        world.expect([("a", "good")]);
+    }
+}
+
+#[test]
+fn j_a_rotation_that_is_taken_back_before_it_is_deployed_needs_one_more_look() {
+    let mut world = deployed();
+    repair(&mut world, RequestKind::Repair);
+    world.find_secrets("a", 2);
+    world.find_secrets("a", 1);
+    world.expect([("a", "good")]);
+}
+
+#[test]
+fn j_a_change_takes_the_secrets_as_they_are() {
+    let mut world = deployed();
+    world.push("a=2 secret:TOKEN");
+    assert_eq!(told(&world), None);
+    world.find_secrets("a", 3);
+    world.expect([("a", "good")]);
+    // Others have no digest yet; the same again keep theirs.
+    world.push("a=2 secret:OTHER");
+    assert_eq!((told(&world), world.row_of("a").secret_digest), (None, None));
+    world.find_secrets("a", 4);
+    world.expect([("a", "good")]);
+    world.push("a=2");
+    world.succeed("a");
+    assert_eq!(world.row_of("a").secret_digest, None);
+    world.expect([("a", "good")]);
+}
+
+#[test]
+fn j_a_digest_is_in_the_row_and_in_no_outcome() {
+    let world = deployed();
+    let digests = world.history.outcomes.values().map(|(_, outcome)| match &outcome.kind {
+        OutcomeKind::Succeeded(finding) => finding.secret_digest,
+        _ => None,
+    });
+    assert!(digests.into_iter().all(|digest| digest.is_none()));
+    assert_eq!(world.row_of("a").secret_digest, Some(Hash([1; 16])));
+}
+
+#[test]
+fn j_a_rotation_waits_for_what_holds_changes_and_its_failure_is_retried() {
+    let mut world = deployed();
+    repair(&mut world, RequestKind::Repair);
+    world.begin("a");
+    world.suspend(true);
+    world.find_secrets("a", 2);
+    world.expect([("a", "queued")]);
+    world.suspend(false);
+    world.fail("a", "no");
+    world.expect([("a", "failed")]);
+    world.deploy();
+    world.find_secrets("a", 2);
+    world.expect([("a", "good"), ("b", "good")]);
+}
