@@ -174,6 +174,26 @@ fn a_changed_file_becomes_a_version_and_a_broken_one_changes_nothing() {
 }
 
 #[test]
+fn what_is_released_by_hand_waits_for_a_deploy_from_a_second_terminal() {
+    let house = restless(&file("a", "FOLDER/a", "one", ""));
+    let manual = environment(LOCAL, 1).replacen("spec: {}", "spec: {deploy: {onChange: Manual}}", 1);
+    house.write("manifests/environment.yaml", &manual);
+    let run = Running::start(&house, "-f manifests");
+    run.eventually_says("accepted", None);
+    assert_eq!(house.run("why a").code, 1);
+    assert!(!house.path("a").exists());
+    assert_eq!(house.run("deploy").code, 0);
+    assert_eq!(house.read("a"), "one");
+    house.write("manifests/resources.yaml", &file("a", "FOLDER/a", "two", ""));
+    eventually("a second version", || run.said("accepted", None).len() == 2);
+    assert_eq!(house.read("a"), "one");
+    assert!(house.run("why a").out.contains("waits for release"));
+    assert_eq!(house.run("deploy -m now").code, 0);
+    assert_eq!(house.read("a"), "two");
+    run.stop();
+}
+
+#[test]
 fn a_prune_that_was_confirmed_in_advance_deletes_what_is_no_longer_declared() {
     let house = restless(&[file("a", "FOLDER/a", "one", ""), file("b", "FOLDER/b", "one", "")].concat());
     house.refuses(

@@ -17,7 +17,7 @@ mod orders;
 
 pub(crate) use dial::Control;
 pub(crate) use listen::Listening;
-pub(crate) use orders::Registry;
+pub(crate) use orders::{Registered, Registry};
 
 use crate::cli::CliError;
 use crate::cli::verbs::{HeldDocument, WhyDocument};
@@ -131,6 +131,7 @@ impl Answer {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use crate::cli::arguments::StateOptions;
 
     #[test]
     fn orders_and_answers_survive_their_way() {
@@ -149,6 +150,30 @@ mod tests {
         );
         let line = serde_json::to_string(&Answer::Holds { holds: vec![hold.clone()] }).unwrap();
         assert!(matches!(serde_json::from_str(&line).unwrap(), Answer::Holds { holds } if holds == [hold]));
+    }
+
+    #[tokio::test]
+    async fn a_process_is_found_however_long_the_path_of_its_folder_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let data_dir = folder.path().join("long".repeat(40));
+        let options = StateOptions { data_dir: data_dir.clone(), database_url: None, environment: None };
+        assert!(Control::reach(&options).await.unwrap().is_none(), "there is no folder");
+        std::fs::create_dir(&data_dir).unwrap();
+        let registry = Registry::new(true);
+        let _registered = registry.register("house".into());
+        let listening = Listening::begin(&data_dir, registry).unwrap();
+        let control = Control::reach(&options).await.unwrap().unwrap();
+        assert!(control.expect("house").is_ok() && control.expect("barn").is_err());
+        let order = Order::Why { environment: "house".into(), name: "motd".to_owned() };
+        let closed = control.order(&order).await.unwrap_err();
+        assert_eq!(closed.exit(), crate::cli::Exit::Held);
+        let elsewhere = StateOptions { database_url: Some("postgres://elsewhere".to_owned()), ..options.clone() };
+        assert!(Control::reach(&elsewhere).await.is_err(), "it would read one history and write another");
+        drop(listening);
+        assert!(Control::reach(&options).await.unwrap().is_none());
+        drop(std::os::unix::net::UnixListener::bind(folder.path().join("stale")).unwrap());
+        std::fs::rename(folder.path().join("stale"), data_dir.join(SOCKET)).unwrap();
+        assert!(Control::reach(&options).await.unwrap().is_none(), "nobody is behind it any more");
     }
 
     #[test]

@@ -17,7 +17,7 @@ use tokio::sync::mpsc;
 #[derive(Clone)]
 pub(crate) struct Registry {
     private: bool,
-    schedulers: Arc<Mutex<BTreeMap<Name, Scheduler>>>,
+    schedulers: Arc<Mutex<BTreeMap<Name, Option<Scheduler>>>>,
 }
 
 /// An environment is known as run as long as this lives.
@@ -26,19 +26,22 @@ pub(crate) struct Registered {
     environment: Name,
 }
 
+/// It takes orders as long as this lives.
+pub(crate) struct Open<'a>(&'a Registered);
+
 impl Registry {
     /// None yet; whether the database is the one in the data folder.
     pub(crate) fn new(private: bool) -> Self {
         Self { private, schedulers: Arc::default() }
     }
 
-    /// From now on it takes orders.
-    pub(crate) fn register(&self, environment: Name, scheduler: Scheduler) -> Registered {
-        self.with(|schedulers| schedulers.insert(environment.clone(), scheduler));
+    /// From now on it is run.
+    pub(crate) fn register(&self, environment: Name) -> Registered {
+        self.with(|schedulers| schedulers.insert(environment.clone(), None));
         Registered { registry: self.clone(), environment }
     }
 
-    fn with<T>(&self, change: impl FnOnce(&mut BTreeMap<Name, Scheduler>) -> T) -> T {
+    fn with<T>(&self, change: impl FnOnce(&mut BTreeMap<Name, Option<Scheduler>>) -> T) -> T {
         change(&mut self.schedulers.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
@@ -49,6 +52,20 @@ impl Registry {
             private: self.private,
             environments: self.with(|schedulers| schedulers.keys().cloned().collect()),
         }
+    }
+}
+
+impl Registered {
+    /// From now on it takes orders.
+    pub(crate) fn open(&self, scheduler: Scheduler) -> Open<'_> {
+        self.registry.with(|schedulers| schedulers.insert(self.environment.clone(), Some(scheduler)));
+        Open(self)
+    }
+}
+
+impl Drop for Open<'_> {
+    fn drop(&mut self) {
+        self.0.registry.with(|schedulers| schedulers.insert(self.0.environment.clone(), None));
     }
 }
 
@@ -65,16 +82,21 @@ pub(super) async fn carry_out(order: Order, registry: &Registry, answers: &mpsc:
         Some(environment) => {
             let scheduler = registry.with(|schedulers| schedulers.get(environment).cloned());
             match scheduler {
-                Some(scheduler) => on(&scheduler, order, answers).await.unwrap_or_else(Answer::of),
-                None => Answer::Refused {
-                    kind: Kind::Held,
-                    message: format!("this process does not run environment {environment:?} right now"),
-                },
+                Some(Some(scheduler)) => on(&scheduler, order, answers).await.unwrap_or_else(Answer::of),
+                Some(None) => closed(format!(
+                    "environment {environment} takes no orders right now: it is being opened, or has trouble that `homeostat run` tells of\n  \
+                     try again in a moment"
+                )),
+                None => closed(format!("process {} does not run environment {environment:?}", std::process::id())),
             }
         }
     };
     // Whoever asked may have gone.
     let _ = answers.send(last).await;
+}
+
+fn closed(message: String) -> Answer {
+    Answer::Refused { kind: Kind::Held, message }
 }
 
 fn environment_of(order: &Order) -> Option<&Name> {

@@ -270,3 +270,47 @@ fn accepted(version: &VersionRecord) -> Happening {
     let text = format!("{changed} changed, {removed} removed ({} by {})", version.source, version.author);
     Happening::of(What::Accepted).at_version(version.number).saying(text)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::{Epoch, Finding};
+
+    /// Tells how attempts of one resource ended, one word each.
+    fn told(ends: &[OutcomeKind]) -> Vec<What> {
+        let state = EnvironmentState::new("house".into(), Epoch(1), Timestamp(0));
+        let mut chronicle = Chronicle::default();
+        let mut end = |(attempt, kind): (usize, &OutcomeKind)| {
+            let attempt = AttemptId(attempt as u64);
+            let granted = Granted { name: "motd".into(), reason: Reason::Repair, operation: Operation::Enforce };
+            chronicle.granted.insert(attempt, granted);
+            let outcome = Outcome { attempt, began_at: None, finished_at: Timestamp(0), kind: kind.clone() };
+            chronicle.outcome(ResourceId(0), &outcome, &state).map(|happening| happening.what)
+        };
+        ends.iter().enumerate().filter_map(&mut end).collect()
+    }
+
+    #[test]
+    fn what_is_as_declared_is_not_told_and_what_recovers_is() {
+        let failed = || OutcomeKind::Failed { message: "no".into(), finding: None };
+        let same = || OutcomeKind::Succeeded(Finding::same());
+        let changed = || OutcomeKind::Succeeded(Finding { change: crate::core::Change::Update, ..Finding::same() });
+        let skipped = || OutcomeKind::Skipped { because: "low".into() };
+        assert_eq!(told(&[same(), OutcomeKind::Revoked, same()]), []);
+        assert_eq!(told(&[changed()]), [What::Repaired]);
+        assert_eq!(told(&[failed(), failed(), same(), same()]), [What::Failed, What::Failed, What::Recovered]);
+        assert_eq!(told(&[skipped(), skipped(), same(), skipped()]), [What::Skipped, What::Skipped]);
+        assert_eq!(told(&[OutcomeKind::Lost]), [What::Lost]);
+    }
+
+    #[test]
+    fn a_line_is_told_with_everything_that_is_known() {
+        let about =
+            Happening { name: Some("motd".into()), attempt: Some(AttemptId(3)), ..Happening::of(What::Repaired) };
+        let diff = Some("content:\n-a\n+b\n".into());
+        let happening =
+            Happening { at: "NOW".into(), diff, ..about.saying("one\ntwo").in_environment(&"house".into()) };
+        assert_eq!(happening.text(false), "NOW house repaired motd (attempt 3): one\n    two");
+        assert!(happening.text(true).ends_with("two\n    content:\n    -a\n    +b"), "{}", happening.text(true));
+    }
+}

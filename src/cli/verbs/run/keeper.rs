@@ -2,6 +2,7 @@
 
 use super::environments::Shared;
 use super::happening::{Chronicle, Happening, What};
+use crate::cli::embedded::control::Registered;
 use crate::cli::embedded::{EmbeddedError, Opening, Session, has_ended, push_of};
 use crate::cli::manifests::Declared;
 use crate::cli::{CliError, SET, refusal};
@@ -61,10 +62,12 @@ impl Keeper {
     /// # Errors
     /// It was told to end, and could not do so in order: it may still be recorded as ours.
     pub(super) async fn keep(mut self) -> Result<(), CliError> {
+        let registered = Arc::new(self.shared.registry.register(self.environment.clone()));
         let mut pause = AGAIN;
         loop {
             let began = Instant::now();
-            let trouble = match tokio::spawn(self.clone().session()).await {
+            let (keeper, registered) = (self.clone(), Arc::clone(&registered));
+            let trouble = match tokio::spawn(async move { keeper.session(&registered).await }).await {
                 Ok(Ok(Told::ToEnd)) => return Ok(()),
                 Ok(Err(error)) if self.is_told_to_end().await => return Err(error),
                 Ok(Err(error)) => error.report(),
@@ -110,7 +113,7 @@ impl Keeper {
         }
     }
 
-    async fn session(self) -> Result<Told, CliError> {
+    async fn session(self, registered: &Registered) -> Result<Told, CliError> {
         let shared = self.shared.clone();
         let opening = Opening {
             store: Arc::clone(&shared.store),
@@ -123,13 +126,13 @@ impl Keeper {
             report_only: false,
             signals: Some(shared.signals.clone()),
         };
-        Session::within(opening, async |session| self.hold(session).await).await
+        Session::within(opening, async |session| self.hold(session, registered).await).await
     }
 
-    async fn hold(&self, session: &mut Session) -> Result<Told, CliError> {
+    async fn hold(&self, session: &mut Session, registered: &Registered) -> Result<Told, CliError> {
         let mut ear = self.clone();
         let scheduler = session.scheduler.clone();
-        let _registered = self.shared.registry.register(self.environment.clone(), scheduler.clone());
+        let _open = registered.open(scheduler.clone());
         let mut commits = scheduler.subscribe();
         let mut chronicle = scheduler.read(Chronicle::of).await?;
         let mut wants = self.wants.clone();
