@@ -39,6 +39,7 @@ mod x_limits;
 mod x_restart;
 mod x_results;
 
+mod g_batches;
 mod h_priorities;
 mod history;
 mod naive;

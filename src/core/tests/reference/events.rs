@@ -123,10 +123,18 @@ impl Model {
             _ if run.operation == Operation::Delete => self.delete_ended(id, run, kind),
             _ if run.stranger && res.live() => res.identify(run, kind),
             _ if res.credit(run, kind, now) => self.answer(id),
-            _ => {}
+            _ => self.follow_stale(id),
         }
         if self.all.get(id).is_some_and(|res| !res.live() && res.leaves_an_orphan()) {
             self.leave(id);
+        }
+    }
+
+    /// What the newest intent still needs after a stale finish is a change, whatever it waits for already.
+    fn follow_stale(&mut self, id: ResourceId) {
+        let res = &self.all[&id];
+        if res.live() && !self.undefined(res) && self.needs_deploy(res) {
+            self.all.get_mut(id).unwrap().queue(Reason::Change);
         }
     }
 
@@ -459,11 +467,12 @@ impl Res {
             // What succeeded before is not what the target has now.
             self.succeeded = None;
         }
-        if !self.live() && run.operation == Operation::Enforce && !matches!(kind, OutcomeKind::Succeeded(_)) {
-            // It failed after its removal: what is there is not known to be what succeeded.
+        let stale = !self.live() || run.hash != self.intent.hash();
+        if stale && run.operation == Operation::Enforce && !matches!(kind, OutcomeKind::Succeeded(_)) {
+            // It counts for nothing, and may have left the target half-way: what is there is not known to be what succeeded.
             self.succeeded = None;
         }
-        if !self.live() || run.hash != self.intent.hash() {
+        if stale {
             // "A stale finish is recorded and never makes the resource good": the row keeps what was known of the intents that counted.
             return false;
         }

@@ -83,15 +83,19 @@ impl Model {
         let mut removed: BTreeSet<Name> = pruned.map(|res| res.intent.name.clone()).filter(mine).collect();
         removed.extend(push.removals.iter().filter(|name| mine(name)).cloned());
         let (mut refused, mut members) = (BTreeSet::new(), BTreeSet::new());
-        for (n, intent) in push.upserts.iter().enumerate() {
-            let twice = push.upserts[..n].iter().any(|other| other.name == intent.name);
-            let other_set = self.live_named(&intent.name).is_some_and(|res| res.set != push.set);
-            if twice || other_set {
+        // "with all its errors": of what is named twice, the first one is looked at further.
+        let (mut upserts, mut twice): (Vec<Arc<Intent>>, BTreeSet<Name>) = (Vec::new(), BTreeSet::new());
+        for intent in &push.upserts {
+            if self.live_named(&intent.name).is_some_and(|res| res.set != push.set) {
                 refused.insert(intent.name.clone());
+            } else if upserts.iter().any(|other| other.name == intent.name) {
+                twice.insert(intent.name.clone());
+            } else {
+                upserts.push(Arc::clone(intent));
             }
         }
         loop {
-            let accepted: Vec<_> = push.upserts.iter().filter(|intent| !refused.contains(&intent.name)).collect();
+            let accepted: Vec<_> = upserts.iter().filter(|intent| !refused.contains(&intent.name)).collect();
             let wanted = self.wanted(&accepted, &removed);
             // What is another's thing already is refused before cycles are looked for.
             let taken = accepted.iter().filter(|intent| self.taken(intent, &accepted, &wanted, &removed));
@@ -109,6 +113,7 @@ impl Model {
             }
             refused.extend(bad);
         }
+        refused.extend(twice);
         if push.mode == PushMode::Whole && !refused.is_empty() {
             return Plan { refused, members, ..Plan::default() };
         }
