@@ -272,7 +272,9 @@ impl Model {
         if !matches!(event, Some(Event::SettingsChanged(_))) || self.settings.repair.schedule == RepairSchedule::Off {
             return;
         }
-        for id in seen.reasons.iter().filter(|(_, reason)| **reason == Reason::Repair).map(|(id, _)| id) {
+        // One that is due at once may be skipped at once.
+        let due = seen.reasons.iter().filter(|(_, reason)| **reason == Reason::Repair).map(|(id, _)| id);
+        for id in due.chain(&seen.skipped) {
             let verified = self.all.get(*id).is_some_and(|res| {
                 res.live()
                     && res.last_result == LastResult::Succeeded
