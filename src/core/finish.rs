@@ -87,9 +87,8 @@ impl EnvironmentState {
             return self.answer_requests(id);
         }
         // What was skipped before runs when that recovers.
-        let needs = |resource: &Resource| {
-            (self.needs_deploy(resource, false) && !resource.row.skipped) || self.asked_for(id)
-        };
+        let needs =
+            |resource: &Resource| (self.needs_deploy(resource, false) && !resource.row.skipped) || self.asked_for(id);
         let asked = run.credited && run.reason != Reason::Change;
         let wanted = self.get(id).is_some_and(|resource| asked || needs(resource));
         if wanted {

@@ -61,8 +61,9 @@ impl EnvironmentState {
 
     /// How far the newest versions have come.
     pub fn versions(&self) -> Versions {
-        let undone = |resource: &&Box<Resource>| !resource.is_live() || !resource.is_current(resource.row.succeeded);
-        let first = self.resources.iter().flatten().filter(undone).map(|resource| resource.row.version).min();
+        let undone = |resource: &Resource| !resource.is_live() || !resource.is_current(resource.row.succeeded);
+        let undone = self.resources.iter().flatten().filter(|resource| undone(resource));
+        let first = undone.map(|resource| resource.row.version).min();
         let (accepted, released) = (self.version, self.released_version());
         let before = first.map_or(released, |first| VersionNumber(first.0.saturating_sub(1)));
         Versions { accepted, released, deployed: before.min(released) }

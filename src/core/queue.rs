@@ -146,6 +146,7 @@ impl EnvironmentState {
             }
             self.place(id);
             self.keep_going(id);
+            self.hurry_behind_its_run(id);
         }
         // Its surroundings may have changed under a grant that has not begun.
         let recalled = |resource: &Resource| {
@@ -162,6 +163,17 @@ impl EnvironmentState {
             self.show(id);
         }
         self.publish(id);
+    }
+
+    /// A verification behind a run of the same resource may come to hold those that wait for it, which its being busy anyway does not show.
+    fn hurry_behind_its_run(&mut self, id: ResourceId) {
+        let holds = |resource: &Resource| {
+            let verifies = resource.queued.is_some_and(|queued| queued.reason.verifies());
+            verifies && resource.run.is_some() && !self.holds_nobody(resource)
+        };
+        if self.get(id).is_some_and(holds) {
+            self.borrow_priority(id);
+        }
     }
 
     /// Nothing is left lying: what is idle and neither skipped nor undefined has its timer, or is queued.

@@ -82,6 +82,7 @@ pub struct Counts {
 }
 
 /// Most environments release what they accept.
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde asks by reference")]
 const fn is_none(count: &u32) -> bool {
     *count == 0
 }

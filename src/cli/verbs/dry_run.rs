@@ -98,7 +98,7 @@ fn items(
 
 /// What a deploy releases the removal of.
 fn leaving(state: &EnvironmentState) -> impl Iterator<Item = DryRunItem> {
-    let rows = state.views().map(|view| view.row).filter(|row| row.leaves());
+    let rows = state.views().map(|view| view.row).filter(crate::core::ResourceRow::leaves);
     let gone = rows.filter(|row| state.accepted(&row.intent.name).is_none());
     gone.map(|row| DryRunItem { intent: row.intent, removed: true })
 }
