@@ -275,7 +275,7 @@ fn nothing_is_lost_when_it_is_killed() {
 }
 
 #[test]
-fn what_cannot_be_run_is_refused_with_what_to_do() {
+fn what_cannot_be_run_is_refused_and_what_was_accepted_before_is_held_even_then() {
     let house = restless(&file("motd", "FOLDER/motd", "held", ""));
     house.refuses(
         "run -f -",
@@ -289,6 +289,14 @@ fn what_cannot_be_run_is_refused_with_what_to_do() {
     assert_eq!(broken.code, 3, "{}", broken.err);
     assert!(broken.err.contains("manifests/resources.yaml:10:"), "{}", broken.err);
     house.write("manifests/resources.yaml", &file("motd", "FOLDER/motd", "held", ""));
+    assert_eq!(house.run("deploy -f manifests -q").code, 0);
+    house.write("manifests/broken.yaml", "{");
+    let run = Running::start(&house, "-f manifests");
+    run.eventually_says("refused", None);
+    house.write("motd", "changed by hand");
+    run.eventually_says("repaired", Some("motd"));
+    run.stop();
+    std::fs::remove_file(house.path("manifests/broken.yaml")).unwrap();
     let run = Running::start(&house, "-f manifests -f manifests/resources.yaml");
     run.eventually_says("started", None);
     house.refuses(

@@ -78,6 +78,7 @@ async fn hold(
         store: Arc::clone(&place.store),
         folder: place.folder.clone(),
         server: place.server_process(),
+        private: place.is_private(),
         owner: owners.own(),
         ended: owners.ended().to_vec(),
         output,

@@ -27,6 +27,8 @@ pub(super) struct Shared {
     pub(super) folder: PathBuf,
     /// The process of the private database.
     pub(super) server: Option<u32>,
+    /// Whether the database is that of the data folder: all that is in it is ours.
+    pub(super) private: bool,
     /// Our id as owner, and those of earlier owners that have ended.
     pub(super) owner: Name,
     pub(super) ended: Vec<Name>,
@@ -101,7 +103,9 @@ impl<'a> Environments<'a> {
         let names: BTreeSet<&Name> = declared.iter().map(|declared| &declared.name).collect();
         // Of these the files say something, and nobody knows what.
         let unclear = |name: &Name| reading.concerned.as_ref().is_none_or(|concerned| concerned.contains(name));
-        for name in known.iter().filter(|name| !names.contains(name) && unclear(name)) {
+        // Where nothing at all can be told, all that are ours: a database that others use too holds theirs.
+        let ours = self.shared.private || named.is_some() || reading.concerned.is_some();
+        for name in known.iter().filter(|name| ours && !names.contains(name) && unclear(name)) {
             if !self.running.contains_key(name) {
                 self.want(name, Want::AsAccepted);
             }
@@ -110,8 +114,14 @@ impl<'a> Environments<'a> {
         let gone: Vec<Name> = self.running.keys().filter(is_gone).cloned().collect();
         for name in gone {
             self.leave(&name);
+            self.tell_left(&name);
         }
-        self.tell_left(&known);
+        if self.shared.private {
+            let left: Vec<&Name> = known.iter().filter(|name| !self.running.contains_key(*name)).collect();
+            for name in left {
+                self.tell_left(name);
+            }
+        }
     }
 
     /// Tells a keeper what is wanted; starts one where there is none.
@@ -141,12 +151,11 @@ impl<'a> Environments<'a> {
         self.ending.insert(name.clone(), running.keeper);
     }
 
-    fn tell_left(&mut self, known: &BTreeSet<Name>) {
-        for name in known.iter().filter(|name| !self.running.contains_key(*name)) {
-            if self.left.insert(name.clone()) {
-                let text = "is in the data folder and not in the manifests: it is not run";
-                self.shared.teller.tell(Happening::of(What::NotRun).in_environment(name).saying(text));
-            }
+    /// Says once that an environment is not run.
+    fn tell_left(&mut self, name: &Name) {
+        if self.left.insert(name.clone()) {
+            let text = "its history is here, and the manifests do not declare it: it is not run";
+            self.shared.teller.tell(Happening::of(What::NotRun).in_environment(name).saying(text));
         }
     }
 
