@@ -120,7 +120,7 @@ fn a_fact_of_one_fills_another_and_a_changed_fact_changes_it() {
 #[test]
 fn what_waits_for_a_fact_says_so() {
     let failing = chain("x", "value").replace("value: \"x\"", "value: \"x\", script: [{result: fail, message: nope}]");
-    let house = House::with("{type: file, path: FOLDER/world.json}", &failing);
+    let house = House::patient("{type: file, path: FOLDER/world.json}", &failing);
     assert_eq!(house.run("deploy -f manifests").code, 1);
     let why = house.run("why b").out;
     assert!(

@@ -65,7 +65,7 @@ fn holding(folder: &Path, texts: &[Vec<u8>], found: &mut Vec<String>) {
 
 #[test]
 fn secrets_reach_their_targets_and_no_history_log_or_output() {
-    let house = House::with(LOCAL, &resources());
+    let house = House::patient(LOCAL, &resources());
     house.write("secret", &format!("{IN_FILE}\n"));
     let mut said = Said::default();
 
@@ -158,7 +158,7 @@ fn a_panic_says_no_secret() {
     - {path: /script/0/message, environmentVariable: {name: TOKEN}}
     - {path: /script/1/message, format: \"it is {t}\", values: {t: {environmentVariable: {name: TOKEN}}}}
 ";
-    let house = House::with("{type: file, path: FOLDER/world.json}", &(thing + from));
+    let house = House::patient("{type: file, path: FOLDER/world.json}", &(thing + from));
     let mut said = Said::default();
     assert_eq!(said.run(&house, Some(FIRST), "deploy -f manifests").code, 1);
     let shown = said.run(&house, None, "show panics").out;

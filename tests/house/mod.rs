@@ -43,6 +43,14 @@ impl House {
         house
     }
 
+    /// The same, and what failed is not tried again before somebody asks.
+    pub(crate) fn patient(connection: &str, resources: &str) -> Self {
+        let house = Self::with(connection, resources);
+        let retries = environment(connection, 1).replace("spec: {}", "spec: {retry: {baseDelay: 1h, maxDelay: 1h}}");
+        house.write("manifests/environment.yaml", &retries);
+        house
+    }
+
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
