@@ -52,6 +52,7 @@ CREATE TABLE intent (
     attributes  text,  -- canonical JSON, as text: it must come back byte for byte
     requires    text,  -- JSON: a list of names
     policy      text,  -- JSON
+    labels      text,  -- JSON; null: none
     inputs      text,  -- JSON: what fills attributes from elsewhere, never a value of it; null: nothing does
     PRIMARY KEY (environment, resource, version),
     CHECK (num_nulls(kind, target, identity, attributes, requires, policy) IN (0, 6))

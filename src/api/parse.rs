@@ -215,6 +215,7 @@ impl Checker {
             );
             errors.push(FieldError::value(attributes_path(), message));
         }
+        errors.extend(label_errors(object));
         let (name, spec): (Name, ResourceSpec) = typed(object, errors)?;
         let intent = Intent::new(IntentParts {
             name,
@@ -224,6 +225,7 @@ impl Checker {
             attributes: canonical.into(),
             requires: spec.requires.into_iter().map(|name| name.0.into()).collect(),
             inputs: spec.attributes_from.into_iter().map(Into::into).collect(),
+            labels: labels(object),
             policy: policy(&spec.policy.unwrap_or_default(), spec.notify),
         });
         Ok(ParsedResource { environment: spec.environment_ref.name.0.into(), intent })
@@ -307,6 +309,42 @@ fn typed<S: DeserializeOwned>(object: &Value, mut errors: Vec<FieldError>) -> Re
     errors.sort();
     errors.dedup();
     Err(errors)
+}
+
+fn labels(object: &Value) -> BTreeMap<Name, Name> {
+    let labels = object.pointer("/metadata/labels").and_then(Value::as_object);
+    let text = |(key, value): (&String, &Value)| Some((key.as_str().into(), value.as_str()?.into()));
+    labels.into_iter().flatten().filter_map(text).collect()
+}
+
+/// What an API server refuses in labels: a key is a name of at most 63 characters, with a domain before a slash where wanted; a value is one, or empty.
+fn label_errors(object: &Value) -> Vec<FieldError> {
+    let labels = object.pointer("/metadata/labels").and_then(Value::as_object);
+    let plain = |text: &str| {
+        let ends = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_alphanumeric);
+        let inside = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+        let bytes = text.as_bytes();
+        bytes.len() <= 63 && bytes.iter().copied().all(inside) && ends(bytes.first()) && ends(bytes.last())
+    };
+    let key_is_right = |key: &str| match key.split_once('/') {
+        Some((domain, name)) => {
+            let part = |part: &str| plain(part) && part.bytes().all(|byte| !byte.is_ascii_uppercase() && byte != b'_');
+            domain.len() <= 253 && domain.split('.').all(part) && plain(name)
+        }
+        None => plain(key),
+    };
+    let wrong = |(key, value): (&String, &Value)| {
+        let value = value.as_str().unwrap_or_default();
+        let message = if !key_is_right(key) {
+            "is not a label's key: at most 63 letters, digits and -_. with a letter or digit at both ends, after a domain and / where wanted"
+        } else if !(value.is_empty() || plain(value)) {
+            "is not a label's value: at most 63 letters, digits and -_. with a letter or digit at both ends"
+        } else {
+            return None;
+        };
+        Some(FieldError::value(FieldPath::of(&["metadata", "labels"]).key(key), message))
+    };
+    labels.into_iter().flatten().filter_map(wrong).collect()
 }
 
 fn settings(spec: &EnvironmentSpec) -> core::Settings {

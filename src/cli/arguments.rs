@@ -2,6 +2,7 @@
 
 use super::Exit;
 use super::bench::{Group, Stage};
+use super::labels::LabelSelector;
 use super::output::{Color, Format};
 use crate::api::Duration;
 use crate::executor::worker;
@@ -153,6 +154,9 @@ pub(crate) struct SelectOptions {
     /// Only resources of this type
     #[arg(long = "type", value_name = "TYPE", help_heading = "Selection")]
     pub(crate) kind: Option<String>,
+    /// Only resources with these labels: key=value, key!=value, key, !key, `key in (a,b)`, `key notin (a,b)`; several, with commas between
+    #[arg(short = 'l', long = "selector", value_name = "LABELS", help_heading = "Selection")]
+    pub(crate) labels: Option<LabelSelector>,
     /// Only resources whose last attempt failed
     #[arg(long, help_heading = "Selection")]
     pub(crate) failed: bool,

@@ -99,6 +99,9 @@ pub(crate) struct ResourceDocument {
     pub(crate) unreleased: Option<VersionNumber>,
     /// What it requires.
     pub(crate) requires: Vec<Name>,
+    /// By which selectors find it.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) labels: BTreeMap<Name, Name>,
     /// When an attempt last found or made it as declared.
     pub(crate) verified_at: Option<String>,
     /// When an attempt last changed it.
@@ -132,6 +135,7 @@ impl From<&ResourceView> for ResourceDocument {
             version: row.version,
             unreleased: view.unreleased(),
             requires: row.intent.requires.clone(),
+            labels: row.intent.labels.clone(),
             verified_at: row.verified_at.map(iso),
             deployed_at: row.deployed_at.map(iso),
             due_at: row.due_at.map(iso),

@@ -1,6 +1,7 @@
 //! What `-f` declares, and which part of it a command is about.
 
 use super::arguments::SelectOptions;
+use super::labels::LabelSelector;
 use super::{CliError, suggest};
 use crate::adaptors::registry;
 use crate::api::manifest::{self, EnvironmentManifests};
@@ -58,6 +59,7 @@ pub(crate) struct Selection {
     names: BTreeSet<String>,
     target: Option<String>,
     kind: Option<String>,
+    labels: Option<LabelSelector>,
     failed: bool,
     stale_ms: Option<u64>,
     /// What is meant by what is known of resources; filled in by [`Selection::within`].
@@ -71,6 +73,7 @@ impl Selection {
             names: options.names.iter().cloned().collect(),
             target: options.target.clone(),
             kind: options.kind.clone(),
+            labels: options.labels.clone(),
             failed: options.failed,
             stale_ms: options.stale.map(Duration::as_ms),
             chosen: None,
@@ -89,7 +92,7 @@ impl Selection {
 
     /// Whether it can be told without looking at resources.
     fn by_name_alone(&self) -> bool {
-        self.kind.is_none() && !self.failed && self.stale_ms.is_none()
+        self.kind.is_none() && self.labels.is_none() && !self.failed && self.stale_ms.is_none()
     }
 
     /// The same, with what it means for what is known of the environment now, and for what the manifests add.
@@ -115,6 +118,7 @@ impl Selection {
         (self.names.is_empty() || self.names.contains(&*intent.name))
             && self.target.as_deref().is_none_or(|target| *target == *intent.target)
             && self.kind.as_deref().is_none_or(|kind| *kind == *intent.kind)
+            && self.labels.as_ref().is_none_or(|labels| labels.matches(&intent.labels))
             && self.chosen.as_ref().is_none_or(|chosen| chosen.contains(&intent.name))
     }
 
@@ -155,6 +159,7 @@ mod tests {
             attributes: "{}".into(),
             requires: Vec::new(),
             inputs: Vec::new(),
+            labels: std::collections::BTreeMap::new(),
             policy: Policy::default(),
         }))
     }

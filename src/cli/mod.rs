@@ -12,6 +12,7 @@ pub(crate) mod embedded;
 mod error;
 mod exit;
 pub(crate) mod generate;
+mod labels;
 pub(crate) mod manifests;
 pub(crate) mod output;
 pub(crate) mod progress;

@@ -2,6 +2,7 @@
 
 use super::{Hash, Input, Name, TargetName};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// Whether differences are corrected or only observed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -116,6 +117,9 @@ pub struct IntentParts {
     /// What fills attributes from elsewhere. Sorted by path.
     #[serde(default, rename = "attributesFrom", skip_serializing_if = "Vec::is_empty")]
     pub inputs: Vec<Input>,
+    /// By which people and selectors find it; they say nothing of what it is.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: BTreeMap<Name, Name>,
     /// How it is treated.
     pub policy: Policy,
 }
@@ -137,7 +141,10 @@ impl Intent {
         let policy = [parts.policy.deletion_policy as u8, parts.policy.replace as u8, send, receive, protected];
         let deadline = parts.policy.deadline_ms.to_le_bytes();
         let mut all: Vec<&[u8]> = vec![&hash.0, parts.name.as_bytes(), parts.identity.as_bytes(), &policy, &deadline];
+        let requires = (parts.requires.len() as u64).to_le_bytes();
+        all.push(&requires);
         all.extend(parts.requires.iter().map(|name| name.as_bytes()));
+        all.extend(parts.labels.iter().flat_map(|(key, value)| [key.as_bytes(), value.as_bytes()]));
         let content = Hash::of(&all);
         Self { parts, hash, content }
     }

@@ -59,6 +59,7 @@ fn chain(length: usize) -> Push {
             attributes: "{}".into(),
             requires,
             inputs: Vec::new(),
+            labels: std::collections::BTreeMap::new(),
             policy: Policy::default(),
         }))
     };

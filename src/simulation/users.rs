@@ -106,6 +106,7 @@ impl Users {
             attributes: format!(r#"{{"value":{}}}"#, random.below(5)).into(),
             requires,
             inputs: Vec::new(),
+            labels: std::collections::BTreeMap::new(),
             policy: Policy {
                 mode,
                 deletion_policy,

@@ -227,3 +227,38 @@ fn an_audit_says_who_did_what_and_compliance_since_when_it_is_proven() {
     assert_eq!((&report["compliant"], &report["notCompliant"]), (&2.into(), &1.into()));
     assert!(report["items"][2]["drift"].as_str().unwrap().contains("-changed by hand"), "{report}");
 }
+
+#[test]
+fn labels_select_resources() {
+    let labelled = |name: &str, label: &str| {
+        file(name, &format!("FOLDER/{name}"), name, "")
+            .replace(&format!("{{name: {name}}}"), &format!("{{name: {name}, labels: {{tier: {label}}}}}"))
+    };
+    let house = House::with(
+        LOCAL,
+        &[labelled("one", "front"), labelled("two", "back"), file("three", "FOLDER/three", "3", "")].concat(),
+    );
+    assert_eq!(house.run("deploy -f manifests -l tier=front -q").code, 0);
+    assert!(house.path("one").exists() && !house.path("two").exists());
+    assert_eq!(house.run("deploy -f manifests -q").code, 0);
+    let names = |words: &str| {
+        let found = house.run(words).json();
+        found["items"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|item| item["name"].as_str().unwrap().to_owned())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(names("status -l tier -o json"), ["one", "two"]);
+    assert_eq!(names("status -l !tier -o json"), ["three"]);
+    assert!(house.run("show one").out.contains("tier=front"));
+    house.write("manifests/resources.yaml", &labelled("one", "-no-"));
+    house.refuses(
+        "deploy -f manifests",
+        3,
+        "
+        error: manifests/resources.yaml:4:38: metadata.labels.tier: is not a label's value: at most 63 letters, digits and -_. with a letter or digit at both ends
+        1 problem in the manifests; nothing was done",
+    );
+}

@@ -220,6 +220,7 @@ impl Work {
             attributes: self.attributes.to_string().into(),
             requires: Vec::new(),
             inputs: Vec::new(),
+            labels: std::collections::BTreeMap::new(),
             policy: Policy { deadline_ms: self.deadline_ms, ..Policy::default() },
         });
         Grant {

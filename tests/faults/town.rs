@@ -278,6 +278,7 @@ pub(crate) fn resource(name: &str, target: &str, kind: &str, attributes: &Value,
         attributes: attributes.to_string().as_str().into(),
         requires: Vec::new(),
         inputs: Vec::new(),
+        labels: std::collections::BTreeMap::new(),
         policy,
     }))
 }

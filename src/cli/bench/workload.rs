@@ -75,6 +75,7 @@ pub(super) fn intent(name: Name, kind: &str, target: Name, attributes: String, r
         attributes: attributes.into(),
         requires,
         inputs: Vec::new(),
+        labels: std::collections::BTreeMap::new(),
         policy: Policy::default(),
     }))
 }

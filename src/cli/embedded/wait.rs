@@ -304,6 +304,7 @@ mod tests {
             attributes: "{}".into(),
             requires: Vec::new(),
             inputs: Vec::new(),
+            labels: std::collections::BTreeMap::new(),
             policy: Policy::default(),
         });
         let push = super::super::push_of("default".into(), "manifests", "");

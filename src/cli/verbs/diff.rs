@@ -206,6 +206,7 @@ mod tests {
                 attributes: format!(r#"{{"value":"{value}"}}"#).into(),
                 requires: Vec::new(),
                 inputs: Vec::new(),
+                labels: std::collections::BTreeMap::new(),
                 policy: Policy::default(),
             };
             (Name::from(name), (ResourceId(id), Arc::new(Intent::new(parts))))

@@ -87,6 +87,7 @@ fn fields(view: &ResourceView, now: Timestamp) -> Vec<(&'static str, String)> {
     let state = State::of(view);
     let moment = |at: Option<Timestamp>| at.map(|at| format!("{} ({})", time::relative(at, now), time::iso(at)));
     let attempt = row.changed_by.map_or_else(String::new, |attempt| format!(" by attempt {attempt}"));
+    let labels: Vec<String> = row.intent.labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
     let all = [
         ("Name", Some(row.intent.name.to_string())),
         ("Type", Some(row.intent.kind.to_string())),
@@ -99,6 +100,7 @@ fn fields(view: &ResourceView, now: Timestamp) -> Vec<(&'static str, String)> {
                 .map(|version| format!("version {version} waits for `homeostat deploy {}`", row.intent.name)),
         ),
         ("Requires", Some(row.intent.requires.join(", ")).filter(|names| !names.is_empty())),
+        ("Labels", Some(labels.join(", ")).filter(|labels| !labels.is_empty())),
         ("Verified", moment(row.verified_at)),
         ("Changed", moment(row.deployed_at).map(|at| at + &attempt)),
         ("Due", moment(row.due_at)),

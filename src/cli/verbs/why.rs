@@ -272,6 +272,7 @@ mod tests {
             attributes: "{}".into(),
             requires: requires.iter().map(|name| (*name).into()).collect(),
             inputs: Vec::new(),
+            labels: std::collections::BTreeMap::new(),
             policy: Policy::default(),
         }))
     }

@@ -20,6 +20,7 @@ fn intent(name: &str, requires: &[&str]) -> Arc<Intent> {
         attributes: "{}".into(),
         requires: requires.iter().map(|name| (*name).into()).collect(),
         inputs: Vec::new(),
+        labels: std::collections::BTreeMap::new(),
         policy: Policy::default(),
     }))
 }

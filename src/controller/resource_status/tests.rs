@@ -17,6 +17,7 @@ fn view() -> ResourceView {
         attributes: "{}".into(),
         requires: vec![],
         inputs: Vec::new(),
+        labels: std::collections::BTreeMap::new(),
         policy: Policy::default(),
     });
     let row = ResourceRow {

@@ -319,3 +319,17 @@ fn b_a_repair_that_joined_a_change_is_done_although_the_change_is_taken_back() {
     world.expect_granted(["r1", "r2", "r3"]);
     assert_eq!(world.history.open_requests().count(), 0);
 }
+
+#[test]
+fn b19_a_version_whose_only_change_is_a_label_deploys_nothing() {
+    let mut world = World::new(["t1"]);
+    world.push("a");
+    world.run_all();
+    let before = world.state.find("a").and_then(|id| world.state.view(id)).unwrap().row.intent;
+    let labels = [("app".into(), "web".into())].into();
+    let labelled = crate::core::Intent::new(crate::core::IntentParts { labels, ..(*before).clone().into() });
+    assert_eq!((labelled.hash(), labelled.content() == before.content()), (before.hash(), false));
+    world.push_with("", |push| push.upserts = vec![labelled.into()]);
+    assert_eq!(world.state.version().0, 2);
+    assert!(world.state.quiet());
+}

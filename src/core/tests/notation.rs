@@ -79,6 +79,7 @@ impl Declared {
             attributes: self.attributes.as_str().into(),
             requires: self.requires.iter().map(|name| Name::from(name.as_str())).collect(),
             inputs: self.takes.iter().map(|taken| input(taken)).collect(),
+            labels: std::collections::BTreeMap::new(),
             policy: Policy {
                 mode: self.mode,
                 deletion_policy: self.deletion_policy,

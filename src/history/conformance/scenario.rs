@@ -63,6 +63,7 @@ pub(super) fn intent(called: &str, content: &str) -> Arc<Intent> {
             Input::of("/mode".into(), fact()),
             Input { path: "/owner".into(), format: Some("{a}\0 ü".into()), values: [("a".into(), fact())].into() },
         ],
+        labels: [("example.org/app".into(), "web".into()), ("empty".into(), "".into())].into(),
         policy: Policy {
             mode: Mode::Observe,
             deletion_policy: DeletionPolicy::Orphan,

@@ -75,19 +75,22 @@ async fn intents(
     let mut requires = Vec::with_capacity(rows.len());
     let mut policies = Vec::with_capacity(rows.len());
     let mut inputs = Vec::with_capacity(rows.len());
+    let mut labels = Vec::with_capacity(rows.len());
     for (_, record) in rows {
         let intent = record.intent.as_ref();
         requires.push(intent.map(|intent| serde_json::to_string(&intent.requires)).transpose()?);
         policies.push(intent.map(|intent| serde_json::to_string(&intent.policy)).transpose()?);
         let filled = intent.filter(|intent| !intent.inputs.is_empty());
         inputs.push(filled.map(|intent| serde_json::to_string(&intent.inputs)).transpose()?);
+        let labelled = intent.filter(|intent| !intent.labels.is_empty());
+        labels.push(labelled.map(|intent| serde_json::to_string(&intent.labels)).transpose()?);
     }
     insert!(
         connection,
         environment,
-        "INSERT INTO intent (environment, resource, version, name, set_name, kind, target, identity, attributes, requires, policy, inputs)
+        "INSERT INTO intent (environment, resource, version, name, set_name, kind, target, identity, attributes, requires, policy, inputs, labels)
              SELECT $1, * FROM UNNEST($2::bigint[], $3::bigint[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[],
-                                      $10::text[], $11::text[], $12::text[])",
+                                      $10::text[], $11::text[], $12::text[], $13::text[])",
         rows.iter().map(|(_, record)| i64::from(record.resource.0)),
         rows.iter().map(|(version, _)| version.0 as i64),
         rows.iter().map(|(_, record)| &*record.name),
@@ -99,6 +102,7 @@ async fn intents(
         requires.into_iter(),
         policies.into_iter(),
         inputs.into_iter(),
+        labels.into_iter(),
     )?;
     Ok(())
 }

@@ -8,7 +8,7 @@ use crate::core::{
 };
 use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, Row};
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 const UPSERT: &str = "
@@ -30,7 +30,7 @@ const UPSERT: &str = "
 
 /// Live resources, tombstones and what is not released. A tombstone's intent is the last that was wanted.
 pub(super) const SELECT: &str = "
-    SELECT state.*, intent.name, intent.kind, intent.target, intent.identity, intent.attributes, intent.requires, intent.policy, intent.inputs
+    SELECT state.*, intent.name, intent.kind, intent.target, intent.identity, intent.attributes, intent.requires, intent.policy, intent.inputs, intent.labels
     FROM resource_state state
     CROSS JOIN LATERAL (
         SELECT * FROM intent
@@ -44,7 +44,7 @@ pub(super) const SELECT: &str = "
 pub(super) const SELECT_PENDING: &str = "
     SELECT state.resource, state.pending_version, said.kind IS NULL AS removed, said.set_name AS pending_set,
         intent.name, intent.kind, intent.target, intent.identity, intent.attributes, intent.requires, intent.policy,
-        intent.inputs
+        intent.inputs, intent.labels
     FROM resource_state state
     JOIN intent said ON said.environment = state.environment AND said.resource = state.resource AND said.version = state.pending_version
     CROSS JOIN LATERAL (
@@ -178,6 +178,7 @@ pub(super) fn read_intent(row: &PgRow, names: &mut Names) -> Result<Intent, Fail
         attributes: row.try_get::<&str, _>("attributes")?.into(),
         requires: requires.iter().map(|name| names.share(name)).collect(),
         inputs: row.try_get::<Option<&str>, _>("inputs")?.map_or_else(|| Ok(Vec::new()), serde_json::from_str)?,
+        labels: row.try_get::<Option<&str>, _>("labels")?.map_or_else(|| Ok(BTreeMap::new()), serde_json::from_str)?,
         policy: serde_json::from_str(row.try_get("policy")?)?,
     }))
 }

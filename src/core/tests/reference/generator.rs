@@ -67,6 +67,7 @@ impl Random {
             attributes: format!("{{\"thing\":{thing},\"value\":{}}}", self.below(3)).into(),
             requires,
             inputs: Vec::new(),
+            labels: std::collections::BTreeMap::new(),
             policy,
         }))
     }
