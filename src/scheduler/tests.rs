@@ -4,7 +4,7 @@
 use super::{Edge, Scheduler};
 use crate::core::{
     Event, Finding, Intent, IntentParts, Message, Name, Outcome, OutcomeKind, Policy, PoolName, Push, PushMode, Record,
-    RequestKind, Scope, Target, Timestamp, Windows,
+    RequestKind, Scope, Target, Windows,
 };
 use crate::history::memory::MemoryStore;
 use crate::history::postgres::PostgresStore;
@@ -34,7 +34,7 @@ impl Edge for Obedient {
                     Some(message) => OutcomeKind::Failed { message, finding: None },
                     None => OutcomeKind::Succeeded(Finding::same()),
                 };
-                let outcome = Outcome { attempt: grant.attempt, began_at: None, finished_at: Timestamp(1), kind };
+                let outcome = Outcome { attempt: grant.attempt, began_at: None, finished_at: super::now(), kind };
                 events.push(Event::Finished(executor, outcome));
             }
         }
