@@ -1,19 +1,22 @@
-//! Cycles among names: strongly connected components (Tarjan), without recursion, over what is reachable from the changed names.
+//! Cycles among names, or tombstones: strongly connected components (Tarjan), without recursion, over what is reachable from what changed.
 
-use super::Name;
 use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::hash::Hash;
 
-#[derive(Default)]
-struct Search {
-    index: HashMap<Name, usize>,
+struct Search<N> {
+    index: HashMap<N, usize>,
     low: Vec<usize>,
     on_stack: Vec<bool>,
-    names: Vec<Name>,
+    names: Vec<N>,
     stack: Vec<usize>,
 }
 
-impl Search {
-    fn enter(&mut self, name: &Name) -> usize {
+impl<N: Clone + Ord + Hash> Search<N> {
+    fn new() -> Self {
+        Self { index: HashMap::new(), low: Vec::new(), on_stack: Vec::new(), names: Vec::new(), stack: Vec::new() }
+    }
+
+    fn enter(&mut self, name: &N) -> usize {
         let index = self.names.len();
         self.index.insert(name.clone(), index);
         self.names.push(name.clone());
@@ -34,7 +37,7 @@ impl Search {
     }
 
     /// Takes the component that ends at `index` off the stack.
-    fn component(&mut self, index: usize) -> BTreeSet<Name> {
+    fn component(&mut self, index: usize) -> BTreeSet<N> {
         let mut members = BTreeSet::new();
         while let Some(member) = self.stack.pop() {
             if let Some(flag) = self.on_stack.get_mut(member) {
@@ -50,8 +53,11 @@ impl Search {
 }
 
 /// All cycles that can be reached from `from`, each as its set of members, in a stable order.
-pub(super) fn find(from: impl Iterator<Item = Name>, requires: impl Fn(&Name) -> Vec<Name>) -> Vec<BTreeSet<Name>> {
-    let mut search = Search::default();
+pub(super) fn find<N: Clone + Ord + Hash>(
+    from: impl Iterator<Item = N>,
+    requires: impl Fn(&N) -> Vec<N>,
+) -> Vec<BTreeSet<N>> {
+    let mut search = Search::new();
     let mut cycles = Vec::new();
     for start in from {
         if search.index.contains_key(&start) {
@@ -90,9 +96,9 @@ pub(super) fn find(from: impl Iterator<Item = Name>, requires: impl Fn(&Name) ->
 }
 
 /// The shortest way from the first member back to itself; its name stands at both ends.
-pub(super) fn path(members: &BTreeSet<Name>, requires: impl Fn(&Name) -> Vec<Name>) -> Vec<Name> {
+pub(super) fn path<N: Clone + Ord + Hash>(members: &BTreeSet<N>, requires: impl Fn(&N) -> Vec<N>) -> Vec<N> {
     let Some(start) = members.first() else { return Vec::new() };
-    let mut came_from: HashMap<Name, Name> = HashMap::new();
+    let mut came_from: HashMap<N, N> = HashMap::new();
     let mut queue = VecDeque::from([start.clone()]);
     while let Some(name) = queue.pop_front() {
         for next in requires(&name) {

@@ -8,6 +8,7 @@
 mod apply;
 mod approval;
 mod cancel;
+mod circles;
 mod cycles;
 mod derive;
 mod dispatch;

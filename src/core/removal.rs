@@ -27,6 +27,7 @@ impl EnvironmentState {
         let (name, idle, to_delete) = (resource.row.intent.name.clone(), resource.run.is_none(), deletes(resource));
         self.live.remove(&name);
         self.tombstones.entry(name.clone()).or_default().insert(id);
+        self.entombed.insert(id);
         self.resolve(&name);
         self.answer_requests(id);
         self.touch(id);

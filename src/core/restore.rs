@@ -36,6 +36,7 @@ impl EnvironmentState {
             wanted: HashMap::new(),
             waiting_for: HashMap::new(),
             outliving: BTreeSet::new(),
+            entombed: BTreeSet::new(),
             targets: Vec::new(),
             target_index: BTreeMap::new(),
             pools: BTreeMap::new(),
@@ -148,6 +149,7 @@ impl EnvironmentState {
         for &id in &ids {
             let names = self.get(id).map(|resource| resource.row.intent.requires.clone()).unwrap_or_default();
             if self.is_tombstone(id) {
+                self.entombed.insert(id);
                 // A tombstone waits for nothing by name: only what still stands keeps the order of deletion.
                 let standing: Vec<ResourceId> =
                     names.iter().filter_map(|name| self.tombstone(name).or_else(|| self.find(name))).collect();
@@ -164,6 +166,7 @@ impl EnvironmentState {
                 self.set_requirements(id, &names);
             }
         }
+        self.open_circles();
     }
 
     fn restore_grant(&mut self, grant: OpenGrant) {

@@ -50,6 +50,8 @@ pub struct EnvironmentState {
     pub(super) waiting_for: HashMap<ResourceId, BTreeSet<ResourceId>>,
     /// Tombstones that stay, or have stayed, until what replaces them is good.
     pub(super) outliving: BTreeSet<ResourceId>,
+    /// Tombstones of this step, which may close a circle of them.
+    pub(super) entombed: BTreeSet<ResourceId>,
 
     pub(super) targets: Vec<TargetState>,
     pub(super) target_index: BTreeMap<TargetName, TargetIndex>,

@@ -13,6 +13,7 @@ pub fn step(state: &mut EnvironmentState, event: Event, now: Timestamp, effects:
         state.clock_set_back();
     }
     state.take(event);
+    state.open_circles();
     state.fire();
     state.look_at_removals();
     state.settle();
