@@ -77,6 +77,11 @@ impl EnvironmentState {
         self.unsettled.extend(queued);
     }
 
+    /// The attempt was granted and has no outcome yet.
+    pub fn is_open(&self, attempt: AttemptId) -> bool {
+        self.open.contains_key(&attempt)
+    }
+
     fn lose(&mut self, attempt: AttemptId) {
         let finished_at = self.now;
         self.close(Outcome { attempt, began_at: None, finished_at, kind: OutcomeKind::Lost });

@@ -2,10 +2,10 @@
 //! committed. The loop (`run.rs`) beats it on tokio, the simulator on a virtual clock; both obey the same rules because they are here.
 //!
 //! Deliberately absent: channels, sleeping, the store. Who drives a heart commits what [`Heart::hand_over`] gave, says [`Heart::wrote`], and only
-//! then lets [`Closed::leave`] go out.
+//! then lets [`Closed::leave`] go out, and to executors no more of it than [`Heart::still_stands`].
 
 use super::batch::{Closed, Pending};
-use crate::core::{Effects, EnvironmentState, Event, Timestamp, step};
+use crate::core::{Effects, EnvironmentState, Event, Message, Timestamp, step};
 
 /// Records that may gather before nothing more is taken in until the batch under way is committed.
 const PENDING: usize = 16_384;
@@ -76,8 +76,93 @@ impl<C> Heart<C> {
         self.writing = false;
     }
 
+    /// Of what a committed batch has for executors, what still stands. While history was away an executor may have been lost and come back: what
+    /// was closed as lost meanwhile has perhaps been granted to another one, and must not begin here too.
+    pub(crate) fn still_stands(&self, mut messages: Vec<Message>) -> Vec<Message> {
+        messages.retain(|message| match message {
+            Message::Grant(_, grant) => self.state.is_open(grant.attempt),
+            _ => true,
+        });
+        messages
+    }
+
     /// Milliseconds until a timer is due; `None` where none is armed.
     pub(crate) fn due_in_ms(&self, now: Timestamp) -> Option<u64> {
         self.state.next_due().map(|due| due.ms_since(now))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::core::{Epoch, Intent, IntentParts, Policy, Push, PushMode, Target, Windows};
+    use std::sync::Arc;
+
+    fn target() -> Event {
+        Event::TargetChanged(Target {
+            name: "here".into(),
+            pool: "pool".into(),
+            connection: r#"{"type":"local"}"#.into(),
+            concurrency: 1,
+            suspend: false,
+            windows: Windows::default(),
+            rate_limit: None,
+        })
+    }
+
+    fn hello(executor: &str) -> Event {
+        Event::ExecutorConnected { executor: executor.into(), pool: "pool".into(), credits: 9, holds: Vec::new() }
+    }
+
+    fn push() -> Event {
+        let intent = Intent::new(IntentParts {
+            name: "a".into(),
+            kind: "test.Nothing".into(),
+            target: "here".into(),
+            identity: "a".into(),
+            attributes: "{}".into(),
+            requires: Vec::new(),
+            inputs: Vec::new(),
+            labels: std::collections::BTreeMap::new(),
+            policy: Policy::default(),
+        });
+        Event::Push(Push {
+            set: "default".into(),
+            upserts: vec![Arc::new(intent)],
+            removals: Vec::new(),
+            prune: false,
+            approved: false,
+            base: None,
+            mode: PushMode::Whole,
+            author: "me".into(),
+            source: "manifests".into(),
+            message: "".into(),
+        })
+    }
+
+    fn granted_to(messages: &[Message]) -> Vec<&str> {
+        let to = messages.iter().filter_map(|message| match message {
+            Message::Grant(executor, _) => Some(&**executor),
+            _ => None,
+        });
+        to.collect()
+    }
+
+    #[test]
+    fn a_grant_that_was_lost_before_it_was_committed_is_not_sent() {
+        let mut heart: Heart<()> =
+            Heart::new(EnvironmentState::new("env".into(), Epoch(1), Timestamp(0)), Effects::default());
+        heart.take(vec![target(), hello("one"), push()], Timestamp(0));
+        // History is away for long.
+        let first = heart.hand_over().unwrap();
+        heart.take(vec![Event::ExecutorLost("one".into()), hello("two"), hello("one")], Timestamp(60_000));
+        heart.wrote();
+        let messages = first.leave().to_executors;
+        assert_eq!(granted_to(&messages), ["one"]);
+        assert_eq!(granted_to(&heart.still_stands(messages)), [""; 0]);
+        let second = heart.hand_over().unwrap();
+        heart.wrote();
+        assert_eq!(granted_to(&heart.still_stands(second.leave().to_executors)), ["two"]);
     }
 }

@@ -96,8 +96,9 @@ impl Scheduler {
         let (calls, called) = mpsc::channel(CALLS);
         let (committed, _) = broadcast::channel(COMMITS_KEPT);
         let (end, ended) = watch::channel(None);
+        let outside = (environment.clone(), Arc::clone(&edge));
         let writer = writer::spawn(environment, Arc::clone(&store), fence.clone(), edge, committed.clone());
-        let run = run::Loop::new(state, effects, events, called, writer);
+        let run = run::Loop::new(state, effects, events, called, writer, outside);
         tokio::spawn(async move {
             // A panic in a step ends this environment's loop and nothing else; the handle says so.
             let reason = match tokio::spawn(run.run()).await {

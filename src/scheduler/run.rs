@@ -2,8 +2,9 @@
 
 use super::heart::Heart;
 use super::writer::{Caller, Writer, Wrote};
-use super::{Call, now};
-use crate::core::{Effects, EnvironmentState, Event, limits};
+use super::{Call, Edge, now};
+use crate::core::{Effects, EnvironmentState, Event, Message, Name, limits};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 
@@ -15,6 +16,8 @@ pub(super) struct Loop {
     events: mpsc::Receiver<Vec<Event>>,
     calls: mpsc::Receiver<Call>,
     writer: Writer,
+    environment: Name,
+    edge: Arc<dyn Edge>,
     stop: Option<oneshot::Sender<()>>,
 }
 
@@ -25,8 +28,9 @@ impl Loop {
         events: mpsc::Receiver<Vec<Event>>,
         calls: mpsc::Receiver<Call>,
         writer: Writer,
+        (environment, edge): (Name, Arc<dyn Edge>),
     ) -> Self {
-        Self { heart: Heart::new(state, effects), events, calls, writer, stop: None }
+        Self { heart: Heart::new(state, effects), events, calls, writer, environment, edge, stop: None }
     }
 
     /// Runs until it is stopped or fenced; returns why.
@@ -42,7 +46,7 @@ impl Loop {
             let until_due = self.until_due();
             tokio::select! {
                 wrote = self.writer.wrote() => match wrote {
-                    Wrote::Committed => self.heart.wrote(),
+                    Wrote::Committed(to_executors) => self.send(to_executors),
                     Wrote::Ended(reason) => return reason,
                 },
                 Some(call) = self.calls.recv(), if open => self.take_call(call),
@@ -52,6 +56,15 @@ impl Loop {
                 },
                 () = tokio::time::sleep(until_due), if open => self.tick(),
             }
+        }
+    }
+
+    /// What a commit lets out to executors goes from here, because only here is it known what of it still stands.
+    fn send(&mut self, to_executors: Vec<Message>) {
+        self.heart.wrote();
+        let messages = self.heart.still_stands(to_executors);
+        if !messages.is_empty() {
+            self.edge.deliver(&self.environment, messages);
         }
     }
 

@@ -31,8 +31,8 @@ pub(super) struct Writer {
 
 /// What the writer says of the batch it was given.
 pub(super) enum Wrote {
-    /// It is in history, and the outside knows.
-    Committed,
+    /// It is in history, and the outside knows, but for executors: what is for them is here.
+    Committed(Vec<Message>),
     /// It never will be: the loop must end.
     Ended(String),
 }
@@ -110,9 +110,6 @@ impl Task {
         for (pool, executors) in leaving.scales {
             self.edge.scale(&self.environment, &pool, executors);
         }
-        if !leaving.to_executors.is_empty() {
-            self.edge.deliver(&self.environment, leaving.to_executors);
-        }
         let committed = Arc::new(leaving.committed);
         if writes {
             self.kept.keep(number, Arc::clone(&committed), rows);
@@ -122,7 +119,7 @@ impl Task {
         for reply in leaving.replies {
             let _ = reply.to.send(reply.message);
         }
-        Wrote::Committed
+        Wrote::Committed(leaving.to_executors)
     }
 
     /// Commits, again and again while history is away: the same batch, so that a commit whose reply was lost is recognised.
@@ -238,7 +235,7 @@ mod tests {
         task.look_back().await.unwrap();
         let image = store.image();
         for number in 1..=3 {
-            assert!(matches!(task.write(closed(number)).await, Wrote::Committed));
+            assert!(matches!(task.write(closed(number)).await, Wrote::Committed(_)));
         }
         task.look_back().await.unwrap();
         store.go_back(image);

@@ -300,7 +300,8 @@ impl World {
         for (_, executors) in leaving.scales {
             self.scale(executors);
         }
-        for message in leaving.to_executors {
+        let Some(process) = self.owners.get(&id) else { return };
+        for message in process.heart.still_stands(leaving.to_executors) {
             if self.crashes(id, Point::BetweenSends) {
                 return;
             }

@@ -7,7 +7,7 @@ use super::words::{Fault, Kind, State};
 use super::world::World;
 use crate::core::{
     EnvironmentState, Event, ExecutorName, Grant, Hold, LastResult, Life, Message, Name, Operation, OutcomeKind,
-    Reason, ResourceView,
+    Reason, ResourceView, VersionNumber,
 };
 
 impl World {
@@ -44,9 +44,15 @@ impl World {
             return;
         }
         let journal = &self.store.journal;
-        // An edge that a newer version dropped orders nothing any more.
-        let still = journal.live(&grant.intent.name).map(|(_, intent)| intent.requires.as_slice()).unwrap_or_default();
-        let mut required = grant.intent.requires.iter().filter(|name| still.contains(name));
+        // An edge that a newer version dropped orders nothing any more (design, Order: edges are those of the newest released intent), also where
+        // a still newer one brings it back: meanwhile what was required may have been granted, and a grant that is asked back for it may begin
+        // before it hears of that.
+        let versions = (grant.version.0..=journal.newest().0).map(VersionNumber);
+        let stood = |name: &&Name| {
+            let requires = |version| journal.at(version, &grant.intent.name).is_some_and(|one| one.requires.contains(name));
+            versions.clone().all(requires)
+        };
+        let mut required = grant.intent.requires.iter().filter(stood);
         let work = required.find_map(|name| Some((name, self.targets.works_for(journal.live(name)?.0)?)));
         if let Some((name, work)) = work {
             let detail = format!(

@@ -520,21 +520,22 @@ fn p_of_two_tombstones_of_one_name_both_are_deleted_and_neither_is_forgotten() {
 fn p1_tombstones_that_came_to_require_each_other_in_different_versions_are_deleted() {
     for restarts in [false, true] {
         let mut world = World::new(["t1"]);
-        world.push("a <- b; b");
+        world.push("a <- b; b; c <- a");
         world.run_all();
         world.remove(["a"]);
-        // It stands on what is left of a, which required it.
+        // Like c it stands from now on, on what is left of a, which required it.
         world.requires("b", ["a"]);
         world.run_all();
-        assert_eq!(world.why("a"), "it is to be deleted, and is still required by b");
+        assert_eq!(world.why("a"), "it is to be deleted, and is still required by b, c");
         world.forget_grants();
         world.remove(["b"]);
         if restarts {
             world.restart();
         }
+        world.remove(["c"]);
         world.run_all();
         // The newer word is that b requires a.
-        world.expect_granted(["delete b", "delete a"]);
-        world.expect([("a", "deleted"), ("b", "deleted")]);
+        world.expect_granted(["delete b", "delete c", "delete a"]);
+        world.expect([("a", "deleted"), ("b", "deleted"), ("c", "deleted")]);
     }
 }
