@@ -118,7 +118,8 @@ pub(super) fn first_sentence(state: &EnvironmentState, view: &ResourceView, now:
 /// What is to be said about one resource.
 fn sentences(view: &ResourceView, holds: &[Hold], now: Timestamp) -> Vec<String> {
     let row = &view.row;
-    let mut all: Vec<String> = holds.iter().map(|hold| sentence(hold, now)).collect();
+    let unreleased = view.unreleased().is_some();
+    let mut all: Vec<String> = holds.iter().map(|hold| sentence(hold, unreleased, now)).collect();
     if let Some((at, attempt)) = row.verified_at.zip(row.last_attempt).filter(|_| view.good) {
         all.push(format!("attempt {attempt} verified it {} (version {})", time::relative(at, now), row.version));
     }
@@ -141,8 +142,9 @@ fn sentences(view: &ResourceView, holds: &[Hold], now: Timestamp) -> Vec<String>
 }
 
 /// A hold as a sentence, with the times that only a reader with a clock can tell.
-fn sentence(hold: &Hold, now: Timestamp) -> String {
+fn sentence(hold: &Hold, unreleased: bool, now: Timestamp) -> String {
     match hold {
+        Hold::Good { .. } if unreleased => "what is in force is deployed".to_owned(),
         Hold::Good { next_repair: Some(at) } => format!("{hold}; verified again {}", time::relative(*at, now)),
         Hold::RetryAt { at: Some(at), .. } if *at > now => format!("{hold}; tried again {}", time::relative(*at, now)),
         Hold::RetryAt { at: Some(_), .. } => {

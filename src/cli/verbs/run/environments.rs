@@ -187,7 +187,8 @@ fn refused(reading: &Reading) -> String {
             format!("what was accepted before goes on in {}; other environments are not concerned", names.join(", "))
         }
     };
-    format!("{} problems in the manifests; {goes_on}\n{problems}", reading.problems.0.len())
+    let count = reading.problems.0.len();
+    format!("{count} problem{} in the manifests; {goes_on}\n{problems}", if count == 1 { "" } else { "s" })
 }
 
 fn nothing(reading: &Reading, named: Option<&str>) -> CliError {
