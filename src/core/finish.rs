@@ -135,7 +135,7 @@ impl EnvironmentState {
 
     fn after_success(&mut self, id: ResourceId, run: &Run, finding: &Finding) {
         if run.operation == Operation::Delete {
-            return self.retire(id, Life::Deleted);
+            return self.after_delete(id, finding);
         }
         if self.take_rotation(id, run, finding) {
             return self.follow_up(id, false, false);
@@ -187,6 +187,18 @@ impl EnvironmentState {
             self.notify(id, run.priority);
         }
         self.follow_up(id, fresh, run.reason == Reason::Repair);
+    }
+
+    /// Nothing was found under the recorded identity: somebody else deleted it. An attempt whose result was lost may have made it again since, under
+    /// an identity that nobody recorded; so it is looked for once more, as something whose creation was lost is.
+    fn after_delete(&mut self, id: ResourceId, finding: &Finding) {
+        let recorded = self.get_mut(id).filter(|_| finding.change == Change::None);
+        let recorded = recorded.and_then(|resource| resource.row.remote_identity.take());
+        if recorded.is_none() {
+            return self.retire(id, Life::Deleted);
+        }
+        self.delete_may_have_begun(id);
+        self.enqueue(id, Reason::Change);
     }
 
     fn after_failure(&mut self, id: ResourceId, run: &Run, message: Name, finding: Option<&Finding>) {

@@ -49,7 +49,8 @@ impl World {
         // before it hears of that.
         let versions = (grant.version.0..=journal.newest().0).map(VersionNumber);
         let stood = |name: &&Name| {
-            let requires = |version| journal.at(version, &grant.intent.name).is_some_and(|one| one.requires.contains(name));
+            let requires =
+                |version| journal.at(version, &grant.intent.name).is_some_and(|one| one.requires.contains(name));
             versions.clone().all(requires)
         };
         let mut required = grant.intent.requires.iter().filter(stood);

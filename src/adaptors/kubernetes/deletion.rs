@@ -3,7 +3,7 @@
 //! | found | what happens |
 //! |---|---|
 //! | nothing, or no such kind | nothing: it is already deleted |
-//! | another UID than the recorded one | nothing: that is somebody else's object of the same name |
+//! | another UID than the recorded one | nothing: whose it is, is judged when core asks once more without the record |
 //! | the recorded UID | deleted, with the UID as a precondition |
 //! | no record (a create that failed), and our field manager is not on it | nothing: it was never ours |
 //! | no record, and it shows that our apply created it | deleted, with its UID as a precondition |

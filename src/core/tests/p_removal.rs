@@ -539,3 +539,28 @@ fn p1_tombstones_that_came_to_require_each_other_in_different_versions_are_delet
         world.expect([("a", "deleted"), ("b", "deleted"), ("c", "deleted")]);
     }
 }
+
+#[test]
+fn p4_what_is_not_there_under_its_recorded_identity_is_looked_for_once_more() {
+    for restarts in [false, true] {
+        let mut world = World::new(["t1"]);
+        world.push("a");
+        world.succeed_changed("a");
+        // It was deleted by hand and made again, which nobody heard of: its executor ended.
+        world.repair();
+        world.lose("e1");
+        world.remove(["a"]);
+        world.connect("e2");
+        world.forget_grants();
+        let nothing = OutcomeKind::Succeeded(crate::core::Finding::same());
+        assert_eq!(world.held.values().next().unwrap().grant.remote_identity.as_deref(), Some("id of a"));
+        world.finish("a", nothing.clone());
+        if restarts {
+            world.restart();
+        }
+        world.expect_granted(["delete a"]);
+        assert_eq!(world.held.values().next().unwrap().grant.remote_identity, None);
+        world.finish("a", nothing);
+        world.expect([("a", "deleted")]);
+    }
+}

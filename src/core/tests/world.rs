@@ -459,7 +459,17 @@ impl World {
 
     /// It ends well: nothing differed.
     pub(super) fn succeed(&mut self, name: &str) {
-        self.finish(name, OutcomeKind::Succeeded(Finding::same()));
+        if !self.holds_none(name) {
+            let attempt = self.attempt(name);
+            self.finish_attempt(attempt, self.done(attempt), true);
+        }
+    }
+
+    /// Nothing differed, or it is deleted.
+    fn done(&self, attempt: AttemptId) -> OutcomeKind {
+        let deletes = self.held.get(&attempt).is_some_and(|held| held.grant.operation == Operation::Delete);
+        let change = if deletes { Change::Delete } else { Change::None };
+        OutcomeKind::Succeeded(Finding { change, ..Finding::same() })
     }
 
     /// It ends well, and there was something to do, or is, where it only observes.
@@ -500,7 +510,7 @@ impl World {
     pub(super) fn run_all(&mut self) {
         for _ in 0..1_000_000 {
             let Some(&attempt) = self.held.keys().next() else { return };
-            self.finish_attempt(attempt, OutcomeKind::Succeeded(Finding::same()), true);
+            self.finish_attempt(attempt, self.done(attempt), true);
         }
         panic!("it does not come to rest");
     }

@@ -174,6 +174,12 @@ impl Model {
         let res = self.all.get_mut(id).unwrap();
         if res.live() {
             // Added again, and the race was lost: what was there is gone or unknown, and it is New.
+        } else if matches!(kind, OutcomeKind::Succeeded(finding) if finding.change == Change::None && res.remote.is_some())
+        {
+            // "Nothing we created is unreachable from a recorded identity or intent to create": after the one, the other.
+            res.remote = None;
+            (res.delete_began, res.failures) = (true, res.failures.max(1));
+            res.queue(Reason::Change);
         } else if matches!(kind, OutcomeKind::Succeeded(_)) {
             self.leave(id);
         } else {
