@@ -207,10 +207,7 @@ impl EnvironmentState {
     }
 
     fn release_names(&mut self, names: BTreeSet<Name>) {
-        let groups = names.into_iter().map(|name| self.release_together(BTreeSet::from([name])));
-        let names: BTreeSet<Name> =
-            groups.filter(|group| self.to_approve_in(group.iter()).is_none()).flatten().collect();
-        let names = self.release_together(names);
+        let names = self.release_together(self.without_what_is_to_be_approved(names));
         let mut upserts = Vec::new();
         for name in &names {
             if let Some(&id) = self.live.get(name) {
@@ -223,6 +220,16 @@ impl EnvironmentState {
             upserts.push(Upsert { id: Some(resource), set, intent, version });
         }
         self.apply(upserts);
+    }
+
+    /// What waits for an approval stays, and with it all that cannot be released apart from it. Where nothing does, nothing is searched: one search
+    /// may walk the whole graph.
+    fn without_what_is_to_be_approved(&self, names: BTreeSet<Name>) -> BTreeSet<Name> {
+        if self.replacements().next().is_none() {
+            return names;
+        }
+        let groups = names.into_iter().map(|name| self.release_together(BTreeSet::from([name])));
+        groups.filter(|group| self.to_approve_in(group.iter()).is_none()).flatten().collect()
     }
 
     /// The newer word on a live resource comes into force: a removal at once.

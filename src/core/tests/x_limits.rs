@@ -1,7 +1,7 @@
 //! X4: cycles of any length are refused with their path; depth and breadth neither recurse nor stall.
 
 use super::world::World;
-use crate::core::RefusalKind;
+use crate::core::{OnChange, RefusalKind};
 
 /// How often each resource may be thought over while all are deployed, one fails, and all are deleted. What is quadratic takes a hundred thousand
 /// times that.
@@ -79,4 +79,21 @@ fn x4_a_change_at_the_end_of_a_long_chain_costs_what_it_changes() {
     }
     let thoughts = world.state.thoughts - before;
     assert!(thoughts < 1_000 * THOUGHTS, "{thoughts}");
+}
+
+#[test]
+fn x4_a_chain_of_100000_changes_is_released_at_once() {
+    let mut world = World::new(["t1"]).unchecked();
+    let chain = |value: u32| {
+        let link = |n: usize| if n == 0 { format!("r0={value}") } else { format!("r{n}={value} <- r{}", n - 1) };
+        (0..100_000).map(link).collect::<Vec<_>>().join(";")
+    };
+    world.push(&chain(1));
+    world.run_all();
+    world.change_settings(|settings| settings.on_change = OnChange::Manual);
+    world.push(&chain(2));
+    assert_eq!(world.state.counts().unreleased, 100_000);
+    world.deploy();
+    world.run_all();
+    assert_eq!((world.state.counts().compliant, world.state.counts().unreleased), (100_000, 0));
 }
