@@ -267,6 +267,10 @@ impl Journal {
             OutcomeKind::Revoked | OutcomeKind::Lost => {}
             OutcomeKind::Skipped { .. } => drop(self.skipped.insert(resource)),
             kind => {
+                // A delete that found nothing is granted once more; it has begun by then, and what is live and requires it is undefined.
+                if deletes {
+                    self.delete_tried.insert(resource);
+                }
                 self.skipped.remove(&resource);
                 self.last.extend(grant.map(|grant| (resource, (grant, kind.clone()))));
             }
