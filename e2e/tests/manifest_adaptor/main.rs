@@ -51,6 +51,7 @@ impl Scenario {
             target: "cluster".into(),
             connection: self.connection.clone(),
             attributes: json!({"manifest": manifest}),
+            sensitive: Vec::new(),
             remote_identity: None,
             reload: false,
             attempt: 1,
