@@ -181,8 +181,10 @@ fn thing(desired: &Desired) -> Result<Thing, AdaptorError> {
     if desired.kind != THING {
         return Err(AdaptorError(format!("the test adaptor has no type {}", desired.kind)));
     }
-    Thing::deserialize(&desired.attributes)
-        .map_err(|error| AdaptorError(format!("the attributes of {}: {error}", desired.name)))
+    let thing = Thing::deserialize(&desired.attributes)
+        .map_err(|error| AdaptorError(format!("the attributes of {}: {error}", desired.name)))?;
+    let key = if thing.key.is_empty() { desired.name.clone() } else { thing.key };
+    Ok(Thing { key, ..thing })
 }
 
 fn assessment(change: Change, diff: String, remote_identity: Option<String>) -> Assessment {

@@ -107,3 +107,12 @@ async fn a_connection_of_another_kind_is_refused() {
     let error = Test.difference(&thing, false).await.map(|_| ()).unwrap_err().to_string();
     assert!(error.contains("unknown variant `ssh`") && error.contains("configMap"), "{error}");
 }
+
+#[tokio::test]
+async fn without_a_key_it_is_called_as_its_resource_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("world.json");
+    let thing = desired(&path, json!({"value": "1"}));
+    attempt(&thing, false).await.unwrap();
+    assert_eq!(world(&path).things.keys().collect::<Vec<_>>(), [&thing.name]);
+}
