@@ -78,7 +78,7 @@ impl EnvironmentState {
         }
     }
 
-    /// What waited for `id` now waits for what `id` itself waited for, where it has its name or is the same thing.
+    /// What waited for `id` now waits for what `id` itself waited for, where it has its name or is the same thing; else for another that its name was.
     fn let_successors_go(&mut self, id: ResourceId, before: Option<ResourceId>) {
         let standing = before.and_then(|before| Some((before, identity_key(&self.get(before)?.row.intent))));
         if let Some((before, key)) = standing {
@@ -87,12 +87,20 @@ impl EnvironmentState {
         for successor in self.waiting_for.remove(&id).unwrap_or_default() {
             let Some(resource) = self.get_mut(successor) else { continue };
             resource.row.after = None;
-            if let Some((before, _)) = standing.filter(|&(before, _)| self.makes_way(before, successor)) {
+            let before = standing.map(|(before, _)| before).filter(|&before| self.makes_way(before, successor));
+            if let Some(before) = before.or_else(|| self.earlier_bearer(successor)) {
                 self.wait_for(successor, before);
             }
             self.touch(successor);
             self.unsettled.push_back(successor);
         }
+    }
+
+    /// What the name of a live resource was before, and which does not stay for its sake.
+    fn earlier_bearer(&self, id: ResourceId) -> Option<ResourceId> {
+        let resource = self.get(id).filter(|resource| resource.is_live())?;
+        let earlier = self.tombstones.get(&resource.row.intent.name)?;
+        earlier.iter().rev().copied().find(|&other| self.get(other).is_some_and(|old| old.row.after != Some(id)))
     }
 
     /// The one must be deleted before the other may run: they bear one name, or are one thing.
@@ -104,7 +112,8 @@ impl EnvironmentState {
     /// Ends resources without touching their targets. What runs, runs on; its outcome is recorded and changes nothing.
     pub(super) fn forget(&mut self, forget: &Forget) {
         let mut said = BTreeMap::new();
-        for name in &forget.names {
+        // A name that is said twice means one thing, not the live one and then the tombstone before it.
+        for name in forget.names.iter().collect::<BTreeSet<_>>() {
             self.drop_unreleased(name, &mut said);
             let Some(id) = self.bearer(name) else { continue };
             let Some(resource) = self.get(id) else { continue };

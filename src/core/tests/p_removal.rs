@@ -334,6 +334,18 @@ fn p9_forgetting_ends_a_hopeless_tombstone_and_touches_nothing() {
 }
 
 #[test]
+fn p9_a_name_that_is_said_twice_forgets_one_thing() {
+    let mut world = World::new(["t1"]);
+    world.push("a#one");
+    world.run_all();
+    world.push("a#two");
+    let (names, author) = (vec!["a".into(), "a".into()], "ana".into());
+    world.step(Event::Forget(crate::core::Forget { names, author, message: "".into() }));
+    let left: Vec<_> = world.state.views().map(|view| (view.row.intent.identity.to_string(), view.row.life)).collect();
+    assert_eq!(left, [("one".to_owned(), Life::Tombstone)]);
+}
+
+#[test]
 fn p9_forgetting_what_runs_records_its_end() {
     let mut world = World::chain();
     world.begin("r1");

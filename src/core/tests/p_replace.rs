@@ -87,6 +87,37 @@ fn p7_another_change_while_the_first_is_not_good_leaves_nothing_behind() {
 }
 
 #[test]
+fn p7_a_name_that_becomes_another_thing_twice_waits_for_all_that_it_was() {
+    let mut world = World::new(["t1"]);
+    world.push("a#one; b#two");
+    world.run_all();
+    world.remove(["b"]);
+    world.begin("b");
+    // The first waits for the thing that b was. It was never made, and with it goes what it waited for, but not what the name was at first.
+    world.push("a#two");
+    world.push("a#three");
+    assert_eq!(world.why("a"), "the earlier a must be deleted on its target first");
+    world.run_all();
+    world.expect([("a", "good")]);
+    assert_eq!((tombstones(&world), &*world.intent_of("a").identity), (0, "three"));
+}
+
+#[test]
+fn p7_what_is_the_thing_of_one_tombstone_and_has_the_name_of_another_waits_for_both() {
+    let mut world = World::new(["t1"]);
+    world.push("a#one; b#two");
+    world.run_all();
+    world.remove(["b"]);
+    world.begin("b");
+    world.push("a#two");
+    assert_eq!(world.why("a"), "the earlier b must be deleted on its target first");
+    world.succeed("b");
+    assert_eq!(world.why("a"), "the earlier a must be deleted on its target first");
+    world.run_all();
+    world.expect([("a", "good")]);
+}
+
+#[test]
 fn p7_what_is_never_replaced_is_refused_unless_it_is_removed_by_name() {
     let mut world = replaced("never");
     world.expect_granted([]);

@@ -400,5 +400,5 @@ fn q7_a_chain_of_names_that_hand_their_things_on_is_released_as_one() {
     world.run_all();
     world.expect([("a", "good"), ("b", "good"), ("c", "good")]);
     assert_eq!(world.state.counts().unreleased, 0);
-    world.expect_granted(["b", "delete a", "a", "c"]);
+    world.expect_granted(["b", "delete a", "c", "a"]);
 }

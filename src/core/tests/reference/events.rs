@@ -200,9 +200,29 @@ impl Model {
             let stray = Stray { executor: run.executor, target: res.intent.target.clone() };
             self.strays.insert(run.attempt, stray);
         }
-        for other in self.all.values_mut().filter(|other| other.after == Some(id)) {
-            other.after = None;
+        for other in self.ids() {
+            if self.all[&other].after == Some(id) {
+                let after = self.next_before(&self.all[&other]);
+                self.all.get_mut(other).unwrap().after = after;
+            }
         }
+    }
+
+    /// What waited for something that has gone waits for what else its name was, or is the same thing: `core` says for which of them first.
+    fn next_before(&self, res: &Res) -> Option<ResourceId> {
+        let same = |other: &&Res| other.thing() == res.thing() || other.intent.name == res.intent.name;
+        let tombstones = self.all.values().filter(|other| !other.live() && other.id != res.id).filter(same);
+        let first: Vec<ResourceId> = tombstones.map(|other| other.id).collect();
+        let chosen = self.waits_in_core.get(&res.id).copied().filter(|chosen| first.contains(chosen));
+        // In which order tombstones go that waited for each other, is open.
+        chosen.or(first.last().copied().filter(|_| res.live()))
+    }
+
+    /// Whether a tombstone requires what comes under a name that was nobody's, is open.
+    fn loosen_missing(&mut self, id: ResourceId) {
+        let missing = |name: &&Name| self.named(name).is_none();
+        let names: Vec<Name> = self.all[&id].intent.requires.iter().filter(missing).cloned().collect();
+        self.all.get_mut(id).unwrap().loose.extend(names);
     }
 
     /// One that bears this name bears it no more.
@@ -224,6 +244,7 @@ impl Model {
             res.queued = None;
             res.due = None;
             res.failures = 0;
+            self.loosen_missing(id);
         }
     }
 
@@ -423,6 +444,10 @@ impl Model {
             res.queued = None;
             // Whether a delete has begun, only its outcome tells.
             res.delete_began = !res.live() && res.failures > 0;
+            if !res.live() {
+                self.loosen_missing(id);
+            }
+            let res = self.all.get_mut(id).unwrap();
             if let Some(run) = &mut res.run {
                 // That it was removed and added again meanwhile, history does not say.
                 (run.begun, run.revoking, run.asked, run.stranger) = (false, false, false, false);

@@ -104,6 +104,8 @@ pub(super) struct Model {
     pub skips: BTreeSet<ResourceId>,
     /// Attempts of dry runs.
     pub dry: BTreeSet<AttemptId>,
+    /// For which tombstone `core` lets a resource wait, after the step.
+    pub waits_in_core: BTreeMap<ResourceId, ResourceId>,
 }
 
 impl Res {

@@ -401,6 +401,8 @@ impl World {
         self.store.take(&self.state, effects);
         let model = &mut self.model;
         let open = model.open();
+        model.waits_in_core =
+            self.state.views().filter_map(|view| Some((view.row.resource, view.row.after?))).collect();
         if event.is_some() {
             model.ring(event);
         }
