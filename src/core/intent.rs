@@ -98,7 +98,7 @@ pub struct Intent {
 }
 
 /// The fields of an [`Intent`], before they are made canonical and hashed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct IntentParts {
     /// Unique in its environment.

@@ -1,4 +1,4 @@
-//! The database beside the path: the floor that bare statements reach, what its counters say, and what it keeps when it is killed.
+//! The database beside the path: the floor that bare statements reach, and what its counters say.
 
 use super::BenchError;
 use super::workload::RESULT_BYTES;
@@ -18,8 +18,6 @@ const BATCHES: [usize; 4] = [512, 2_048, 8_192, 20_000];
 const COMMITS: usize = 500;
 /// Counts statements; part of PostgreSQL, and loaded at its start.
 const COUNTER: &str = "shared_preload_libraries = 'pg_stat_statements'\npg_stat_statements.track = 'all'\n";
-/// How long a killed server may take to be gone.
-const KILLED: Duration = Duration::from_secs(30);
 
 /// The tables that an attempt writes, as history has them: where bare statements write the same rows.
 const COPIES: [&str; 4] = ["intent", "resource_grant", "outcome", "resource_state"];
@@ -27,7 +25,7 @@ const COPIES: [&str; 4] = ["intent", "resource_grant", "outcome", "resource_stat
 /// The private server of a bench.
 pub(super) struct Database {
     place: Place,
-    connection: PgConnection,
+    pub(super) connection: PgConnection,
 }
 
 /// What a run cost.
@@ -47,7 +45,7 @@ impl Database {
         Self::open(state, output).await
     }
 
-    async fn open(state: &StateOptions, output: Output) -> Result<Self, CliError> {
+    pub(super) async fn open(state: &StateOptions, output: Output) -> Result<Self, CliError> {
         let place = Place::visit(state, output).await?;
         let connection = PgConnection::connect_with(&place.connect_options()).await.map_err(BenchError::Database)?;
         Ok(Self { place, connection })
@@ -116,28 +114,6 @@ impl Database {
         database.close().await?;
         Ok(super::figure::percentile(times, 0.5))
     }
-
-    /// Kills the server without warning, starts it again, and counts what is missing of the outcomes that were acknowledged.
-    pub(super) async fn lost_in_a_crash(
-        state: &StateOptions,
-        output: Output,
-        acknowledged: usize,
-    ) -> Result<f64, CliError> {
-        let database = Self::open(state, output).await?;
-        let server = database.place.server_process().ok_or(BenchError::NotOurs)?;
-        kill(server)?;
-        let gone = Instant::now();
-        while is_alive(server) && gone.elapsed() < KILLED {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-        drop(database);
-        let mut database = Self::open(state, output).await?;
-        let count =
-            sqlx::query("SELECT count(*) FROM homeostat.outcome WHERE kind = 1").fetch_one(&mut database.connection);
-        let kept: i64 = count.await.map_err(BenchError::Database)?.get(0);
-        database.close().await?;
-        Ok((acknowledged as f64 - kept as f64).max(0.0))
-    }
 }
 
 async fn commits(connection: &mut PgConnection) -> Result<Vec<Duration>, sqlx::Error> {
@@ -156,10 +132,6 @@ async fn commits(connection: &mut PgConnection) -> Result<Vec<Duration>, sqlx::E
 pub(super) fn kill(process: u32) -> Result<(), CliError> {
     let pid = i32::try_from(process).ok().and_then(rustix::process::Pid::from_raw).ok_or(BenchError::NotOurs)?;
     Ok(rustix::process::kill_process(pid, rustix::process::Signal::KILL).map_err(std::io::Error::from)?)
-}
-
-fn is_alive(process: u32) -> bool {
-    std::fs::read_to_string(format!("/proc/{process}/stat")).is_ok_and(|stat| !stat.contains(") Z "))
 }
 
 /// Counters of the server around a run.

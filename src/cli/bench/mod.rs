@@ -4,6 +4,7 @@
 //! do not change. Deliberately absent: judgement; a machine that is slower than another is not a failure.
 
 mod core_speed;
+mod crash;
 mod database;
 mod dry_runs;
 mod figure;
@@ -18,6 +19,7 @@ use super::{CliError, Exit};
 use clap::ValueEnum;
 use figure::{Figure, Reach};
 use serde::Serialize;
+use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::Stdio;
 
@@ -38,6 +40,8 @@ pub(crate) enum Group {
     DryRun,
     /// A thousand targets, one of which hangs
     Hung,
+    /// What was acknowledged when PostgreSQL and the scheduler are killed in mid-deploy
+    Crash,
     /// Taking over a hundred thousand resources
     Restart,
     /// Nothing to do
@@ -54,6 +58,8 @@ pub(crate) enum Stage {
     Files,
     DryRun,
     Hung,
+    Crash,
+    AfterCrash,
     PrepareRestart,
     Leave,
     LeaveKilled,
@@ -118,7 +124,7 @@ pub(crate) async fn run(options: BenchOptions, output: Output) -> Result<Exit, C
     let groups = if options.groups.is_empty() { Group::value_variants() } else { &options.groups };
     let mut figures = Vec::new();
     for group in groups {
-        output.note(&format!("measuring: {}", name_of(*group)));
+        output.note(&format!("measuring: {}", name_of(group)));
         figures.extend(measure(*group, &folder).await?);
     }
     let document = BenchDocument {
@@ -137,7 +143,7 @@ pub(crate) async fn run(options: BenchOptions, output: Output) -> Result<Exit, C
 }
 
 async fn measure(group: Group, folder: &Path) -> Result<Vec<Figure>, CliError> {
-    let data = state_in(folder, &name_of(group)).data_dir;
+    let data = state_in(folder, &name_of(&group)).data_dir;
     let one = async |stage| spawn(stage, &data).await;
     match group {
         Group::Core => one(Stage::Core).await,
@@ -147,12 +153,15 @@ async fn measure(group: Group, folder: &Path) -> Result<Vec<Figure>, CliError> {
         Group::Files => one(Stage::Files).await,
         Group::DryRun => one(Stage::DryRun).await,
         Group::Hung => one(Stage::Hung).await,
+        Group::Crash => {
+            spawn_killed(Stage::Crash, &data).await?;
+            one(Stage::AfterCrash).await
+        }
         Group::Restart => {
             one(Stage::PrepareRestart).await?;
             one(Stage::Leave).await?;
             let calm = one(Stage::Restart).await?;
-            // Killed on purpose, together with its server.
-            drop(one(Stage::LeaveKilled).await);
+            spawn_killed(Stage::LeaveKilled, &data).await?;
             let killed = one(Stage::Restart).await?;
             let bounded = |figures: Vec<Figure>, key: &str, bound| {
                 figures.into_iter().map(move |figure| Figure::new(key, figure.value).at_most(bound)).collect::<Vec<_>>()
@@ -170,21 +179,33 @@ async fn measure(group: Group, folder: &Path) -> Result<Vec<Figure>, CliError> {
 
 /// Runs a stage in a process of its own; its figures are what it prints.
 async fn spawn(stage: Stage, data: &Path) -> Result<Vec<Figure>, CliError> {
-    let name = stage.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned());
-    let child = tokio::process::Command::new(std::env::current_exe()?)
-        .args(["bench", "--output", "json", "--stage", &name, "--began-at-ms", &standing::now_ms().to_string()])
-        .arg("--data-dir")
+    let child = run_stage(stage, data).await?;
+    if !child.status.success() {
+        return Err(BenchError::Stage(name_of(&stage), child.status.to_string()).into());
+    }
+    let figures = serde_json::from_slice(&child.stdout);
+    figures.map_err(|error| BenchError::Figures(name_of(&stage), error.to_string()).into())
+}
+
+/// Runs a stage that ends by killing itself. Whatever else ends it is a failure.
+async fn spawn_killed(stage: Stage, data: &Path) -> Result<(), CliError> {
+    let child = run_stage(stage, data).await?;
+    if child.status.signal() == Some(rustix::process::Signal::KILL.as_raw()) {
+        return Ok(());
+    }
+    Err(BenchError::Stage(name_of(&stage), child.status.to_string()).into())
+}
+
+async fn run_stage(stage: Stage, data: &Path) -> Result<std::process::Output, std::io::Error> {
+    tokio::process::Command::new(std::env::current_exe()?)
+        .args(["bench", "--output", "json", "--stage", &name_of(&stage)])
+        .args(["--began-at-ms", &standing::now_ms().to_string(), "--data-dir"])
         .arg(data)
         .stdin(Stdio::null())
         .stderr(Stdio::inherit())
         .kill_on_drop(true)
         .output()
-        .await?;
-    if !child.status.success() {
-        return Err(BenchError::Stage(name, child.status.to_string()).into());
-    }
-    let figures = serde_json::from_slice(&child.stdout);
-    figures.map_err(|error| BenchError::Figures(name, error.to_string()).into())
+        .await
 }
 
 async fn child(stage: Stage, options: &BenchOptions, output: Output) -> Result<Exit, CliError> {
@@ -198,6 +219,8 @@ async fn child(stage: Stage, options: &BenchOptions, output: Output) -> Result<E
         Stage::Files => files::rates(&state, output).await?,
         Stage::DryRun => dry_runs::times(&state, output).await?,
         Stage::Hung => path::hung(&state, output).await?,
+        Stage::Crash => nothing(crash::in_mid_deploy(&state, output).await)?,
+        Stage::AfterCrash => crash::lost(&state, output).await?,
         Stage::PrepareRestart => nothing(standing::prepare(&state, output, standing::RESTARTED).await)?,
         Stage::Leave => nothing(standing::leave_one_change(&state, output, false).await)?,
         Stage::LeaveKilled => nothing(standing::leave_one_change(&state, output, true).await)?,
@@ -213,8 +236,8 @@ fn nothing(done: Result<(), CliError>) -> Result<Vec<Figure>, CliError> {
     done.map(|()| Vec::new())
 }
 
-fn name_of(group: Group) -> String {
-    group.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned())
+fn name_of(word: &impl ValueEnum) -> String {
+    word.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned())
 }
 
 fn state_in(folder: &Path, name: &str) -> StateOptions {

@@ -34,7 +34,6 @@ pub(super) async fn rates(state: &StateOptions, output: Output) -> Result<Vec<Fi
     let floor = database.floor().await?;
     database.close().await?;
     let mut figures = vec![Figure::new("floor_rows_per_s", floor)];
-    let mut acknowledged = 0;
     for targets in TARGETS {
         let mut shorter = None;
         for (size, name) in SIZES {
@@ -42,7 +41,6 @@ pub(super) async fn rates(state: &StateOptions, output: Output) -> Result<Vec<Fi
             let declared = workload::declared(&format!("path-{name}-{targets}"), size, targets);
             let counted = (size, targets) == COUNTED;
             let run = Run::of(state, output, &declared, counted).await?;
-            acknowledged += run.attempts;
             let reached = rate(run.attempts, run.elapsed);
             let figure = Figure::new(format!("path_attempts_per_s.{name}.{targets}"), reached);
             let figure = match (shorter, size) {
@@ -60,12 +58,9 @@ pub(super) async fn rates(state: &StateOptions, output: Output) -> Result<Vec<Fi
                 figures.push(Figure::new("statements_per_attempt", again.statements / size as f64).at_most(0.02));
                 figures.push(Figure::new("wal_bytes_per_attempt", again.wal_bytes / size as f64).at_most(1_024.0));
                 figures.push(Figure::new("wal_bytes_per_first_deploy", first.wal_bytes / size as f64));
-                acknowledged += size;
             }
         }
     }
-    let lost = Database::lost_in_a_crash(state, output, acknowledged).await?;
-    figures.push(Figure::new("acknowledged_rows_lost_by_kill", lost).at_most(0.0));
     Ok(figures)
 }
 

@@ -3,7 +3,7 @@
 use crate::cli::SET;
 use crate::cli::embedded::push_of;
 use crate::cli::manifests::Declared;
-use crate::core::{Intent, IntentParts, Name, Policy, Push, Settings, Target, Windows};
+use crate::core::{Intent, IntentParts, Name, Push, Settings, Target, Windows};
 use std::sync::Arc;
 
 /// Resources that require one another in a row.
@@ -74,9 +74,7 @@ pub(super) fn intent(name: Name, kind: &str, target: Name, attributes: String, r
         target,
         attributes: attributes.into(),
         requires,
-        inputs: Vec::new(),
-        labels: std::collections::BTreeMap::new(),
-        policy: Policy::default(),
+        ..IntentParts::default()
     }))
 }
 
