@@ -5,13 +5,14 @@
 //! are, by the executor.
 
 use super::names::ObjectName;
+use super::pointer::put_at;
 use super::target::ABSOLUTE_PATH;
 use super::types::Type;
 use super::{FieldError, FieldPath, Part, rules};
 use crate::core::{FactRef, Input, InputSource, Piece, format_pieces, is_fact_name};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::Value;
 use std::collections::BTreeMap;
 
 /// A name that a shell can give to a variable.
@@ -210,28 +211,10 @@ pub(super) fn with_placeholders(object: &Value, attributes: &Value, known: Optio
     let mut filled = attributes.clone();
     for (_, path) in paths(object) {
         let placeholder = known.map_or(Value::Null, |known| known.placeholder(path));
-        put(&mut filled, path, placeholder);
+        // A place that is not there is told with the pointer that names it.
+        let _ = put_at(&mut filled, path, placeholder);
     }
     filled
-}
-
-fn put(attributes: &mut Value, pointer: &str, value: Value) {
-    let mut place = attributes;
-    for part in pointer.split('/').skip(1) {
-        let key = part.replace("~1", "/").replace("~0", "~");
-        if place.is_null() {
-            *place = Value::Object(Map::new());
-        }
-        place = match place {
-            Value::Object(members) => members.entry(key).or_insert(Value::Null),
-            Value::Array(items) => match key.parse().ok().and_then(|index: usize| items.get_mut(index)) {
-                Some(item) => item,
-                None => return,
-            },
-            _ => return,
-        };
-    }
-    *place = value;
 }
 
 /// Errors of attributes with placeholders: what is said of a placeholder's value is not so, what is said of its name is said of the entry.

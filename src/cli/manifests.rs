@@ -148,7 +148,7 @@ impl Selection {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::core::{Epoch, Event, IntentParts, Policy, Push, PushMode, step};
+    use crate::core::{Epoch, Event, IntentParts, Push, PushMode, step};
 
     fn intent(name: &str, kind: &str, target: &str) -> Arc<Intent> {
         Arc::new(Intent::new(IntentParts {
@@ -158,9 +158,7 @@ mod tests {
             identity: name.into(),
             attributes: "{}".into(),
             requires: Vec::new(),
-            inputs: Vec::new(),
-            labels: std::collections::BTreeMap::new(),
-            policy: Policy::default(),
+            ..IntentParts::default()
         }))
     }
 

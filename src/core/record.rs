@@ -156,7 +156,7 @@ pub struct ResourceRow {
 
 impl ResourceRow {
     /// A live resource that was never attempted.
-    pub(super) fn new(resource: ResourceId, set: Name, intent: Arc<Intent>, version: VersionNumber) -> Self {
+    pub(crate) fn new(resource: ResourceId, set: Name, intent: Arc<Intent>, version: VersionNumber) -> Self {
         Self {
             resource,
             set,

@@ -4,10 +4,10 @@
 //! checked against the type's schema then, and nowhere else.
 
 use super::secrets::{self, Secrets};
-use crate::api::Types;
+use crate::api::{Types, put_at};
 use crate::core::{Grant, Input, InputSource, Piece, format_pieces};
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
@@ -127,7 +127,7 @@ fn fill(kind: &str, attributes: &mut Value, inputs: &[Wire], deleting: bool) -> 
         return Ok(());
     }
     for input in inputs {
-        match value(input).and_then(|value| put(attributes, &input.path, value)) {
+        match value(input).and_then(|value| put_at(attributes, &input.path, value)) {
             Err(_) if deleting => {}
             done => done.map_err(|why| format!("attribute {} cannot be filled: {why}", input.path))?,
         }
@@ -173,28 +173,6 @@ fn read(source: &Source) -> Result<Value, String> {
         Source::Unknown(what) => Err(format!("{what} is not known")),
         Source::EnvironmentVariable(name) | Source::File(name) => Err(format!("the secret in {name} was not read")),
     }
-}
-
-/// Puts a value at a JSON pointer. Objects on the way are made where there are none; places in lists must be there.
-fn put(attributes: &mut Value, pointer: &str, value: Value) -> Result<(), String> {
-    let mut place = attributes;
-    for part in pointer.split('/').skip(1) {
-        let key = part.replace("~1", "/").replace("~0", "~");
-        if place.is_null() {
-            *place = Value::Object(Map::new());
-        }
-        place = match place {
-            Value::Object(members) => members.entry(key).or_insert(Value::Null),
-            Value::Array(items) => {
-                let count = items.len();
-                let item = key.parse().ok().and_then(|index: usize| items.get_mut(index));
-                item.ok_or_else(|| format!("{key} is no place in a list of {count}"))?
-            }
-            _ => return Err(format!("{key} is below something that is no object")),
-        };
-    }
-    *place = value;
-    Ok(())
 }
 
 #[cfg(test)]

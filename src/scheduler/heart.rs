@@ -96,7 +96,7 @@ impl<C> Heart<C> {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::core::{Epoch, Intent, IntentParts, Policy, Push, PushMode, Target, Windows};
+    use crate::core::{Epoch, Intent, IntentParts, Push, PushMode, Target, Windows};
     use std::sync::Arc;
 
     fn target() -> Event {
@@ -123,9 +123,7 @@ mod tests {
             identity: "a".into(),
             attributes: "{}".into(),
             requires: Vec::new(),
-            inputs: Vec::new(),
-            labels: std::collections::BTreeMap::new(),
-            policy: Policy::default(),
+            ..IntentParts::default()
         });
         Event::Push(Push {
             set: "default".into(),

@@ -3,7 +3,7 @@
 
 use super::{Edge, Scheduler};
 use crate::core::{
-    Event, Finding, Intent, IntentParts, Message, Name, Outcome, OutcomeKind, Policy, PoolName, Push, PushMode, Record,
+    Event, Finding, Intent, IntentParts, Message, Name, Outcome, OutcomeKind, PoolName, Push, PushMode, Record,
     RequestKind, Scope, Target, Windows,
 };
 use crate::history::memory::MemoryStore;
@@ -58,9 +58,7 @@ fn chain(length: usize) -> Push {
             identity: format!("{n}").into(),
             attributes: "{}".into(),
             requires,
-            inputs: Vec::new(),
-            labels: std::collections::BTreeMap::new(),
-            policy: Policy::default(),
+            ..IntentParts::default()
         }))
     };
     Push {

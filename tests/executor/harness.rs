@@ -219,9 +219,8 @@ impl Work {
             target: "t1".into(),
             attributes: self.attributes.to_string().into(),
             requires: Vec::new(),
-            inputs: Vec::new(),
-            labels: std::collections::BTreeMap::new(),
             policy: Policy { deadline_ms: self.deadline_ms, ..Policy::default() },
+            ..IntentParts::default()
         });
         Grant {
             attempt: AttemptId(self.attempt),

@@ -277,9 +277,8 @@ pub(crate) fn resource(name: &str, target: &str, kind: &str, attributes: &Value,
         identity: format!("{{\"name\":\"{name}\"}}").as_str().into(),
         attributes: attributes.to_string().as_str().into(),
         requires: Vec::new(),
-        inputs: Vec::new(),
-        labels: std::collections::BTreeMap::new(),
         policy,
+        ..IntentParts::default()
     }))
 }
 

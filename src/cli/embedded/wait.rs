@@ -281,7 +281,7 @@ pub(super) async fn attempts_since(
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::core::{Effects, Epoch, Intent, IntentParts, Policy, Push, PushMode, Target, Timestamp, Windows, step};
+    use crate::core::{Effects, Epoch, Intent, IntentParts, Push, PushMode, Target, Timestamp, Windows, step};
 
     #[test]
     fn what_an_executor_has_taken_is_neither_held_nor_done() {
@@ -303,9 +303,7 @@ mod tests {
             identity: "a".into(),
             attributes: "{}".into(),
             requires: Vec::new(),
-            inputs: Vec::new(),
-            labels: std::collections::BTreeMap::new(),
-            policy: Policy::default(),
+            ..IntentParts::default()
         });
         let push = super::super::push_of("default".into(), "manifests", "");
         take(Event::Push(Push { upserts: vec![Arc::new(intent)], mode: PushMode::Whole, ..push }));

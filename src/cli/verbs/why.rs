@@ -260,9 +260,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use crate::cli::embedded::push_of;
-    use crate::core::{
-        Effects, Epoch, Event, Intent, IntentParts, OnChange, Policy, Push, Settings, Target, Windows, step,
-    };
+    use crate::core::{Effects, Epoch, Event, Intent, IntentParts, OnChange, Push, Settings, Target, Windows, step};
     use std::sync::Arc;
 
     fn intent(name: &str, requires: &[&str]) -> Arc<Intent> {
@@ -273,9 +271,7 @@ mod tests {
             identity: name.into(),
             attributes: "{}".into(),
             requires: requires.iter().map(|name| (*name).into()).collect(),
-            inputs: Vec::new(),
-            labels: std::collections::BTreeMap::new(),
-            policy: Policy::default(),
+            ..IntentParts::default()
         }))
     }
 

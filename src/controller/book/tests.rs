@@ -6,7 +6,7 @@ use crate::api::ResourceStatus;
 use crate::controller::resource_status::{Acceptance, Refusal};
 use crate::controller::seen::{FINALIZER, Meta, Seen, SeenResource};
 use crate::controller::settle::Rest;
-use crate::core::{self, Intent, IntentParts, Policy, RefusalKind, Timestamp};
+use crate::core::{self, Intent, IntentParts, RefusalKind, Timestamp};
 use std::sync::Arc;
 
 const REST: Rest = Rest { quiet_ms: 1_000, at_most_ms: 10_000 };
@@ -19,9 +19,7 @@ fn intent(name: &str, requires: &[&str]) -> Arc<Intent> {
         identity: format!("[\"{name}\"]").into(),
         attributes: "{}".into(),
         requires: requires.iter().map(|name| (*name).into()).collect(),
-        inputs: Vec::new(),
-        labels: std::collections::BTreeMap::new(),
-        policy: Policy::default(),
+        ..IntentParts::default()
     }))
 }
 

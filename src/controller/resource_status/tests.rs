@@ -3,7 +3,7 @@
 
 use super::{Acceptance, Known, Refusal, conditions};
 use crate::core::{
-    AttemptId, Blocked, Compliance, Hold, Intent, IntentParts, LastResult, Life, Observed, Operation, Policy, Reason,
+    AttemptId, Blocked, Compliance, Hold, Intent, IntentParts, LastResult, Life, Observed, Operation, Reason,
     RefusalKind, ResourceId, ResourceRow, ResourceView, Running, Timestamp, VersionNumber, WindowKind,
 };
 use std::sync::Arc;
@@ -16,38 +16,9 @@ fn view() -> ResourceView {
         identity: "{}".into(),
         attributes: "{}".into(),
         requires: vec![],
-        inputs: Vec::new(),
-        labels: std::collections::BTreeMap::new(),
-        policy: Policy::default(),
+        ..IntentParts::default()
     });
-    let row = ResourceRow {
-        resource: ResourceId(1),
-        set: "objects".into(),
-        intent: Arc::new(intent),
-        version: VersionNumber(1),
-        life: Life::Live,
-        after: None,
-        attempted: None,
-        succeeded: None,
-        last_result: LastResult::New,
-        skipped: false,
-        observed: Observed::Unknown,
-        failures: 0,
-        due_at: None,
-        verified_at: None,
-        deployed_at: None,
-        last_attempt: None,
-        changed_by: None,
-        error: None,
-        drift: None,
-        remote_identity: None,
-        facts: crate::core::Facts::default(),
-        secret_digest: None,
-        reload: None,
-        maybe_changed: false,
-        removal_approved: false,
-        pending: None,
-    };
+    let row = ResourceRow::new(ResourceId(1), "objects".into(), Arc::new(intent), VersionNumber(1));
     ResourceView {
         row,
         compliance: Compliance::HasUpdate,

@@ -2,8 +2,8 @@
 
 use crate::core::{
     AttemptId, Change, DeletionPolicy, Epoch, FactRef, Facts, Finding, Grant, Input, InputSource, Intent, IntentParts,
-    IntentRecord, LastResult, Life, Mode, Name, Notify, Observed, Operation, Outcome, OutcomeKind, Policy, Reason,
-    Record, ReloadDebt, ResourceId, ResourceRow, Timestamp, VersionNumber, VersionRecord,
+    IntentRecord, LastResult, Mode, Name, Notify, Observed, Operation, Outcome, OutcomeKind, Policy, Reason, Record,
+    ReloadDebt, ResourceId, ResourceRow, Timestamp, VersionNumber, VersionRecord,
 };
 use crate::history::{Batch, Fence, HistoryError, Owner, Store};
 use std::sync::Arc;
@@ -173,34 +173,7 @@ pub(super) fn all_endings() -> Vec<OutcomeKind> {
 
 /// A row with nothing known yet.
 pub(super) fn new_row(resource: u32, intent: Arc<Intent>, version: u64) -> ResourceRow {
-    ResourceRow {
-        resource: ResourceId(resource),
-        set: "default".into(),
-        intent,
-        version: VersionNumber(version),
-        life: Life::Live,
-        after: None,
-        attempted: None,
-        succeeded: None,
-        last_result: LastResult::New,
-        skipped: false,
-        observed: Observed::Unknown,
-        failures: 0,
-        due_at: None,
-        verified_at: None,
-        deployed_at: None,
-        last_attempt: None,
-        changed_by: None,
-        error: None,
-        drift: None,
-        remote_identity: None,
-        facts: Facts::default(),
-        secret_digest: None,
-        reload: None,
-        maybe_changed: false,
-        removal_approved: false,
-        pending: None,
-    }
+    ResourceRow::new(ResourceId(resource), "default".into(), intent, VersionNumber(version))
 }
 
 /// A row with everything known that can be.

@@ -2,7 +2,7 @@
 
 use super::tables::Tables;
 use crate::core::{AttemptId, Life, ResourceId, Retention, Timestamp, VersionNumber};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 impl Tables {
     pub(super) fn oldest_version(&self) -> VersionNumber {
@@ -32,8 +32,7 @@ impl Tables {
 
     fn trim_requests(&mut self, before: Timestamp) -> u64 {
         let newest = self.requests.last_key_value().map(|(&id, _)| id);
-        let old: Vec<_> =
-            self.done.iter().filter(|&(id, at)| *at < before && Some(*id) < newest).map(|(&id, _)| id).collect();
+        let old = old(&self.done, newest, before);
         for id in &old {
             self.requests.remove(id);
             self.done.remove(id);
@@ -43,8 +42,7 @@ impl Tables {
 
     fn trim_dry_runs(&mut self, before: Timestamp) -> u64 {
         let newest = self.dry_runs.last_key_value().map(|(&id, _)| id);
-        let old: Vec<_> =
-            self.dry_runs.iter().filter(|&(id, at)| *at < before && Some(*id) < newest).map(|(&id, _)| id).collect();
+        let old = old(&self.dry_runs, newest, before);
         for id in &old {
             self.dry_runs.remove(id);
             self.dry_run_results.remove(id);
@@ -89,4 +87,9 @@ impl Tables {
         };
         upon.filter_map(record).collect()
     }
+}
+
+/// Those that ended before, but for the newest number.
+fn old<Id: Copy + Ord>(ended: &BTreeMap<Id, Timestamp>, newest: Option<Id>, before: Timestamp) -> Vec<Id> {
+    ended.iter().filter(|&(id, at)| *at < before && Some(*id) < newest).map(|(&id, _)| id).collect()
 }

@@ -66,9 +66,8 @@ impl Random {
             identity: format!("\"{thing}\"").into(),
             attributes: format!("{{\"thing\":{thing},\"value\":{}}}", self.below(3)).into(),
             requires,
-            inputs: Vec::new(),
-            labels: std::collections::BTreeMap::new(),
             policy,
+            ..IntentParts::default()
         }))
     }
 
