@@ -7,6 +7,7 @@
 //! Deliberately absent: when a child is started, and how often; that is whoever runs the pool.
 
 use super::secrets;
+pub use super::secrets::environment_folder;
 use crate::core::{ExecutorName, Hash, Name, PoolName};
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::ExitStatusExt as _;

@@ -42,12 +42,23 @@ pub(super) struct Secrets {
 
 /// Where the key of an environment lies.
 pub(super) fn key_path(folder: &Path, environment: &str) -> PathBuf {
-    folder.join(format!("secrets-{}.key", Hash::of(&[environment.as_bytes()])))
+    environment_folder(folder, environment).join("secrets.key")
+}
+
+/// The folder of one environment in a data folder. What could not be the name of a folder is one by its hash.
+pub fn environment_folder(folder: &Path, environment: &str) -> PathBuf {
+    let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    let is_plain = !environment.is_empty() && environment.len() <= 63 && environment.bytes().all(plain);
+    let name = if is_plain { environment.to_owned() } else { Hash::of(&[environment.as_bytes()]).to_string() };
+    folder.join("environments").join(name)
 }
 
 /// Makes the key of an environment where there is none. Only its owner may read it.
 pub(super) fn make_key(path: &Path) -> std::io::Result<()> {
     let key: [u8; KEY_BYTES] = rand::random();
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder)?;
+    }
     let made = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
     match made {
         Ok(mut file) => file.write_all(&key).and_then(|()| file.sync_all()),

@@ -193,12 +193,47 @@ fn what_the_process_does_not_run_or_cannot_give_away_is_refused() {
     assert_eq!(refused.code, 4, "{}", refused.err);
     assert!(refused.err.contains("does not run environment barn; it runs: house"), "{}", refused.err);
     assert_eq!(house.run("why hay --environment barn").code, 0, "history knows");
-    for command in ["clear environment house --yes", "delete environment house --yes"] {
-        let refused = house.run(command);
-        assert_eq!(refused.code, 4, "{command}: {}", refused.err);
-        assert!(refused.err.contains("stop that `homeostat run`"), "{}", refused.err);
-    }
+    let delete = house.run("delete environment barn --yes");
+    assert_eq!(delete.code, 4, "nobody runs executors for it: {}", delete.err);
+    let gone = "nothing is known of environment barn any more; 1 resources are left on their targets";
+    house.check("clear environment barn --yes", 0, gone);
+    assert!(house.path("hay").exists());
+    assert_eq!(house.run("status").code, 0, "the other one is all there is");
     assert!(house.path("made/motd").exists());
+    run.stop();
+}
+
+#[test]
+fn an_environment_ends_while_it_is_run_and_begins_anew_when_its_files_change() {
+    let house = House::with(LOCAL, &small("held"));
+    let run = running(&house);
+    assert_eq!(house.run("clear environment house").code, 64, "nobody has confirmed it");
+    let cleared = house.run("clear environment house --yes");
+    assert_eq!(cleared.code, 0, "{}", cleared.err);
+    assert!(cleared.out.contains("nothing is known of environment house any more; 3 resources are left"));
+    assert!(cleared.err.contains("still declare house: take it out of them"), "{}", cleared.err);
+    run.eventually_says("ended", None);
+    assert_eq!(house.run("status").code, 64, "nothing is known");
+    assert!(!house.path("data/deploy/environments/house").exists());
+    assert!(house.path("made/motd").exists());
+    let refused = house.run("deploy -f manifests");
+    assert_eq!(refused.code, 4, "{}", refused.err);
+    assert!(refused.err.contains("environment house was ended"), "{}", refused.err);
+
+    house.write("manifests/resources.yaml", &small("held again"));
+    run.eventually_says("updated", Some("motd"));
+    eventually("all is as declared", || house.run("status").code == 0);
+    assert_eq!(house.run("status -o json").json()["version"], 1);
+    let deleted = house.run("delete environment house --yes");
+    assert_eq!(deleted.code, 0, "{}{}", deleted.out, deleted.err);
+    assert!(deleted.err.contains("environment house has ended"), "{}", deleted.err);
+    assert!(deleted.err.contains("still declare house"), "{}", deleted.err);
+    assert!(!house.path("made").exists());
+
+    let barn = environment(LOCAL, 1) + &file("hay", "FOLDER/hay", "dry", "");
+    house.write("manifests/barn.yaml", &barn.replace("name: house", "name: barn").replace("name: here", "name: there"));
+    run.eventually_says("created", Some("hay"));
+    assert!(!house.path("made").exists(), "its files say what they said");
     run.stop();
 }
 

@@ -78,6 +78,9 @@ pub(crate) struct AuditOptions {
 #[derive(Clone, Debug, Subcommand)]
 pub(crate) enum WholeEnvironment {
     /// A whole environment and all that is known of it, its history too
+    ///
+    /// A `homeostat run` that holds the environment gives it up first. As long as its files still declare it as they did then, it leaves the
+    /// environment alone; it begins anew when they say something else of it, or when that process is started again.
     Environment(EnvironmentOrder),
 }
 

@@ -1,7 +1,7 @@
 //! What a verb works with: an environment that this process owns, or one of a process that runs beside it. The verb cannot tell which.
 
 use super::control::Control;
-use super::{Beside, Finished, Place, Session};
+use super::{Beside, Finished, Place, Session, end};
 use crate::cli::CliError;
 use crate::cli::arguments::StateOptions;
 use crate::cli::manifests::Declared;
@@ -42,6 +42,57 @@ impl Access<'_> {
         }
         let work = async |session: &mut Session, prepared| work(&mut Access::Own(session), prepared).await;
         Session::run_as(report_only, options, output, prepare, work).await
+    }
+
+    /// Ends the environment that `prepare` chooses, without a look at its targets. Whether the files of the process that ran it still declare it.
+    pub(crate) async fn clear(
+        options: &StateOptions,
+        output: Output,
+        prepare: impl AsyncFnOnce(&Place) -> Result<Name, CliError>,
+    ) -> Result<(Name, bool), CliError> {
+        let Some(control) = Control::reach(options).await? else {
+            return Place::owned(options, output, async |place, owners| {
+                let environment = prepare(place).await?;
+                end::end_in(place, owners, &environment, false).await?;
+                Ok((environment, false))
+            })
+            .await;
+        };
+        let place = Place::beside(options).await?;
+        let environment = prepare(&place).await;
+        place.close().await?;
+        let environment = environment?;
+        let declared = control.end(&environment, false).await?;
+        Ok((environment, declared))
+    }
+
+    /// Does `work` on an environment as [`Access::run`] does, and ends it after that, where nothing of it is left. `None`: something is; else
+    /// whether the files of the process that ran it still declare it.
+    pub(crate) async fn run_and_end<P>(
+        options: &StateOptions,
+        output: Output,
+        prepare: impl AsyncFnOnce(&Place) -> Result<(Name, P), CliError>,
+        work: impl AsyncFnOnce(&mut Access<'_>, P) -> Result<Finished, CliError>,
+    ) -> Result<(Finished, Option<bool>), CliError> {
+        let is_gone = |finished: &Finished| !finished.interrupted && end::is_empty(&finished.counts);
+        if let Some(control) = Control::reach(options).await? {
+            return Beside::run(control, options, output, prepare, async |beside, prepared| {
+                let finished = work(&mut Access::Beside(beside), prepared).await?;
+                let declared = if is_gone(&finished) { Some(beside.end().await?) } else { None };
+                Ok((finished, declared))
+            })
+            .await;
+        }
+        Place::owned(options, output, async |place, owners| {
+            let work = async |session: &mut Session, prepared| work(&mut Access::Own(session), prepared).await;
+            let finished = Session::on(place, owners, false, output, prepare, work).await?;
+            if !is_gone(&finished) {
+                return Ok((finished, None));
+            }
+            end::end_in(place, owners, &finished.environment, true).await?;
+            Ok((finished, Some(false)))
+        })
+        .await
     }
 
     /// Makes the declared settings and targets those of the environment, where they differ.

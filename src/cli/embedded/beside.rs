@@ -81,6 +81,11 @@ impl Beside {
         }
     }
 
+    /// Ends the environment, where nothing of it is left; whether the files of its process still declare it.
+    pub(super) async fn end(&self) -> Result<bool, CliError> {
+        self.control.end(&self.environment, true).await
+    }
+
     pub(super) async fn request(&mut self, kind: RequestKind, scope: Scope) -> Result<usize, CliError> {
         let request = Request { id: RequestId(0), kind, scope, author: author(), message: "".into() };
         let (id, resources) = self.order(request).await?;

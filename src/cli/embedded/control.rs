@@ -8,6 +8,7 @@
 //! verb ─► Control (dial.rs) ─► control.sock ─► listen.rs ─► orders.rs ─► Scheduler
 //! ```
 //!
+//! The end of an environment is the one order that is not the scheduler's: it goes to whoever runs environments (`cli/verbs/run/`).
 //! Deliberately absent: commands of another release (refused), files (the command reads them), dry runs (they need no owner).
 
 mod attend;
@@ -17,11 +18,12 @@ mod orders;
 
 pub(crate) use dial::Control;
 pub(crate) use listen::Listening;
-pub(crate) use orders::{Registered, Registry};
+pub(crate) use orders::{EndOrder, Registered, Registry};
 
 use crate::cli::CliError;
 use crate::cli::verbs::{HeldDocument, WhyDocument};
 use crate::core::{Counts, Forget, Hold, Name, Push, Request, RequestId, Settings, Suspension, Target, VersionNumber};
+use crate::history::HistoryError;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -56,14 +58,16 @@ pub(crate) enum Order {
     Why { environment: Name, name: String },
     /// What keeps a resource from running.
     Holds { environment: Name, name: String },
+    /// To give the environment up and drop everything that is known of it; `empty`: only where nothing of it is left.
+    End { environment: Name, empty: bool },
 }
 
 /// What is answered.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(tag = "answer", rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub(crate) enum Answer {
-    /// Which process, of which release, with which database, runs which environments.
-    Hello { process: u32, release: String, private: bool, environments: Vec<Name> },
+    /// Which process, of which release, with which database, runs which environments, and which of its manifests were ended by an order.
+    Hello { process: u32, release: String, private: bool, environments: Vec<Name>, ended: Vec<Name> },
     /// Done, and recorded.
     Done,
     /// Accepted: this is the newest version.
@@ -78,6 +82,8 @@ pub(crate) enum Answer {
     Why { document: WhyDocument },
     /// The holds.
     Holds { holds: Vec<Hold> },
+    /// Nothing is known of it any more; whether the files of the process still declare it.
+    Ended { declared: bool },
     /// It was not done.
     Refused { kind: Kind, message: String },
 }
@@ -101,6 +107,7 @@ impl Answer {
         let kind = match &error {
             CliError::Usage(_) => Kind::Usage,
             CliError::Refused(_) => Kind::Intent,
+            CliError::History(HistoryError::Held { .. }) => Kind::Held,
             _ => Kind::Failed,
         };
         let message = match error {
@@ -159,7 +166,7 @@ mod tests {
         let options = StateOptions { data_dir: data_dir.clone(), database_url: None, environment: None };
         assert!(Control::reach(&options).await.unwrap().is_none(), "there is no folder");
         std::fs::create_dir(&data_dir).unwrap();
-        let registry = Registry::new(true);
+        let (registry, _ends) = Registry::new(true);
         let _registered = registry.register("house".into());
         let listening = Listening::begin(&data_dir, registry).unwrap();
         let control = Control::reach(&options).await.unwrap().unwrap();

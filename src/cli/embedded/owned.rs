@@ -4,12 +4,11 @@
 
 use super::control::Control;
 use super::session::owner_of;
-use super::{Beside, EmbeddedError, Place};
+use super::{Beside, Place};
 use crate::cli::CliError;
 use crate::cli::arguments::StateOptions;
 use crate::cli::output::Output;
 use crate::core::{EnvironmentState, Forget, Message, Name, PoolName, Request, VersionNumber};
-use crate::executor::process;
 use crate::history::Store;
 use crate::scheduler::{Edge, Scheduler};
 use std::sync::Arc;
@@ -98,25 +97,5 @@ impl Owned<'_> {
     /// Whether a process goes on with what waits, now.
     pub(crate) const fn goes_on(&self) -> bool {
         matches!(self.by, By::Beside(_))
-    }
-
-    /// Drops everything that is known of the environment that `prepare` chooses, its history too. Targets are not touched.
-    pub(crate) async fn clear(
-        options: &StateOptions,
-        output: Output,
-        prepare: impl AsyncFnOnce(&Place) -> Result<Name, CliError>,
-    ) -> Result<Name, CliError> {
-        if let Some(control) = Control::reach(options).await? {
-            return Err(control.in_the_way("the end of an environment"));
-        }
-        Place::owned(options, output, async |place, owners| {
-            let environment = prepare(place).await?;
-            // An executor of a run that was killed may still be at work; when it has ended, nothing happens any more that nobody records.
-            process::await_earlier(&place.folder).await.map_err(EmbeddedError::from)?;
-            let fence = place.store.take(&environment, &owner_of(owners.own()), owners.ended()).await?;
-            place.store.forget_environment(&fence).await?;
-            Ok(environment)
-        })
-        .await
     }
 }

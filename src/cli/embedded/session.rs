@@ -2,7 +2,7 @@
 
 use super::executors::{Executors, Failure, PoolEdge};
 use super::signals::Signals;
-use super::{EmbeddedError, Finished, Place, author};
+use super::{EmbeddedError, Finished, Owners, Place, author, readme};
 use crate::cli::CliError;
 use crate::cli::arguments::StateOptions;
 use crate::cli::manifests::Declared;
@@ -86,23 +86,34 @@ impl Session {
         prepare: impl AsyncFnOnce(&Place) -> Result<(Name, P), CliError>,
         work: impl AsyncFnOnce(&mut Self, P) -> Result<T, CliError>,
     ) -> Result<T, CliError> {
-        Place::owned(options, output, async |place, owners| {
-            let (environment, prepared) = prepare(place).await?;
-            let opening = Opening {
-                store: Arc::clone(&place.store),
-                folder: &place.folder,
-                server: place.server_process(),
-                environment,
-                owner: owners.own(),
-                ended: owners.ended(),
-                output,
-                report_only,
-                signals: None,
-            };
-            process::await_earlier(&place.folder).await.map_err(EmbeddedError::from)?;
-            Self::within(opening, async |session| work(session, prepared).await).await
-        })
-        .await
+        let on =
+            async |place: &Place, owners: &Owners| Self::on(place, owners, report_only, output, prepare, work).await;
+        Place::owned(options, output, on).await
+    }
+
+    /// The same in a folder that this process has locked.
+    pub(super) async fn on<P, T>(
+        place: &Place,
+        owners: &Owners,
+        report_only: bool,
+        output: Output,
+        prepare: impl AsyncFnOnce(&Place) -> Result<(Name, P), CliError>,
+        work: impl AsyncFnOnce(&mut Self, P) -> Result<T, CliError>,
+    ) -> Result<T, CliError> {
+        let (environment, prepared) = prepare(place).await?;
+        let opening = Opening {
+            store: Arc::clone(&place.store),
+            folder: &place.folder,
+            server: place.server_process(),
+            environment,
+            owner: owners.own(),
+            ended: owners.ended(),
+            output,
+            report_only,
+            signals: None,
+        };
+        process::await_earlier(&place.folder).await.map_err(EmbeddedError::from)?;
+        Self::within(opening, async |session| work(session, prepared).await).await
     }
 
     /// Runs `work` in a session, and ends its executors and its ownership afterwards.
@@ -120,6 +131,7 @@ impl Session {
 
     async fn open(opening: Opening<'_>) -> Result<Self, CliError> {
         let Opening { store, folder, server, environment, owner, ended, output, report_only, signals } = opening;
+        readme::write_environment(folder, &environment)?;
         let alone = signals.is_none();
         let signals = signals.map_or_else(Signals::catch, Ok)?;
         let before = store.attempts(&environment, None, None, 1).await?.first().map(|newest| newest.attempt);

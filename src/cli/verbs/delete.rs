@@ -14,25 +14,34 @@ use std::collections::BTreeMap;
 pub(crate) async fn run(options: DeleteOptions, output: Output) -> Result<Exit, CliError> {
     match options.whole {
         Some(WholeEnvironment::Environment(order)) => super::environment::delete(order, output).await,
-        None => RunDocument::new(remove(&options, false, output).await?).print(output, false),
+        None => {
+            let prepare = async |place: &Place| prepare(&options, false, place).await;
+            let work = async |session: &mut Access<'_>, pushes| remove(session, pushes, &options).await;
+            RunDocument::new(Access::run(&options.state, output, prepare, work).await?).print(output, false)
+        }
     }
 }
 
-/// Removes what is meant; `whole`: everything, because the environment ends.
-pub(super) async fn remove(options: &DeleteOptions, whole: bool, output: Output) -> Result<Finished, CliError> {
-    let prepare = async |place: &Place| prepare(options, whole, place).await;
-    Access::run(&options.state, output, prepare, async |session, pushes| {
-        for push in pushes {
-            session.push(push).await?;
-        }
-        // Deletes that failed in an earlier run are tried again now, not when their retry is due.
-        session.request(RequestKind::Deploy, Selection::named(&options.names).scope()).await?;
-        session.wait().await
-    })
-    .await
+/// Removes what is meant, and waits until it is deleted.
+pub(super) async fn remove(
+    session: &mut Access<'_>,
+    pushes: Vec<Push>,
+    options: &DeleteOptions,
+) -> Result<Finished, CliError> {
+    for push in pushes {
+        session.push(push).await?;
+    }
+    // Deletes that failed in an earlier run are tried again now, not when their retry is due.
+    session.request(RequestKind::Deploy, Selection::named(&options.names).scope()).await?;
+    session.wait().await
 }
 
-async fn prepare(options: &DeleteOptions, whole: bool, place: &Place) -> Result<(Name, Vec<Push>), CliError> {
+/// Chooses what is removed, and asks; `whole`: everything, because the environment ends.
+pub(super) async fn prepare(
+    options: &DeleteOptions,
+    whole: bool,
+    place: &Place,
+) -> Result<(Name, Vec<Push>), CliError> {
     let environment = place.environment(options.state.environment.as_deref(), None).await?;
     let state = snapshot_state(&*place.store, &environment).await?;
     let (pushes, removed) = removals(options, &state)?;

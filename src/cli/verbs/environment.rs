@@ -1,12 +1,13 @@
 //! `homeostat clear environment NAME` and `homeostat delete environment NAME`: the two ways in which an environment ends.
 //!
-//! Both end its history too, so both ask. Deliberately absent: ending an environment of which something is left on a target that was to be deleted.
+//! Both end its history too, so both ask. Where a `homeostat run` holds the environment, that gives it up, and holds it again when what its files say
+//! of it changes, or when it is started anew.
+//! Deliberately absent: ending an environment of which something is left on a target that was to be deleted.
 
 use super::summary::RunDocument;
 use super::{confirm, delete};
 use crate::cli::arguments::{ClearOptions, DeleteOptions, EnvironmentOrder, StateOptions, WholeEnvironment};
-use crate::cli::embedded::control::Control;
-use crate::cli::embedded::{Owned, Place, known_names, snapshot_state};
+use crate::cli::embedded::{Access, Place, known_names, snapshot_state};
 use crate::cli::output::Output;
 use crate::cli::{CliError, Exit};
 use crate::core::Name;
@@ -14,10 +15,13 @@ use serde::Serialize;
 
 /// What `-o json|yaml` prints.
 #[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
 struct ClearDocument {
     environment: Name,
     /// Resources that are left on their targets, as they are.
     left: usize,
+    /// The files of the `homeostat run` that held it still declare it.
+    still_declared: bool,
 }
 
 /// Drops what is known, after a confirmation; what is on the targets stays.
@@ -36,13 +40,14 @@ pub(crate) async fn clear(options: ClearOptions, output: Output) -> Result<Exit,
         confirm::confirm(&heading, "Drop it?", options.order.yes)?;
         Ok(environment)
     };
-    let environment = Owned::clear(&options.state, output, prepare).await?;
-    let document = ClearDocument { environment, left };
+    let (environment, still_declared) = Access::clear(&options.state, output, prepare).await?;
+    let document = ClearDocument { environment, left, still_declared };
     let text = || {
-        let ClearDocument { environment, left } = &document;
+        let ClearDocument { environment, left, .. } = &document;
         format!("nothing is known of environment {environment} any more; {left} resources are left on their targets")
     };
     output.print(&document, text)?;
+    note_declared(&document.environment, still_declared, output);
     Ok(Exit::Done)
 }
 
@@ -50,20 +55,28 @@ pub(crate) async fn clear(options: ClearOptions, output: Output) -> Result<Exit,
 pub(super) async fn delete(order: EnvironmentOrder, output: Output) -> Result<Exit, CliError> {
     let EnvironmentOrder { name, order, state } = order;
     let state = StateOptions { environment: Some(name), ..state };
-    if let Some(control) = Control::reach(&state).await? {
-        return Err(control.in_the_way("the end of an environment"));
-    }
     let options = DeleteOptions { whole: None, names: Vec::new(), order, state };
-    let finished = delete::remove(&options, true, output).await?;
+    let prepare = async |place: &Place| delete::prepare(&options, true, place).await;
+    let work = async |session: &mut Access<'_>, pushes| delete::remove(session, pushes, &options).await;
+    let (finished, ended) = Access::run_and_end(&options.state, output, prepare, work).await?;
     let environment = finished.environment.clone();
-    let gone = !finished.interrupted && finished.counts.total == 0 && finished.counts.tombstones == 0;
     let exit = RunDocument::new(finished).print(output, false)?;
-    if gone {
-        Owned::clear(&options.state, output, async |_: &Place| Ok(environment.clone())).await?;
+    if let Some(still_declared) = ended {
         output.note(&format!("environment {environment} has ended; nothing is known of it any more"));
+        note_declared(&environment, still_declared, output);
     } else {
         output
             .note(&format!("environment {environment} goes on: something of it is left; the same command tries again"));
     }
     Ok(exit)
+}
+
+/// What becomes of it, where a process still has files that declare it.
+fn note_declared(environment: &Name, still_declared: bool, output: Output) {
+    if still_declared {
+        output.note(&format!(
+            "the files of the `homeostat run` that held it still declare {environment}: take it out of them, or it begins anew\n  \
+             when what they say of it changes, and when that `homeostat run` is started again"
+        ));
+    }
 }

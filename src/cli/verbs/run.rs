@@ -16,7 +16,7 @@ mod keeper;
 mod teller;
 
 use crate::cli::arguments::RunOptions;
-use crate::cli::embedded::control::{Listening, Registry};
+use crate::cli::embedded::control::{EndOrder, Listening, Registry};
 use crate::cli::embedded::{EmbeddedError, Owners, Place, Signals, has_ended, owner_of};
 use crate::cli::output::Output;
 use crate::cli::{CliError, Exit};
@@ -28,6 +28,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use teller::Teller;
+use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 /// How often the private database's process is looked at.
@@ -72,7 +73,7 @@ async fn hold(
     process::await_earlier(&place.folder).await.map_err(EmbeddedError::from)?;
     let _lease = Renewing(keep_lease(Arc::clone(&place.store), owner_of(owners.own())));
     let (teller, telling) = Teller::start(output);
-    let registry = Registry::new(place.is_private());
+    let (registry, ends) = Registry::new(place.is_private());
     let _listening = Listening::begin(&place.folder, registry.clone())?;
     let shared = Shared {
         store: Arc::clone(&place.store),
@@ -88,7 +89,7 @@ async fn hold(
     };
     let mut environments = Environments::new(shared, options);
     let done = match environments.begin(files.first()).await {
-        Ok(()) => work(&mut environments, files, &mut signals, place).await,
+        Ok(()) => work(&mut environments, files, ends, &mut signals, place).await,
         Err(error) => Err(error),
     };
     let ended = environments.end().await;
@@ -100,6 +101,7 @@ async fn hold(
 async fn work(
     environments: &mut Environments<'_>,
     files: Files,
+    mut ends: mpsc::Receiver<EndOrder>,
     signals: &mut Signals,
     place: &Place,
 ) -> Result<(), CliError> {
@@ -109,6 +111,8 @@ async fn work(
         tokio::select! {
             () = signals.first() => return Ok(()),
             Some(reading) = readings.recv() => environments.follow(&reading?).await,
+            Some(order) = ends.recv() => environments.end_one(order),
+            Some(closed) = environments.closed() => environments.after(closed).await,
             _ = looks.tick() => {
                 if place.server_process().is_some_and(has_ended) {
                     return Err(EmbeddedError::ServerEnded { log: place.folder.join("postgres.log") }.into());

@@ -20,6 +20,8 @@ pub(crate) struct Control {
     shown: PathBuf,
     process: u32,
     environments: Vec<Name>,
+    /// Ended by an order, and not run again since.
+    ended: Vec<Name>,
 }
 
 /// The answers to one order.
@@ -44,14 +46,14 @@ impl Control {
             Err(source) => return Err(EmbeddedError::Control { folder: options.data_dir.clone(), source }.into()),
         };
         let hello = tokio::time::timeout(PATIENCE, answers.next()).await.map_err(|_| silent())?;
-        let (process, environments) = match hello? {
-            Answer::Hello { process, release, private, environments } => {
+        let (process, environments, ended) = match hello? {
+            Answer::Hello { process, release, private, environments, ended } => {
                 check(process, &release, private, options)?;
-                (process, environments)
+                (process, environments, ended)
             }
             other => return Err(other.unexpected()),
         };
-        Ok(Some(Self { folder, shown: options.data_dir.clone(), process, environments }))
+        Ok(Some(Self { folder, shown: options.data_dir.clone(), process, environments, ended }))
     }
 
     /// The process, for people.
@@ -77,6 +79,14 @@ impl Control {
         if self.runs(environment) {
             return Ok(());
         }
+        if self.ended.iter().any(|ended| **ended == *environment) {
+            let message = format!(
+                "environment {environment} was ended, and process {} runs it no more, though its files still declare it\n  \
+                 change what they say of {environment}, or start that `homeostat run` again: then it begins anew",
+                self.process
+            );
+            return Err(EmbeddedError::Beside { message }.into());
+        }
         let names: Vec<&str> = self.environments.iter().map(|name| &**name).collect();
         let runs = if names.is_empty() { "none right now".to_owned() } else { names.join(", ") };
         let message = format!(
@@ -88,14 +98,12 @@ impl Control {
         Err(EmbeddedError::Beside { message }.into())
     }
 
-    /// Refuses what nobody may do while the process holds the folder.
-    pub(crate) fn in_the_way(&self, of: &str) -> CliError {
-        let message = format!(
-            "process {} holds {}, and {of} needs it for itself\n  stop that `homeostat run`, and take the environment out of its files",
-            self.process,
-            self.shown.display()
-        );
-        EmbeddedError::Beside { message }.into()
+    /// Has an environment given up and forgotten; `empty`: only where nothing of it is left. Whether the files of the process still declare it.
+    pub(crate) async fn end(&self, environment: &Name, empty: bool) -> Result<bool, CliError> {
+        match self.order(&Order::End { environment: environment.clone(), empty }).await? {
+            Answer::Ended { declared } => Ok(declared),
+            other => Err(other.unexpected()),
+        }
     }
 
     /// Gives an order, and waits for its answer.

@@ -11,13 +11,25 @@ use crate::core::{EnvironmentState, Name};
 use crate::scheduler::Scheduler;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 /// The environments that are run, each with its scheduler while there is one.
 #[derive(Clone)]
 pub(crate) struct Registry {
     private: bool,
     schedulers: Arc<Mutex<BTreeMap<Name, Option<Scheduler>>>>,
+    /// Ended by an order, and not run again since.
+    ended: Arc<Mutex<Vec<Name>>>,
+    ends: mpsc::Sender<EndOrder>,
+}
+
+/// That an environment be given up, and everything that is known of it dropped.
+pub(crate) struct EndOrder {
+    pub(crate) environment: Name,
+    /// Only where nothing of it is left.
+    pub(crate) empty: bool,
+    /// Whoever waits for it; whether the files still declare it.
+    pub(crate) answer: oneshot::Sender<Result<bool, CliError>>,
 }
 
 /// An environment is known as run as long as this lives.
@@ -31,8 +43,25 @@ pub(crate) struct Open<'a>(&'a Registered);
 
 impl Registry {
     /// None yet; whether the database is the one in the data folder.
-    pub(crate) fn new(private: bool) -> Self {
-        Self { private, schedulers: Arc::default() }
+    pub(crate) fn new(private: bool) -> (Self, mpsc::Receiver<EndOrder>) {
+        let (ends, orders) = mpsc::channel(1);
+        (Self { private, schedulers: Arc::default(), ended: Arc::default(), ends }, orders)
+    }
+
+    /// Which environments were ended by an order, and not run again since.
+    pub(crate) fn set_ended(&self, names: impl Iterator<Item = Name>) {
+        *self.ended.lock().unwrap_or_else(PoisonError::into_inner) = names.collect();
+    }
+
+    async fn end(&self, environment: Name, empty: bool) -> Answer {
+        let (answer, answered) = oneshot::channel();
+        let sent = self.ends.send(EndOrder { environment: environment.clone(), empty, answer }).await;
+        match (sent, answered.await) {
+            (Ok(()), Ok(Ok(declared))) => Answer::Ended { declared },
+            (Ok(()), Ok(Err(error))) => Answer::of(error),
+            // It ends itself, and did not come to it.
+            _ => closed(format!("the process is ending, and environment {environment} with it; try again when it has")),
+        }
     }
 
     /// From now on it is run.
@@ -51,6 +80,7 @@ impl Registry {
             release: env!("CARGO_PKG_VERSION").to_owned(),
             private: self.private,
             environments: self.with(|schedulers| schedulers.keys().cloned().collect()),
+            ended: self.ended.lock().unwrap_or_else(PoisonError::into_inner).clone(),
         }
     }
 }
@@ -77,9 +107,10 @@ impl Drop for Registered {
 
 /// Carries an order out, and answers it. Ends early where nobody takes the answers any more.
 pub(super) async fn carry_out(order: Order, registry: &Registry, answers: &mpsc::Sender<Answer>) {
-    let last = match environment_of(&order) {
-        None => registry.hello(),
-        Some(environment) => {
+    let last = match (environment_of(&order), &order) {
+        (None, _) => registry.hello(),
+        (Some(environment), Order::End { empty, .. }) => registry.end(environment.clone(), *empty).await,
+        (Some(environment), _) => {
             let scheduler = registry.with(|schedulers| schedulers.get(environment).cloned());
             match scheduler {
                 Some(Some(scheduler)) => on(&scheduler, order, answers).await.unwrap_or_else(Answer::of),
@@ -108,13 +139,15 @@ fn environment_of(order: &Order) -> Option<&Name> {
         | Order::Forget { environment, .. }
         | Order::Wait { environment, .. }
         | Order::Why { environment, .. }
-        | Order::Holds { environment, .. } => Some(environment),
+        | Order::Holds { environment, .. }
+        | Order::End { environment, .. } => Some(environment),
     }
 }
 
 async fn on(scheduler: &Scheduler, order: Order, answers: &mpsc::Sender<Answer>) -> Result<Answer, CliError> {
     Ok(match order {
-        Order::Hello {} => Answer::Done,
+        // Answered before.
+        Order::Hello {} | Order::End { .. } => Answer::Done,
         Order::Configure { settings, targets, .. } => {
             configure(scheduler, settings, targets).await?;
             Answer::Done

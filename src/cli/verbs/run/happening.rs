@@ -21,6 +21,8 @@ pub(super) enum What {
     Started,
     /// It is held no longer.
     Stopped,
+    /// A user has ended it: nothing is known of it any more.
+    Ended,
     /// It is in the data folder, and nobody holds it.
     NotRun,
     /// A version was accepted.
