@@ -44,10 +44,10 @@ impl EnvironmentState {
             let receives = |receiver: &&mut Resource| receiver.is_live() && receiver.row.intent.policy.notify.receive;
             let Some(receiver) = self.get_mut(dependent).filter(receives) else { continue };
             receiver.row.reload = Some(ReloadDebt { because: because.clone(), after });
-            let skipped = receiver.row.skipped;
+            // What is skipped runs when what it was skipped for has recovered. What runs for that reason was granted before this debt arose.
+            let runs_later = receiver.row.skipped && receiver.run.is_none();
             self.touch(dependent);
-            // What is skipped runs when what it was skipped for has recovered.
-            if !skipped {
+            if !runs_later {
                 self.enqueue(dependent, priority);
             }
             self.unsettled.push_back(dependent);

@@ -1,7 +1,7 @@
 //! D: notifications. A sender's change leaves a debt on what requires it; only the receiver's success pays it.
 
 use super::world::{Crash, World};
-use crate::core::{RepairAction, Scope};
+use crate::core::{RepairAction, RequestKind, Scope};
 
 /// conf ← service ← app, each on its own target and all good; only conf sends.
 fn service() -> World {
@@ -249,4 +249,28 @@ fn d13_a_change_whose_result_is_lost_stale_or_half_done_leaves_the_debt_at_the_n
         world.succeed("conf");
         world.expect_granted(["service (reload for conf)"]);
     }
+}
+
+/// Found by the simulator (seed 3086): the success of the attempt that had begun armed the next verification, as if nothing were owed.
+#[test]
+fn d12_a_debt_that_arises_while_what_was_skipped_runs_again_is_paid_after_that() {
+    let mut world = service();
+    world.repair_every(3_600_000, RepairAction::Correct);
+    let verify_conf = |world: &mut World| {
+        world.request(RequestKind::Repair, Scope { target: None, names: Some(vec!["conf".into()]) });
+    };
+    verify_conf(&mut world);
+    world.fail("conf", "no");
+    world.expect([("conf", "failed"), ("service", "skipped")]);
+    world.advance(10_000);
+    world.succeed("conf");
+    world.begin("service");
+    verify_conf(&mut world);
+    world.fail("conf", "no again");
+    world.succeed("service");
+    world.expect([("conf", "failed"), ("service", "skipped")]);
+    world.forget_grants();
+    world.advance(20_000);
+    world.succeed("conf");
+    world.expect_granted(["conf", "service (reload for conf)"]);
 }
