@@ -1,8 +1,10 @@
-//! A deploy of 300 slow files, killed with SIGKILL 50 times at random positions: the files end right, and every grant is accounted for.
-//! `HOMEOSTAT_KILLS` says how many kills there are, with six files for each.
+//! A deploy of slow files on its private database, killed with SIGKILL again and again, at random positions: the files end right, and every grant is
+//! accounted for. `HOMEOSTAT_KILLS` says how many kills there are (20 where nobody says), with six files for each.
 //!
-//! The phase of a kill is what the executor itself says: it logs when an attempt begins and how it ends, outlives its owner by a moment, and
-//! cancels what is in progress when the stream breaks. `KILL_SEED` repeats a run's random positions.
+//! Two phases of a life are hit, each five times or more: before anything begins, while its database recovers from the kill before and its state is
+//! loaded; and while attempts are in progress. Which it was is what the executor itself says: it logs when an attempt begins and how it ends,
+//! outlives its owner by a moment, and cancels what is in progress when the stream breaks. The phases of one attempt, hit exactly, are in
+//! `tests/faults/steps.rs`. `KILL_SEED` repeats a run's random positions.
 #![cfg(feature = "full")]
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
@@ -18,8 +20,16 @@ use std::process::Stdio;
 use std::time::Duration;
 
 /// Kills where nobody says how many.
-const KILLS: usize = 50;
+const KILLS: usize = 20;
 const FILES_PER_KILL: usize = 6;
+/// How often each phase is hit at least.
+const HITS: usize = 5;
+/// Of so many kills one comes before anything can have begun.
+const EARLY: usize = 3;
+/// Such a kill comes within so many milliseconds after the start.
+const EARLY_MS: u64 = 150;
+/// Attempts in flight at most: what is lost in five hundred kills is read at once in the end.
+const IN_FLIGHT: usize = 64;
 /// Attempts that begin in one life before it is killed, at most: all lives together must not finish all files.
 const MOST_BEGUN: usize = 9;
 
@@ -62,13 +72,18 @@ impl Life {
     }
 }
 
-/// Starts a deploy, kills it when `position` attempts have begun and `delay` has passed, and waits until its executor has ended too.
+/// Starts a deploy, kills it when `position` attempts have begun and `delay` has passed, and waits until its executor has ended too. Position 0 is
+/// its start.
 fn live_and_die(house: &House, position: usize, delay: Duration) -> Life {
     let mut command = house.command("deploy -f manifests");
     command.env("RUST_LOG", "homeostat=debug").env("HOMEOSTAT_LOG_FORMAT", "json");
     let mut deploy = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
     let mut life = Life::default();
     let mut begun = 0;
+    if position == 0 {
+        std::thread::park_timeout(delay);
+        deploy.kill().unwrap();
+    }
     // Ends when the last process that can write has ended: the deploy, the executor, and the private server with it.
     for line in BufReader::new(deploy.stderr.take().unwrap()).lines() {
         begun += usize::from(life.take(&line.unwrap()));
@@ -93,25 +108,33 @@ fn l8_kills_lose_nothing() {
     let files = kills * FILES_PER_KILL;
     let names: Vec<String> = (0..files).map(|number| format!("file-{number:03}")).collect();
     let manifest = |name: &String| file(name, &format!("FOLDER/files/{name}"), name, "");
-    house.write("manifests/environment.yaml", &environment("{type: local, delayMs: 20}", 2));
+    let limited = format!("spec: {{deploy: {{maxInFlight: {IN_FLIGHT}}}}}");
+    let declared = environment("{type: local, delayMs: 20}", 2).replace("spec: {}", &limited);
+    house.write("manifests/environment.yaml", &declared);
     house.write("manifests/resources.yaml", &names.iter().map(manifest).collect::<String>());
     std::fs::create_dir(house.path("files")).unwrap();
 
-    let (mut lost, mut in_progress) = (BTreeSet::new(), 0);
+    let (mut lost, mut early, mut in_progress) = (BTreeSet::new(), 0, 0);
     for kill in 1..=kills {
-        let (position, delay) = (random.random_range(1..=MOST_BEGUN), random.random_range(0..20));
-        let unfinished = live_and_die(&house, position, Duration::from_millis(delay)).unfinished();
+        let (position, delay) = match kill % EARLY {
+            0 => (0, random.random_range(0..EARLY_MS)),
+            _ => (random.random_range(1..=MOST_BEGUN), random.random_range(0..20)),
+        };
+        let life = live_and_die(&house, position, Duration::from_millis(delay));
+        let unfinished = life.unfinished();
         let shown: Vec<String> =
             unfinished.iter().map(|(attempt, phase)| format!("attempt {attempt} ({phase})")).collect();
         println!(
             "kill {kill:2}, {delay:2} ms after begin {position}: {}",
             if shown.is_empty() { "nothing in progress".into() } else { shown.join("; ") }
         );
+        early += usize::from(life.begun.is_empty());
         in_progress += usize::from(!unfinished.is_empty());
         lost.extend(unfinished.into_keys());
     }
-    println!("{in_progress} of {kills} kills with an attempt begun and unfinished");
-    assert!(in_progress * 4 >= kills * 3, "too few kills hit an attempt: {in_progress}");
+    println!("{kills} kills: {early} before anything began, {in_progress} with an attempt begun and unfinished");
+    assert!(early >= HITS.min(kills / EARLY), "too few kills came before the work: {early}");
+    assert!(in_progress >= HITS && in_progress * 2 >= kills, "too few kills hit an attempt: {in_progress}");
 
     let last = house.run("deploy -f manifests");
     assert_eq!(last.code, 0, "{}{}", last.out, last.err);

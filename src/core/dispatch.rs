@@ -142,10 +142,16 @@ impl EnvironmentState {
         self.open.insert(attempt, Open::Resource(id));
         self.in_flight += 1;
         self.out.records.push(Record::Grant(executor.clone(), Arc::clone(&grant)));
-        self.out.messages.push(Message::Grant(executor, grant));
+        self.send_grant(executor, grant);
         self.show(id);
         self.publish(id);
         self.settle();
+    }
+
+    /// On its way, for the stream that the executor is known to have now.
+    pub(super) fn send_grant(&mut self, executor: ExecutorName, grant: Arc<Grant>) {
+        let session = self.executors.get(&executor).map_or_else(Default::default, |state| state.session);
+        self.out.messages.push(Message::Grant(executor, session, grant));
     }
 
     pub(super) fn make_grant(

@@ -2,7 +2,7 @@
 
 use super::{
     AttemptId, DryRunId, ExecutorName, Grant, PoolName, Record, Refusal, RequestId, ResourceId, ResourceRow,
-    VersionNumber,
+    SessionNumber, VersionNumber,
 };
 use std::sync::Arc;
 
@@ -24,8 +24,9 @@ pub struct Effects {
 /// Something to tell the outside after the commit.
 #[derive(Clone, Debug)]
 pub enum Message {
-    /// Hand this grant to an executor.
-    Grant(ExecutorName, Arc<Grant>),
+    /// Hand this grant to an executor, on this stream and on no other: whoever has come back since is not known to be the one it was made for, and
+    /// what it held may be given to another one at this moment.
+    Grant(ExecutorName, SessionNumber, Arc<Grant>),
     /// Ask for a grant back, if it has not begun.
     Revoke(ExecutorName, AttemptId),
     /// This result is in history; the executor may forget it.

@@ -1,8 +1,8 @@
 //! Everything that can happen to an environment.
 
 use super::{
-    AttemptId, DryRunId, ExecutorName, Intent, Name, Outcome, Pool, PoolName, RequestId, Settings, Target, TargetName,
-    VersionNumber,
+    AttemptId, DryRunId, ExecutorName, Intent, Name, Outcome, Pool, PoolName, RequestId, SessionNumber, Settings,
+    Target, TargetName, VersionNumber,
 };
 use std::sync::Arc;
 
@@ -35,6 +35,8 @@ pub enum Event {
         executor: ExecutorName,
         /// Of which pool.
         pool: PoolName,
+        /// On which stream. What is granted from now on is for this one.
+        session: SessionNumber,
         /// Grants it takes before it has answered some.
         credits: u32,
         /// Attempts it still knows.

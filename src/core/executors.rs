@@ -1,25 +1,27 @@
 //! Executors come and go. What one holds stays its own until it has provably ended.
 
 use super::state::{EnvironmentState, ExecutorState, Open, TargetState};
-use super::{AttemptId, ExecutorName, Name, Outcome, OutcomeKind, PoolName, ResourceId, Settings, Target, TargetName};
+use super::{
+    AttemptId, ExecutorName, Name, Outcome, OutcomeKind, PoolName, ResourceId, SessionNumber, Settings, Target,
+    TargetName,
+};
 
 impl EnvironmentState {
-    /// It says what it still knows. Grants of ours that it does not know have not reached it, or are still on their way: they are asked back, and
-    /// stay its own until it answers, so that no other executor works on their target meanwhile.
-    pub(super) fn connect(&mut self, executor: &ExecutorName, pool: &PoolName, credits: u32, holds: &[AttemptId]) {
+    /// It says what it still knows. Grants of ours that it does not know have not reached it, or never will: they were made for an earlier stream.
+    /// They are asked back, and stay its own until it answers, so that no other executor works on their target meanwhile.
+    pub(super) fn connect(
+        &mut self,
+        executor: &ExecutorName,
+        (pool, session, credits): (&PoolName, SessionNumber, u32),
+        holds: &[AttemptId],
+    ) {
         let forgotten: Vec<AttemptId> = match self.executors.get(executor) {
             Some(known) => known.holds.iter().copied().filter(|attempt| !holds.contains(attempt)).collect(),
             None => Vec::new(),
         };
-        let state = self.executors.entry(executor.clone()).or_insert_with(|| ExecutorState {
-            pool: pool.clone(),
-            credits,
-            connected: true,
-            holds: std::collections::BTreeSet::new(),
-        });
-        state.connected = true;
-        state.credits = credits;
-        state.pool = pool.clone();
+        let known = self.executors.remove(executor).map(|state| state.holds).unwrap_or_default();
+        let state = ExecutorState { pool: pool.clone(), session, credits, connected: true, holds: known };
+        self.executors.insert(executor.clone(), state);
         // Answers to what was asked back may have been lost with the stream.
         let asked: Vec<ResourceId> =
             self.runs_of(executor).filter(|&(_, yielding)| yielding).map(|(id, _)| id).collect();

@@ -45,6 +45,10 @@ number! {
     Epoch(u64)
 }
 number! {
+    /// One stream of one executor. Its endpoint numbers them, from 1, and no two alike; 0 is none.
+    SessionNumber(u64)
+}
+number! {
     /// A request of a user (deploy, repair), per environment.
     RequestId(u64)
 }

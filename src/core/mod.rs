@@ -58,7 +58,8 @@ pub use event::{
 pub use facts::{Facts, is_fact_name};
 pub use hash::Hash;
 pub use ids::{
-    AttemptId, DryRunId, Epoch, ExecutorName, Name, PoolName, RequestId, ResourceId, TargetName, VersionNumber,
+    AttemptId, DryRunId, Epoch, ExecutorName, Name, PoolName, RequestId, ResourceId, SessionNumber, TargetName,
+    VersionNumber,
 };
 pub use inputs::{FactRef, Input, InputSource, KnownFact, Piece, format_pieces};
 pub use intent::{DeletionPolicy, Intent, IntentParts, Mode, Notify, Policy, Replace};

@@ -213,7 +213,7 @@ impl EnvironmentState {
         let remote_identity = known.and_then(|resource| resource.row.remote_identity.clone());
         let Some(grant) = self.make_grant(index, intent, attempt, Reason::DryRun, Operation::DryRun) else { return };
         self.open.insert(attempt, Open::DryRun { id, item, target: index, executor: executor.clone() });
-        self.out.messages.push(Message::Grant(executor, Arc::new(super::Grant { remote_identity, ..grant })));
+        self.send_grant(executor, Arc::new(super::Grant { remote_identity, ..grant }));
     }
 
     pub(super) fn finish_dry_run(&mut self, id: DryRunId, item: u32, kind: &OutcomeKind) {

@@ -201,7 +201,7 @@ impl EnvironmentState {
             target.executor = Some(executor.clone());
         }
         self.dispatchable.extend(place);
-        let unheard = || ExecutorState { pool: Name::default(), credits: 0, connected: false, holds: BTreeSet::new() };
+        let unheard = || ExecutorState::default();
         self.executors.entry(executor).or_insert_with(unheard).holds.insert(attempt);
     }
 

@@ -9,7 +9,7 @@ use super::suspensions::Suspensions;
 use super::windows::Opening;
 use super::{
     AttemptId, DryRunId, DryRunItem, Effects, Epoch, ExecutorName, Hash, Name, Operation, Pool, PoolName, Reason,
-    RequestId, ResourceId, ResourceRow, Settings, Target, TargetName, Timestamp, VersionNumber,
+    RequestId, ResourceId, ResourceRow, SessionNumber, Settings, Target, TargetName, Timestamp, VersionNumber,
 };
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
@@ -208,9 +208,11 @@ pub(super) struct PoolState {
     pub(super) scaled: Option<u32>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct ExecutorState {
     pub(super) pool: PoolName,
+    /// The newest stream it said hello on.
+    pub(super) session: SessionNumber,
     pub(super) credits: u32,
     pub(super) connected: bool,
     pub(super) holds: BTreeSet<AttemptId>,

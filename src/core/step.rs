@@ -55,8 +55,8 @@ impl EnvironmentState {
                 }
             }
             Event::PoolUnavailable(pool, message) => self.pool_unavailable(&pool, message),
-            Event::ExecutorConnected { executor, pool, credits, holds } => {
-                self.connect(&executor, &pool, credits, &holds);
+            Event::ExecutorConnected { executor, pool, session, credits, holds } => {
+                self.connect(&executor, (&pool, session, credits), &holds);
             }
             Event::ExecutorDisconnected(executor) => self.disconnect(&executor),
             Event::ExecutorLost(executor) => self.executor_lost(&executor),

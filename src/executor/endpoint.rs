@@ -5,9 +5,9 @@
 //! when the lease and a margin have passed since the last message that it sent; it has then cancelled its work by itself, because it counts its
 //! lease from the sending of what was answered, which is always earlier than the receipt that is counted here.
 //!
-//! Known and harmless: a grant that the scheduler decided before it took in a reconnect, and that is delivered after it, reaches the executor
-//! although the executor did not name it among what it holds. Such a grant may be closed as Lost while it runs; its late result is refused, and
-//! the follow-up runs behind it on the same executor.
+//! Each session has a number, which the scheduler hears with the hello and says with every grant. A grant that was decided before the scheduler took
+//! in a reconnect, and that is delivered after it, names the stream that is no more, and is not sent: the executor may have been believed lost in
+//! between, and then its work is another one's. The scheduler asks for such a grant when it comes to the hello, which did not name it.
 //!
 //! Deliberately absent: what to do about any of it. That is `core`'s.
 
@@ -16,10 +16,11 @@ mod listen;
 mod outbox;
 mod session;
 
-use crate::core::{Epoch, Event, ExecutorName, Message, Name, PoolName, limits};
+use crate::core::{Epoch, Event, ExecutorName, Message, Name, PoolName, SessionNumber, limits};
 use async_trait::async_trait;
 use attachment::Attachment;
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -115,12 +116,21 @@ struct Shared {
     times: Times,
     authenticate: Arc<dyn Authenticate>,
     environments: Mutex<HashMap<Name, Arc<Attachment>>>,
+    /// The number of the newest session: no two are alike, also of environments that are attached again.
+    sessions: AtomicU64,
 }
 
 impl Endpoint {
     /// An endpoint without environments and listeners.
     pub fn new(times: Times, authenticate: Arc<dyn Authenticate>) -> Self {
-        Self { shared: Arc::new(Shared { times, authenticate, environments: Mutex::default() }) }
+        Self {
+            shared: Arc::new(Shared {
+                times,
+                authenticate,
+                environments: Mutex::default(),
+                sessions: AtomicU64::new(0),
+            }),
+        }
     }
 
     /// Lets executors of an environment in, and hands what they say to `inbox`, each executor's events in order.
@@ -151,7 +161,8 @@ impl Endpoint {
     }
 
     /// Sends [`Message::Grant`], [`Message::Revoke`] and [`Message::Acknowledge`] on their way, each executor's in order. Never waits.
-    /// What is meant for an executor that is not connected is dropped: it says what it holds when it comes back. Other messages are not ours.
+    /// What is meant for an executor that is not connected, or a grant for an earlier stream of it, is dropped: it says what it holds when it comes
+    /// back. Other messages are not ours.
     pub fn deliver(&self, environment: &str, messages: Vec<Message>) {
         let Some(attachment) = self.attachment(environment) else {
             tracing::debug!(environment, "no longer attached, messages dropped");
@@ -184,6 +195,10 @@ impl Endpoint {
     /// The executors that are connected now, sorted by id.
     pub fn connected(&self, environment: &str) -> Vec<ConnectedExecutor> {
         self.attachment(environment).map(|attachment| attachment.connected()).unwrap_or_default()
+    }
+
+    fn next_session(&self) -> SessionNumber {
+        SessionNumber(self.shared.sessions.fetch_add(1, Ordering::Relaxed) + 1)
     }
 
     fn attachment(&self, environment: &str) -> Option<Arc<Attachment>> {

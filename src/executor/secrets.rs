@@ -12,7 +12,7 @@ use std::fmt::Write as _;
 use std::io::{Read as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 /// What stands in the place of a secret.
 pub(super) const SENSITIVE: &str = "(sensitive)";
@@ -53,18 +53,28 @@ pub fn environment_folder(folder: &Path, environment: &str) -> PathBuf {
     folder.join("environments").join(name)
 }
 
-/// Makes the key of an environment where there is none. Only its owner may read it.
+/// Makes the key of an environment where there is none. Only its owner may read it. It is there whole or not at all, whatever ends this process or
+/// this machine: it is made beside, and is durable before it has its name. The caller holds the folder's lock.
 pub(super) fn make_key(path: &Path) -> std::io::Result<()> {
-    let key: [u8; KEY_BYTES] = rand::random();
+    // The executors of several pools may start at once.
+    static MAKING: Mutex<()> = Mutex::new(());
+    let _one_by_one = MAKING.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(folder) = path.parent() {
         std::fs::create_dir_all(folder)?;
     }
-    let made = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
-    match made {
-        Ok(mut file) => file.write_all(&key).and_then(|()| file.sync_all()),
-        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
-        Err(error) => Err(error),
+    match std::fs::metadata(path) {
+        // An empty one was left by a crash of an earlier release, and nothing was ever keyed with it.
+        Ok(found) if found.len() > 0 => return Ok(()),
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+        _ => {}
     }
+    let key: [u8; KEY_BYTES] = rand::random();
+    let beside = path.with_extension("new");
+    let mut file = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&beside)?;
+    file.write_all(&key)?;
+    file.sync_all()?;
+    std::fs::rename(&beside, path)?;
+    path.parent().map_or(Ok(()), |folder| std::fs::File::open(folder)?.sync_all())
 }
 
 /// Reads the key for all attempts of this process.
@@ -301,6 +311,10 @@ mod tests {
         assert_eq!(std::fs::read(&path).unwrap(), key, "a key is made once");
         let mode = std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(&path).unwrap().permissions());
         assert_eq!(mode & 0o777, 0o600);
+        std::fs::write(path.with_extension("new"), "of a crash").unwrap();
+        std::fs::write(&path, "").unwrap();
+        make_key(&path).unwrap();
+        assert_eq!(std::fs::read(&path).unwrap().len(), KEY_BYTES, "half a key is none");
         use_key(&path).unwrap();
         let digest = |values: &[&str]| secrets(values).digest().unwrap();
         assert_eq!(digest(&[]), None);

@@ -80,7 +80,7 @@ impl<C> Heart<C> {
     /// was closed as lost meanwhile has perhaps been granted to another one, and must not begin here too.
     pub(crate) fn still_stands(&self, mut messages: Vec<Message>) -> Vec<Message> {
         messages.retain(|message| match message {
-            Message::Grant(_, grant) => self.state.is_open(grant.attempt),
+            Message::Grant(_, _, grant) => self.state.is_open(grant.attempt),
             _ => true,
         });
         messages
@@ -96,7 +96,7 @@ impl<C> Heart<C> {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::core::{Epoch, Intent, IntentParts, Push, PushMode, Target, Windows};
+    use crate::core::{Epoch, Intent, IntentParts, Push, PushMode, SessionNumber, Target, Windows};
     use std::sync::Arc;
 
     fn target() -> Event {
@@ -112,7 +112,13 @@ mod tests {
     }
 
     fn hello(executor: &str) -> Event {
-        Event::ExecutorConnected { executor: executor.into(), pool: "pool".into(), credits: 9, holds: Vec::new() }
+        Event::ExecutorConnected {
+            executor: executor.into(),
+            pool: "pool".into(),
+            session: SessionNumber(1),
+            credits: 9,
+            holds: Vec::new(),
+        }
     }
 
     fn push() -> Event {
@@ -141,7 +147,7 @@ mod tests {
 
     fn granted_to(messages: &[Message]) -> Vec<&str> {
         let to = messages.iter().filter_map(|message| match message {
-            Message::Grant(executor, _) => Some(&**executor),
+            Message::Grant(executor, ..) => Some(&**executor),
             _ => None,
         });
         to.collect()

@@ -4,7 +4,7 @@
 use super::{Edge, Scheduler};
 use crate::core::{
     Event, Finding, Intent, IntentParts, Message, Name, Outcome, OutcomeKind, PoolName, Push, PushMode, Record,
-    RequestKind, Scope, Target, Windows,
+    RequestKind, Scope, SessionNumber, Target, Windows,
 };
 use crate::history::memory::MemoryStore;
 use crate::history::postgres::PostgresStore;
@@ -29,7 +29,7 @@ impl Edge for Obedient {
         let Some(inbox) = self.inbox.lock().unwrap().clone() else { return };
         let mut events = Vec::new();
         for message in messages {
-            if let Message::Grant(executor, grant) = message {
+            if let Message::Grant(executor, _, grant) = message {
                 let kind = match self.failures.lock().unwrap().remove(&grant.intent.name) {
                     Some(message) => OutcomeKind::Failed { message, finding: None },
                     None => OutcomeKind::Succeeded(Finding::same()),
@@ -103,8 +103,13 @@ async fn connect(scheduler: &Scheduler) {
         rate_limit: None,
     };
     scheduler.send(Event::TargetChanged(target)).await.unwrap();
-    let hello =
-        Event::ExecutorConnected { executor: "e".into(), pool: "default".into(), credits: 1_000, holds: Vec::new() };
+    let hello = Event::ExecutorConnected {
+        executor: "e".into(),
+        pool: "default".into(),
+        session: SessionNumber(1),
+        credits: 1_000,
+        holds: Vec::new(),
+    };
     scheduler.send(hello).await.unwrap();
 }
 

@@ -319,7 +319,12 @@ impl World {
     pub(super) fn send(&mut self, id: OwnerId, message: Message) {
         self.sent += 1;
         match message {
-            Message::Grant(executor, grant) => self.send_to_executor(id, &executor, FromOwner::Grant(grant)),
+            Message::Grant(executor, session, grant) => {
+                let stream = self.owners.get(&id).and_then(|process| process.members.get(&executor)?.stream);
+                if stream == Some(session.0) {
+                    self.send_to_executor(id, &executor, FromOwner::Grant(grant));
+                }
+            }
             Message::Revoke(executor, attempt) => self.send_to_executor(id, &executor, FromOwner::Revoke(attempt)),
             Message::Acknowledge(executor, attempt) => {
                 self.send_to_executor(id, &executor, FromOwner::Acknowledge(attempt));

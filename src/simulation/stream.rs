@@ -9,7 +9,7 @@ use super::executor::{Report, Said};
 use super::mutant::Mutant;
 use super::owner::OwnerId;
 use super::world::World;
-use crate::core::{AttemptId, Epoch, Event, ExecutorName, Grant, limits};
+use crate::core::{AttemptId, Epoch, Event, ExecutorName, Grant, SessionNumber, limits};
 use std::sync::Arc;
 
 pub(super) type StreamId = u64;
@@ -139,7 +139,9 @@ impl World {
                     self.close_at_owner(earlier);
                 }
                 let pool = super::users::POOL.into();
-                let event = Event::ExecutorConnected { executor: executor.clone(), pool, credits: CREDITS, holds };
+                let session = SessionNumber(id);
+                let event =
+                    Event::ExecutorConnected { executor: executor.clone(), pool, session, credits: CREDITS, holds };
                 self.send_to_executor(owner, &executor, FromOwner::Welcome { epoch, hello_sent_at: sent_at });
                 self.step(owner, event);
             }

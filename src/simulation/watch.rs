@@ -18,7 +18,7 @@ impl World {
         let state = process.heart.state();
         let mut found = Vec::new();
         for message in process.heart.gathered().messages.iter().skip(looked_at) {
-            if let Message::Grant(_, grant) = message {
+            if let Message::Grant(_, _, grant) = message {
                 found.extend(busy_ground(state, grant));
             }
         }

@@ -2,12 +2,12 @@
 
 use homeostat::core::{
     AttemptId, Epoch, Event, Grant, Intent, IntentParts, Message, Name, Operation, Outcome, OutcomeKind, Policy,
-    Reason, Timestamp, VersionNumber,
+    Reason, SessionNumber, Timestamp, VersionNumber,
 };
 use homeostat::executor::process::SocketPlace;
 use homeostat::executor::{AcceptAll, Endpoint, Times};
 use serde_json::{Value, json};
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,6 +27,7 @@ pub(crate) struct Owner {
     inbox: mpsc::Sender<Vec<Event>>,
     events: mpsc::Receiver<Vec<Event>>,
     seen: VecDeque<Event>,
+    sessions: HashMap<String, SessionNumber>,
 }
 
 impl Owner {
@@ -38,7 +39,7 @@ impl Owner {
         let server = endpoint.clone();
         tokio::spawn(async move { server.serve_unix(listener, std::future::pending()).await });
         let (inbox, events) = mpsc::channel(64);
-        let owner = Self { endpoint, folder, socket, inbox, events, seen: VecDeque::new() };
+        let owner = Self { endpoint, folder, socket, inbox, events, seen: VecDeque::new(), sessions: HashMap::new() };
         owner.attach(1);
         owner
     }
@@ -77,8 +78,19 @@ impl Owner {
     }
 
     pub(crate) fn grant(&self, executor: &str, work: impl IntoIterator<Item = Work>) {
-        let messages = work.into_iter().map(|work| Message::Grant(executor.into(), Arc::new(work.grant()))).collect();
-        self.endpoint.deliver(ENVIRONMENT, messages);
+        let session = self.sessions.get(executor).copied().unwrap_or_default();
+        self.grant_on(executor, session, work);
+    }
+
+    /// The same, as if it had been decided while this was its stream.
+    pub(crate) fn grant_on(&self, executor: &str, session: SessionNumber, work: impl IntoIterator<Item = Work>) {
+        let grant = |work: Work| Message::Grant(executor.into(), session, Arc::new(work.grant()));
+        self.endpoint.deliver(ENVIRONMENT, work.into_iter().map(grant).collect());
+    }
+
+    /// The stream of an executor's newest hello that a test has waited for.
+    pub(crate) fn session(&self, executor: &str) -> SessionNumber {
+        self.sessions[executor]
     }
 
     pub(crate) fn revoke(&self, executor: &str, attempt: u64) {
@@ -121,13 +133,16 @@ impl Owner {
 
     /// Waits for a hello, and returns what it holds.
     pub(crate) async fn connected(&mut self, name: &str) -> Vec<u64> {
-        self.event("hello", |event| match event {
-            Event::ExecutorConnected { executor, holds, .. } if &**executor == name => {
-                Some(holds.iter().map(|id| id.0).collect())
-            }
-            _ => None,
-        })
-        .await
+        let (session, holds) = self
+            .event("hello", |event| match event {
+                Event::ExecutorConnected { executor, session, holds, .. } if &**executor == name => {
+                    Some((*session, holds.iter().map(|id| id.0).collect()))
+                }
+                _ => None,
+            })
+            .await;
+        self.sessions.insert(name.to_owned(), session);
+        holds
     }
 
     pub(crate) async fn begun(&mut self, attempt: u64) {

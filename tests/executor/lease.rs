@@ -154,3 +154,21 @@ async fn a_lower_epoch_than_it_has_seen_is_refused() {
     }
     assert_eq!(results, [1]);
 }
+
+/// It was believed lost, and has come back before the scheduler has heard either: what was decided before is another executor's by then.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_grant_for_an_earlier_stream_is_not_sent_on_a_later_one() {
+    let (mut owner, _executor) = Owner::with_executor(Times::default()).await;
+    let earlier = owner.session("e1");
+    owner.endpoint.ended(ENVIRONMENT, "e1");
+    owner.event("loss", |event| matches!(event, Event::ExecutorLost(_)).then_some(())).await;
+    assert_eq!(owner.connected("e1").await, [0; 0]);
+    assert!(owner.session("e1") > earlier);
+    owner.grant_on("e1", earlier, [owner.thing(1, json!({"key": "a"}))]);
+    owner.grant("e1", [owner.thing(2, json!({"key": "b"}))]);
+    // They are on one target: the first one would have begun first.
+    owner.success(2).await;
+    assert!(!owner.has_begun(1));
+    owner.revoke("e1", 1);
+    assert_eq!(owner.outcome(1).await.kind, OutcomeKind::Revoked, "it never had it");
+}

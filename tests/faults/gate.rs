@@ -1,15 +1,46 @@
 //! A resource that is attempted step by step: its command waits at a gate before its effect, and at another one after it.
 
 use crate::eventually;
-use crate::town::resource;
+use crate::town::{ENVIRONMENT, resource};
 use homeostat::core::{Intent, Policy};
 use rustix::fs::OFlags;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::path::Path;
 use std::sync::Arc;
 
 /// A command that tells the log where it is, and waits at two gates: before its effect, and after it.
 pub(crate) fn command(folder: &Path) -> Arc<Intent> {
+    resource("gated", "local", "host.Command", &attributes(folder), Policy::default())
+}
+
+/// The same as a user declares it, with all that it needs.
+pub(crate) fn manifests(folder: &Path) -> String {
+    let head = "apiVersion: homeostat.dev/v1alpha1";
+    let attributes = attributes(folder);
+    format!(
+        "{head}
+kind: Environment
+metadata: {{name: {ENVIRONMENT}}}
+spec: {{retry: {{baseDelay: 1s, maxDelay: 1s}}}}
+---
+{head}
+kind: Target
+metadata: {{name: local}}
+spec: {{environmentRef: {{name: {ENVIRONMENT}}}, connection: {{type: local}}}}
+---
+{head}
+kind: Resource
+metadata: {{name: gated}}
+spec:
+  environmentRef: {{name: {ENVIRONMENT}}}
+  type: host.Command
+  targetRef: {{name: local}}
+  attributes: {attributes}
+"
+    )
+}
+
+fn attributes(folder: &Path) -> Value {
     for gate in ["before", "after"] {
         match rustix::fs::mkfifoat(rustix::fs::CWD, folder.join(gate), rustix::fs::Mode::RWXU) {
             Ok(()) | Err(rustix::io::Errno::EXIST) => {}
@@ -17,9 +48,7 @@ pub(crate) fn command(folder: &Path) -> Arc<Intent> {
         }
     }
     let script = "echo begun >> log; read _ < before; echo effect >> log; touch done; read _ < after";
-    let attributes =
-        json!({"argv": ["sh", "-c", script], "cwd": folder.to_str().unwrap(), "creates": folder.join("done")});
-    resource("gated", "local", "host.Command", &attributes, Policy::default())
+    json!({"argv": ["sh", "-c", script], "cwd": folder.to_str().unwrap(), "creates": folder.join("done")})
 }
 
 pub(crate) fn lines(folder: &Path, line: &str) -> usize {

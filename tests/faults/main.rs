@@ -1,7 +1,7 @@
 //! Real PostgreSQL servers and real executor processes, and everything that goes wrong with them: stopped, killed, hung, slow, full, failed over,
 //! cut off between a commit and its reply. Each scenario ends healed, and then history must be exact (`audit.rs`) and the targets right.
 //!
-//! `make test` runs a share of about a minute, as if with `HOMEOSTAT_KILLS=20`; `HOMEOSTAT_KILLS=500` runs 25 times as many rounds of each scenario.
+//! `make test` runs a share of some minutes, as if with `HOMEOSTAT_KILLS=20`; `HOMEOSTAT_KILLS=500` runs 25 times as many rounds of each scenario.
 //! No sleeps decide anything: a fault is placed by what is seen on the way to the database (`proxy.rs`), not by time. `FAULT_SEED` repeats a run's
 //! random places. Names begin with the fault (R) or the behaviour (Q) that they are about.
 #![cfg(feature = "full")]
@@ -33,10 +33,14 @@ pub(crate) const PATIENCE: Duration = Duration::from_mins(2);
 /// What `HOMEOSTAT_KILLS` is where nobody says.
 const KILLS: usize = 20;
 
+/// How many kills this run is about.
+pub(crate) fn kills() -> usize {
+    std::env::var("HOMEOSTAT_KILLS").ok().and_then(|kills| kills.parse().ok()).unwrap_or(KILLS)
+}
+
 /// How often a scenario is repeated, which is `share` times in `make test`.
 pub(crate) fn rounds(share: usize) -> usize {
-    let kills = std::env::var("HOMEOSTAT_KILLS").ok().and_then(|kills| kills.parse().ok()).unwrap_or(KILLS);
-    (share * kills).div_ceil(KILLS).max(1)
+    (share * kills()).div_ceil(KILLS).max(1)
 }
 
 /// Awaits something, and fails when it does not come in time.

@@ -5,7 +5,9 @@
 
 use crate::server;
 use sqlx::postgres::PgConnectOptions;
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tempfile::TempDir;
@@ -33,6 +35,27 @@ pub(crate) enum Place {
     After,
 }
 
+/// Which commits a trap is for.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Trapped {
+    Any,
+    /// Those that record a grant.
+    Grant,
+    /// Those that record an outcome.
+    Outcome,
+}
+
+impl Trapped {
+    /// What is in the text of a statement that makes a transaction one of these.
+    const fn mark(self) -> &'static str {
+        match self {
+            Self::Any => "",
+            Self::Grant => "INSERT INTO resource_grant",
+            Self::Outcome => "INSERT INTO outcome",
+        }
+    }
+}
+
 /// A commit that is held. Dropped, its connection is cut.
 pub(crate) struct Held(Option<oneshot::Sender<()>>);
 
@@ -48,6 +71,7 @@ impl Held {
 
 struct Trap {
     place: Place,
+    of: Trapped,
     /// Commits to let pass first.
     skip: usize,
     caught: oneshot::Sender<Held>,
@@ -66,6 +90,7 @@ struct Control {
     connections: watch::Sender<u64>,
     upstream: Mutex<PathBuf>,
     trap: Mutex<Option<Trap>>,
+    slowed: AtomicU64,
 }
 
 impl Proxy {
@@ -79,6 +104,7 @@ impl Proxy {
             connections: watch::channel(0).0,
             upstream: Mutex::new(upstream.to_owned()),
             trap: Mutex::default(),
+            slowed: AtomicU64::new(0),
         });
         let serving = Arc::clone(&control);
         tokio::spawn(async move {
@@ -117,9 +143,23 @@ impl Proxy {
 
     /// Holds the commit after `skip` others.
     pub(crate) fn trap(&self, place: Place, skip: usize) -> oneshot::Receiver<Held> {
+        self.set(Trapped::Any, place, skip)
+    }
+
+    /// Holds the next commit of this kind.
+    pub(crate) fn trap_of(&self, of: Trapped, place: Place) -> oneshot::Receiver<Held> {
+        self.set(of, place, 0)
+    }
+
+    fn set(&self, of: Trapped, place: Place, skip: usize) -> oneshot::Receiver<Held> {
         let (caught, held) = oneshot::channel();
-        *self.control.trap.lock().unwrap() = Some(Trap { place, skip, caught });
+        *self.control.trap.lock().unwrap() = Some(Trap { place, of, skip, caught });
         held
+    }
+
+    /// Messages that were slowed down.
+    pub(crate) fn slowed(&self) -> u64 {
+        self.control.slowed.load(Ordering::Relaxed)
     }
 }
 
@@ -130,7 +170,8 @@ impl Control {
         let upstream = self.upstream.lock().unwrap().clone();
         let serving = async {
             let server = UnixStream::connect(upstream).await.ok()?;
-            Link { control: &self, client: Side::new(client, true), server: Side::new(server, false) }.run().await
+            let (client, server) = (Side::new(client, true), Side::new(server, false));
+            Link { control: &self, client, server, statements: HashMap::new(), transaction: Vec::new() }.run().await
         };
         tokio::select! {
             _ = serving => {}
@@ -138,10 +179,11 @@ impl Control {
         }
     }
 
-    /// The trap, if this commit is the one.
-    fn spring(&self, place: Place) -> Option<oneshot::Sender<Held>> {
+    /// The trap, if this commit is the one; what ran in its transaction says which it is.
+    fn spring(&self, place: Place, transaction: &[Arc<str>]) -> Option<oneshot::Sender<Held>> {
         let mut trap = self.trap.lock().unwrap();
-        let found = trap.as_mut().filter(|trap| trap.place == place)?;
+        let is_one = |of: Trapped| of == Trapped::Any || transaction.iter().any(|text| text.contains(of.mark()));
+        let found = trap.as_mut().filter(|trap| trap.place == place && is_one(trap.of))?;
         if found.skip > 0 {
             found.skip -= 1;
             return None;
@@ -194,6 +236,10 @@ struct Link<'a> {
     control: &'a Control,
     client: Side,
     server: Side,
+    /// The texts of prepared statements, by name.
+    statements: HashMap<Vec<u8>, Arc<str>>,
+    /// The statements that have run since the last commit.
+    transaction: Vec<Arc<str>>,
 }
 
 impl Link<'_> {
@@ -220,10 +266,11 @@ impl Link<'_> {
             self.client.untyped = false;
             return self.server.send(&message).await;
         }
+        self.remember(&message);
         if message.first() != Some(&b'Q') || !message.get(5..).is_some_and(|text| text.starts_with(b"COMMIT")) {
             return self.server.send(&message).await;
         }
-        if let Some(caught) = self.control.spring(Place::Before) {
+        if let Some(caught) = self.control.spring(Place::Before, &self.transaction) {
             held(caught).await?;
         }
         self.server.send(&message).await?;
@@ -237,11 +284,25 @@ impl Link<'_> {
                 break;
             }
         }
-        if let Some(caught) = self.control.spring(Place::After) {
+        let transaction = std::mem::take(&mut self.transaction);
+        if let Some(caught) = self.control.spring(Place::After, &transaction) {
             held(caught).await?;
         }
         self.obstruct().await;
         self.client.send(&answer).await
+    }
+
+    /// Takes down which statements run: `Parse` gives one a name, `Bind` uses it.
+    fn remember(&mut self, message: &[u8]) {
+        let mut texts = message.get(5..).unwrap_or_default().split(|byte| *byte == 0);
+        match (message.first(), texts.next(), texts.next()) {
+            (Some(b'P'), Some(name), Some(text)) => {
+                self.statements.insert(name.to_owned(), String::from_utf8_lossy(text).into());
+            }
+            (Some(b'B'), Some(_portal), Some(name)) => self.transaction.extend(self.statements.get(name).cloned()),
+            (Some(b'Q'), Some(text), _) if text.starts_with(b"ROLLBACK") => self.transaction.clear(),
+            _ => {}
+        }
     }
 
     /// Slow is slow per message; silent lasts until it ends.
@@ -250,6 +311,7 @@ impl Link<'_> {
         let passes = behaviours.wait_for(|behaviour| *behaviour != Behaviour::Silent).await.map(|found| *found);
         if let Ok(Behaviour::Slow(delay)) = passes {
             tokio::time::sleep(delay).await;
+            self.control.slowed.fetch_add(1, Ordering::Relaxed);
         }
     }
 }

@@ -20,8 +20,10 @@ async fn r7_a_slow_database_is_only_slow() {
     let proxy = Arc::clone(&town.proxy);
     under_load(town, async |progress| {
         proxy.behave(Behaviour::Slow(Duration::from_millis(5)));
+        let before = proxy.slowed();
         advance(progress).await;
         proxy.behave(Behaviour::Pass);
+        assert!(proxy.slowed() >= before + 10, "what was committed meanwhile went the slow way");
     })
     .await;
 }

@@ -4,7 +4,7 @@ use super::figure::{Figure, percentile, rate};
 use super::workload::{self, RESULT_BYTES, name_of, nothing, target_name};
 use crate::core::{
     Change, Effects, EnvironmentState, Epoch, Event, ExecutorName, Finding, Grant, Message, Name, Outcome, OutcomeKind,
-    Request, RequestId, RequestKind, Scope, Timestamp, step,
+    Request, RequestId, RequestKind, Scope, SessionNumber, Timestamp, step,
 };
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -37,7 +37,13 @@ impl Brain {
             brain.take(Event::TargetChanged(workload::target(target_name(number), 1)));
         }
         let (executor, pool) = ("executor".into(), crate::api::DEFAULT_POOL.into());
-        brain.take(Event::ExecutorConnected { executor, pool, credits: u32::MAX, holds: Vec::new() });
+        brain.take(Event::ExecutorConnected {
+            executor,
+            pool,
+            session: SessionNumber(1),
+            credits: u32::MAX,
+            holds: Vec::new(),
+        });
         brain
     }
 
@@ -50,7 +56,7 @@ impl Brain {
         self.spent += took;
         self.longest = self.longest.max(took);
         let grants = effects.messages.into_iter().filter_map(|message| match message {
-            Message::Grant(executor, grant) => Some((executor, grant)),
+            Message::Grant(executor, _, grant) => Some((executor, grant)),
             _ => None,
         });
         self.granted.extend(grants);

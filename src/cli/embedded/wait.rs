@@ -281,7 +281,9 @@ pub(super) async fn attempts_since(
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::core::{Effects, Epoch, Intent, IntentParts, Push, PushMode, Target, Timestamp, Windows, step};
+    use crate::core::{
+        Effects, Epoch, Intent, IntentParts, Push, PushMode, SessionNumber, Target, Timestamp, Windows, step,
+    };
 
     #[test]
     fn what_an_executor_has_taken_is_neither_held_nor_done() {
@@ -308,7 +310,7 @@ mod tests {
         let push = super::super::push_of("default".into(), "manifests", "");
         take(Event::Push(Push { upserts: vec![Arc::new(intent)], mode: PushMode::Whole, ..push }));
         let (executor, pool) = ("e1".into(), "default".into());
-        take(Event::ExecutorConnected { executor, pool, credits: 1, holds: Vec::new() });
+        take(Event::ExecutorConnected { executor, pool, session: SessionNumber(1), credits: 1, holds: Vec::new() });
         assert_eq!((state.counts().queued, state.counts().running), (0, 1));
         assert!(held(&state).is_none());
     }

@@ -13,7 +13,7 @@ pub(super) fn check(world: &World, effects: &Effects) {
     super::naive::check(state);
     let naive = Naive::new(state);
     for message in &effects.messages {
-        if let Message::Grant(_, grant) = message
+        if let Message::Grant(_, _, grant) = message
             && grant.operation != Operation::DryRun
         {
             let id = grant.resource.unwrap();

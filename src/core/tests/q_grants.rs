@@ -1,7 +1,7 @@
 //! Q: grants. That one is recorded before it is sent, and has one outcome, is checked after every step of every test.
 
 use super::world::{Crash, World};
-use crate::core::{Event, Finding, Message, OutcomeKind, Record, limits};
+use crate::core::{AttemptId, Event, Finding, Message, Outcome, OutcomeKind, Record, SessionNumber, limits};
 
 #[test]
 fn q1_a_grant_stands_among_the_records_of_the_step_that_sends_it() {
@@ -9,12 +9,18 @@ fn q1_a_grant_stands_among_the_records_of_the_step_that_sends_it() {
     world.target("t1");
     world.push("a");
     let mut effects = crate::core::Effects::default();
-    let hello = Event::ExecutorConnected { executor: "e1".into(), pool: "pool".into(), credits: 1, holds: Vec::new() };
+    let hello = Event::ExecutorConnected {
+        executor: "e1".into(),
+        pool: "pool".into(),
+        session: SessionNumber(1),
+        credits: 1,
+        holds: Vec::new(),
+    };
     crate::core::step(&mut world.state, hello, world.now, &mut effects);
     let recorded =
         effects.records.iter().any(|record| matches!(record, Record::Grant(_, grant) if grant.attempt.0 == 1));
     let sent =
-        effects.messages.iter().any(|message| matches!(message, Message::Grant(_, grant) if grant.attempt.0 == 1));
+        effects.messages.iter().any(|message| matches!(message, Message::Grant(_, _, grant) if grant.attempt.0 == 1));
     assert!(recorded && sent);
 }
 
@@ -158,11 +164,51 @@ fn q3_an_executor_gets_no_more_than_its_credits() {
     world.target("t1");
     world.target("t2");
     world.push("a; b; c@t2");
-    let hello = Event::ExecutorConnected { executor: "e1".into(), pool: "pool".into(), credits: 2, holds: Vec::new() };
+    let hello = Event::ExecutorConnected {
+        executor: "e1".into(),
+        pool: "pool".into(),
+        session: SessionNumber(1),
+        credits: 2,
+        holds: Vec::new(),
+    };
     world.step(hello);
     world.expect_granted(["a", "b"]);
     world.succeed("a");
     world.expect_granted(["c"]);
+}
+
+/// What a hello does not name may have been on its way to the stream before: it is asked for, and only then granted again, for the new stream.
+#[test]
+fn q4_a_grant_is_for_the_stream_that_its_executor_had_then() {
+    let mut world = World::without_executor();
+    world.target("t1");
+    world.push("a");
+    let hello = |session| Event::ExecutorConnected {
+        executor: "e1".into(),
+        pool: "pool".into(),
+        session: SessionNumber(session),
+        credits: 1,
+        holds: Vec::new(),
+    };
+    let now = world.now;
+    let mut step = |event| {
+        let mut effects = crate::core::Effects::default();
+        crate::core::step(&mut world.state, event, now, &mut effects);
+        let told = effects.messages.into_iter().filter_map(|message| match message {
+            Message::Grant(_, session, grant) => Some(format!("grant {} on {session}", grant.attempt)),
+            Message::Revoke(_, attempt) => Some(format!("revoke {attempt}")),
+            _ => None,
+        });
+        told.collect::<Vec<_>>()
+    };
+    assert_eq!(step(hello(1)), ["grant 1 on 1"]);
+    assert_eq!(step(Event::ExecutorDisconnected("e1".into())), [""; 0]);
+    assert_eq!(step(hello(2)), ["revoke 1"]);
+    let revoked = Outcome { attempt: AttemptId(1), began_at: None, finished_at: now, kind: OutcomeKind::Revoked };
+    let after = step(Event::Finished("e1".into(), revoked));
+    assert!(after.contains(&"grant 2 on 2".to_owned()), "{after:?}");
+    assert_eq!(step(Event::ExecutorLost("e1".into())), [""; 0]);
+    assert_eq!(step(hello(3)).last().map(String::as_str), Some("grant 3 on 3"));
 }
 
 #[test]

@@ -10,8 +10,8 @@ use super::promises;
 use crate::core::{
     AttemptId, Change, DryRunId, DryRunItem, DryRunRequest, Effects, EnvironmentState, Epoch, Event, ExecutorName,
     Facts, Finding, Forget, Grant, Hash, Message, Mode, Name, OnChange, Operation, Outcome, OutcomeKind, Push,
-    PushMode, Record, Refusal, Repair, RepairAction, RepairSchedule, Request, RequestId, RequestKind, Scope, Settings,
-    Target, Timestamp, VersionNumber, Windows, step,
+    PushMode, Record, Refusal, Repair, RepairAction, RepairSchedule, Request, RequestId, RequestKind, Scope,
+    SessionNumber, Settings, Target, Timestamp, VersionNumber, Windows, step,
 };
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -172,7 +172,7 @@ impl World {
     fn send(&mut self, effects: &Effects) {
         for message in &effects.messages {
             match message {
-                Message::Grant(executor, grant) => self.receive(executor, grant),
+                Message::Grant(executor, _, grant) => self.receive(executor, grant),
                 Message::Revoke(executor, attempt) => self.ask_back(executor, *attempt),
                 Message::Acknowledge(_, attempt) => drop(self.unacknowledged.remove(attempt)),
                 Message::Accepted(_, refusals) | Message::Refused(refusals) => self.refused.clone_from(refusals),
@@ -278,7 +278,13 @@ impl World {
         let held = self.held.iter().filter(|(_, held)| held.executor == *executor).map(|(&attempt, _)| attempt);
         let told = self.unacknowledged.iter().filter(|(_, (by, _))| by == executor).map(|(&attempt, _)| attempt);
         let holds = held.chain(told).collect();
-        Event::ExecutorConnected { executor: executor.clone(), pool: POOL.into(), credits: 1_000_000, holds }
+        Event::ExecutorConnected {
+            executor: executor.clone(),
+            pool: POOL.into(),
+            session: SessionNumber(1),
+            credits: 1_000_000,
+            holds,
+        }
     }
 
     pub(super) fn connect(&mut self, executor: &str) {

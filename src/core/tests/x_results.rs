@@ -1,7 +1,7 @@
 //! X5: duplicate, late, reordered and forged results change nothing they should not.
 
 use super::world::World;
-use crate::core::{AttemptId, Event, Finding, Outcome, OutcomeKind};
+use crate::core::{AttemptId, Event, Finding, Outcome, OutcomeKind, SessionNumber};
 
 fn result(world: &World, attempt: AttemptId, kind: OutcomeKind) -> Event {
     Event::Finished("e1".into(), Outcome { attempt, began_at: Some(world.now), finished_at: world.now, kind })
@@ -96,10 +96,17 @@ fn x5_a_hello_with_attempts_nobody_knows_changes_nothing() {
     world.step(Event::ExecutorConnected {
         executor: "e1".into(),
         pool: "pool".into(),
+        session: SessionNumber(1),
         credits: 9,
         holds: holds.clone(),
     });
-    world.step(Event::ExecutorConnected { executor: "e9".into(), pool: "pool".into(), credits: 9, holds });
+    world.step(Event::ExecutorConnected {
+        executor: "e9".into(),
+        pool: "pool".into(),
+        session: SessionNumber(2),
+        credits: 9,
+        holds,
+    });
     world.expect([("a", "granted")]);
     assert_eq!(world.attempts("a"), ["open"]);
 }

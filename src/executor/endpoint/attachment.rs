@@ -119,10 +119,10 @@ impl Attachment {
     pub(super) fn deliver(&self, messages: Vec<Message>) {
         let mut last: Option<(ExecutorName, Option<Arc<Session>>)> = None;
         for message in messages {
-            let (executor, outgoing) = match message {
-                Message::Grant(executor, grant) => (executor, Outgoing::Grant(grant)),
-                Message::Revoke(executor, attempt) => (executor, Outgoing::Revoke(attempt)),
-                Message::Acknowledge(executor, attempt) => (executor, Outgoing::Acknowledge(attempt)),
+            let (executor, only_to, outgoing) = match message {
+                Message::Grant(executor, session, grant) => (executor, Some(session), Outgoing::Grant(grant)),
+                Message::Revoke(executor, attempt) => (executor, None, Outgoing::Revoke(attempt)),
+                Message::Acknowledge(executor, attempt) => (executor, None, Outgoing::Acknowledge(attempt)),
                 other => {
                     tracing::error!(environment = %self.environment, ?other, "not a message for executors");
                     continue;
@@ -131,10 +131,11 @@ impl Attachment {
             if last.as_ref().is_none_or(|(name, _)| *name != executor) {
                 last = Some((Arc::clone(&executor), self.session(&executor)));
             }
-            if let Some((_, Some(session))) = &last {
+            let meant = |session: &&Arc<Session>| only_to.is_none_or(|number| number == session.number());
+            if let Some(session) = last.as_ref().and_then(|(_, session)| session.as_ref()).filter(meant) {
                 session.push(outgoing);
             } else {
-                tracing::debug!(environment = %self.environment, %executor, "not connected, a message was dropped");
+                tracing::debug!(environment = %self.environment, %executor, ?outgoing, "not connected as then, a message was dropped");
             }
         }
     }

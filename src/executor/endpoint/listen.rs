@@ -144,7 +144,7 @@ impl Executors for Service {
         let member = attachment.member(&greeting.executor);
         // One batch on its way and no more: what waits is gathered into the next one.
         let (outbound, receiver) = mpsc::channel(1);
-        let session = Session::new(greeting, heard_ms);
+        let session = Session::new(self.endpoint.next_session(), greeting, heard_ms);
         tokio::spawn(session::run(attachment, member, session, inbound, outbound));
         Ok(Response::new(ReceiverStream::new(receiver).boxed()))
     }

@@ -6,7 +6,7 @@
 use super::attachment::{Attachment, Member};
 use super::outbox::{Outbox, Outgoing};
 use super::{ConnectedExecutor, lock};
-use crate::core::{AttemptId, Event, ExecutorName, Timestamp};
+use crate::core::{AttemptId, Event, ExecutorName, SessionNumber, Timestamp};
 use crate::executor::protocol::{Greeting, outcome_from_wire, revoked, wire};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -31,6 +31,7 @@ pub(super) enum Close {
 
 /// One stream, as others see it.
 pub(super) struct Session {
+    number: SessionNumber,
     greeting: Greeting,
     outbox: Mutex<Outbox>,
     wake: Notify,
@@ -39,15 +40,20 @@ pub(super) struct Session {
 }
 
 impl Session {
-    pub(super) fn new(greeting: Greeting, heard_ms: u64) -> Arc<Self> {
+    pub(super) fn new(number: SessionNumber, greeting: Greeting, heard_ms: u64) -> Arc<Self> {
         let outbox = Outbox::new(Arc::clone(&greeting.environment), greeting.credits, &greeting.holds);
         Arc::new(Self {
+            number,
             greeting,
             outbox: Mutex::new(outbox),
             wake: Notify::new(),
             closing: watch::Sender::new(None),
             heard_ms: AtomicU64::new(heard_ms),
         })
+    }
+
+    pub(super) const fn number(&self) -> SessionNumber {
+        self.number
     }
 
     /// Queues one thing to send.
@@ -117,6 +123,7 @@ pub(super) async fn run(
     let connected = Event::ExecutorConnected {
         executor: Arc::clone(session.executor()),
         pool: Arc::clone(&greeting.pool),
+        session: session.number(),
         credits: greeting.credits,
         holds: greeting.holds.clone(),
     };

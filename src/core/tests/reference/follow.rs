@@ -130,7 +130,7 @@ impl Model {
             }
         }
         let sent = effects.messages.iter().filter_map(|message| match message {
-            Message::Grant(executor, grant) => Some((executor, grant)),
+            Message::Grant(executor, _, grant) => Some((executor, grant)),
             _ => None,
         });
         for (executor, grant) in sent {

@@ -6,8 +6,8 @@
 use super::super::super::{
     AttemptId, Change, DryRunId, DryRunItem, DryRunRequest, Effects, EnvironmentState, Epoch, Event, ExecutorName,
     Finding, Forget, Grant, Message, Name, Observed, OpenGrant, OpenRequest, Operation, Outcome, OutcomeKind, Push,
-    Record, Request, RequestId, RequestKind, ResourceId, ResourceRow, Scope, Settings, Snapshot, Target, Timestamp,
-    step,
+    Record, Request, RequestId, RequestKind, ResourceId, ResourceRow, Scope, SessionNumber, Settings, Snapshot, Target,
+    Timestamp, step,
 };
 use super::compare::compare;
 use super::follow::{Seen, skips};
@@ -172,7 +172,13 @@ impl World {
         let (executor, pool) = (member.name.clone(), member.pool.clone());
         member.held.iter_mut().for_each(|held| held.asked_back = false);
         let begun: Vec<_> = member.held.iter().filter(|held| held.begun).map(|held| held.grant.attempt).collect();
-        self.step(&Event::ExecutorConnected { executor: executor.clone(), pool, credits, holds })?;
+        self.step(&Event::ExecutorConnected {
+            executor: executor.clone(),
+            pool,
+            session: SessionNumber(1),
+            credits,
+            holds,
+        })?;
         if begun.is_empty() { Ok(()) } else { self.step(&Event::Begun(executor, begun)) }
     }
 
@@ -286,7 +292,7 @@ impl World {
     fn deliver(&mut self) {
         for message in std::mem::take(&mut self.unsent) {
             match message {
-                Message::Grant(to, grant) => {
+                Message::Grant(to, _, grant) => {
                     if let Some(member) = self.fleet.iter_mut().find(|member| member.name == to && member.connected) {
                         member.held.push(Held { grant, begun: false, asked_back: false });
                     }
@@ -418,7 +424,7 @@ impl World {
         let queued = self.state.views().filter(|view| view.queued.is_some()).map(|view| view.row.resource).collect();
         let waiting = self.state.views().filter_map(|view| Some((view.row.resource, view.queued?)));
         let granted = effects.messages.iter().filter_map(|message| match message {
-            Message::Grant(_, grant) => Some((grant.resource?, grant.reason)),
+            Message::Grant(_, _, grant) => Some((grant.resource?, grant.reason)),
             _ => None,
         });
         let reasons = waiting.chain(granted).collect();
@@ -436,7 +442,7 @@ impl World {
         self.store.check(&self.state)?;
         for message in &effects.messages {
             match message {
-                Message::Grant(to, grant) => self.trace.push(format!(
+                Message::Grant(to, _, grant) => self.trace.push(format!(
                     "        grant {} {} {:?} {:?} to {to}",
                     grant.attempt, grant.intent.name, grant.operation, grant.reason
                 )),
