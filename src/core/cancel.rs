@@ -7,7 +7,6 @@
 
 use super::state::{EnvironmentState, Resource};
 use super::{LastResult, RepairSchedule, ResourceId, Timestamp};
-use std::collections::BTreeSet;
 
 impl EnvironmentState {
     /// Something of it waits to begin.
@@ -15,15 +14,13 @@ impl EnvironmentState {
         resource.queued.is_some() || resource.run.as_ref().is_some_and(|run| !run.begun)
     }
 
-    pub(super) fn cancel(&mut self, ids: &BTreeSet<ResourceId>) {
-        for &id in ids {
-            self.dequeue(id);
-            self.ask_back(id);
-            self.postpone(id);
-            // What has begun, or begins before it is asked back, is still waited for by whoever asked for it.
-            if self.get(id).is_some_and(|resource| resource.run.is_none()) {
-                self.answer_requests(id);
-            }
+    pub(super) fn cancel(&mut self, id: ResourceId) {
+        self.dequeue(id);
+        self.ask_back(id);
+        self.postpone(id);
+        // What has begun, or begins before it is asked back, is still waited for by whoever asked for it.
+        if self.get(id).is_some_and(|resource| resource.run.is_none()) {
+            self.answer_requests(id);
         }
     }
 

@@ -6,18 +6,28 @@ use super::{AttemptId, ExecutorName, Grant, Life, Message, Operation, Pool, Pool
 use std::sync::Arc;
 
 impl EnvironmentState {
-    /// Grants what can be granted on the targets that were marked, and says how many executors are wanted.
+    /// Grants what can be granted on the targets that were marked, as far as the step's share goes, and says how many executors are wanted.
     pub(super) fn dispatch(&mut self) {
-        while let Some(index) = self.dispatchable.pop_first().or_else(|| self.next_for_room()) {
-            self.dispatch_target(index);
+        while !self.is_unsettled()
+            && let Some(index) = self.dispatchable.pop_first().or_else(|| self.next_for_room())
+        {
+            let done = self.dispatch_target(index);
             self.count_working(index);
             self.arm_target(index);
+            if !done {
+                self.dispatchable.insert(index);
+                break;
+            }
         }
         self.scale_pools();
     }
 
-    fn dispatch_target(&mut self, index: TargetIndex) {
+    /// False where the share of this step has not sufficed.
+    fn dispatch_target(&mut self, index: TargetIndex) -> bool {
         while let Some(entry) = self.next_grantable(index) {
+            if self.is_unsettled() || !self.share.spend() {
+                return false;
+            }
             let work = entry.work;
             if let Work::Resource(id) = work
                 && self.comes_to_its_turn(id)
@@ -47,6 +57,7 @@ impl EnvironmentState {
             }
         }
         self.wait_for_room(index);
+        true
     }
 
     /// The first ready work of a target that nothing holds.

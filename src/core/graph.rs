@@ -1,6 +1,6 @@
-//! Edges, and the counters that change along them: here alone, when a resource publishes or an edge comes or goes.
+//! Edges, and the counters that change along them: here alone, when a resource publishes (`tell.rs`) or an edge comes or goes.
 
-use super::state::{EnvironmentState, Published};
+use super::state::{EnvironmentState, Published, Resource};
 use super::{Name, ResourceId};
 
 impl EnvironmentState {
@@ -48,29 +48,25 @@ impl EnvironmentState {
     /// Adds an edge; counters follow what the requirement has published.
     pub(super) fn link(&mut self, id: ResourceId, requirement: ResourceId) {
         let yields = self.get(id).is_some_and(|resource| resource.run.as_ref().is_some_and(|run| run.yielding));
+        let published = self.told(id, requirement);
         let Some(required) = self.get_mut(requirement) else { return };
         required.dependents.insert(id);
         required.yielding_dependents += u32::from(yields);
-        let published = required.published;
         let Some(resource) = self.get_mut(id) else { return };
         resource.requires.push(requirement);
-        resource.busy_requirements += u32::from(published.busy);
-        resource.bad_requirements += u32::from(!published.good);
-        resource.undefined_requirements += u32::from(published.undefined);
+        resource.count(Published::UNSEEN, published);
         self.unsettled.push_back(requirement);
     }
 
     /// The other half of dropping an edge whose start has already forgotten it.
     fn unlink(&mut self, id: ResourceId, requirement: ResourceId) {
         let yields = self.get(id).is_some_and(|resource| resource.run.as_ref().is_some_and(|run| run.yielding));
+        let published = self.told(id, requirement);
         let Some(required) = self.get_mut(requirement) else { return };
         required.dependents.remove(&id);
         shift(&mut required.yielding_dependents, yields, false);
-        let published = required.published;
         let Some(resource) = self.get_mut(id) else { return };
-        shift(&mut resource.busy_requirements, published.busy, false);
-        shift(&mut resource.bad_requirements, !published.good, false);
-        shift(&mut resource.undefined_requirements, published.undefined, false);
+        resource.count(published, Published::UNSEEN);
         self.unsettled.push_back(requirement);
     }
 
@@ -106,7 +102,7 @@ impl EnvironmentState {
         for other in others {
             let dependents = self.get(other).map(|resource| resource.dependents.clone()).unwrap_or_default();
             for dependent in dependents {
-                if self.get(dependent).is_some_and(super::state::Resource::is_live) {
+                if self.get(dependent).is_some_and(Resource::is_live) {
                     self.cut(dependent, other);
                     self.link(dependent, now);
                     self.lend_priority(dependent);
@@ -121,7 +117,7 @@ impl EnvironmentState {
         let dependents = self.get(id).map(|resource| resource.dependents.clone()).unwrap_or_default();
         for dependent in dependents {
             self.cut(dependent, id);
-            if self.get(dependent).is_some_and(super::state::Resource::is_live) {
+            if self.get(dependent).is_some_and(Resource::is_live) {
                 self.require(dependent, name);
                 self.lend_priority(dependent);
             }
@@ -134,33 +130,6 @@ impl EnvironmentState {
             resource.requires.retain(|&required| required != requirement);
         }
         self.unlink(id, requirement);
-    }
-
-    /// Tells the dependents what has changed, if anything has.
-    pub(super) fn publish(&mut self, id: ResourceId) {
-        let Some(resource) = self.get(id) else { return };
-        let (old, new) = (resource.published, self.to_publish(resource));
-        if old == new {
-            return;
-        }
-        let dependents: Vec<ResourceId> = resource.dependents.iter().copied().collect();
-        if let Some(resource) = self.get_mut(id) {
-            resource.published = new;
-        }
-        for &dependent in &dependents {
-            if let Some(resource) = self.get_mut(dependent) {
-                shift(&mut resource.busy_requirements, old.busy, new.busy);
-                shift(&mut resource.bad_requirements, !old.good, !new.good);
-                shift(&mut resource.undefined_requirements, old.undefined, new.undefined);
-            }
-            self.unsettled.push_back(dependent);
-        }
-        if new.busy && !old.busy {
-            for dependent in dependents {
-                self.ask_back(dependent);
-            }
-            self.borrow_priority(id);
-        }
     }
 
     /// Asks a grant back that has not begun. The requirements it would run on wait for the answer.
@@ -191,6 +160,15 @@ impl EnvironmentState {
             }
             self.unsettled.push_back(requirement);
         }
+    }
+}
+
+impl Resource {
+    /// Of a requirement it counted the one, and counts the other from now on.
+    pub(super) fn count(&mut self, before: Published, now: Published) {
+        shift(&mut self.busy_requirements, before.busy, now.busy);
+        shift(&mut self.bad_requirements, !before.good, !now.good);
+        shift(&mut self.undefined_requirements, before.undefined, now.undefined);
     }
 }
 

@@ -96,7 +96,7 @@ impl EnvironmentState {
     pub fn quiet(&self) -> bool {
         let waits = |id: &ResourceId| self.get(*id).is_some_and(|resource| self.waits(resource));
         let mut queued = self.targets.iter().flat_map(|place| &place.queued);
-        self.open.is_empty() && self.dry_runs.is_empty() && queued.all(waits)
+        !self.is_unfinished() && self.open.is_empty() && self.dry_runs.is_empty() && queued.all(waits)
     }
 
     /// Dry runs that are not finished.

@@ -84,35 +84,54 @@ impl EnvironmentState {
         self.dispatchable.insert(place);
     }
 
-    /// Thinks over everything that was marked, until nothing moves. Only then is something skipped: until then, what it is to be skipped for
-    /// may be queued again, or turn out to be undefined.
+    /// Thinks over everything that was marked, until nothing moves, or as much of it as the step's share allows. What is undefined goes round first,
+    /// so that nothing is dropped from the queue for what was so only while a step was half done. Skips come last: until then, what something
+    /// is to be skipped for may be queued again, or turn out to be undefined.
     pub(super) fn settle(&mut self) {
-        self.spread_what_is_undefined();
-        loop {
-            while let Some(id) = self.unsettled.pop_front() {
-                self.thoughts += 1;
-                match self.get(id) {
-                    Some(resource) if resource.is_live() => self.reconsider_live(id),
-                    Some(_) => self.reconsider_tombstone(id),
-                    None => {}
-                }
+        while (!self.telling.is_empty() || self.spread < self.unsettled.len()) && self.share.spend() {
+            if !self.tell_next() {
+                self.spread_next();
             }
-            let Some(id) = self.to_skip.pop_front() else { return };
-            if self.get(id).is_some_and(|resource| self.is_hopeless(resource)) {
+        }
+        while self.moves() && self.share.spend() {
+            if self.tell_next() {
+            } else if let Some(id) = self.unsettled.pop_front() {
+                self.spread = self.spread.saturating_sub(1);
+                self.think_over(id);
+            } else if let Some(id) = self.to_skip.pop_front()
+                && self.get(id).is_some_and(|resource| self.is_hopeless(resource))
+            {
                 self.skip(id);
             }
         }
     }
 
-    /// First of all, so that nothing is dropped from the queue for what was undefined only while a step was half done.
-    pub(super) fn spread_what_is_undefined(&mut self) {
-        let mut next = 0;
-        while let Some(&id) = self.unsettled.get(next) {
-            next += 1;
-            if self.get(id).is_some_and(|resource| self.undefined(resource) != resource.published.undefined) {
-                self.publish(id);
-            }
+    /// Something has been marked and not thought over.
+    pub(super) fn moves(&self) -> bool {
+        !(self.telling.is_empty() && self.unsettled.is_empty() && self.to_skip.is_empty())
+    }
+
+    fn think_over(&mut self, id: ResourceId) {
+        self.thoughts += 1;
+        match self.get(id) {
+            Some(resource) if resource.is_live() => self.reconsider_live(id),
+            Some(_) => self.reconsider_tombstone(id),
+            None => {}
         }
+    }
+
+    /// Lets all that was marked tell its dependents whether it is undefined.
+    pub(super) fn spread_what_is_undefined(&mut self) {
+        while self.spread_next() {}
+    }
+
+    fn spread_next(&mut self) -> bool {
+        let Some(&id) = self.unsettled.get(self.spread) else { return false };
+        self.spread += 1;
+        if self.get(id).is_some_and(|resource| self.undefined(resource) != resource.published.undefined) {
+            self.publish(id);
+        }
+        true
     }
 
     /// Queued, and nothing that it requires will be good by what is queued or runs.

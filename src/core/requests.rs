@@ -1,11 +1,11 @@
-//! What users ask for: deploy what is not compliant, repair everything, report (`report.rs`), suspend and resume (`suspensions.rs`), cancel
-//! (`cancel.rs`), dry-run what may not be accepted yet.
+//! What users ask for: deploy what is not compliant, repair everything (`intake.rs`), report (`report.rs`), suspend and resume (`suspensions.rs`),
+//! cancel (`cancel.rs`), dry-run what may not be accepted yet.
 
 use super::ready::{Entry, Work};
 use super::state::{DryRunState, EnvironmentState, Open, TargetIndex};
 use super::{
     AttemptId, Change, DeletionPolicy, DryRunId, DryRunRequest, ExecutorName, Message, Name, OpenRequest, Operation,
-    OutcomeKind, Reason, Record, Request, RequestId, RequestKind, ResourceId, Scope,
+    OutcomeKind, Reason, Record, Request, RequestId, RequestKind, ResourceId,
 };
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -15,81 +15,41 @@ impl EnvironmentState {
         self.last_request.0 += 1;
         let id = self.last_request;
         let Request { kind, scope, author, message, .. } = request;
-        if kind == RequestKind::Deploy {
-            self.release_covered(&scope);
-        }
-        let covered = self.covered(kind, &scope);
-        self.out.messages.push(Message::RequestAccepted(id, covered.len()));
         let order = OpenRequest { id, kind, scope, author, at: self.now, message };
-        let OpenRequest { scope, author, message, .. } = order.clone();
-        self.out.records.push(Record::Request { id, kind, scope, author, at: self.now, message });
         match kind {
-            RequestKind::Deploy | RequestKind::Repair | RequestKind::Report | RequestKind::FactRefresh => {
-                self.start_request(id, kind, covered);
+            RequestKind::Deploy => {
+                self.release_covered(&order.scope);
+                self.start_intake(order);
+            }
+            RequestKind::Repair | RequestKind::Report | RequestKind::FactRefresh | RequestKind::Cancel => {
+                self.start_intake(order);
             }
             RequestKind::ApproveRemovals => {
+                let covered = self.approvable(&order.scope);
+                self.accept_request(&order, covered.len());
                 self.approve_removals(&covered);
                 self.out.records.push(Record::RequestDone(id, self.now));
             }
-            RequestKind::Suspend => self.suspend(order),
+            RequestKind::Suspend => {
+                self.accept_request(&order, 0);
+                self.suspend(order);
+            }
             RequestKind::Resume => {
+                self.accept_request(&order, 0);
                 self.resume_place(order.scope.target.as_ref());
                 self.out.records.push(Record::RequestDone(id, self.now));
             }
-            RequestKind::Cancel => {
-                self.cancel(&covered);
-                self.out.records.push(Record::RequestDone(id, self.now));
-            }
         }
     }
 
-    pub(super) fn start_request(&mut self, id: RequestId, kind: RequestKind, covered: BTreeSet<ResourceId>) {
-        self.requests.insert(id, covered.clone());
-        for resource in covered {
-            match kind {
-                RequestKind::Deploy => self.enqueue(resource, Reason::UserDeploy),
-                RequestKind::Repair => self.enqueue(resource, Reason::UserRepair),
-                RequestKind::Report => self.enqueue_report(resource),
-                RequestKind::FactRefresh => self.enqueue_refresh(resource),
-                RequestKind::Suspend | RequestKind::Resume | RequestKind::Cancel | RequestKind::ApproveRemovals => {}
-            }
-        }
-        self.close_requests();
+    fn accept_request(&mut self, order: &OpenRequest, covered: usize) {
+        self.out.messages.push(Message::RequestAccepted(order.id, covered));
+        self.record_request(order);
     }
 
-    /// The resources a request means. Undefined ones and what they block are left out; those skipped for a dependency are left out of a
-    /// deploy, unless they are named.
-    pub(super) fn covered(&self, kind: RequestKind, scope: &Scope) -> BTreeSet<ResourceId> {
-        if kind == RequestKind::ApproveRemovals {
-            return self.approvable(scope);
-        }
-        let on_target: Box<dyn Iterator<Item = ResourceId>> = match (&scope.names, &scope.target) {
-            (Some(names), _) => Box::new(names.iter().filter_map(|name| self.live.get(name).copied())),
-            (None, Some(target)) => {
-                let place = self.target_index.get(target).and_then(|&index| self.target(index));
-                Box::new(place.into_iter().flat_map(|place| place.residents.iter().copied()))
-            }
-            (None, None) => Box::new(self.ids()),
-        };
-        let meant = |id: &ResourceId| {
-            let Some(resource) = self.get(*id).filter(|resource| resource.is_live() && !self.undefined(resource))
-            else {
-                return false;
-            };
-            let there = scope.target.as_ref().is_none_or(|target| resource.row.intent.target == *target);
-            let skipped_and_named = resource.row.skipped && scope.names.is_some();
-            let wanted = match kind {
-                RequestKind::Deploy => {
-                    (self.needs_deploy(resource, true) && !resource.row.skipped) || skipped_and_named
-                }
-                RequestKind::Repair => true,
-                RequestKind::Report | RequestKind::FactRefresh => resource.can_be_reported(),
-                RequestKind::Cancel => Self::can_be_cancelled(resource),
-                RequestKind::Suspend | RequestKind::Resume | RequestKind::ApproveRemovals => false,
-            };
-            there && wanted
-        };
-        on_target.filter(meant).collect()
+    pub(super) fn record_request(&mut self, order: &OpenRequest) {
+        let OpenRequest { id, kind, scope, author, at, message } = order.clone();
+        self.out.records.push(Record::Request { id, kind, scope, author, at, message });
     }
 
     /// The resources that a request asked for and that are not dealt with yet; `None` once all are.
@@ -113,10 +73,10 @@ impl EnvironmentState {
         }
     }
 
-    fn close_requests(&mut self) {
+    pub(super) fn close_requests(&mut self) {
         let now = self.now;
-        let done: Vec<RequestId> =
-            self.requests.iter().filter(|(_, covered)| covered.is_empty()).map(|(&id, _)| id).collect();
+        let empty = self.requests.iter().filter(|(_, covered)| covered.is_empty()).map(|(&id, _)| id);
+        let done: Vec<RequestId> = empty.filter(|&id| self.is_taken_in(id)).collect();
         for id in done {
             self.requests.remove(&id);
             self.out.records.push(Record::RequestDone(id, now));

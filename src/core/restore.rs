@@ -3,11 +3,12 @@
 use super::approval::Removals;
 use super::derive::identity_key;
 use super::release::Unreleased;
+use super::share::Share;
 use super::state::{EnvironmentState, ExecutorState, Open, Run, TargetIndex};
 use super::suspensions::Suspensions;
 use super::{
-    AttemptId, DryRunId, Effects, Epoch, Life, Name, OpenGrant, OpenRequest, Reason, RequestId, RequestKind,
-    ResourceId, Settings, Snapshot, Timestamp, VersionNumber,
+    AttemptId, DryRunId, Effects, Epoch, Life, Name, OpenGrant, Reason, RequestId, ResourceId, Settings, Snapshot,
+    Timestamp, VersionNumber,
 };
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
@@ -50,7 +51,11 @@ impl EnvironmentState {
             suspensions: Suspensions::default(),
             removals: Removals::default(),
             dry_runs: BTreeMap::new(),
+            share: Share::default(),
+            intakes: VecDeque::new(),
+            telling: BTreeMap::new(),
             unsettled: VecDeque::new(),
+            spread: 0,
             to_skip: VecDeque::new(),
             dispatchable: BTreeSet::new(),
             thoughts: 0,
@@ -60,6 +65,7 @@ impl EnvironmentState {
     /// Rebuilds the state. Executors of open grants count as disconnected until they say hello or are known to have ended.
     pub fn restore(name: Name, epoch: Epoch, snapshot: Snapshot, now: Timestamp) -> (Self, Effects) {
         let mut state = Self::new(name, epoch, now);
+        state.share = Share::WHOLE;
         state.version = snapshot.version;
         state.last_attempt = snapshot.last_attempt;
         state.last_request = snapshot.last_request;
@@ -97,23 +103,18 @@ impl EnvironmentState {
         // What is undefined reaches all that stands on it before anything is queued, and perhaps skipped.
         state.spread_what_is_undefined();
         state.unsettled.clear();
+        state.spread = 0;
         state.rearm_far_timers();
         state.look_at_removals();
         for &id in &ids {
             state.resume(id);
         }
-        let work = |open: &OpenRequest| open.kind.is_work();
-        for OpenRequest { id, kind, scope, at, .. } in snapshot.requests.into_iter().filter(work) {
-            let mut covered = state.covered(kind, &scope);
-            if kind != RequestKind::Deploy {
-                covered.retain(|&id| {
-                    state.get(id).is_some_and(|resource| resource.row.verified_at.is_none_or(|verified| verified < at))
-                });
-            }
-            state.start_request(id, kind, covered);
+        for open in snapshot.requests.into_iter().filter(|open| open.kind.is_work()) {
+            state.resume_request(open);
         }
         state.settle();
         state.dispatch();
+        state.share = Share::default();
         let effects = std::mem::take(&mut state.out);
         (state, effects)
     }

@@ -3,9 +3,12 @@
 //! **Architecture invariant:** nothing here is recomputed over all resources. What depends on neighbours is a counter that changes along edges (`graph.rs`).
 
 use super::approval::Removals;
+use super::intake::Intake;
 use super::ready::{Entry, ReadyQueue, Turn};
 use super::release::Unreleased;
+use super::share::Share;
 use super::suspensions::Suspensions;
+use super::tell::Telling;
 use super::windows::Opening;
 use super::{
     AttemptId, DryRunId, DryRunItem, Effects, Epoch, ExecutorName, Hash, Name, Operation, Pool, PoolName, Reason,
@@ -70,11 +73,19 @@ pub struct EnvironmentState {
     pub(super) removals: Removals,
     pub(super) dry_runs: BTreeMap<DryRunId, DryRunState>,
 
-    /// Resources whose place must be thought over again in this step.
+    /// How much of all this a step may do.
+    pub(super) share: Share,
+    /// Requests that are being taken in, the first one first.
+    pub(super) intakes: VecDeque<Intake>,
+    /// What very many dependents are being told.
+    pub(super) telling: BTreeMap<ResourceId, Telling>,
+    /// Resources whose place must be thought over again.
     pub(super) unsettled: VecDeque<ResourceId>,
+    /// So many of them, from the front, have told their dependents whether they are undefined.
+    pub(super) spread: usize,
     /// Queued in vain, as far as is known before everything has settled.
     pub(super) to_skip: VecDeque<ResourceId>,
-    /// Targets to which something may be granted in this step.
+    /// Targets to which something may be granted once everything has settled.
     pub(super) dispatchable: BTreeSet<TargetIndex>,
     /// How often a resource was thought over, ever: what a step costs, in a measure that no loaded machine changes.
     pub(super) thoughts: u64,

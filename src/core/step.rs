@@ -4,16 +4,19 @@ use super::state::EnvironmentState;
 use super::{Effects, Event, Record, Timestamp, limits};
 
 /// Takes one event in. Total: it returns effects, never an error, whatever the event says. Effects are added to `effects`, so that several
-/// steps can share one commit.
+/// steps can share one commit. What an event stirs up beyond the share of one step (`share.rs`) is left to the next ones: until then
+/// [`EnvironmentState::next_due`] is now.
 pub fn step(state: &mut EnvironmentState, event: Event, now: Timestamp, effects: &mut Effects) {
     let set_back_ms = state.now.ms_since(now);
     state.now = now;
+    state.share.renew();
     std::mem::swap(&mut state.out, effects);
     if set_back_ms >= limits::CLOCK_STEP_MS {
         state.clock_set_back();
     }
     state.take(event);
     state.open_circles();
+    state.take_in();
     state.fire();
     state.look_at_removals();
     state.settle();

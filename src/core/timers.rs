@@ -17,10 +17,11 @@ impl super::state::Resource {
 }
 
 impl EnvironmentState {
-    /// The earliest timer.
+    /// The earliest timer; now, where a step has left something for the next one.
     pub fn next_due(&self) -> Option<Timestamp> {
         let wake = self.wakes.first().map(|&(at, _)| at);
-        [self.next_attempt_due(), wake].into_iter().flatten().min()
+        let at_once = self.is_unfinished().then_some(self.now);
+        [self.next_attempt_due(), wake, at_once].into_iter().flatten().min()
     }
 
     /// The earliest retry or verification.
@@ -68,7 +69,7 @@ impl EnvironmentState {
             self.dispatchable.insert(index);
         }
         while let Some(&(at, id)) = self.timers.first() {
-            if at > self.now {
+            if at > self.now || !self.share.spend() {
                 break;
             }
             self.timers.remove(&(at, id));

@@ -61,6 +61,10 @@ pub(super) struct World {
     due: VecDeque<Event>,
     keeps_answers: bool,
     checked: bool,
+    /// How much one step looks at; `None`: as much as ever.
+    share: Option<usize>,
+    /// Events come in between the shares of another one.
+    hurried: bool,
     /// Beginning or ending what no executor holds does nothing: a crash may have taken it away.
     pub(super) lenient: bool,
 }
@@ -95,6 +99,8 @@ impl World {
             due: VecDeque::new(),
             keeps_answers: false,
             checked: true,
+            share: None,
+            hurried: false,
             lenient: false,
         }
     }
@@ -118,6 +124,18 @@ impl World {
     pub(super) fn unchecked(mut self) -> Self {
         self.checked = false;
         self
+    }
+
+    /// Each step looks at so many resources; `hurried`: the next event does not wait for the rest.
+    pub(super) fn set_share(&mut self, share: usize, hurried: bool) {
+        (self.share, self.hurried) = (Some(share), hurried);
+        self.state.set_share(share);
+    }
+
+    /// What steps have left is done.
+    pub(super) fn settle(&mut self) {
+        self.hurried = false;
+        self.tick();
     }
 
     pub(super) fn keep_answers(&mut self) {
@@ -153,6 +171,9 @@ impl World {
             }
             if crash.is_some() {
                 self.restart();
+            }
+            if self.state.is_unfinished() && !self.hurried {
+                self.due.push_front(Event::Tick);
             }
         }
     }
@@ -257,6 +278,7 @@ impl World {
         let epoch = Epoch(self.state.epoch().0 + 1);
         let (state, effects) = EnvironmentState::restore("test".into(), epoch, self.history.snapshot(), self.now);
         self.state = state;
+        self.share.into_iter().for_each(|share| self.state.set_share(share));
         self.commit(&effects);
         self.send(&effects);
         self.reconnect();

@@ -185,6 +185,7 @@ impl Run {
 
     /// The faults stop, and nothing requires any more what is not there: everything becomes good, everything removed leaves.
     fn heal(&mut self) {
+        self.world.settle();
         if self.world.state.report_only {
             self.world.restart();
         }
@@ -237,6 +238,9 @@ fn play(seed: u64, manual: bool) {
     }
     if manual {
         run.world.manual();
+    }
+    if seed.is_multiple_of(3) {
+        run.world.set_share(1 + run.random.below(6), run.random.chance(50));
     }
     let actions = 40 + run.random.below(80);
     (0..actions).for_each(|_| if manual { run.act_by_hand() } else { run.act() });

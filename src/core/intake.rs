@@ -1,0 +1,130 @@
+//! Taking a request in: what it means is found, and asked for, a share per step. Its answer follows when all has been looked at.
+
+use super::state::EnvironmentState;
+use super::{Message, OpenRequest, Reason, Record, RequestId, RequestKind, ResourceId, Scope};
+use std::collections::BTreeSet;
+
+/// A request of which not everything has been looked at.
+#[derive(Debug)]
+pub(super) struct Intake {
+    order: OpenRequest,
+    left: std::vec::IntoIter<ResourceId>,
+    covered: usize,
+}
+
+impl EnvironmentState {
+    /// What asks for work is in history before the first of it is; what only leaves work alone, with the last.
+    pub(super) fn start_intake(&mut self, order: OpenRequest) {
+        if order.kind.is_work() {
+            self.record_request(&order);
+            self.requests.insert(order.id, BTreeSet::new());
+        }
+        let left = self.in_scope(&order.scope).into_iter();
+        self.intakes.push_back(Intake { order, left, covered: 0 });
+    }
+
+    /// Goes on with the requests that came first.
+    pub(super) fn take_in(&mut self) {
+        while let Some(intake) = self.intakes.front_mut() {
+            if !self.share.spend() {
+                return;
+            }
+            let (request, kind, next) = (intake.order.id, intake.order.kind, intake.left.next());
+            let named = intake.order.scope.names.is_some();
+            match next {
+                Some(id) if self.means(kind, named, id) => {
+                    if let Some(intake) = self.intakes.front_mut() {
+                        intake.covered += 1;
+                    }
+                    self.ask(kind, request, id);
+                }
+                Some(_) => {}
+                None => self.end_intake(),
+            }
+        }
+    }
+
+    fn end_intake(&mut self) {
+        let Some(Intake { order, covered, .. }) = self.intakes.pop_front() else { return };
+        self.out.messages.push(Message::RequestAccepted(order.id, covered));
+        if order.kind.is_work() {
+            self.close_requests();
+        } else {
+            self.record_request(&order);
+            self.out.records.push(Record::RequestDone(order.id, self.now));
+        }
+    }
+
+    pub(super) fn is_taken_in(&self, request: RequestId) -> bool {
+        self.intakes.iter().all(|intake| intake.order.id != request)
+    }
+
+    fn ask(&mut self, kind: RequestKind, request: RequestId, id: ResourceId) {
+        if let Some(covered) = self.requests.get_mut(&request) {
+            covered.insert(id);
+        }
+        match kind {
+            RequestKind::Deploy => self.enqueue(id, Reason::UserDeploy),
+            RequestKind::Repair => self.enqueue(id, Reason::UserRepair),
+            RequestKind::Report => self.enqueue_report(id),
+            RequestKind::FactRefresh => self.enqueue_refresh(id),
+            RequestKind::Cancel => self.cancel(id),
+            RequestKind::Suspend | RequestKind::Resume | RequestKind::ApproveRemovals => {}
+        }
+    }
+
+    /// Goes on with what history still has open. What has been verified since it was ordered is done.
+    pub(super) fn resume_request(&mut self, open: OpenRequest) {
+        let OpenRequest { id, kind, scope, at, .. } = open;
+        let verified = |resource: ResourceId| {
+            self.get(resource).is_some_and(|resource| resource.row.verified_at.is_some_and(|verified| verified >= at))
+        };
+        let mut covered = self.in_scope(&scope);
+        covered.retain(|&resource| {
+            self.means(kind, scope.names.is_some(), resource) && (kind == RequestKind::Deploy || !verified(resource))
+        });
+        self.requests.insert(id, BTreeSet::new());
+        for resource in covered {
+            self.ask(kind, id, resource);
+        }
+        self.close_requests();
+    }
+
+    /// Live resources that a scope may mean, by id.
+    fn in_scope(&self, scope: &Scope) -> Vec<ResourceId> {
+        let on_target = |id: &ResourceId| {
+            let resource = self.get(*id);
+            let target = scope.target.as_ref();
+            target.is_none_or(|target| resource.is_some_and(|resource| resource.row.intent.target == *target))
+        };
+        match (&scope.names, &scope.target) {
+            (Some(names), _) => {
+                let ids: BTreeSet<ResourceId> = names.iter().filter_map(|name| self.find(name)).collect();
+                ids.into_iter().filter(on_target).collect()
+            }
+            (None, Some(target)) => {
+                let place = self.target_index.get(target).and_then(|&index| self.target(index));
+                place.into_iter().flat_map(|place| place.residents.iter().copied()).collect()
+            }
+            (None, None) => self.ids().collect(),
+        }
+    }
+
+    /// Whether a request means something in its scope. Undefined ones and what they block are left out; those skipped for a dependency are left
+    /// out of a deploy, unless they are named.
+    fn means(&self, kind: RequestKind, named: bool, id: ResourceId) -> bool {
+        let Some(resource) = self.get(id).filter(|resource| resource.is_live() && !self.undefined(resource)) else {
+            return false;
+        };
+        match kind {
+            RequestKind::Deploy => {
+                let skipped = resource.row.skipped;
+                (self.needs_deploy(resource, true) && !skipped) || (skipped && named)
+            }
+            RequestKind::Repair => true,
+            RequestKind::Report | RequestKind::FactRefresh => resource.can_be_reported(),
+            RequestKind::Cancel => Self::can_be_cancelled(resource),
+            RequestKind::Suspend | RequestKind::Resume | RequestKind::ApproveRemovals => false,
+        }
+    }
+}
