@@ -37,8 +37,19 @@ pub(super) fn compare(model: &Model, state: &EnvironmentState) -> Result<(), Str
                     .push(format!("{}: required by {names:?}, expected some of {dependents:?}", res.intent.name));
             }
         }
+        if let Some(untrue) = model.untrue(res, view.row.due_at, &why) {
+            differences.push(format!("{}: {untrue}", res.intent.name));
+        }
         let starts = res.queued.is_some()
-            && matches!(why.first(), Some(Hold::ExecutorUnavailable { .. } | Hold::Concurrency { .. }));
+            && matches!(
+                why.first(),
+                Some(
+                    Hold::ExecutorUnavailable { .. }
+                        | Hold::Concurrency { .. }
+                        | Hold::InFlight { .. }
+                        | Hold::Rate { .. }
+                )
+            );
         if starts && !model.has_its_turn(res) || !starts && model.startable(res, false).is_ok() {
             differences.push(format!("{}: startable {starts}, why {why:?}", res.intent.name));
         }
@@ -83,6 +94,7 @@ fn vector(model: &Model, res: &Res, view: &ResourceView, differences: &mut Vec<S
     check.same("failures", &row.failures, &res.failures);
     check.same("verified", &row.verified_at, &res.verified);
     check.same("remote identity", &row.remote_identity, &res.remote);
+    check.same("removal approved", &row.removal_approved, &res.approved);
     if !res.live() {
         return;
     }
@@ -99,13 +111,6 @@ fn vector(model: &Model, res: &Res, view: &ResourceView, differences: &mut Vec<S
 }
 
 impl Model {
-    /// Takes the times of the timers over.
-    pub(super) fn adopt_timers(&mut self, state: &EnvironmentState) {
-        for res in self.all.values_mut() {
-            res.due = state.row(res.id).and_then(|row| row.due_at);
-        }
-    }
-
     /// The holds that may stand first: kind, and whom it names.
     pub(super) fn why(&self, res: &Res) -> Vec<String> {
         if res.run.is_some() {
@@ -143,16 +148,29 @@ impl Model {
         }
         let missing = (!self.targets.contains_key(target)).then(|| format!("TargetMissing {target}"));
         let stopping = self.stopping.then(|| "Stopping".into());
-        let suspended = self.settings.suspend.then(|| "EnvironmentSuspended".into());
-        if stopping.is_some() || suspended.is_some() {
-            return stopping.into_iter().chain(suspended).chain(missing).collect();
+        // Where protection stands in the order, the documents do not say.
+        let protected = (!res.live() && res.protected()).then(|| "Protected".into());
+        let first: Vec<String> = stopping.into_iter().chain(protected).collect();
+        let chain = |more: Vec<String>| first.iter().cloned().chain(more).chain(missing.clone()).collect();
+        if self.awaits_approval(res) {
+            return chain(vec!["RemovalApproval".into()]);
         }
-        match self.targets.get(target) {
-            None => return vec![format!("TargetMissing {target}")],
-            Some(target) if target.suspend => return vec![format!("TargetSuspended {}", target.name)],
-            Some(_) => {}
+        if self.suspended(res) || !first.is_empty() {
+            return chain(self.why_suspended(res));
+        }
+        if self.closed(res) {
+            return chain(vec![format!("OutsideWindow {target}")]);
         }
         self.why_not_granted(res)
+    }
+
+    fn why_suspended(&self, res: &Res) -> Vec<String> {
+        let target = &res.intent.target;
+        let settings = self.settings.suspend.then(|| "EnvironmentSuspended".to_string());
+        let of_target = self.targets.get(target).is_some_and(|target| target.suspend);
+        let of_target = of_target.then(|| format!("TargetSuspended {target}"));
+        let ordered = self.suspended.contains_key(&None) || self.suspended.contains_key(&Some(target.clone()));
+        settings.into_iter().chain(of_target).chain(ordered.then(|| "Suspended".to_string())).collect()
     }
 
     fn why_undefined(&self, res: &Res) -> Vec<String> {
@@ -166,7 +184,8 @@ impl Model {
         if !self.targets.contains_key(target) {
             all.push(format!("TargetMissing {target}"));
         }
-        all.extend(["Stopping".to_string(), "EnvironmentSuspended".into(), format!("TargetSuspended {target}")]);
+        all.push("Stopping".to_string());
+        all.extend(self.why_suspended(res));
         all
     }
 
@@ -198,7 +217,11 @@ impl Model {
 
     fn places(&self, res: &Res) -> Vec<String> {
         let target = &self.targets[&res.intent.target];
-        vec![format!("ExecutorUnavailable {}", target.pool), format!("Concurrency {}", target.name)]
+        let mut all = vec![format!("ExecutorUnavailable {}", target.pool)];
+        if !self.nobody_there(target) {
+            all.extend([format!("Concurrency {}", target.name), "InFlight".into(), format!("Rate {}", target.name)]);
+        }
+        all
     }
 }
 
@@ -222,6 +245,12 @@ fn label(hold: &Hold) -> String {
         Hold::Concurrency { target, .. } => format!("Concurrency {target}"),
         Hold::RetryAt { .. } => "RetryAt".into(),
         Hold::Drifted => "Drifted".into(),
+        Hold::Suspended(_) => "Suspended".into(),
+        Hold::Protected => "Protected".into(),
+        Hold::RemovalApproval { .. } => "RemovalApproval".into(),
+        Hold::OutsideWindow { target, .. } => format!("OutsideWindow {target}"),
+        Hold::InFlight { .. } => "InFlight".into(),
+        Hold::Rate { target, .. } => format!("Rate {target}"),
         Hold::Cancelled { .. } => "Cancelled".into(),
         #[allow(unreachable_patterns)]
         other => format!("{other:?}"),

@@ -19,8 +19,11 @@ impl Model {
                 self.request(self.last_request, request.kind, &request.scope, None);
             }
             Event::SettingsChanged(settings) => self.settings = settings.clone(),
-            Event::TargetChanged(target) => drop(self.targets.insert(target.name.clone(), target.clone())),
-            Event::TargetRemoved(name) => drop(self.targets.remove(name)),
+            Event::TargetChanged(target) => {
+                self.rate_changes(target);
+                self.targets.insert(target.name.clone(), target.clone());
+            }
+            Event::TargetRemoved(name) => drop((self.targets.remove(name), self.buckets.remove(name))),
             Event::ExecutorConnected { executor, pool, credits, .. } => {
                 let known = Executor { pool: pool.clone(), connected: true, credits: *credits };
                 self.executors.insert(executor.clone(), known);
@@ -98,6 +101,10 @@ impl Model {
     /// "Every grant ends in exactly one of: a result, Revoked, Lost."
     pub(super) fn ended(&mut self, id: ResourceId, run: &Run, began: bool, kind: &OutcomeKind) {
         let now = self.now;
+        if matches!(kind, OutcomeKind::Revoked | OutcomeKind::Lost) {
+            let target = self.all[&id].intent.target.clone();
+            self.share_comes_back(&target);
+        }
         let res = self.all.get_mut(id).unwrap();
         res.run = None;
         res.due = None;
@@ -233,7 +240,7 @@ impl Model {
     }
 
     /// "A resource that is removed leaves a *tombstone*."
-    pub(super) fn bury(&mut self, id: ResourceId) {
+    pub(super) fn bury(&mut self, id: ResourceId, approved: bool) {
         self.answer(id);
         let res = self.all.get_mut(id).unwrap();
         // What an executor has still needs its one outcome: until then even an orphan stays.
@@ -241,6 +248,7 @@ impl Model {
             self.leave(id);
         } else {
             res.life = Life::Tombstone;
+            res.approved = approved;
             res.queued = None;
             res.due = None;
             res.failures = 0;
@@ -252,6 +260,9 @@ impl Model {
     /// One that was asked `at` an earlier time leaves out what was verified since.
     fn request(&mut self, id: RequestId, kind: RequestKind, scope: &Scope, at: Option<Timestamp>) {
         let request = id;
+        if !matches!(kind, RequestKind::Deploy | RequestKind::Repair) {
+            return self.order(id, kind, scope);
+        }
         self.requests.entry(request).or_default();
         for id in self.ids() {
             let res = &self.all[&id];
@@ -291,7 +302,7 @@ impl Model {
         let done: BTreeSet<RequestId> =
             self.requests.iter().filter(|(_, covered)| covered.is_empty()).map(|(id, _)| *id).collect();
         self.requests.retain(|id, _| !done.contains(id));
-        done
+        done.union(&std::mem::take(&mut self.done)).copied().collect()
     }
 
     /// "changing a setting re-arms from the last attempt", which may be due at once: `core` chooses the moment within the interval.
@@ -437,6 +448,8 @@ impl Model {
     pub(super) fn restart(&mut self, requests: &[OpenRequest]) {
         self.stopping = false;
         self.requests.clear();
+        self.suspended.clear();
+        self.forget_rates();
         self.executors.clear();
         self.strays.retain(|attempt, _| !self.dry.contains(attempt));
         for id in self.ids() {

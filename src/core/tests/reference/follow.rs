@@ -3,7 +3,8 @@
 //! Deliberately absent: any preference. Within the bounds every choice is as good as every other.
 
 use super::super::super::{
-    AttemptId, Effects, Event, Grant, Message, OutcomeKind, Reason, Record, ResourceId, VersionRecord, limits,
+    AttemptId, Effects, Event, Grant, Message, Operation, OutcomeKind, Reason, Record, ResourceId, VersionRecord,
+    limits,
 };
 use super::model::{DRY_RUNS, Model, Res, Run, Stray};
 use std::collections::{BTreeMap, BTreeSet};
@@ -185,6 +186,12 @@ impl Model {
             return Err(format!("attempt {} is not above {last}", grant.attempt));
         }
         *last = grant.attempt;
+        if !dry && self.too_many() {
+            return Err("more is in flight than may be".into());
+        }
+        if !self.take_share(&grant.intent.target) {
+            return Err(format!("more starts on {} than its rate allows", grant.intent.target));
+        }
         let target = self.targets.get(&grant.intent.target).ok_or("granted on an unknown target")?;
         let known = self.executors.get(executor).ok_or("granted to an unknown executor")?;
         if !known.connected || known.pool != target.pool {
@@ -223,7 +230,7 @@ impl Model {
         (runs.count() + strays.count()) as u32
     }
 
-    fn workers(&self, target: &str) -> BTreeSet<String> {
+    pub(super) fn workers(&self, target: &str) -> BTreeSet<String> {
         let runs = self.all.values().filter(|res| &*res.intent.target == target).filter_map(|res| res.run.as_ref());
         let strays = self.strays.values().filter(|stray| &*stray.target == target);
         runs.map(|run| run.executor.to_string()).chain(strays.map(|stray| stray.executor.to_string())).collect()
@@ -239,7 +246,16 @@ impl Model {
         // A delete that something waits for to come back, or work under a name that it no longer has.
         let renamed = run.name != res.intent.name;
         let awaited = self.all.values().any(|other| other.after == Some(res.id));
-        renamed || awaited || run.revoking || run.stranger || run.unknown || moved || waits || self.must_revoke(res)
+        let returned = run.operation == Operation::Delete && self.requirements(res).iter().any(|other| other.live());
+        renamed
+            || awaited
+            || returned
+            || run.revoking
+            || run.stranger
+            || run.unknown
+            || moved
+            || waits
+            || self.must_revoke(res)
     }
 
     /// "every grant without an outcome is asked for at its executor, else closed as Lost"
@@ -268,7 +284,11 @@ impl Model {
             let target = &self.targets[&res.intent.target];
             let workers = self.workers(&target.name);
             let on_target = self.all.values().filter(|it| it.run.is_some() && it.intent.target == target.name).count();
-            let room = on_target < (target.concurrency + limits::GRANTS_AHEAD) as usize;
+            // Grants that are counted are not sent ahead.
+            let counted = target.rate_limit.is_some() || self.settings.max_in_flight.is_some();
+            let ahead = if counted { 0 } else { limits::GRANTS_AHEAD };
+            let room =
+                on_target < (target.concurrency + ahead) as usize && self.has_share(&target.name) && !self.too_many();
             let free = self.executors.iter().find(|(name, executor)| {
                 let alone = workers.iter().all(|other| other.as_str() == &***name);
                 executor.connected && executor.pool == target.pool && self.held_by(name) < executor.credits && alone

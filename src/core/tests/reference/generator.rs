@@ -3,8 +3,8 @@
 //! Deliberately absent: any look at the state. What an action means is decided when it is played.
 
 use super::super::super::{
-    DeletionPolicy, DryRunItem, Forget, Intent, IntentParts, Mode, Name, Policy, Push, PushMode, Repair, RepairAction,
-    RepairSchedule, RequestKind, Scope, Settings, Target, Windows,
+    DeletionPolicy, DryRunItem, Forget, Intent, IntentParts, Mode, Name, Policy, Push, PushMode, RateLimit, Repair,
+    RepairAction, RepairSchedule, RequestKind, Retry, Scope, Settings, Target, Window, Windows,
 };
 use super::world::{Action, End, POOLS};
 use std::sync::Arc;
@@ -56,6 +56,7 @@ impl Random {
         };
         let policy = Policy {
             mode: if self.chance(12) { Mode::Observe } else { Mode::Enforce },
+            protected: self.chance(4),
             deletion_policy: if self.chance(12) { DeletionPolicy::Orphan } else { DeletionPolicy::Delete },
             ..Policy::default()
         };
@@ -95,8 +96,8 @@ impl Random {
             set: format!("s{set}").into(),
             upserts,
             removals,
-            prune: !first && self.chance(3),
-            approved: true,
+            prune: !first && self.chance(5),
+            approved: self.chance(50),
             base: None,
             mode,
             author: "user".into(),
@@ -106,12 +107,48 @@ impl Random {
     }
 
     fn settings(&mut self, suspend: bool) -> Settings {
-        let schedule = match self.below(3) {
-            0 => RepairSchedule::Off,
+        let schedule = match self.below(6) {
+            0 | 1 => RepairSchedule::Off,
+            2 => RepairSchedule::Cron("*/2 * * * *".into()),
             _ => RepairSchedule::EveryMs(60_000),
         };
+        let jitter_ms = [None, Some(0), Some(10_000)][self.below(3)];
+        let retry = match self.below(3) {
+            0 => Retry { base_delay_ms: 700, max_delay_ms: 9_000, factor: 3.0, jitter: 0.5 },
+            _ => Retry::default(),
+        };
         let action = if self.chance(40) { RepairAction::Report } else { RepairAction::Correct };
-        Settings { suspend, repair: Repair { schedule, jitter_ms: None, action }, ..Settings::default() }
+        let max_in_flight = [None, None, Some(2), Some(5)][self.below(4)];
+        Settings {
+            suspend,
+            max_in_flight,
+            retry,
+            repair: Repair { schedule, jitter_ms, action },
+            ..Settings::default()
+        }
+    }
+
+    fn windows(&mut self) -> Vec<Window> {
+        let one = |minutes: u64, share: u64| Window {
+            start: format!("*/{minutes} * * * *").into(),
+            duration_ms: minutes * 60_000 / share - 1_000,
+            time_zone: None,
+        };
+        match self.below(5) {
+            0 => vec![one(2, 2)],
+            1 => vec![one(3, 3), one(4, 4)],
+            _ => Vec::new(),
+        }
+    }
+
+    fn kind(&mut self) -> RequestKind {
+        match self.below(10) {
+            0..4 => RequestKind::Deploy,
+            4..6 => RequestKind::Repair,
+            6 => RequestKind::Suspend,
+            7 | 8 => RequestKind::Resume,
+            _ => RequestKind::ApproveRemovals,
+        }
     }
 
     fn end(&mut self) -> End {
@@ -144,18 +181,20 @@ impl Random {
                 Action::Settings(self.settings(suspend))
             }
             850..880 => {
-                let (n, suspend) = (self.below(TARGETS), self.chance(30));
-                Action::Target(target(n, suspend))
+                let (n, suspend) = (self.below(TARGETS), self.chance(20));
+                let windows = Windows { deploy: self.windows(), repair: self.windows() };
+                let rate_limit = self.chance(25).then_some(RateLimit { attempts: 4, period_ms: 8_000 });
+                Action::Target(Target { windows, rate_limit, ..target(n, suspend) })
             }
             880..885 => Action::TargetRemoved(format!("t{}", self.below(TARGETS)).into()),
-            885..900 => {
+            885..908 => {
                 let (target, names) = (self.chance(40), self.chance(40));
                 let target = target.then(|| format!("t{}", self.below(TARGETS)).into());
                 let scope = Scope { target, names: names.then(|| self.names(6)) };
-                let kind = if self.chance(50) { RequestKind::Deploy } else { RequestKind::Repair };
+                let kind = self.kind();
                 Action::Request(kind, scope)
             }
-            900..910 => {
+            908..914 => {
                 let count = 1 + self.below(4);
                 let items = (0..count).map(|_| {
                     let n = self.below(NAMES);
@@ -163,12 +202,13 @@ impl Random {
                 });
                 Action::DryRun(items.map(|intent| DryRunItem { intent, removed: false }).collect())
             }
-            910..915 => {
+            914..917 => {
                 let names = self.names(2);
                 Action::Forget(Forget { names, author: "user".into(), message: "".into() })
             }
-            915..920 => Action::Stop,
+            917..920 => Action::Stop,
             920..930 => Action::Restart { unsent: self.chance(50) },
+            _ if self.chance(10) => Action::Wait(1 + self.below(200_000) as u64),
             _ => Action::Wait(1 + self.below(20_000) as u64),
         }
     }

@@ -7,7 +7,7 @@
 //! shortened before it is printed.
 //!
 //! Where the documents leave a choice, the reference takes either answer. All such places:
-//! - Which ready work is granted to whom, and when a timer is due (`follow.rs`).
+//! - Which ready work is granted to whom (`follow.rs`), and when within its jitter a timer is due (`timers.rs`).
 //! - The order in which `why` tells of kinds that the documents do not order: what is undefined, a stopping owner, the environment's suspension;
 //!   among those that something waits for, which is told first. A finished bad requirement may be told before a busy one.
 //! - Whether a verification of a good resource that waits for its turn is busy: all kinds of holds make it idle, and only suspension is known here.
@@ -30,10 +30,13 @@ mod compare;
 mod events;
 mod follow;
 mod generator;
+mod holds;
 mod model;
 mod notation;
 mod pushes;
 mod table;
+mod timers;
+mod truth;
 mod world;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};

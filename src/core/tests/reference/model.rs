@@ -7,6 +7,7 @@ use super::super::super::{
     AttemptId, Compliance, DeletionPolicy, ExecutorName, Hash, Intent, LastResult, Life, Mode, Name, Observed,
     Operation, Reason, RepairAction, RequestId, ResourceId, Settings, Target, Timestamp, VersionNumber,
 };
+use super::holds::{Bucket, Suspended};
 use super::table::Table;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -66,6 +67,8 @@ pub(super) struct Res {
     pub delete_began: bool,
     /// It was undefined after the step before.
     pub was_undefined: bool,
+    /// As a tombstone: it may be deleted, however much was removed with it.
+    pub approved: bool,
 }
 
 /// One executor as the scheduler knows it.
@@ -106,6 +109,13 @@ pub(super) struct Model {
     pub dry: BTreeSet<AttemptId>,
     /// For which tombstone `core` lets a resource wait, after the step.
     pub waits_in_core: BTreeMap<ResourceId, ResourceId>,
+    /// What users have suspended, and by which request.
+    pub suspended: BTreeMap<Suspended, RequestId>,
+    /// Orders that this step carries out or ends.
+    pub done: BTreeSet<RequestId>,
+    /// The rates of targets, as they stood at `flowed`.
+    pub buckets: BTreeMap<Name, Bucket>,
+    pub flowed: Timestamp,
 }
 
 impl Res {
@@ -131,6 +141,7 @@ impl Res {
             verified: None,
             delete_began: false,
             was_undefined: false,
+            approved: false,
         }
     }
 
@@ -252,10 +263,9 @@ impl Model {
         }
     }
 
-    /// "A held *verification* of a good resource holds nobody." What is held without any choice of `core`: suspended as a whole or by its target.
+    /// "A held *verification* of a good resource holds nobody." What is held without any choice of `core`: suspended, or outside its window.
     pub(super) fn held_verification(&self, res: &Res) -> bool {
-        let suspended =
-            self.settings.suspend || self.targets.get(&res.intent.target).is_none_or(|target| target.suspend);
+        let suspended = self.stopped(res).is_some();
         let verifies = matches!(res.queued, Some(Reason::Repair | Reason::UserRepair));
         res.live() && res.run.is_none() && res.good() && verifies && suspended
     }
@@ -297,9 +307,8 @@ impl Model {
         held(res.queued.is_none(), "it is not queued")?;
         held(res.run.is_some(), "it is granted or running")?;
         held(self.stopping, "the owner stops")?;
-        held(self.settings.suspend, "the environment is suspended")?;
-        let target = self.targets.get(&res.intent.target).ok_or("its target is missing")?;
-        held(target.suspend, "its target is suspended")?;
+        held(!self.targets.contains_key(&res.intent.target), "its target is missing")?;
+        self.stopped(res).map_or(Ok(()), Err)?;
         if !res.live() {
             // "deleted on the target when nothing live or tombstoned requires it"
             held(self.kept(res, lenient), "something requires the tombstone")?;
@@ -337,9 +346,7 @@ impl Model {
     /// What may not stay granted: "until [it begins] suspend, cancel, a removal or a newer intent may revoke it", and I3.
     pub(super) fn must_revoke(&self, res: &Res) -> bool {
         let Some(run) = res.run.as_ref().filter(|run| !run.begun) else { return false };
-        let suspended = self.stopping
-            || self.settings.suspend
-            || self.targets.get(&res.intent.target).is_none_or(|target| target.suspend);
+        let suspended = self.stopping || self.stopped(res).is_some();
         if run.operation == Operation::Delete {
             // What requires it since its delete was granted does not call it back: it is Undefined when the delete begins.
             return suspended || res.live();

@@ -22,8 +22,8 @@ pub(super) fn told(action: &Action) -> String {
             )
         }
         Action::Target(target) => format!(
-            "target {} pool={} concurrency={} suspend={}",
-            target.name, target.pool, target.concurrency, target.suspend
+            "target {} pool={} concurrency={} suspend={} {:?} {:?}",
+            target.name, target.pool, target.concurrency, target.suspend, target.rate_limit, target.windows
         ),
         other => format!("{other:?}"),
     }
@@ -45,6 +45,9 @@ fn told_intent(intent: &Intent) -> String {
     }
     if policy.deletion_policy == DeletionPolicy::Orphan {
         words.push("orphan".into());
+    }
+    if policy.protected {
+        words.push("protected".into());
     }
     if policy.notify.send {
         words.push("send".into());

@@ -53,7 +53,7 @@ impl Model {
                 if record.number != self.version || accepted != Some(self.version) {
                     return Err(format!("version {} follows {}", record.number, self.version.0 - 1));
                 }
-                self.accept(&plan, &push.set, record, &|id| state.row(id).cloned())
+                self.accept(&plan, push, record, &|id| state.row(id).cloned())
             }
             found => Err(format!("recorded {found:?}, expected {plan:?}")),
         }
@@ -160,7 +160,7 @@ impl Model {
     pub(super) fn accept(
         &mut self,
         plan: &Plan,
-        set: &Name,
+        push: &Push,
         record: &VersionRecord,
         row: &dyn Fn(ResourceId) -> Option<ResourceRow>,
     ) -> Result<(), String> {
@@ -176,7 +176,7 @@ impl Model {
         let leaving: BTreeSet<ResourceId> =
             replaced.chain(again.iter().copied()).filter(|id| !kept.contains(id)).collect();
         for id in leaving {
-            self.bury(id);
+            self.bury(id, push.approved);
         }
         let before: BTreeSet<ResourceId> = self.all.ids().into_iter().collect();
         for (name, intent) in &plan.upserts {
@@ -193,8 +193,8 @@ impl Model {
             match self.all.get_mut(id) {
                 Some(res) if res.live() && !removed && !moved => self.change(id, intent),
                 // "the same identity under another name moves and destroys nothing": removed and added again, as far as its state goes.
-                Some(res) => res.come_back(set, intent),
-                None => self.all.insert(id, Res::new(id, set.clone(), intent.clone())),
+                Some(res) => res.come_back(&push.set, intent),
+                None => self.all.insert(id, Res::new(id, push.set.clone(), intent.clone())),
             }
             // It is no tombstone any more: nobody waits for it to be deleted.
             self.all.values_mut().filter(|other| other.after == Some(id)).for_each(|other| other.after = None);
