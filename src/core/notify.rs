@@ -18,9 +18,9 @@ impl Resource {
         self.row.reload.as_ref().is_none_or(|debt| run.attempt > debt.after)
     }
 
-    /// The target may have been changed by a run that leaves no debt by itself.
+    /// The target may have been changed by a run that leaves no debt by itself. A tombstone remembers it too: it may be wanted again.
     pub(super) fn remember_change(&mut self) {
-        self.row.maybe_changed |= self.is_live() && self.row.intent.policy.notify.send;
+        self.row.maybe_changed |= self.row.intent.policy.notify.send;
     }
 }
 

@@ -274,3 +274,17 @@ fn d12_a_debt_that_arises_while_what_was_skipped_runs_again_is_paid_after_that()
     world.succeed("conf");
     world.expect_granted(["conf", "service (reload for conf)"]);
 }
+
+#[test]
+fn d13_what_was_changed_while_it_was_removed_leaves_the_debt_when_it_is_wanted_again() {
+    let mut world = service();
+    world.change("conf");
+    world.begin("conf");
+    let wanted = world.intent_of("conf");
+    world.remove(["conf"]);
+    world.succeed_changed("conf");
+    world.forget_grants();
+    world.push_with("", |push| push.upserts.push(wanted));
+    world.succeed("conf");
+    world.expect_granted(["conf", "service (reload for conf)"]);
+}

@@ -94,6 +94,9 @@ fn vector(model: &Model, res: &Res, view: &ResourceView, differences: &mut Vec<S
     check.same("failures", &row.failures, &res.failures);
     check.same("verified", &row.verified_at, &res.verified);
     check.same("remote identity", &row.remote_identity, &res.remote);
+    let debt = row.reload.as_ref().map(|debt| (debt.because.clone(), debt.after));
+    check.same("debt", &debt, &res.debt);
+    check.same("maybe changed", &row.maybe_changed, &res.maybe_changed);
     check.same("removal approved", &row.removal_approved, &res.approved);
     if !res.live() {
         return;

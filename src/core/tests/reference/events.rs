@@ -106,6 +106,7 @@ impl Model {
             self.share_comes_back(&target);
         }
         let res = self.all.get_mut(id).unwrap();
+        let was_good = res.good();
         res.run = None;
         res.due = None;
         // "A failed create is deleted too": whatever was tried may exist, whoever is credited.
@@ -120,6 +121,7 @@ impl Model {
                     res.attempted = Some(run.hash);
                     res.succeeded = res.succeeded.filter(|hash| *hash == run.hash);
                 }
+                res.remember_change(run, kind);
                 // A delete may have begun, too.
                 if run.operation == Operation::Delete {
                     (res.delete_began, res.failures) = (true, res.failures.max(1));
@@ -128,9 +130,18 @@ impl Model {
             }
             OutcomeKind::Skipped { .. } => {}
             _ if run.operation == Operation::Delete => self.delete_ended(id, run, kind),
-            _ if run.stranger && res.live() => res.identify(run, kind),
-            _ if res.credit(run, kind, now) => self.answer(id),
-            _ => self.follow_stale(id),
+            _ if run.stranger && res.live() => {
+                res.identify(run, kind);
+                res.remember_change(run, kind);
+            }
+            _ if res.credit(run, kind, now) => {
+                self.answer(id);
+                self.tell(id, run, kind, was_good);
+            }
+            _ => {
+                res.remember_change(run, kind);
+                self.follow_stale(id);
+            }
         }
         if self.all.get(id).is_some_and(|res| !res.live() && res.leaves_an_orphan()) {
             self.leave(id);
@@ -162,9 +173,10 @@ impl Model {
             self.all.values().find(|other| other.after == Some(id) && other.thing() == res.thing()).map(|heir| heir.id);
         if let Some(heir) = heir.filter(|_| untouched && run.operation == Operation::Delete) {
             // "Adding the same again before its delete begins cancels it (state New, remote identity kept)."
-            let remote = res.remote.clone();
+            let (remote, debt, maybe_changed) = (res.remote.clone(), res.debt.clone(), res.maybe_changed);
             let heir = self.all.get_mut(heir).unwrap();
             (heir.remote, heir.touched) = (heir.remote.take().or(remote), true);
+            (heir.debt, heir.maybe_changed) = (heir.debt.take().or(debt), heir.maybe_changed || maybe_changed);
             self.leave(id);
             return;
         }
@@ -207,6 +219,10 @@ impl Model {
             let stray = Stray { executor: run.executor, target: res.intent.target.clone() };
             self.strays.insert(run.attempt, stray);
         }
+        self.waits_no_more_for(id);
+    }
+
+    pub(super) fn waits_no_more_for(&mut self, id: ResourceId) {
         for other in self.ids() {
             if self.all[&other].after == Some(id) {
                 let after = self.next_before(&self.all[&other]);
@@ -399,6 +415,17 @@ impl Model {
             && res.queued.is_none()
         {
             self.all.get_mut(id).unwrap().queue(Reason::Repair);
+            return;
+        }
+        // What has been told and failed is told again when it is tried again.
+        if res.owes()
+            && res.last_result != LastResult::Failed
+            && !res.skipped
+            && res.queued.is_none()
+            && res.due.is_none()
+        {
+            let reason = seen.reasons.get(&id).copied().unwrap_or(Reason::Change);
+            self.all.get_mut(id).unwrap().queue(reason);
             return;
         }
         if res.has_update() && !res.skipped && !current && res.queued.is_none() {

@@ -3,8 +3,8 @@
 //! Deliberately absent: any preference. Within the bounds every choice is as good as every other.
 
 use super::super::super::{
-    AttemptId, Effects, Event, Grant, Message, Operation, OutcomeKind, Reason, Record, ResourceId, VersionRecord,
-    limits,
+    AttemptId, Effects, Event, ExecutorName, Grant, Message, Operation, OutcomeKind, Reason, Record, ResourceId,
+    VersionRecord, limits,
 };
 use super::model::{DRY_RUNS, Model, Res, Run, Stray};
 use std::collections::{BTreeMap, BTreeSet};
@@ -87,9 +87,15 @@ impl Model {
     }
 
     /// "Skipped (`blocked = Dependency`), decided in `core`, recorded, never sent": once for each time.
-    pub(super) fn check_skips(&self, effects: &Effects) -> Result<(), String> {
+    pub(super) fn check_skips(&mut self, effects: &Effects) -> Result<(), String> {
         let mut skipped: Vec<ResourceId> = skips(effects).collect();
         skipped.sort_unstable();
+        // A skip has a number of its own, as every attempt.
+        let numbers = effects.records.iter().filter_map(|record| match record {
+            Record::Outcome { outcome, .. } => Some(outcome.attempt),
+            _ => None,
+        });
+        self.last_skip = self.last_skip.max(numbers.max().unwrap_or_default());
         let same = skipped.iter().eq(self.skips.iter());
         if same { Ok(()) } else { Err(format!("{skipped:?} are skipped, expected {:?}", self.skips)) }
     }
@@ -107,75 +113,71 @@ impl Model {
     /// Grants and revocations of this step.
     pub(super) fn follow(&mut self, effects: &Effects) -> Result<(), String> {
         for message in &effects.messages {
-            if let Message::Revoke(executor, attempt) = message {
-                let dry = self.strays.get(attempt).is_some_and(|stray| stray.executor == *executor);
-                let found = self.all.values().find(|res| {
-                    res.run.as_ref().is_some_and(|run| run.attempt == *attempt && run.executor == *executor)
-                });
-                match found {
-                    Some(res) if res.unbegun() => {
-                        let (id, fair) = (res.id, self.may_revoke(res));
-                        if !fair {
-                            return Err(format!("{} is asked back for nothing", res.intent.name));
-                        }
-                        let run = self.all.get_mut(id).unwrap().run.as_mut().unwrap();
-                        (run.revoking, run.asked) = (true, true);
-                    }
-                    None if dry => {}
-                    _ => {
-                        return Err(format!(
-                            "attempt {attempt} is asked back, and is not open and unbegun at {executor}"
-                        ));
-                    }
+            match message {
+                Message::Revoke(executor, attempt) => self.follow_revocation(executor, *attempt)?,
+                Message::Grant(executor, _, grant) => {
+                    self.check_place(executor, grant)?;
+                    self.follow_grant(executor, grant, effects)?;
                 }
-            }
-        }
-        let sent = effects.messages.iter().filter_map(|message| match message {
-            Message::Grant(executor, _, grant) => Some((executor, grant)),
-            _ => None,
-        });
-        for (executor, grant) in sent {
-            self.check_place(executor, grant)?;
-            match grant.resource {
-                None => {
-                    let target = grant.intent.target.clone();
-                    let stray = Stray { executor: executor.clone(), target };
-                    self.dry.insert(grant.attempt);
-                    self.strays.insert(grant.attempt, stray);
-                }
-                Some(id) => {
-                    let recorded = effects.records.iter().any(
-                        |record| matches!(record, Record::Grant(to, it) if to == executor && Arc::ptr_eq(it, grant)),
-                    );
-                    let name = &grant.intent.name;
-                    let res = self.all.get(id).ok_or(format!("{name} is granted and unknown"))?;
-                    self.startable(res, true).map_err(|why| format!("{name} is granted although {why}"))?;
-                    self.check_grant(res, grant)?;
-                    if !recorded {
-                        return Err(format!("the grant of {name} is sent without a record"));
-                    }
-                    let run = Run {
-                        attempt: grant.attempt,
-                        executor: executor.clone(),
-                        operation: grant.operation,
-                        reason: grant.reason,
-                        priority: grant.reason,
-                        hash: grant.hash,
-                        name: grant.intent.name.clone(),
-                        begun: false,
-                        revoking: false,
-                        asked: false,
-                        unknown: false,
-                        stranger: false,
-                    };
-                    let res = self.all.get_mut(id).unwrap();
-                    (res.run, res.queued) = (Some(run), None);
-                }
+                _ => {}
             }
         }
         self.check_asked()?;
         self.check_revoked()?;
         self.check_granted()
+    }
+
+    fn follow_revocation(&mut self, executor: &ExecutorName, attempt: AttemptId) -> Result<(), String> {
+        let dry = self.strays.get(&attempt).is_some_and(|stray| stray.executor == *executor);
+        let mine = |run: &Run| run.attempt == attempt && run.executor == *executor;
+        match self.all.values().find(|res| res.run.as_ref().is_some_and(mine)) {
+            Some(res) if res.unbegun() => {
+                if !self.may_revoke(res) {
+                    return Err(format!("{} is asked back for nothing", res.intent.name));
+                }
+                let id = res.id;
+                let run = self.all.get_mut(id).unwrap().run.as_mut().unwrap();
+                (run.revoking, run.asked) = (true, true);
+                Ok(())
+            }
+            None if dry => Ok(()),
+            _ => Err(format!("attempt {attempt} is asked back, and is not open and unbegun at {executor}")),
+        }
+    }
+
+    fn follow_grant(&mut self, executor: &ExecutorName, grant: &Arc<Grant>, effects: &Effects) -> Result<(), String> {
+        let Some(id) = grant.resource else {
+            let stray = Stray { executor: executor.clone(), target: grant.intent.target.clone() };
+            self.dry.insert(grant.attempt);
+            self.strays.insert(grant.attempt, stray);
+            return Ok(());
+        };
+        let is_it =
+            |record: &Record| matches!(record, Record::Grant(to, it) if to == executor && Arc::ptr_eq(it, grant));
+        let name = &grant.intent.name;
+        if !effects.records.iter().any(is_it) {
+            return Err(format!("the grant of {name} is sent without a record"));
+        }
+        let res = self.all.get(id).ok_or(format!("{name} is granted and unknown"))?;
+        self.startable(res, true).map_err(|why| format!("{name} is granted although {why}"))?;
+        self.check_grant(res, grant)?;
+        let run = Run {
+            attempt: grant.attempt,
+            executor: executor.clone(),
+            operation: grant.operation,
+            reason: grant.reason,
+            priority: grant.reason,
+            hash: grant.hash,
+            name: name.clone(),
+            begun: false,
+            revoking: false,
+            asked: false,
+            unknown: false,
+            stranger: false,
+        };
+        let res = self.all.get_mut(id).unwrap();
+        (res.run, res.queued) = (Some(run), None);
+        Ok(())
     }
 
     /// "two executors never work on one target", and credits are a bound.
@@ -217,6 +219,10 @@ impl Model {
                 "{} is granted as {grant:?}, expected {operation:?} of its newest intent",
                 res.intent.name
             ));
+        }
+        let told = res.debt.as_ref().map(|(because, _)| because).filter(|_| res.live());
+        if grant.reload.as_ref() != told {
+            return Err(format!("{} is told {:?}, expected {told:?}", res.intent.name, grant.reload));
         }
         if Some(grant.reason) != res.queued {
             return Err(format!("{} is granted for {:?}, queued for {:?}", res.intent.name, grant.reason, res.queued));
@@ -283,7 +289,9 @@ impl Model {
         for res in self.all.values().filter(|res| self.startable(res, false).is_ok()) {
             let target = &self.targets[&res.intent.target];
             let workers = self.workers(&target.name);
-            let on_target = self.all.values().filter(|it| it.run.is_some() && it.intent.target == target.name).count();
+            let strays = self.strays.values().filter(|stray| stray.target == target.name).count();
+            let on_target =
+                strays + self.all.values().filter(|it| it.run.is_some() && it.intent.target == target.name).count();
             // Grants that are counted are not sent ahead.
             let counted = target.rate_limit.is_some() || self.settings.max_in_flight.is_some();
             let ahead = if counted { 0 } else { limits::GRANTS_AHEAD };

@@ -3,8 +3,8 @@
 //! Deliberately absent: any look at the state. What an action means is decided when it is played.
 
 use super::super::super::{
-    DeletionPolicy, DryRunItem, Forget, Intent, IntentParts, Mode, Name, Policy, Push, PushMode, RateLimit, Repair,
-    RepairAction, RepairSchedule, RequestKind, Retry, Scope, Settings, Target, Window, Windows,
+    DeletionPolicy, DryRunItem, Forget, Intent, IntentParts, Mode, Name, Notify, Policy, Push, PushMode, RateLimit,
+    Repair, RepairAction, RepairSchedule, RequestKind, Retry, Scope, Settings, Target, Window, Windows,
 };
 use super::world::{Action, End, POOLS};
 use std::sync::Arc;
@@ -57,6 +57,7 @@ impl Random {
         let policy = Policy {
             mode: if self.chance(12) { Mode::Observe } else { Mode::Enforce },
             protected: self.chance(4),
+            notify: Notify { send: self.chance(25), receive: !self.chance(10) },
             deletion_policy: if self.chance(12) { DeletionPolicy::Orphan } else { DeletionPolicy::Delete },
             ..Policy::default()
         };

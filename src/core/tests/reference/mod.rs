@@ -33,6 +33,7 @@ mod generator;
 mod holds;
 mod model;
 mod notation;
+mod notify;
 mod pushes;
 mod table;
 mod timers;

@@ -8,6 +8,7 @@ use super::super::super::{
     Operation, Reason, RepairAction, RequestId, ResourceId, Settings, Target, Timestamp, VersionNumber,
 };
 use super::holds::{Bucket, Suspended};
+use super::notify::Debt;
 use super::table::Table;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -69,6 +70,10 @@ pub(super) struct Res {
     pub was_undefined: bool,
     /// As a tombstone: it may be deleted, however much was removed with it.
     pub approved: bool,
+    /// What it owes.
+    pub debt: Option<Debt>,
+    /// An attempt whose result does not count may have changed it.
+    pub maybe_changed: bool,
 }
 
 /// One executor as the scheduler knows it.
@@ -92,6 +97,8 @@ pub(super) struct Model {
     pub now: Timestamp,
     pub version: VersionNumber,
     pub last_attempt: AttemptId,
+    /// Of what ended, skips too.
+    pub last_skip: AttemptId,
     /// Dry runs count for themselves, above [`DRY_RUNS`].
     pub last_dry: AttemptId,
     pub last_request: RequestId,
@@ -142,6 +149,8 @@ impl Res {
             delete_began: false,
             was_undefined: false,
             approved: false,
+            debt: None,
+            maybe_changed: false,
         }
     }
 
@@ -267,7 +276,7 @@ impl Model {
     pub(super) fn held_verification(&self, res: &Res) -> bool {
         let suspended = self.stopped(res).is_some();
         let verifies = matches!(res.queued, Some(Reason::Repair | Reason::UserRepair));
-        res.live() && res.run.is_none() && res.good() && verifies && suspended
+        res.live() && res.run.is_none() && res.good() && res.debt.is_none() && verifies && suspended
     }
 
     /// Queued, granted or running: whoever requires it waits. Of a tombstone only what ran before counts; its delete waits for its dependents.
@@ -281,7 +290,7 @@ impl Model {
 
     /// Whether `core` may see it as idle all the same: a verification of a good resource that only waits for its turn, which is a hold too.
     pub(super) fn perhaps_idle(&self, res: &Res) -> bool {
-        !self.busy(res) || (res.run.is_none() && res.good())
+        !self.busy(res) || (res.run.is_none() && res.good() && res.debt.is_none())
     }
 
     /// What is asked of the executor. "Observe mode reads, diffs, never applies"; a repair of what is deployed follows the policy.
@@ -292,7 +301,8 @@ impl Model {
         let change = res.succeeded != Some(res.intent.hash());
         let report = self.settings.repair.action == RepairAction::Report;
         let verification = matches!(reason, Reason::Repair | Reason::UserRepair | Reason::Retry);
-        if res.intent.policy.mode == Mode::Observe || (verification && report && !change) {
+        let reloads = res.debt.is_some();
+        if res.intent.policy.mode == Mode::Observe || (verification && report && !change && !reloads) {
             Operation::Observe
         } else {
             Operation::Enforce

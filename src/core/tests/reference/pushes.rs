@@ -197,7 +197,7 @@ impl Model {
                 None => self.all.insert(id, Res::new(id, push.set.clone(), intent.clone())),
             }
             // It is no tombstone any more: nobody waits for it to be deleted.
-            self.all.values_mut().filter(|other| other.after == Some(id)).for_each(|other| other.after = None);
+            self.waits_no_more_for(id);
         }
         for (name, intent) in &plan.upserts {
             let id = ids[name];
@@ -248,10 +248,12 @@ impl Res {
         if let Some(run) = &mut run {
             run.stranger = true;
         }
-        let remote = self.remote.take();
+        let (remote, debt, maybe_changed) = (self.remote.take(), self.debt.take(), self.maybe_changed);
         *self = Self {
             run,
             remote,
+            debt,
+            maybe_changed,
             touched: self.touched || self.attempted.is_some(),
             ..Self::new(self.id, set.clone(), intent.clone())
         };
