@@ -5,6 +5,7 @@ use super::bench::{Group, Stage};
 use super::labels::LabelSelector;
 use super::output::{Color, Format};
 use crate::api::Duration;
+use crate::core::Hash;
 use crate::executor::worker;
 use crate::operator;
 use crate::telemetry::LogFormat;
@@ -183,6 +184,9 @@ pub(crate) struct DeployOptions {
     /// Also remove what the manifests no longer declare; prints it first, and asks on a terminal
     #[arg(long)]
     pub(crate) prune: bool,
+    /// Release exactly what a dry run has shown under this digest, or nothing (where `spec.deploy.onChange` is Manual)
+    #[arg(long, value_name = "DIGEST")]
+    pub(crate) digest: Option<Hash>,
     #[command(flatten)]
     pub(crate) order: OrderOptions,
     #[command(flatten)]

@@ -22,6 +22,9 @@ fn reason(kind: &RefusalKind) -> String {
         RefusalKind::StaleBase(newest) => {
             format!("the environment has become version {newest} meanwhile; look at it, and run the command again")
         }
+        RefusalKind::StalePlan => {
+            "what would be released is not what that dry run showed; look at a new one, and give its digest".to_owned()
+        }
         RefusalKind::DuplicateName => "two manifests have this name; rename one".to_owned(),
         RefusalKind::DuplicateIdentity(other) => {
             format!("{other} already is this thing on the same target; change or remove one of them")

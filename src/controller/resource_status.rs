@@ -150,7 +150,7 @@ fn accepted(view: &ResourceView, known: &Known<'_>) -> Conditions {
 
 /// Why nothing of it may start, where somebody wanted it so.
 fn paused(known: &Known<'_>) -> Option<(Reason, &'static str)> {
-    if known.holds.iter().any(|hold| matches!(hold, Hold::Release { .. })) {
+    if known.holds.iter().any(|hold| matches!(hold, Hold::Release { .. } | Hold::FactRelease { .. })) {
         let message = "it waits for its release: annotate it, its Target or its Environment with homeostat.dev/deploy-requested-at and any new value";
         return Some((Reason::WaitingForRelease, message));
     }
@@ -263,6 +263,8 @@ fn refused(refusal: &Refusal) -> (Reason, String) {
             RefusalKind::Cycle(path) => (Reason::DependencyCycle, format!("it requires itself: {}", path.join(" → "))),
             // Objects are pushed on whatever is the newest version.
             RefusalKind::StaleBase(newest) => (Reason::Pending, format!("version {newest} came first")),
+            // Said of requests, never of objects.
+            RefusalKind::StalePlan => (Reason::Pending, "what would be released has changed".to_owned()),
             RefusalKind::DuplicateName => (Reason::DuplicateIdentity, "its name is used twice".to_owned()),
             RefusalKind::DuplicateIdentity(other) => (
                 Reason::DuplicateIdentity,

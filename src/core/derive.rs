@@ -96,7 +96,8 @@ impl EnvironmentState {
     pub(super) fn accepted_compliance(&self, resource: &Resource) -> Compliance {
         match &resource.row.pending {
             Some(pending) if pending.removed => Compliance::HasUpdate,
-            Some(pending) => self.compliance_with(resource, self.hash_with_facts(&pending.intent)),
+            Some(pending) => self.compliance_with(resource, self.hash_with_facts(&pending.intent, None)),
+            None if resource.row.facts_in_force.is_some() && !self.undefined(resource) => Compliance::HasUpdate,
             None => self.compliance(resource),
         }
     }

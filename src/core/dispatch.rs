@@ -125,6 +125,7 @@ impl EnvironmentState {
             resource: Some(id),
             // What is deleted need not be known completely.
             hash: hash.unwrap_or(grant.hash),
+            facts: self.known_facts(&resource.row.intent, resource.row.facts_in_force.as_deref()),
             secret_digest: resource.deployed_digest(),
             version: resource.row.version,
             remote_identity: resource.row.remote_identity.clone(),
@@ -179,7 +180,7 @@ impl EnvironmentState {
             epoch: self.epoch,
             resource: None,
             hash: intent.hash(),
-            facts: self.known_facts(&intent),
+            facts: self.known_facts(&intent, None),
             secret_digest: None,
             intent,
             version: self.version,

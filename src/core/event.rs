@@ -122,6 +122,8 @@ pub enum RefusalKind {
     Cycle(Vec<Name>),
     /// The push was made on an older version than the newest, which is this one. Said of the push as a whole: the refusal has no name.
     StaleBase(VersionNumber),
+    /// What would be released is not what was shown. Said of a request.
+    StalePlan,
     /// The same push names it twice.
     DuplicateName,
     /// Another resource already is this thing on this target.
@@ -147,6 +149,9 @@ pub struct Request {
     pub author: Name,
     /// Why, in the author's words; may be empty.
     pub message: Name,
+    /// Only what had this [release digest](super::EnvironmentState::release_digest) is released; refused where that is something else by now.
+    #[serde(default)]
+    pub digest: Option<super::Hash>,
 }
 
 /// What a user can ask for.

@@ -102,13 +102,10 @@ impl EnvironmentState {
 
 impl Resource {
     /// Takes what a success has learned. What was removed while it ran is somebody else's by now.
-    /// Returns whether that is news.
-    pub(super) fn learn(&mut self, run: &Run, finding: &Finding) -> bool {
+    /// Where that is news, returns what was known before.
+    pub(super) fn learn(&mut self, run: &Run, finding: &Finding) -> Option<Facts> {
         let news = run.credited && run.operation != Operation::Delete && self.row.facts != finding.facts;
-        if news {
-            self.row.facts = finding.facts.clone();
-        }
-        news
+        news.then(|| std::mem::replace(&mut self.row.facts, finding.facts.clone()))
     }
 }
 

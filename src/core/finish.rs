@@ -144,6 +144,7 @@ impl EnvironmentState {
         let Some(resource) = self.get_mut(id) else { return };
         let run = &resource.complete(run, finding);
         let (was_good, pays) = (resource.good(), resource.pays(run));
+        let released = resource.row.succeeded != Some(run.hash);
         resource.tried(run);
         let news = resource.learn(run, finding);
         let fresh = run.credited && resource.is_current(Some(run.hash));
@@ -180,8 +181,8 @@ impl EnvironmentState {
             resource.remember_change();
         }
         self.touch(id);
-        if news {
-            self.spread_facts(id);
+        if let Some(before) = news {
+            self.spread_facts(id, &before, released);
         }
         if notifies {
             self.notify(id, run.priority);

@@ -28,6 +28,15 @@ impl Hash {
     }
 }
 
+impl std::str::FromStr for Hash {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let bytes = u128::from_str_radix(text, 16).ok().filter(|_| text.len() == 32);
+        bytes.map(|bytes| Self(bytes.to_be_bytes())).ok_or_else(|| "it has 32 hexadecimal digits".to_owned())
+    }
+}
+
 impl fmt::Display for Hash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))

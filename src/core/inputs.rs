@@ -6,7 +6,7 @@
 //! filled in. Only executors make those.
 
 use super::state::{EnvironmentState, Resource};
-use super::{Hash, Hold, Intent, Name, ResourceId, limits};
+use super::{Facts, Hash, Hold, Intent, Name, OnChange, ResourceId, limits};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -177,9 +177,14 @@ impl EnvironmentState {
         self.get(self.bearer(&of.name)?)?.row.facts.get(&of.fact)
     }
 
+    /// What an attempt gets of it: where others are in force than are known, those.
+    fn fact_among<'a>(&'a self, in_force: Option<&'a str>, of: &FactRef) -> Option<&'a str> {
+        in_force.and_then(|in_force| fact_in(in_force, of)).or_else(|| self.fact(of))
+    }
+
     /// The facts that an attempt of this intent gets; those that are not known are not among them.
-    pub(super) fn known_facts(&self, intent: &Intent) -> Vec<KnownFact> {
-        let known = |of: &FactRef| Some(KnownFact { of: of.clone(), value: self.fact(of)?.into() });
+    pub(super) fn known_facts(&self, intent: &Intent, in_force: Option<&str>) -> Vec<KnownFact> {
+        let known = |of: &FactRef| Some(KnownFact { of: of.clone(), value: self.fact_among(in_force, of)?.into() });
         intent.facts_taken().filter_map(known).collect()
     }
 
@@ -189,9 +194,9 @@ impl EnvironmentState {
     }
 
     /// The hash of an intent with the facts that it takes; `None` while one of them is not known.
-    pub(super) fn hash_with_facts(&self, intent: &Intent) -> Option<Hash> {
+    pub(super) fn hash_with_facts(&self, intent: &Intent, in_force: Option<&str>) -> Option<Hash> {
         let own = intent.hash();
-        let values = intent.facts_taken().map(|of| self.fact(of).map(str::as_bytes));
+        let values = intent.facts_taken().map(|of| self.fact_among(in_force, of).map(str::as_bytes));
         let values: Vec<&[u8]> = values.collect::<Option<_>>()?;
         let complete = || Hash::of(&[&[own.0.as_slice()], values.as_slice()].concat());
         Some(if values.is_empty() { own } else { complete() })
@@ -200,7 +205,7 @@ impl EnvironmentState {
     /// Looks up what its intent takes. Says nothing to anybody.
     pub(super) fn look_up_inputs(&mut self, id: ResourceId) {
         let Some(resource) = self.get(id) else { return };
-        let hash = self.hash_with_facts(&resource.row.intent);
+        let hash = self.hash_with_facts(&resource.row.intent, resource.row.facts_in_force.as_deref());
         if let Some(resource) = self.get_mut(id) {
             resource.with_facts = hash;
         }
@@ -224,17 +229,70 @@ impl EnvironmentState {
         self.schedule_change(id);
     }
 
-    /// What a resource is known to be has changed, and with it the intents that take it.
-    pub(super) fn spread_facts(&mut self, id: ResourceId) {
-        let dependents = self.get(id).map(|resource| resource.dependents.clone()).unwrap_or_default();
+    /// What a resource is known to be has changed, and with it the intents that take it; `released`: by a change that is released, so that what
+    /// follows from it is released too.
+    pub(super) fn spread_facts(&mut self, id: ResourceId, before: &Facts, released: bool) {
+        let Some(resource) = self.get(id) else { return };
+        let (name, dependents) = (resource.row.intent.name.clone(), resource.dependents.clone());
         for dependent in dependents {
+            if !(released || self.settings.on_change == OnChange::Automatic) {
+                self.keep_facts(dependent, &name, before);
+            }
             self.renew_inputs(dependent);
         }
     }
 
+    /// Under `Manual` what has just been found out changes nothing before a user deploys it: the facts that are in force stay so. What was never
+    /// known completely was released as what it turns out to be.
+    fn keep_facts(&mut self, id: ResourceId, source: &Name, before: &Facts) {
+        let Some(resource) = self.get(id).filter(|resource| resource.is_live() && resource.with_facts.is_some()) else {
+            return;
+        };
+        let in_force = resource.row.facts_in_force.as_deref();
+        let value = |of: &FactRef| {
+            let known = if of.name == *source { before.get(&of.fact) } else { self.fact(of) };
+            in_force.and_then(|in_force| fact_in(in_force, of)).or(known)
+        };
+        let taken = || resource.row.intent.facts_taken();
+        let same = taken().all(|of| value(of) == self.fact(of));
+        let line = |of: &FactRef| Some(format!("{} {} {}\n", of.name, of.fact, value(of)?));
+        let kept: Option<Name> = (!same).then(|| taken().filter_map(line).collect::<String>().into());
+        if kept.as_deref() != in_force {
+            self.put_in_force(id, kept);
+        }
+    }
+
+    fn put_in_force(&mut self, id: ResourceId, facts: Option<Name>) {
+        if facts.is_some() {
+            self.unreleased.facts.insert(id);
+        } else {
+            self.unreleased.facts.remove(&id);
+        }
+        if let Some(resource) = self.get_mut(id) {
+            resource.row.facts_in_force = facts;
+        }
+        self.touch(id);
+    }
+
+    /// It takes facts as they are from now on.
+    pub(super) fn release_facts(&mut self, id: ResourceId) {
+        if self.unreleased.facts.contains(&id) {
+            self.put_in_force(id, None);
+            self.renew_inputs(id);
+        }
+    }
+
+    /// A fact that it takes, and that is another by now than the one that is in force.
+    pub(super) fn unreleased_fact<'a>(&self, resource: &'a Resource) -> Option<&'a FactRef> {
+        let in_force = resource.row.facts_in_force.as_deref()?;
+        let mut taken = resource.row.intent.facts_taken();
+        taken.find(|of| fact_in(in_force, of).is_some_and(|value| self.fact(of) != Some(value)))
+    }
+
     /// Facts that it waits for, where nothing else is to be said of the resource that they are of.
     pub(super) fn tell_unknown_facts(&self, resource: &Resource, out: &mut Vec<Hold>) {
-        for of in resource.row.intent.facts_taken().filter(|of| self.fact(of).is_none()) {
+        let in_force = resource.row.facts_in_force.as_deref();
+        for of in resource.row.intent.facts_taken().filter(|of| self.fact_among(in_force, of).is_none()) {
             let Some(source) = self.bearer(&of.name).and_then(|id| self.get(id)) else { continue };
             // What is deployed and has reported others will not report this one by itself.
             let never = source.published.good && !source.published.busy;
@@ -246,6 +304,13 @@ impl EnvironmentState {
             }
         }
     }
+}
+
+/// The value of a fact among those that are in force.
+fn fact_in<'a>(in_force: &'a str, of: &FactRef) -> Option<&'a str> {
+    let value =
+        |line: &'a str| line.strip_prefix(&*of.name)?.strip_prefix(' ')?.strip_prefix(&*of.fact)?.strip_prefix(' ');
+    in_force.lines().find_map(value)
 }
 
 impl Resource {

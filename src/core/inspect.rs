@@ -120,7 +120,9 @@ impl EnvironmentState {
             let counter = match self.accepted_compliance(resource) {
                 Compliance::Undefined => &mut counts.undefined,
                 _ if row.skipped => &mut counts.skipped,
-                Compliance::HasUpdate if row.pending.is_some() => &mut counts.unreleased,
+                Compliance::HasUpdate if row.pending.is_some() || row.facts_in_force.is_some() => {
+                    &mut counts.unreleased
+                }
                 Compliance::Compliant => &mut counts.compliant,
                 Compliance::HasUpdate => &mut counts.updating,
                 Compliance::NonCompliant if row.last_result != LastResult::Failed && row.observed.differs() => {
@@ -152,6 +154,8 @@ impl EnvironmentState {
         let mut holds: Vec<Hold> = Vec::new();
         if let Some(pending) = &resource.row.pending {
             holds.push(self.release_hold(&resource.row.intent.name, pending.version));
+        } else if let Some(of) = self.unreleased_fact(resource) {
+            holds.push(Hold::FactRelease { name: of.name.clone(), fact: of.fact.clone() });
         }
         if let Some(running) = self.view_of(resource).running {
             holds.push(Hold::Running(running));

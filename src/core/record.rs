@@ -142,6 +142,9 @@ pub struct ResourceRow {
     pub remote_identity: Option<Name>,
     /// What the newest success learned of it.
     pub facts: Facts,
+    /// The facts as they were when it was released, where they are others by now and that is not released: a line `resource fact value` each.
+    /// `None`: it takes them as they are.
+    pub facts_in_force: Option<Name>,
     /// The keyed digest of the secrets that its newest intent takes; `None`: none, or no attempt has reported it yet.
     pub secret_digest: Option<Hash>,
     /// It is to be told to reload.
@@ -179,6 +182,7 @@ impl ResourceRow {
             drift: None,
             remote_identity: None,
             facts: Facts::default(),
+            facts_in_force: None,
             secret_digest: None,
             reload: None,
             maybe_changed: false,

@@ -5,7 +5,8 @@
 //! or a recovery, and one unreleased edit freezes nothing that requires the resource. What is accepted lies beside them: a newer word on a live
 //! resource in its row (`pending`), everything else here, until a user's deploy covers it. A push is planned against what is accepted.
 //!
-//! A removal that was taken back before its release never happened. Deliberately absent: the release of a dry run's digest.
+//! A removal that was taken back before its release never happened. A fact that changes by itself is such a word too: what takes it goes on with the
+//! one that is in force (`inputs.rs`). What a release would bring into force has a digest, so that what was shown is released, or nothing.
 
 use super::apply::Upsert;
 use super::derive::identity_key;
@@ -26,11 +27,13 @@ pub(super) struct Unreleased {
     by_identity: HashMap<Hash, ResourceId>,
     /// Live resources on which there is a newer word.
     pub(super) changed: BTreeSet<ResourceId>,
+    /// Live resources that take other facts than are known by now.
+    pub(super) facts: BTreeSet<ResourceId>,
 }
 
 impl Unreleased {
     pub(super) fn is_empty(&self) -> bool {
-        self.new.is_empty() && self.changed.is_empty()
+        self.new.is_empty() && self.changed.is_empty() && self.facts.is_empty()
     }
 
     pub(super) fn get(&self, id: ResourceId) -> Option<&ResourceRow> {
@@ -186,17 +189,44 @@ impl EnvironmentState {
 
     /// Releases what a user's deploy covers.
     pub(super) fn release_covered(&mut self, scope: &Scope) {
+        self.release_names(&self.to_release(scope));
+    }
+
+    /// The names of which a user's deploy releases something.
+    fn to_release(&self, scope: &Scope) -> BTreeSet<Name> {
         if self.unreleased.is_empty() {
-            return;
+            return BTreeSet::new();
         }
-        let live = self.unreleased.changed.iter().filter_map(|&id| self.get(id)).map(|resource| &resource.row);
+        let live = self.unreleased.changed.iter().chain(&self.unreleased.facts);
+        let live = live.filter_map(|&id| self.get(id)).filter(|one| one.is_live()).map(|resource| &resource.row);
         let meant = |row: &&ResourceRow| {
             scope.target.as_ref().is_none_or(|target| *target == row.intent.target)
                 && scope.names.as_ref().is_none_or(|names| names.contains(&row.intent.name))
         };
         let rows = live.chain(self.unreleased.rows()).filter(meant);
         let names: BTreeSet<Name> = rows.map(|row| row.intent.name.clone()).collect();
-        self.release_names(names);
+        self.release_together(self.without_what_is_to_be_approved(names))
+    }
+
+    /// A digest of everything that a user's deploy of this scope would bring into force now, and of what it would replace. `None`: nothing.
+    pub fn release_digest(&self, scope: &Scope) -> Option<Hash> {
+        let names = self.to_release(scope);
+        let mut parts: Vec<Vec<u8>> = Vec::new();
+        for name in &names {
+            let row = self.live.get(name).and_then(|&id| Some(&self.get(id)?.row));
+            let content =
+                |intent: Option<&Arc<Intent>>| intent.map_or_else(Vec::new, |intent| intent.content().0.to_vec());
+            let accepted = self.accepted(name).map(|(_, intent)| intent);
+            parts.extend([name.as_bytes().to_vec(), content(row.map(|row| &row.intent)), content(accepted)]);
+            parts.extend(
+                accepted
+                    .into_iter()
+                    .flat_map(|intent| self.known_facts(intent, None))
+                    .flat_map(|known| [known.of.name, known.of.fact, known.value].map(|text| text.as_bytes().to_vec())),
+            );
+        }
+        let parts: Vec<&[u8]> = parts.iter().map(Vec::as_slice).collect();
+        (!names.is_empty()).then(|| Hash::of(&parts))
     }
 
     /// Nothing waits for a release any more.
@@ -206,15 +236,15 @@ impl EnvironmentState {
         }
     }
 
-    fn release_names(&mut self, names: BTreeSet<Name>) {
-        let names = self.release_together(self.without_what_is_to_be_approved(names));
+    fn release_names(&mut self, names: &BTreeSet<Name>) {
         let mut upserts = Vec::new();
-        for name in &names {
+        for name in names {
             if let Some(&id) = self.live.get(name) {
+                self.release_facts(id);
                 upserts.extend(self.release_live(id));
             }
         }
-        for name in &names {
+        for name in names {
             let Some(row) = self.unreleased.take(name) else { continue };
             let ResourceRow { resource, set, intent, version, .. } = row;
             upserts.push(Upsert { id: Some(resource), set, intent, version });

@@ -5,13 +5,17 @@ use super::ready::{Entry, Work};
 use super::state::{DryRunState, EnvironmentState, Open, TargetIndex};
 use super::{
     AttemptId, Change, DeletionPolicy, DryRunId, DryRunRequest, ExecutorName, Message, Name, OpenRequest, Operation,
-    OutcomeKind, Reason, Record, Request, RequestId, RequestKind, ResourceId,
+    OutcomeKind, Reason, Record, Refusal, RefusalKind, Request, RequestId, RequestKind, ResourceId,
 };
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 impl EnvironmentState {
     pub(super) fn request(&mut self, request: Request) {
+        if request.digest.is_some_and(|digest| self.release_digest(&request.scope) != Some(digest)) {
+            let stale = Refusal { name: "".into(), kind: RefusalKind::StalePlan };
+            return self.out.messages.push(Message::Refused(vec![stale]));
+        }
         self.last_request.0 += 1;
         let id = self.last_request;
         let Request { kind, scope, author, message, .. } = request;

@@ -126,6 +126,9 @@ impl EnvironmentState {
         if row.pending.is_some() {
             self.unreleased.changed.insert(row.resource);
         }
+        if row.facts_in_force.is_some() {
+            self.unreleased.facts.insert(row.resource);
+        }
         let (id, name, key) = (row.resource, row.intent.name.clone(), identity_key(&row.intent));
         let (life, after, due) = (row.life, row.after, row.due_at);
         self.insert(row);

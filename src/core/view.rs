@@ -115,6 +115,13 @@ pub enum Hold {
         /// It is removed.
         removal: bool,
     },
+    /// A fact that it takes has become another by itself, and comes into force when a user deploys it.
+    FactRelease {
+        /// What it is a fact of.
+        name: Name,
+        /// Which.
+        fact: Name,
+    },
     /// Its newest intent is accepted, and makes a name another thing on its target as soon as a user approves that.
     ReplaceApproval {
         /// Which name: its own, or one that cannot be released apart from it.
@@ -279,6 +286,10 @@ impl fmt::Display for Hold {
                 let what = if *removal { "its removal" } else { "its newest intent" };
                 write!(f, "{what} (version {version}) waits for release: it comes into force when a user deploys it")
             }
+            Self::FactRelease { name, fact } => write!(
+                f,
+                "fact {fact} of {name}, which it takes, has changed, and waits for release: it comes into force when a user deploys it"
+            ),
             Self::ReplaceApproval { name, version } => write!(
                 f,
                 "its newest intent (version {version}) waits for an approval: {name} would be deleted, and made as another thing"

@@ -146,13 +146,14 @@ impl Scheduler {
         scope: Scope,
         author: Name,
     ) -> Result<(RequestId, usize), SchedulerError> {
-        self.order(Request { id: RequestId(0), kind, scope, author, message: "".into() }).await
+        self.order(Request { id: RequestId(0), kind, scope, author, message: "".into(), digest: None }).await
     }
 
     /// The same with everything that a request can say; also suspends and resumes.
     pub async fn order(&self, request: Request) -> Result<(RequestId, usize), SchedulerError> {
         match self.call(Event::Request(request)).await? {
             Some(Message::RequestAccepted(id, covered)) => Ok((id, covered)),
+            Some(Message::Refused(refusals)) => Err(SchedulerError::Refused(refusals)),
             _ => Err(self.gone().await),
         }
     }

@@ -216,6 +216,7 @@ impl World {
             scope,
             author: "a user".into(),
             message: "".into(),
+            digest: None,
         }));
     }
 

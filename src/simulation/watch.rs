@@ -171,6 +171,7 @@ fn why_is_true(state: &EnvironmentState, view: &ResourceView) -> Option<Violatio
     let named = |name: &Name| required(state, name);
     let is_so = match first {
         Hold::Release { version, .. } | Hold::ReplaceApproval { version, .. } => view.unreleased() == Some(*version),
+        Hold::FactRelease { .. } => row.facts_in_force.is_some(),
         Hold::RequirementUnreleased { name } => named(name).is_some_and(|one| one.row.life == Life::Unreleased),
         Hold::Good { .. } => view.good && view.queued.is_none(),
         Hold::Running(running) => view.running.as_ref() == Some(running),

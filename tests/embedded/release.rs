@@ -21,7 +21,8 @@ fn q7_a_users_deploy_and_delete_release_what_they_cover() {
             \\ No newline at end of file
             +held again
             \\ No newline at end of file
-        1 of 3 resources would change: 2 none, 1 update (on version 1)",
+        1 of 3 resources would change: 2 none, 1 update (on version 1)
+          `homeostat deploy --digest DIGEST`, with what this was given, releases exactly that",
     );
     house.check(
         "deploy -f manifests motd",
@@ -38,4 +39,37 @@ fn q7_a_users_deploy_and_delete_release_what_they_cover() {
     assert!(!house.path("made/index").exists());
     assert_eq!(house.run("check").code, 0);
     assert_eq!(house.run("status").code, 0);
+}
+
+#[test]
+fn q7_a_dry_run_has_a_digest_and_only_what_it_showed_is_released() {
+    let house = House::with(LOCAL, &small("held"));
+    let manual = environment(LOCAL, 1).replace("spec: {}", "spec: {deploy: {onChange: Manual}}");
+    house.write("manifests/environment.yaml", &manual);
+    let digest = |words: &str| house.run(&format!("{words} -o json")).json()["digest"].as_str().map(ToOwned::to_owned);
+    let first = digest("dry-run -f manifests").unwrap();
+    assert_eq!(house.run(&format!("deploy -f manifests -q --digest {first}")).code, 0);
+    assert_eq!(digest("dry-run -f manifests"), None, "nothing waits for its release");
+
+    house.write("manifests/resources.yaml", &small("held again"));
+    let shown = digest("dry-run -f manifests").unwrap();
+    house.write("manifests/resources.yaml", &small("held otherwise"));
+    house.refuses(
+        &format!("deploy -f manifests --digest {shown}"),
+        3,
+        "
+        error: the intent was refused; nothing was accepted
+          what would be released is not what that dry run showed; look at a new one, and give its digest",
+    );
+    assert_eq!(house.read("made/motd"), "held");
+    let accepted = digest("dry-run -f manifests").unwrap();
+    assert_ne!(accepted, shown);
+    assert_eq!(house.run(&format!("deploy -f manifests -q --digest {accepted}")).code, 0);
+    assert_eq!(house.read("made/motd"), "held otherwise");
+    assert_eq!(house.run("deploy --digest 12").code, 64);
+    assert_eq!(house.run("check").code, 0);
+
+    house.write("manifests/environment.yaml", &environment(LOCAL, 1));
+    let automatic = house.run(&format!("deploy -f manifests --digest {accepted}"));
+    assert!(automatic.code == 64 && automatic.err.contains("onChange: Manual"), "{}", automatic.err);
 }

@@ -120,6 +120,7 @@ impl House {
             (r"\(\d+/s\)", "(RATE)"),
             (r"\S+@\S+", "AUTHOR"),
             (r"default-[0-9a-f]{16}", "EXECUTOR"),
+            (r"\b[0-9a-f]{32}\b", "DIGEST"),
             (r"process \d+ \(`[^`]*`\) since \S+ \S+ UTC", "HOLDER"),
             (r"(\S) {2,}", "$1  "),
             (r"(?m)\s+$", ""),

@@ -90,7 +90,14 @@ impl Brain {
 /// A user asks for a repair of everything.
 fn repair_all() -> Event {
     let (id, author) = (RequestId(0), "bench".into());
-    Event::Request(Request { id, kind: RequestKind::Repair, scope: Scope::default(), author, message: "".into() })
+    Event::Request(Request {
+        id,
+        kind: RequestKind::Repair,
+        scope: Scope::default(),
+        author,
+        message: "".into(),
+        digest: None,
+    })
 }
 
 /// All of it but the memory.

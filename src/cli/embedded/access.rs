@@ -6,7 +6,7 @@ use crate::cli::CliError;
 use crate::cli::arguments::StateOptions;
 use crate::cli::manifests::Declared;
 use crate::cli::output::Output;
-use crate::core::{Name, Push, RequestKind, Scope, VersionNumber};
+use crate::core::{Hash, Name, Push, RequestKind, Scope, VersionNumber};
 
 /// An environment, and somebody who owns it.
 pub(crate) enum Access<'a> {
@@ -115,7 +115,15 @@ impl Access<'_> {
     pub(crate) async fn request(&mut self, kind: RequestKind, scope: Scope) -> Result<usize, CliError> {
         match self {
             Self::Own(session) => session.request(kind, scope).await,
-            Self::Beside(beside) => beside.request(kind, scope).await,
+            Self::Beside(beside) => beside.request(kind, scope, None).await,
+        }
+    }
+
+    /// Requests a deploy that releases what has this digest, or nothing.
+    pub(crate) async fn release(&mut self, scope: Scope, digest: Hash) -> Result<usize, CliError> {
+        match self {
+            Self::Own(session) => session.release(scope, digest).await,
+            Self::Beside(beside) => beside.request(RequestKind::Deploy, scope, Some(digest)).await,
         }
     }
 

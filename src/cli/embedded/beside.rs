@@ -10,7 +10,7 @@ use crate::cli::manifests::Declared;
 use crate::cli::output::Output;
 use crate::cli::progress::Progress;
 use crate::core::{
-    AttemptId, EnvironmentState, Forget, Name, Push, Request, RequestId, RequestKind, Scope, VersionNumber,
+    AttemptId, EnvironmentState, Forget, Hash, Name, Push, Request, RequestId, RequestKind, Scope, VersionNumber,
 };
 use crate::history::Store;
 use std::sync::Arc;
@@ -86,8 +86,13 @@ impl Beside {
         self.control.end(&self.environment, true).await
     }
 
-    pub(super) async fn request(&mut self, kind: RequestKind, scope: Scope) -> Result<usize, CliError> {
-        let request = Request { id: RequestId(0), kind, scope, author: author(), message: "".into() };
+    pub(super) async fn request(
+        &mut self,
+        kind: RequestKind,
+        scope: Scope,
+        digest: Option<Hash>,
+    ) -> Result<usize, CliError> {
+        let request = Request { id: RequestId(0), kind, scope, author: author(), message: "".into(), digest };
         let (id, resources) = self.order(request).await?;
         self.requests.push(id);
         Ok(resources)

@@ -52,6 +52,12 @@ impl Copy {
         }
     }
 
+    /// The state again, to try on it what a deploy would do.
+    pub(crate) fn known(&self) -> EnvironmentState {
+        let (name, now) = (self.environment.clone(), crate::cli::output::time::now());
+        EnvironmentState::restore(name, crate::core::Epoch(0), self.snapshot.clone(), now).0
+    }
+
     async fn read(place: &Place, options: &StateOptions, declared: Option<&Name>) -> Result<Self, CliError> {
         let environment = place.environment(options.environment.as_deref(), declared).await?;
         let snapshot = place.store.peek(&environment).await?.unwrap_or_default();

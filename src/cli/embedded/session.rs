@@ -8,8 +8,8 @@ use crate::cli::arguments::StateOptions;
 use crate::cli::manifests::Declared;
 use crate::cli::output::Output;
 use crate::core::{
-    AttemptId, DryRunId, DryRunItem, DryRunRequest, EnvironmentState, Event, Name, Push, PushMode, RequestKind, Scope,
-    VersionNumber,
+    AttemptId, DryRunId, DryRunItem, DryRunRequest, EnvironmentState, Event, Hash, Name, Push, PushMode, Request,
+    RequestId, RequestKind, Scope, VersionNumber,
 };
 use crate::executor::process;
 use crate::executor::{AcceptAll, Endpoint, Times};
@@ -202,6 +202,13 @@ impl Session {
     /// Requests a deploy, a repair or a report; returns how many resources it covers.
     pub(crate) async fn request(&self, kind: RequestKind, scope: Scope) -> Result<usize, CliError> {
         Ok(self.scheduler.request(kind, scope, author()).await?.1)
+    }
+
+    /// Requests a deploy that releases what has this digest, or nothing.
+    pub(crate) async fn release(&self, scope: Scope, digest: Hash) -> Result<usize, CliError> {
+        let (id, kind, message) = (RequestId(0), RequestKind::Deploy, "".into());
+        let request = Request { id, kind, scope, author: author(), message, digest: Some(digest) };
+        Ok(self.scheduler.order(request).await?.1)
     }
 
     /// Waits until nothing is left to do, or a signal ends the run early.

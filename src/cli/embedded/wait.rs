@@ -220,6 +220,7 @@ const fn wait_of(hold: &Hold) -> Wait {
         | Hold::RequiredBy { .. } => Wait::OnOthers,
         Hold::Good { .. }
         | Hold::Release { .. }
+        | Hold::FactRelease { .. }
         | Hold::ReplaceApproval { .. }
         | Hold::Running(_)
         | Hold::DependentsYielding

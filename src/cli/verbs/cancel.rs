@@ -42,8 +42,14 @@ pub(crate) async fn run(options: CancelOptions, output: Output) -> Result<Exit, 
     let document = Owned::run(&options.state, output, prepare, async |owned, selection| {
         let waiting = owned.read(queued).await?;
         let (author, message) = (author(), options.message.as_str().into());
-        let request =
-            Request { id: RequestId(0), kind: RequestKind::Cancel, scope: selection.scope(), author, message };
+        let request = Request {
+            id: RequestId(0),
+            kind: RequestKind::Cancel,
+            scope: selection.scope(),
+            author,
+            message,
+            digest: None,
+        };
         owned.order(request).await?;
         let chosen = selection.clone();
         let read = move |state: &EnvironmentState| {

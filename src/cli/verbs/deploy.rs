@@ -3,11 +3,14 @@
 use super::confirm;
 use super::summary::RunDocument;
 use crate::cli::arguments::DeployOptions;
-use crate::cli::embedded::{Access, Place, known_names, push_of, snapshot_state};
+use crate::cli::embedded::{Access, Place, author, known_names, push_of, snapshot_state};
 use crate::cli::manifests::{self, Declared, Selection};
 use crate::cli::output::{Output, time};
 use crate::cli::{CliError, Exit, SET, refusal};
-use crate::core::{EnvironmentState, Name, Push, PushPlan, RequestKind, Scope};
+use crate::core::{
+    Effects, EnvironmentState, Event, Hash, Name, OnChange, Push, PushPlan, Refusal, RefusalKind, Request, RequestId,
+    RequestKind, Scope, step,
+};
 use std::collections::BTreeSet;
 
 /// Pushes, requests a deploy, waits, and prints what was done.
@@ -36,7 +39,10 @@ pub(crate) async fn run(options: DeployOptions, output: Output) -> Result<Exit, 
             let scope = Scope { target: None, names: Some(replaced) };
             session.request(RequestKind::ApproveRemovals, scope).await?;
         }
-        session.request(RequestKind::Deploy, selection.scope()).await?;
+        match options.digest {
+            Some(digest) => session.release(selection.scope(), digest).await?,
+            None => session.request(RequestKind::Deploy, selection.scope()).await?,
+        };
         session.wait().await
     })
     .await?;
@@ -54,6 +60,21 @@ async fn prepare(
     let state = snapshot_state(&*place.store, environment).await?;
     selection.check(known_names(&state), declared)?;
     let selection = selection.within(&state, declared, time::now());
+    let settings = declared.map_or(state.settings(), |declared| &declared.settings);
+    if options.digest.is_some() && settings.on_change == OnChange::Automatic {
+        let reason = format!(
+            "environment {environment} releases what it accepts at once, so that nothing waits for a digest\n  \
+             with `spec.deploy.onChange: Manual` it waits for a deploy"
+        );
+        return Err(CliError::Usage(reason));
+    }
+    if options.digest.is_some() {
+        let again = snapshot_state(&*place.store, environment).await?;
+        if digest(again, declared, &selection, options.prune) != options.digest {
+            let stale = Refusal { name: "".into(), kind: RefusalKind::StalePlan };
+            return Err(CliError::Refused(refusal::describe(&[stale])));
+        }
+    }
     let waiting =
         state.replacements().filter(|name| state.accepted(name).is_some_and(|(_, intent)| selection.covers(intent)));
     let mut replaced: BTreeSet<Name> = waiting.cloned().collect();
@@ -61,19 +82,47 @@ async fn prepare(
         confirm_replaced(&replaced, options.order.yes)?;
         return Ok((None, selection, replaced.into_iter().collect()));
     };
-    let mut push = push_of(SET.into(), "manifests", &options.order.message);
-    push.upserts = declared.intents.iter().filter(|intent| selection.covers(intent)).cloned().collect();
-    push.prune = options.prune;
+    let push = push_for(declared, &selection, options.prune);
+    let mut push = Push { message: options.order.message.as_str().into(), ..push };
     let plan = preview(&state, &push, options.order.yes)?;
     // What is declared again as it was needs no approval any more.
     replaced.retain(|name| !push.upserts.iter().any(|intent| intent.name == *name));
     replaced.extend(plan.replaced.iter().cloned());
     confirm_replaced(&replaced, options.order.yes)?;
-    if !(plan.removed.is_empty() && replaced.is_empty()) {
+    if options.digest.is_some() || !(plan.removed.is_empty() && replaced.is_empty()) {
         // What was confirmed was shown against this version.
         push.base = Some(state.version());
     }
     Ok((Some(push), selection, replaced.into_iter().collect()))
+}
+
+/// What a deploy pushes of the manifests.
+pub(super) fn push_for(declared: &Declared, selection: &Selection, prune: bool) -> Push {
+    let upserts = declared.intents.iter().filter(|intent| selection.covers(intent)).cloned().collect();
+    Push { upserts, prune, ..push_of(SET.into(), "manifests", "") }
+}
+
+/// A digest of what a deploy would release, tried on a copy of what is known. `None`: nothing waits for a release.
+pub(super) fn digest(
+    mut state: EnvironmentState,
+    declared: Option<&Declared>,
+    selection: &Selection,
+    prune: bool,
+) -> Option<Hash> {
+    let take = |state: &mut EnvironmentState, event| step(state, event, time::now(), &mut Effects::default());
+    if let Some(declared) = declared {
+        take(&mut state, Event::SettingsChanged(declared.settings.clone()));
+        take(&mut state, Event::Push(push_for(declared, selection, prune)));
+    }
+    // A deploy asks for the approval of these first.
+    let covered = |name: &&Name| state.accepted(name).is_some_and(|(_, intent)| selection.covers(intent));
+    let names: Vec<Name> = state.replacements().filter(covered).cloned().collect();
+    if !names.is_empty() {
+        let (scope, kind) = (Scope { target: None, names: Some(names) }, RequestKind::ApproveRemovals);
+        let (id, author, message) = (RequestId(0), author(), "".into());
+        take(&mut state, Event::Request(Request { id, kind, scope, author, message, digest: None }));
+    }
+    state.release_digest(&selection.scope())
 }
 
 /// Asks before a name becomes another thing whose policy wants that approved.

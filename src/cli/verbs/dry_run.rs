@@ -3,6 +3,7 @@
 //! It works on a copy of the environment in memory, suspended: what runs there can reach neither history nor, since executors only read in a
 //! dry run, a target. So it needs no ownership, and can run beside a deploy.
 
+use super::deploy::digest;
 use crate::cli::arguments::DryRunOptions;
 use crate::cli::embedded::{Copy, Session, known_names, push_of};
 use crate::cli::manifests::{self, Declared, Selection};
@@ -23,6 +24,9 @@ struct DryRunDocument {
     environment: Name,
     /// The version on which the manifests were tried.
     version: crate::core::VersionNumber,
+    /// Of what a deploy would release; nothing where nothing waits for that.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    digest: Option<String>,
     /// How many resources have which result.
     results: BTreeMap<Name, usize>,
     items: Vec<DryRunResultDocument>,
@@ -46,6 +50,7 @@ pub(crate) async fn run(options: DryRunOptions, output: Output) -> Result<Exit, 
     let selection = selection.within(&copy.state, declared.as_ref(), time::now());
     let items = items(&copy.state, declared.as_ref(), &selection, options.prune)?;
     let compliant = compliant(&copy.state, &items);
+    let digest = digest(copy.known(), declared.as_ref(), &selection, options.prune).map(|digest| digest.to_string());
     let (environment, version) = (copy.environment.clone(), copy.state.version());
     let results = copy
         .run(output, async |session: &mut Session| {
@@ -63,8 +68,13 @@ pub(crate) async fn run(options: DryRunOptions, output: Output) -> Result<Exit, 
         drift: would_change(&result.result) && compliant.contains(&result.name),
         result,
     };
-    let document =
-        DryRunDocument { environment, version, results: counts, items: results.into_iter().map(document).collect() };
+    let document = DryRunDocument {
+        environment,
+        version,
+        digest,
+        results: counts,
+        items: results.into_iter().map(document).collect(),
+    };
     output.print(&document, || text(&document, output.is_wide()))?;
     Ok(exit(&document))
 }
@@ -152,6 +162,10 @@ fn text(document: &DryRunDocument, wide: bool) -> String {
             counted.join(", "),
             document.version
         );
+    }
+    if let Some(digest) = &document.digest {
+        let _ =
+            write!(text, "\n  `homeostat deploy --digest {digest}`, with what this was given, releases exactly that");
     }
     text
 }

@@ -60,7 +60,7 @@ async fn order(options: &SuspendOptions, kind: RequestKind, output: Output) -> R
     Owned::run(&options.state, output, prepare, async |owned, before| {
         let scope = Scope { target: target.clone(), names: None };
         let (author, message) = (author(), options.message.as_str().into());
-        owned.order(Request { id: RequestId(0), kind, scope, author, message }).await?;
+        owned.order(Request { id: RequestId(0), kind, scope, author, message, digest: None }).await?;
         let meant = target.clone();
         let read = move |state: &EnvironmentState| {
             let suspensions = state.suspensions().map(SuspensionDocument::from).collect();

@@ -171,7 +171,9 @@ fn next_steps(state: &EnvironmentState, root: &Link, now: Timestamp, runs: bool)
         Hold::RetryAt { .. } => Some(format!(
             "fix the cause, then `homeostat deploy {name}`; `homeostat history {name}` lists every attempt"
         )),
-        Hold::Release { .. } => Some(format!("`homeostat deploy {name}` releases and deploys it")),
+        Hold::Release { .. } | Hold::FactRelease { .. } => {
+            Some(format!("`homeostat deploy {name}` releases and deploys it"))
+        }
         Hold::ReplaceApproval { name, .. } => Some(format!(
             "`homeostat deploy {name}` asks for the approval; in a cluster annotate its Environment with {}",
             crate::api::REMOVALS_APPROVED_AT

@@ -50,7 +50,9 @@ impl<'a> Naive<'a> {
         let mut parts = vec![intent.hash().0.to_vec()];
         for of in intent.facts_taken() {
             let facts = &self.resources[&self.named(&of.name)?].row.facts;
-            parts.push(facts.get(&of.fact)?.as_bytes().to_vec());
+            let line = |line: &str| line.strip_prefix(&format!("{} {} ", of.name, of.fact)).map(ToOwned::to_owned);
+            let in_force = resource.row.facts_in_force.as_deref().and_then(|text| text.lines().find_map(line));
+            parts.push(in_force.or_else(|| facts.get(&of.fact).map(ToOwned::to_owned))?.into_bytes());
         }
         let parts: Vec<&[u8]> = parts.iter().map(Vec::as_slice).collect();
         let hash = if parts.len() == 1 { intent.hash() } else { Hash::of(&parts) };

@@ -82,6 +82,7 @@ fn why_is_true(world: &World, naive: &Naive, id: ResourceId) {
     let first = why.first().unwrap_or_else(|| panic!("nobody knows why {} does not run", row.intent.name));
     let is_so = match first {
         Hold::Release { version, .. } => row.pending.as_ref().is_some_and(|pending| pending.version == *version),
+        Hold::FactRelease { .. } => row.facts_in_force.is_some(),
         Hold::ReplaceApproval { name, .. } => row.pending.is_some() && state.replacements().any(|one| one == name),
         Hold::RequirementUnreleased { name } => state.unreleased.named(name).is_some() && state.find(name).is_none(),
         Hold::Good { next_repair } => naive.good(id) && resource.queued.is_none() && *next_repair == row.due_at,

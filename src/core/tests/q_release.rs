@@ -402,3 +402,77 @@ fn q7_a_chain_of_names_that_hand_their_things_on_is_released_as_one() {
     assert_eq!(world.state.counts().unreleased, 0);
     world.expect_granted(["b", "delete a", "c", "a"]);
 }
+
+/// b takes a fact of a; both are good, and changes wait for a release.
+fn manual_fact() -> World {
+    let mut world = World::new(["t1", "t2"]);
+    world.push("a@t1; b@t2 takes:a.size");
+    world.learn("a", "size=5");
+    world.succeed("b");
+    world.manual();
+    world
+}
+
+fn fact_of(world: &World, name: &str) -> String {
+    world.held[&world.attempt(name)].grant.facts.iter().map(|known| known.value.to_string()).collect()
+}
+
+#[test]
+fn q7_a_fact_that_changes_by_itself_waits_until_a_user_deploys_what_takes_it() {
+    let mut world = manual_fact();
+    world.repair();
+    world.learn("a", "size=6");
+    assert_eq!(fact_of(&world, "b"), "5", "a repair verifies what is in force");
+    world.succeed("b");
+    world.expect_granted(["a", "b", "a", "b"]);
+    world.expect_compliance("b", Compliance::HasUpdate);
+    assert!(world.view("b").good);
+    let why = "fact size of a, which it takes, has changed, and waits for release: it comes into force when a user deploys it";
+    assert_eq!((world.why("b").as_str(), world.state.counts().unreleased), (why, 1));
+    // It stays so over a restart, and where the fact is as it was before there is nothing to release.
+    world.restart();
+    assert_eq!(world.why("b"), why);
+    world.repair();
+    world.learn("a", "size=5");
+    world.succeed("b");
+    assert_eq!(world.state.counts().unreleased, 0);
+    world.repair();
+    world.learn("a", "size=7");
+    world.succeed("b");
+    world.expect_granted(["a", "b", "a", "b"]);
+    world.deploy();
+    world.expect_granted(["b"]);
+    assert_eq!(fact_of(&world, "b"), "7");
+    world.succeed("b");
+    world.expect([("a", "good"), ("b", "good")]);
+    assert_eq!(world.state.counts().unreleased, 0);
+}
+
+#[test]
+fn q7_what_follows_from_a_released_change_is_released_with_it() {
+    let mut world = manual_fact();
+    world.push("a@t1=2; b@t2 takes:a.size");
+    world.deploy();
+    world.expect_granted(["a", "b", "a"]);
+    world.learn("a", "size=6");
+    world.expect_granted(["b"]);
+    assert_eq!(fact_of(&world, "b"), "6");
+}
+
+#[test]
+fn q7_a_digest_releases_what_was_shown_or_nothing() {
+    let mut world = manual_chain();
+    assert_eq!(world.state.release_digest(&Scope::default()), None);
+    world.change("r2");
+    let all = world.state.release_digest(&Scope::default());
+    let only = Scope { target: None, names: Some(vec!["r2".into()]) };
+    assert_eq!(world.state.release_digest(&only), all, "it is all there is");
+    world.change("r3");
+    assert_ne!(world.state.release_digest(&Scope::default()), all);
+    world.release(Scope::default(), all);
+    world.expect_granted([]);
+    assert_eq!(world.state.counts().unreleased, 2);
+    world.release(only, all);
+    world.expect_granted(["r2"]);
+    assert_eq!(world.state.counts().unreleased, 1);
+}

@@ -407,7 +407,13 @@ impl World {
 
     pub(super) fn order(&mut self, kind: RequestKind, scope: Scope, message: &str) {
         let (author, message) = ("a test".into(), message.into());
-        self.step(Event::Request(Request { id: RequestId(0), kind, scope, author, message }));
+        self.step(Event::Request(Request { id: RequestId(0), kind, scope, author, message, digest: None }));
+    }
+
+    /// A deploy that was shown before.
+    pub(super) fn release(&mut self, scope: Scope, digest: Option<Hash>) {
+        let (kind, author, message) = (RequestKind::Deploy, "a test".into(), "".into());
+        self.step(Event::Request(Request { id: RequestId(0), kind, scope, author, message, digest }));
     }
 
     pub(super) fn deploy(&mut self) {

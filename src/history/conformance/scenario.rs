@@ -195,6 +195,7 @@ pub(super) fn full_row(resource: u32, intent: Arc<Intent>, version: u64) -> Reso
         drift: Some("- a\n+ b".into()),
         remote_identity: Some("".into()),
         facts: facts(),
+        facts_in_force: Some("network address \"10.0.0.1\"\n".into()),
         secret_digest: Some(intent.hash()),
         reload: Some(ReloadDebt { because: "motd".into(), after: AttemptId(5) }),
         maybe_changed: true,

@@ -14,19 +14,19 @@ use std::sync::Arc;
 const UPSERT: &str = "
     INSERT INTO resource_state (environment, resource, version, after_resource, due_at_ms, verified_at_ms, deployed_at_ms, last_attempt, changed_by,
         failures, life, last_result, observed, skipped, attempted, succeeded, set_name, error, drift, remote_identity,
-        reload_because, reload_after, maybe_changed, removal_approved, facts, pending_version, secret_digest)
+        reload_because, reload_after, maybe_changed, removal_approved, facts, pending_version, secret_digest, facts_in_force)
     SELECT $1, * FROM UNNEST($2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[], $8::bigint[], $9::bigint[],
         $10::bigint[], $11::smallint[], $12::smallint[], $13::smallint[], $14::boolean[], $15::bytea[], $16::bytea[], $17::text[], $18::text[],
-        $19::text[], $20::text[], $21::text[], $22::bigint[], $23::boolean[], $24::boolean[], $25::text[], $26::bigint[], $27::bytea[])
+        $19::text[], $20::text[], $21::text[], $22::bigint[], $23::boolean[], $24::boolean[], $25::text[], $26::bigint[], $27::bytea[], $28::text[])
     ON CONFLICT (environment, resource) DO UPDATE SET
         (version, after_resource, due_at_ms, verified_at_ms, deployed_at_ms, last_attempt, changed_by,
          failures, life, last_result, observed, skipped, attempted, succeeded, set_name, error, drift, remote_identity,
-         reload_because, reload_after, maybe_changed, removal_approved, facts, pending_version, secret_digest) =
+         reload_because, reload_after, maybe_changed, removal_approved, facts, pending_version, secret_digest, facts_in_force) =
         (EXCLUDED.version, EXCLUDED.after_resource, EXCLUDED.due_at_ms, EXCLUDED.verified_at_ms, EXCLUDED.deployed_at_ms, EXCLUDED.last_attempt,
          EXCLUDED.changed_by, EXCLUDED.failures, EXCLUDED.life, EXCLUDED.last_result, EXCLUDED.observed, EXCLUDED.skipped, EXCLUDED.attempted,
          EXCLUDED.succeeded, EXCLUDED.set_name, EXCLUDED.error, EXCLUDED.drift, EXCLUDED.remote_identity,
          EXCLUDED.reload_because, EXCLUDED.reload_after, EXCLUDED.maybe_changed, EXCLUDED.removal_approved, EXCLUDED.facts,
-         EXCLUDED.pending_version, EXCLUDED.secret_digest)";
+         EXCLUDED.pending_version, EXCLUDED.secret_digest, EXCLUDED.facts_in_force)";
 
 /// Live resources, tombstones and what is not released. A tombstone's intent is the last that was wanted.
 pub(super) const SELECT: &str = "
@@ -59,7 +59,11 @@ pub(super) const SELECT_PENDING: &str = "
 /// Bytes of a row's texts.
 pub(super) fn weight(row: &ResourceRow) -> usize {
     let length = |text: &Option<Name>| text.as_ref().map_or(0, |text| text.len());
-    length(&row.error) + length(&row.drift) + length(&row.remote_identity) + row.facts.text().map_or(0, str::len)
+    length(&row.error)
+        + length(&row.drift)
+        + length(&row.remote_identity)
+        + row.facts.text().map_or(0, str::len)
+        + length(&row.facts_in_force)
 }
 
 /// Replaces or adds rows, each resource at most once.
@@ -98,7 +102,8 @@ pub(super) async fn upsert(
         .bind(column(rows, |row| row.removal_approved))
         .bind(column(rows, |row| row.facts.text()))
         .bind(column(rows, |row| row.pending.as_ref().map(|pending| pending.version.0 as i64)))
-        .bind(column(rows, |row| row.secret_digest.map(|hash| hash.0)));
+        .bind(column(rows, |row| row.secret_digest.map(|hash| hash.0)))
+        .bind(column(rows, |row| row.facts_in_force.as_deref()));
     query.execute(connection).await.map(drop)
 }
 
@@ -141,6 +146,7 @@ pub(super) fn read(row: &PgRow, names: &mut Names) -> Result<ResourceRow, Failur
         drift: text(row, "drift")?,
         remote_identity: text(row, "remote_identity")?,
         facts: Facts::from_text(row.try_get("facts")?),
+        facts_in_force: text(row, "facts_in_force")?,
         secret_digest: row.try_get::<Option<[u8; 16]>, _>("secret_digest")?.map(Hash),
         reload: reload(row, names)?,
         maybe_changed: row.try_get("maybe_changed")?,

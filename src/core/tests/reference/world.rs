@@ -134,6 +134,7 @@ impl World {
                 scope: scope.clone(),
                 author: "user".into(),
                 message: "".into(),
+                digest: None,
             })),
             Action::DryRun(items) => self.step(&Event::DryRun(DryRunRequest {
                 id: DryRunId(0),
