@@ -232,25 +232,52 @@ DECLARE
     oldest_version bigint;
     oldest_attempt bigint;
     first_open     bigint;
+    old_resources  bigint[];
+    old_versions   bigint[];
     old_dry_run    bigint;
     dropped        bigint := 0;
     counted        bigint;
 BEGIN
+    -- What may be dropped is looked for before the row is locked, so that the environment's writer waits for deletes by key and not for a search. What
+    -- may be dropped once may be dropped for ever: current rows stand on newer versions as time goes on, and grants begin with higher numbers.
     SELECT version - versions_kept + 1, open_from INTO oldest_version, first_open
-        FROM environment WHERE id = trimmed AND epoch = owned_at AND claim = claimed_as FOR UPDATE;
+        FROM environment WHERE id = trimmed AND epoch = owned_at AND claim = claimed_as;
+    IF NOT FOUND THEN
+        RETURN -1;
+    END IF;
+
+    -- Attempts, in the order of their numbers, up to the first that is kept, and of those up to the first that is open.
+    SELECT LEAST(
+            COALESCE(min(attempt) FILTER (WHERE finished_at_ms >= ended_before_ms), max(attempt) + 1),
+            (SELECT max(attempt) FROM outcome WHERE environment = trimmed))
+        INTO oldest_attempt
+        FROM (SELECT attempt, finished_at_ms FROM outcome WHERE environment = trimmed ORDER BY attempt LIMIT most) oldest;
+    SELECT LEAST(oldest_attempt, min(attempt)) INTO oldest_attempt
+        FROM resource_grant granted WHERE environment = trimmed AND attempt >= first_open AND attempt < oldest_attempt
+            AND NOT EXISTS (SELECT FROM outcome ended WHERE ended.environment = trimmed AND ended.attempt = granted.attempt);
+
+    -- What older versions said of a resource, where the oldest kept one says something newer of it.
+    IF EXISTS (SELECT FROM version WHERE environment = trimmed AND number < oldest_version) THEN
+        WITH open AS MATERIALIZED (
+            SELECT resource FROM resource_grant granted WHERE environment = trimmed AND attempt >= first_open
+                AND NOT EXISTS (SELECT FROM outcome ended WHERE ended.environment = trimmed AND ended.attempt = granted.attempt))
+        SELECT array_agg(old.resource), array_agg(old.version) INTO old_resources, old_versions FROM (
+            SELECT old.resource, old.version FROM intent old WHERE old.environment = trimmed AND old.version < oldest_version
+                AND EXISTS (SELECT FROM intent newer WHERE newer.environment = trimmed AND newer.resource = old.resource
+                    AND newer.version > old.version AND newer.version <= oldest_version)
+                AND NOT EXISTS (SELECT FROM resource_state state, LATERAL (VALUES (state.version), (state.pending_version)) AS stands (upon)
+                    WHERE state.environment = trimmed AND state.resource = old.resource AND state.life IN (1, 2, 5)
+                        AND old.version = (SELECT max(base.version) FROM intent base WHERE base.environment = trimmed
+                            AND base.resource = old.resource AND base.version <= stands.upon AND base.kind IS NOT NULL))
+                AND NOT EXISTS (SELECT FROM open WHERE open.resource = old.resource)
+            LIMIT most) old;
+    END IF;
+
+    PERFORM FROM environment WHERE id = trimmed AND epoch = owned_at AND claim = claimed_as FOR UPDATE;
     IF NOT FOUND THEN
         RETURN -1;
     END IF;
     PERFORM set_config('homeostat.forgetting', 'on', true);
-
-    -- Attempts, in the order of their numbers, up to the first that is kept.
-    SELECT LEAST(
-            COALESCE(min(attempt) FILTER (WHERE finished_at_ms >= ended_before_ms), max(attempt) + 1),
-            (SELECT max(attempt) FROM outcome WHERE environment = trimmed),
-            (SELECT min(attempt) FROM resource_grant granted WHERE environment = trimmed AND attempt >= first_open
-                AND NOT EXISTS (SELECT FROM outcome ended WHERE ended.environment = trimmed AND ended.attempt = granted.attempt)))
-        INTO oldest_attempt
-        FROM (SELECT attempt, finished_at_ms FROM outcome WHERE environment = trimmed ORDER BY attempt LIMIT most) oldest;
     DELETE FROM outcome WHERE environment = trimmed AND attempt < oldest_attempt;
     GET DIAGNOSTICS counted = ROW_COUNT;
     dropped := dropped + counted;
@@ -264,36 +291,27 @@ BEGIN
     GET DIAGNOSTICS counted = ROW_COUNT;
     dropped := dropped + counted;
 
-    -- One dry run at a time: it may have as many results as there are resources.
+    -- One dry run at a time, and of that at most so many results: it may have as many as there are resources.
     SELECT min(id) INTO old_dry_run FROM dry_run WHERE environment = trimmed AND taken_at_ms < ended_before_ms
         AND id < (SELECT max(id) FROM dry_run WHERE environment = trimmed);
-    DELETE FROM dry_run_result WHERE environment = trimmed AND dry_run = old_dry_run;
-    DELETE FROM dry_run WHERE environment = trimmed AND id = old_dry_run;
+    DELETE FROM dry_run_result USING (
+            SELECT name FROM dry_run_result WHERE environment = trimmed AND dry_run = old_dry_run ORDER BY name LIMIT most) old
+        WHERE environment = trimmed AND dry_run = old_dry_run AND dry_run_result.name = old.name;
     GET DIAGNOSTICS counted = ROW_COUNT;
+    IF counted < most THEN
+        DELETE FROM dry_run WHERE environment = trimmed AND id = old_dry_run;
+        GET DIAGNOSTICS counted = ROW_COUNT;
+    END IF;
     dropped := dropped + counted;
 
-    -- What older versions said of a resource, where the oldest kept one says something newer of it.
-    IF EXISTS (SELECT FROM version WHERE environment = trimmed AND number < oldest_version) THEN
-        DELETE FROM intent USING (
-                SELECT old.resource, old.version FROM intent old WHERE old.environment = trimmed AND old.version < oldest_version
-                    AND EXISTS (SELECT FROM intent newer WHERE newer.environment = trimmed AND newer.resource = old.resource
-                        AND newer.version > old.version AND newer.version <= oldest_version)
-                    AND NOT EXISTS (SELECT FROM resource_state state, LATERAL (VALUES (state.version), (state.pending_version)) AS stands (upon)
-                        WHERE state.environment = trimmed AND state.resource = old.resource AND state.life IN (1, 2, 5)
-                            AND old.version = (SELECT max(base.version) FROM intent base WHERE base.environment = trimmed
-                                AND base.resource = old.resource AND base.version <= stands.upon AND base.kind IS NOT NULL))
-                    AND NOT EXISTS (SELECT FROM resource_grant granted WHERE granted.environment = trimmed AND granted.resource = old.resource
-                        AND granted.attempt >= first_open
-                        AND NOT EXISTS (SELECT FROM outcome ended WHERE ended.environment = trimmed AND ended.attempt = granted.attempt))
-                LIMIT most) old
-            WHERE intent.environment = trimmed AND intent.resource = old.resource AND intent.version = old.version;
+    DELETE FROM intent USING unnest(old_resources, old_versions) AS old (resource, version)
+        WHERE intent.environment = trimmed AND intent.resource = old.resource AND intent.version = old.version;
+    GET DIAGNOSTICS counted = ROW_COUNT;
+    dropped := dropped + counted;
+    IF old_resources IS NULL THEN
+        DELETE FROM version WHERE environment = trimmed AND number < oldest_version;
         GET DIAGNOSTICS counted = ROW_COUNT;
         dropped := dropped + counted;
-        IF counted = 0 THEN
-            DELETE FROM version WHERE environment = trimmed AND number < oldest_version;
-            GET DIAGNOSTICS counted = ROW_COUNT;
-            dropped := dropped + counted;
-        END IF;
     END IF;
     PERFORM set_config('homeostat.forgetting', 'off', true);
     RETURN dropped;

@@ -23,8 +23,6 @@ use tokio::sync::watch as signal;
 const CONNECTIONS: u32 = 16;
 /// Wait before the database is tried again at the start.
 const DATABASE_RETRY: Duration = Duration::from_secs(3);
-/// How long the database may take for a readiness check.
-const READY_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long a process owns its environments without renewing, in milliseconds.
 const LEASE_MS: u64 = 30_000;
 
@@ -206,11 +204,7 @@ fn readiness(index: Index, database: Arc<std::sync::OnceLock<Arc<dyn Store>>>) -
                 return Err("the watches have not listed everything yet".to_owned());
             }
             let store = database.get().ok_or("the database has not been reached yet")?;
-            match tokio::time::timeout(READY_TIMEOUT, store.environments()).await {
-                Ok(Ok(_)) => Ok(()),
-                Ok(Err(error)) => Err(error.to_string()),
-                Err(_) => Err("the database does not answer".to_owned()),
-            }
+            server::database_answers(&**store).await
         })
     })
 }

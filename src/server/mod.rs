@@ -2,4 +2,4 @@
 
 mod probes;
 
-pub use probes::{Health, Readiness, serve};
+pub use probes::{Health, Readiness, database_answers, serve};

@@ -1,6 +1,7 @@
 //! The probes of the kubelet. `/livez`: the runtime makes progress, whatever the database does. `/readyz`: the watches have listed and the database
 //! answers. The only endpoints without authentication; they say nothing else.
 
+use crate::history::Store;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::routing::get;
@@ -17,8 +18,23 @@ const STUCK: Duration = Duration::from_secs(30);
 /// How long a readiness check may take.
 const CHECK: Duration = Duration::from_secs(3);
 
+/// How long the database may take to answer in it.
+const ANSWER: Duration = Duration::from_secs(2);
+
 /// Says whether the process can do its work now; the text says what is missing.
 pub type Readiness = Arc<dyn Fn() -> futures::future::BoxFuture<'static, Result<(), String>> + Send + Sync>;
+
+/// Half of what is needed to be ready: history answers, soon.
+///
+/// # Errors
+/// It does not; the text says how.
+pub async fn database_answers(store: &dyn Store) -> Result<(), String> {
+    match tokio::time::timeout(ANSWER, store.environments()).await {
+        Ok(Ok(_)) => Ok(()),
+        Ok(Err(error)) => Err(error.to_string()),
+        Err(_) => Err("the database does not answer".to_owned()),
+    }
+}
 
 /// What the probes look at. Cheap to clone.
 #[derive(Clone)]

@@ -1,7 +1,7 @@
 //! R10: an executor killed at each step of an attempt; Q10: one that must be killed. Reason and count are right, and the effect happens once.
 
 use crate::audit::{CHANGE, LOST, RETRY, SUCCEEDED};
-use crate::proxy::Place;
+use crate::proxy::{Place, Trapped};
 use crate::town::{Town, resource, thing};
 use crate::{eventually, gate, in_time, rounds};
 use homeostat::core::Policy;
@@ -110,8 +110,7 @@ async fn r10_killed_after_its_result_was_heard_it_has_succeeded_once() {
     for round in 0..rounds(2) {
         let town = Town::start().await;
         town.connected_executor().await;
-        // The first commit is that of the version and the grant, the second that of the result.
-        let result = town.proxy.trap([Place::Before, Place::After][round % 2], 1);
+        let result = town.proxy.trap_of(Trapped::Outcome, [Place::Before, Place::After][round % 2]);
         town.push(vec![thing("a", "1")], "1").await;
         let held = in_time("the commit of the result", result).await.unwrap();
         kill(&town).await;

@@ -145,12 +145,18 @@ impl Server {
     /// Stops it: `INT` with a checkpoint, `QUIT` at once, `KILL` as a power cut would. Ended already is fine.
     pub(crate) async fn end(&mut self, signal: Signal) {
         let Some(process) = self.process.take() else { return };
-        let backends = children(process.pid);
-        let _ = kill_process(process.pid, signal);
         if signal == Signal::KILL {
-            for backend in backends {
-                let _ = kill_process(backend, signal);
+            // Stopped first, so that no process is born meanwhile; the next server refuses to start while one of them lives.
+            let _ = kill_process(process.pid, Signal::STOP);
+            let backends = children(process.pid);
+            let _ = kill_process(process.pid, signal);
+            for backend in &backends {
+                let _ = kill_process(*backend, signal);
             }
+            let ended = async || backends.iter().all(|backend| has_ended(*backend)).then_some(());
+            eventually("the end of a server's processes", ended).await;
+        } else {
+            let _ = kill_process(process.pid, signal);
         }
         in_time("the end of a server", process.ended).await.unwrap();
     }
@@ -330,6 +336,12 @@ pub(crate) fn spawn(mut command: Command, log: &Path) -> Process {
         let _ = end.send(());
     });
     Process { pid: pid.recv().unwrap(), ended }
+}
+
+/// It is no more, or nobody has asked yet how it ended.
+fn has_ended(process: Pid) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{}/stat", process.as_raw_nonzero())).unwrap_or_default();
+    stat.rsplit(')').next().is_none_or(|rest| rest.trim_start().is_empty() || rest.trim_start().starts_with('Z'))
 }
 
 /// The children of a process.
