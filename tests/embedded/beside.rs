@@ -290,3 +290,24 @@ fn what_is_said_to_the_socket_cannot_hurt_the_process() {
     assert!(house.path("data/deploy/control.sock").exists(), "nobody is behind it any more");
     house.check("deploy", 0, "nothing to do: 4 of 4 resources compliant (version 1)");
 }
+
+/// It is stopped between its lock and its socket: the verb says for whom it waits, and is done when that goes on.
+#[test]
+fn a_verb_that_comes_while_a_process_opens_the_folder_waits_for_it() {
+    let house = House::with(LOCAL, &small("held"));
+    let mut opening = house.command("run -f manifests").stdout(Stdio::null()).spawn().unwrap();
+    let lock = house.path("data/deploy/lock");
+    let is_locked = || std::fs::read_to_string(&lock).is_ok_and(|text| text.contains("opens") && text.ends_with('\n'));
+    eventually("a process that opens the folder", is_locked);
+    let process = Pid::from_child(&opening);
+    rustix::process::kill_process(process, Signal::STOP).unwrap();
+    let mut verb = house.command("suspend").stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut said = String::new();
+    BufReader::new(verb.stderr.take().unwrap()).read_line(&mut said).unwrap();
+    assert!(said.contains("waiting for process") && said.contains("just opening"), "{said}");
+    rustix::process::kill_process(process, Signal::CONT).unwrap();
+    let done = verb.wait_with_output().unwrap();
+    assert!(done.status.success(), "{done:?}");
+    rustix::process::kill_process(process, Signal::TERM).unwrap();
+    assert_eq!(opening.wait().unwrap().code(), Some(0));
+}

@@ -167,6 +167,7 @@ fn a_changed_file_becomes_a_version_and_a_broken_one_changes_nothing() {
 
     house.write("manifests/resources.yaml", &file("a", "FOLDER/a", "four", ""));
     eventually("the mended file", || house.read("a") == "four");
+    assert!(run.eventually_says("mended", None)["message"].as_str().unwrap().contains("nothing is wrong"));
     let said = run.stop();
     assert_eq!(said.iter().filter(|line| line["event"] == "refused").count(), 1, "{said:?}");
     assert!(house.path("b").exists(), "what is no longer declared is not deleted");

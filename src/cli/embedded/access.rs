@@ -36,7 +36,7 @@ impl Access<'_> {
         prepare: impl AsyncFnOnce(&Place) -> Result<(Name, P), CliError>,
         work: impl AsyncFnOnce(&mut Access<'_>, P) -> Result<T, CliError>,
     ) -> Result<T, CliError> {
-        if let Some(control) = Control::reach(options).await? {
+        if let Some(control) = Control::reach(options, output).await? {
             let work = async |beside: &mut Beside, prepared| work(&mut Access::Beside(beside), prepared).await;
             return Beside::run(control, options, output, prepare, work).await;
         }
@@ -50,7 +50,7 @@ impl Access<'_> {
         output: Output,
         prepare: impl AsyncFnOnce(&Place) -> Result<Name, CliError>,
     ) -> Result<(Name, bool), CliError> {
-        let Some(control) = Control::reach(options).await? else {
+        let Some(control) = Control::reach(options, output).await? else {
             return Place::owned(options, output, async |place, owners| {
                 let environment = prepare(place).await?;
                 end::end_in(place, owners, &environment, false).await?;
@@ -75,7 +75,7 @@ impl Access<'_> {
         work: impl AsyncFnOnce(&mut Access<'_>, P) -> Result<Finished, CliError>,
     ) -> Result<(Finished, Option<bool>), CliError> {
         let is_gone = |finished: &Finished| !finished.interrupted && end::is_empty(&finished.counts);
-        if let Some(control) = Control::reach(options).await? {
+        if let Some(control) = Control::reach(options, output).await? {
             return Beside::run(control, options, output, prepare, async |beside, prepared| {
                 let finished = work(&mut Access::Beside(beside), prepared).await?;
                 let declared = if is_gone(&finished) { Some(beside.end().await?) } else { None };

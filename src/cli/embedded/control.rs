@@ -38,6 +38,13 @@ const CONNECTIONS: usize = 32;
 /// How long a connection may take to give an order, and to take an answer.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// How long a process that opens or closes its data folder is waited for: crash recovery of its database, at most a few checkpoints' worth.
+const OPENING: Duration = Duration::from_mins(1);
+/// How often is looked whether it has.
+const LOOK: Duration = Duration::from_millis(50);
+/// What takes no longer needs no words.
+const AT_ONCE: Duration = Duration::from_millis(500);
+
 /// What can be asked.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(tag = "order", rename_all = "camelCase", rename_all_fields = "camelCase", deny_unknown_fields)]
@@ -139,6 +146,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use crate::cli::arguments::StateOptions;
+    use crate::cli::output::Output;
 
     #[test]
     fn orders_and_answers_survive_their_way() {
@@ -164,23 +172,26 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let data_dir = folder.path().join("long".repeat(40));
         let options = StateOptions { data_dir: data_dir.clone(), database_url: None, environment: None };
-        assert!(Control::reach(&options).await.unwrap().is_none(), "there is no folder");
+        assert!(Control::reach(&options, Output::default()).await.unwrap().is_none(), "there is no folder");
         std::fs::create_dir(&data_dir).unwrap();
         let (registry, _ends) = Registry::new(true);
         let _registered = registry.register("house".into());
         let listening = Listening::begin(&data_dir, registry).unwrap();
-        let control = Control::reach(&options).await.unwrap().unwrap();
+        let control = Control::reach(&options, Output::default()).await.unwrap().unwrap();
         assert!(control.expect("house").is_ok() && control.expect("barn").is_err());
         let order = Order::Why { environment: "house".into(), name: "motd".to_owned() };
         let closed = control.order(&order).await.unwrap_err();
         assert_eq!(closed.exit(), crate::cli::Exit::Held);
         let elsewhere = StateOptions { database_url: Some("postgres://elsewhere".to_owned()), ..options.clone() };
-        assert!(Control::reach(&elsewhere).await.is_err(), "it would read one history and write another");
+        assert!(
+            Control::reach(&elsewhere, Output::default()).await.is_err(),
+            "it would read one history and write another"
+        );
         drop(listening);
-        assert!(Control::reach(&options).await.unwrap().is_none());
+        assert!(Control::reach(&options, Output::default()).await.unwrap().is_none());
         drop(std::os::unix::net::UnixListener::bind(folder.path().join("stale")).unwrap());
         std::fs::rename(folder.path().join("stale"), data_dir.join(SOCKET)).unwrap();
-        assert!(Control::reach(&options).await.unwrap().is_none(), "nobody is behind it any more");
+        assert!(Control::reach(&options, Output::default()).await.unwrap().is_none(), "nobody is behind it any more");
     }
 
     #[test]

@@ -44,7 +44,7 @@ impl Owned<'_> {
         prepare: impl AsyncFnOnce(&Place) -> Result<(Name, P), CliError>,
         work: impl AsyncFnOnce(&Owned<'_>, P) -> Result<T, CliError>,
     ) -> Result<T, CliError> {
-        if let Some(control) = Control::reach(options).await? {
+        if let Some(control) = Control::reach(options, output).await? {
             return Beside::run(control, options, output, prepare, async |beside, prepared| {
                 let environment = beside.environment().clone();
                 work(&Owned { environment, by: By::Beside(beside) }, prepared).await

@@ -1,6 +1,7 @@
 //! The data folder of embedded mode, and the database in it or beside it.
 
 use super::EmbeddedError;
+use super::control::Control;
 use super::owners::Owners;
 use crate::cli::arguments::StateOptions;
 use crate::cli::output::Output;
@@ -37,7 +38,27 @@ impl Place {
         output: Output,
         work: impl AsyncFnOnce(&Self, &Owners) -> Result<T, CliError>,
     ) -> Result<T, CliError> {
-        let (place, owners) = Self::own(options, output).await?;
+        let lock = FolderLock::acquire(&options.data_dir).map_err(EmbeddedError::from)?;
+        Self::owned_under(lock, options, output, work).await
+    }
+
+    /// The same for a process that takes orders of others once everything is open.
+    pub(crate) async fn owned_openly<T>(
+        options: &StateOptions,
+        output: Output,
+        work: impl AsyncFnOnce(&Self, &Owners) -> Result<T, CliError>,
+    ) -> Result<T, CliError> {
+        let lock = FolderLock::acquire_to_open(&options.data_dir).map_err(EmbeddedError::from)?;
+        Self::owned_under(lock, options, output, work).await
+    }
+
+    async fn owned_under<T>(
+        lock: FolderLock,
+        options: &StateOptions,
+        output: Output,
+        work: impl AsyncFnOnce(&Self, &Owners) -> Result<T, CliError>,
+    ) -> Result<T, CliError> {
+        let (place, owners) = Self::own(lock, options, output).await?;
         let done = work(&place, &owners).await;
         // An owner that ended in disorder may still be recorded as owner: the next run must know its id.
         let disorder = matches!(
@@ -52,8 +73,7 @@ impl Place {
         Ok(done)
     }
 
-    async fn own(options: &StateOptions, output: Output) -> Result<(Self, Owners), EmbeddedError> {
-        let lock = FolderLock::acquire(&options.data_dir)?;
+    async fn own(lock: FolderLock, options: &StateOptions, output: Output) -> Result<(Self, Owners), EmbeddedError> {
         super::readme::write(&options.data_dir)?;
         let place = Self::open(options, output, Some(lock)).await?;
         match Owners::enter(&place.folder) {
@@ -90,7 +110,15 @@ impl Place {
         }
         match FolderLock::acquire(&options.data_dir) {
             Ok(lock) => Self::open(options, output, Some(lock)).await,
-            Err(LockError::Held { .. }) => Self::beside(options).await,
+            Err(LockError::Held { .. }) => {
+                // Its server may be starting, or stopping. Whether it can be given orders is no matter here.
+                drop(Control::reach(options, output).await);
+                match FolderLock::acquire(&options.data_dir) {
+                    Ok(lock) => Self::open(options, output, Some(lock)).await,
+                    Err(LockError::Held { .. }) => Self::beside(options).await,
+                    Err(error) => Err(error.into()),
+                }
+            }
             Err(error) => Err(error.into()),
         }
     }

@@ -41,7 +41,7 @@ pub(crate) async fn run(options: RunOptions, output: Output) -> Result<Exit, Cli
     let signals = Signals::catch()?;
     let files = Files::read_first(options.manifests.files.clone()).await?;
     let work = async |place: &Place, owners: &Owners| hold(&options, files, signals, place, owners, output).await;
-    Place::owned(&options.state, output, work).await
+    Place::owned_openly(&options.state, output, work).await
 }
 
 fn check(options: &RunOptions) -> Result<(), CliError> {

@@ -15,7 +15,7 @@ const ATTEMPTS: u32 = 5;
 
 /// Prints the resource.
 pub(crate) async fn run(options: NameOptions, output: Output) -> Result<Exit, CliError> {
-    let known = match Control::reach(&options.state).await? {
+    let known = match Control::reach(&options.state, output).await? {
         Some(control) => holds_beside(&control, &options).await?,
         None => None,
     };

@@ -38,7 +38,7 @@ struct Link {
 
 /// Prints why the resource is where it is. A process that runs the environment knows better than history: who is connected, and what is full.
 pub(crate) async fn run(options: NameOptions, output: Output) -> Result<Exit, CliError> {
-    let document = match Control::reach(&options.state).await? {
+    let document = match Control::reach(&options.state, output).await? {
         Some(control) => beside(&control, &options).await?,
         None => None,
     };

@@ -4,10 +4,14 @@
 
 use super::limits;
 use serde::{Deserialize, Serialize};
+use std::fmt;
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, Write};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
+
+/// The file in the folder.
+const LOCK_FILE: &str = "lock";
 
 /// Held as long as this value lives.
 #[derive(Debug)]
@@ -22,6 +26,9 @@ struct Holder {
     pid: u32,
     command: String,
     since: String,
+    /// It takes orders once it has opened everything; the number tells it from a later process of the same id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    opens: Option<u64>,
 }
 
 /// Why a folder cannot be locked.
@@ -49,6 +56,23 @@ pub enum LockError {
 impl FolderLock {
     /// Locks `folder`, which is made if need be (for this user alone), or says who has it. Does not wait.
     pub fn acquire(folder: &Path) -> Result<Self, LockError> {
+        Self::lock(folder, None)
+    }
+
+    /// The same, and says to others that its holder will take orders: until it does, and again while it ends, they wait ([`Self::opener`]).
+    pub fn acquire_to_open(folder: &Path) -> Result<Self, LockError> {
+        Self::lock(folder, began(std::process::id()))
+    }
+
+    /// Who holds the folder, where that is a process that takes orders, soon or now or a moment ago.
+    pub fn opener(folder: &Path) -> Option<String> {
+        let text = fs::read_to_string(folder.join(LOCK_FILE)).ok()?;
+        let holder: Holder = serde_json::from_str(&text).ok()?;
+        let lives = holder.opens.is_some() && began(holder.pid) == holder.opens;
+        lives.then(|| holder.to_string())
+    }
+
+    fn lock(folder: &Path, opens: Option<u64>) -> Result<Self, LockError> {
         let unusable = |path: &Path| {
             let path = path.to_owned();
             move |source| LockError::Folder { path, source }
@@ -57,7 +81,7 @@ impl FolderLock {
             fs::create_dir_all(parent).map_err(unusable(parent))?;
         }
         DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(unusable(folder))?;
-        let path = folder.join("lock");
+        let path = folder.join(LOCK_FILE);
         let mut file = OpenOptions::new()
             .read(true)
             .write(true)
@@ -72,17 +96,18 @@ impl FolderLock {
             }
             Err(TryLockError::Error(source)) => return Err(LockError::Folder { path, source }),
         }
-        sign(&mut file).map_err(unusable(&path))?;
+        sign(&mut file, opens).map_err(unusable(&path))?;
         Ok(Self { _file: file })
     }
 }
 
 /// Writes who we are.
-fn sign(file: &mut File) -> std::io::Result<()> {
+fn sign(file: &mut File, opens: Option<u64>) -> std::io::Result<()> {
     let holder = Holder {
         pid: std::process::id(),
         command: command(std::env::args()),
         since: jiff::Timestamp::now().strftime("%F %T UTC").to_string(),
+        opens,
     };
     file.set_len(0)?;
     file.rewind()?;
@@ -100,10 +125,20 @@ fn command(arguments: impl Iterator<Item = String>) -> String {
 fn describe(file: &mut File) -> String {
     let mut text = String::new();
     let holder = file.read_to_string(&mut text).ok().and_then(|_| serde_json::from_str::<Holder>(&text).ok());
-    holder.map_or_else(
-        || "another process".into(),
-        |Holder { pid, command, since }| format!("process {pid} (`{}`) since {since}", command.escape_debug()),
-    )
+    holder.map_or_else(|| "another process".into(), |holder| holder.to_string())
+}
+
+impl fmt::Display for Holder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "process {} (`{}`) since {}", self.pid, self.command.escape_debug(), self.since)
+    }
+}
+
+/// When a process began, in the kernel's ticks; `None` where there is none of this id.
+fn began(pid: u32) -> Option<u64> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // pid (name, which may contain anything) state ppid …: the time is the 22nd.
+    stat.rsplit(')').next()?.split_whitespace().nth(19)?.parse().ok()
 }
 
 #[cfg(test)]
@@ -123,6 +158,21 @@ mod tests {
         );
         drop(first);
         FolderLock::acquire(&deep).unwrap();
+    }
+
+    #[test]
+    fn who_will_take_orders_is_known_for_as_long_as_it_lives() {
+        let folder = tempfile::tempdir().unwrap();
+        drop(FolderLock::acquire(folder.path()).unwrap());
+        assert_eq!(FolderLock::opener(folder.path()), None);
+        drop(FolderLock::acquire_to_open(folder.path()).unwrap());
+        assert!(FolderLock::opener(folder.path()).unwrap().contains(&format!("process {}", std::process::id())));
+        let path = folder.path().join(LOCK_FILE);
+        let text = fs::read_to_string(&path).unwrap();
+        let mut other: Holder = serde_json::from_str(&text).unwrap();
+        other.opens = other.opens.map(|began| began + 1);
+        fs::write(&path, serde_json::to_string(&other).unwrap()).unwrap();
+        assert_eq!(FolderLock::opener(folder.path()), None, "the number belongs to another process by now");
     }
 
     #[test]

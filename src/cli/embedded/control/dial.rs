@@ -1,15 +1,18 @@
 //! The side of a command: finds the process that holds the data folder, gives it orders, reads its answers. A connection lasts for one order.
 
-use super::{Answer, ORDER_BYTES, Order, PATIENCE, SOCKET};
+use super::{AT_ONCE, Answer, LOOK, OPENING, ORDER_BYTES, Order, PATIENCE, SOCKET};
 use crate::cli::CliError;
 use crate::cli::arguments::StateOptions;
 use crate::cli::embedded::{EmbeddedError, Place};
+use crate::cli::output::Output;
 use crate::core::Name;
+use crate::history::private_server::FolderLock;
 use std::fs::File;
 use std::io::ErrorKind;
 use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Instant;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
@@ -32,8 +35,27 @@ pub(crate) struct Answers {
 }
 
 impl Control {
-    /// Looks for such a process; `None` where none takes orders.
-    pub(crate) async fn reach(options: &StateOptions) -> Result<Option<Self>, CliError> {
+    /// Looks for such a process; `None` where none takes orders. One that is just opening the folder, or closing it, is waited for.
+    pub(crate) async fn reach(options: &StateOptions, output: Output) -> Result<Option<Self>, CliError> {
+        let began = Instant::now();
+        let mut told = false;
+        loop {
+            if let Some(control) = Self::look(options).await? {
+                return Ok(Some(control));
+            }
+            let Some(holder) = FolderLock::opener(&options.data_dir).filter(|_| began.elapsed() < OPENING) else {
+                return Ok(None);
+            };
+            if !told && began.elapsed() > AT_ONCE {
+                told = true;
+                let folder = options.data_dir.display();
+                output.note(&format!("waiting for {holder}: it holds {folder}, and is just opening or closing it"));
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+
+    async fn look(options: &StateOptions) -> Result<Option<Self>, CliError> {
         let Ok(folder) = File::open(&options.data_dir) else { return Ok(None) };
         let folder = Arc::new(folder);
         let nobody = |error: &std::io::Error| {

@@ -228,9 +228,13 @@ impl<'a> Environments<'a> {
         }
     }
 
+    /// What is wrong with the files, or that nothing is any more.
     fn tell_problems(&self, reading: &Reading) {
         if !reading.problems.0.is_empty() {
             self.shared.teller.tell(Happening::of(What::Refused).saying(refused(reading)));
+        } else if self.last.as_ref().is_some_and(|last| !last.problems.0.is_empty()) {
+            let text = "nothing is wrong with the manifests any more; what they say now is wanted";
+            self.shared.teller.tell(Happening::of(What::Mended).saying(text));
         }
     }
 

@@ -33,6 +33,8 @@ pub(super) enum What {
     Requested,
     /// Files, or what they want, were refused.
     Refused,
+    /// They are good again.
+    Mended,
     /// A resource was made.
     Created,
     /// A resource was changed.

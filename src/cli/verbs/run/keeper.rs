@@ -137,7 +137,7 @@ impl Keeper {
         let mut chronicle = scheduler.read(Chronicle::of).await?;
         let mut wants = self.wants.clone();
         wants.mark_changed();
-        let mut first = true;
+        let (mut first, mut refused) = (true, false);
         loop {
             tokio::select! {
                 biased;
@@ -146,7 +146,13 @@ impl Keeper {
                     let want = wants.borrow_and_update().clone();
                     tokio::select! {
                         () = ear.told_to_end() => {}
-                        done = self.apply(session, want) => done?,
+                        accepted = self.apply(session, want) => {
+                            let was_refused = std::mem::replace(&mut refused, !accepted?);
+                            if was_refused && !refused {
+                                let text = "what the manifests want is accepted again";
+                                self.tell(Happening::of(What::Mended).saying(text));
+                            }
+                        }
                     }
                     if std::mem::take(&mut first) {
                         while let Ok(committed) = commits.try_recv() {
@@ -197,18 +203,18 @@ impl Keeper {
         Ok(())
     }
 
-    /// Makes what the files say the environment's settings, targets and newest version. Where it is refused, what was accepted before goes on.
-    async fn apply(&self, session: &Session, want: Want) -> Result<(), CliError> {
-        let Want::Declared { declared, prune } = want else { return Ok(()) };
+    /// Makes what the files say the environment's settings, targets and newest version. Where it is refused (`false`), what was accepted before goes on.
+    async fn apply(&self, session: &Session, want: Want) -> Result<bool, CliError> {
+        let Want::Declared { declared, prune } = want else { return Ok(true) };
         session.configure(&declared).await?;
         let upserts = declared.intents.clone();
         let push = Push { upserts, prune, ..push_of(SET.into(), "manifests", "") };
         match session.scheduler.push(push).await {
-            Ok(_) => Ok(()),
+            Ok(_) => Ok(true),
             Err(SchedulerError::Refused(refusals)) => {
                 let text = format!("what was accepted before goes on\n{}", refusal::describe(&refusals));
                 self.tell(Happening::of(What::Refused).saying(text));
-                Ok(())
+                Ok(false)
             }
             Err(error) => Err(error.into()),
         }
