@@ -281,9 +281,8 @@ pub(crate) struct RollbackOptions {
 pub(crate) struct DeleteOptions {
     #[command(subcommand)]
     pub(crate) whole: Option<WholeEnvironment>,
-    /// Only these resources; without any, all of the environment
-    #[arg(value_name = "NAME")]
-    pub(crate) names: Vec<String>,
+    #[command(flatten)]
+    pub(crate) select: SelectOptions,
     #[command(flatten)]
     pub(crate) order: OrderOptions,
     #[command(flatten)]

@@ -17,7 +17,7 @@ pub(crate) enum State {
     Compliant,
     /// Its newest intent was not attempted yet.
     Updating,
-    /// Its newest intent, or its removal, waits until a user deploys it.
+    /// Its newest intent, its removal, or a fact that it takes, waits until a user deploys it.
     Unreleased,
     /// An executor has it.
     Deploying,
@@ -41,7 +41,11 @@ impl State {
             _ if view.running.is_some() => Self::Deploying,
             _ if view.blocked == Blocked::Undefined || view.compliance == Compliance::Undefined => Self::Undefined,
             _ if view.blocked == Blocked::Dependency => Self::Skipped,
-            _ if view.compliance == Compliance::HasUpdate && view.unreleased().is_some() => Self::Unreleased,
+            _ if view.compliance == Compliance::HasUpdate
+                && (view.unreleased().is_some() || view.row.facts_in_force.is_some()) =>
+            {
+                Self::Unreleased
+            }
             _ if view.good => Self::Compliant,
             _ if view.compliance == Compliance::HasUpdate => Self::Updating,
             _ if view.row.last_result == LastResult::Succeeded && view.row.observed.differs() => Self::Drifted,

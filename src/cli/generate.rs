@@ -124,6 +124,11 @@ fn types_reference() -> String {
             let meaning = property.get("description").and_then(Value::as_str).unwrap_or_default().replace('|', "\\|");
             let _ = writeln!(text, "| `{name}` | {kind}{must} | {meaning} |");
         }
+        let examples = schema.attributes.get("examples").and_then(Value::as_array).into_iter().flatten();
+        let examples: Vec<String> = examples.map(|example| format!("attributes: {example}")).collect();
+        if !examples.is_empty() {
+            let _ = writeln!(text, "\n```yaml\n{}\n```", examples.join("\n"));
+        }
         if !schema.facts.is_empty() {
             let _ = writeln!(text, "\n| fact | meaning |\n|---|---|");
         }

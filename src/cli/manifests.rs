@@ -1,6 +1,7 @@
 //! What `-f` declares, and which part of it a command is about.
 
 use super::arguments::SelectOptions;
+use super::embedded::known_names;
 use super::labels::LabelSelector;
 use super::{CliError, suggest};
 use crate::adaptors::registry;
@@ -53,6 +54,9 @@ fn choose(mut environments: Vec<Declared>, named: Option<&str>) -> Result<Declar
     }
 }
 
+/// What is said where something was asked for, and nothing fits it.
+pub(crate) const NOTHING_SELECTED: &str = "nothing is selected: no resource fits all of what was given";
+
 /// Which resources a command is about: all, or those to which everything applies that was given.
 #[derive(Clone, Debug)]
 pub(crate) struct Selection {
@@ -78,11 +82,6 @@ impl Selection {
             stale_ms: options.stale.map(Duration::as_ms),
             chosen: None,
         }
-    }
-
-    /// These names, or all where there are none.
-    pub(crate) fn named(names: &[String]) -> Self {
-        Self::new(&SelectOptions { names: names.to_vec(), ..SelectOptions::default() })
     }
 
     /// Whether nothing narrows it.
@@ -130,9 +129,33 @@ impl Selection {
         Scope { target: self.target.as_deref().map(Name::from), names }
     }
 
-    /// Refuses names that exist neither in the environment nor in the manifests.
-    pub(crate) fn check(&self, known: BTreeSet<Name>, declared: Option<&Declared>) -> Result<(), CliError> {
-        let mut known = known;
+    /// Whether there is nothing that it means, though something was asked for.
+    pub(crate) fn selects_nothing(&self, state: &EnvironmentState, declared: Option<&Declared>) -> bool {
+        let mut declared = declared.into_iter().flat_map(|declared| &declared.intents);
+        !(self.is_all()
+            || state.views().any(|view| self.covers(&view.row.intent))
+            || declared.any(|intent| self.covers(intent)))
+    }
+
+    /// Refuses targets and types that do not exist: who mistypes one is not told that all is well with nothing.
+    pub(crate) fn check_place(&self, state: &EnvironmentState, declared: Option<&Declared>) -> Result<(), CliError> {
+        let places = declared.into_iter().flat_map(|declared| &declared.targets).chain(state.targets());
+        let places: BTreeSet<&str> = places.map(|target| &*target.name).collect();
+        let residents = state.views().map(|view| view.row.intent.target.clone()).collect::<BTreeSet<Name>>();
+        let places: Vec<&str> = places.into_iter().chain(residents.iter().map(|name| &**name)).collect();
+        let kinds: Vec<&str> = registry::kinds().collect();
+        let unknown = |what, typed: &Option<String>, known: &[&str], next: &str| match typed.as_deref() {
+            Some(typed) if !known.contains(&typed) => Err(CliError::Usage(suggest::unknown(what, typed, known, next))),
+            _ => Ok(()),
+        };
+        unknown("target", &self.target, &places, "`homeostat status` says what is on which target")?;
+        unknown("type", &self.kind, &kinds, "docs/types.md lists them all")
+    }
+
+    /// Refuses names, targets and types that exist neither in the environment nor in the manifests.
+    pub(crate) fn check(&self, state: &EnvironmentState, declared: Option<&Declared>) -> Result<(), CliError> {
+        self.check_place(state, declared)?;
+        let mut known = known_names(state);
         known.extend(declared.into_iter().flat_map(|declared| &declared.intents).map(|intent| intent.name.clone()));
         let names: Vec<&str> = known.iter().map(|name| &**name).collect();
         match self.names.iter().find(|name| !known.contains(name.as_str())) {

@@ -28,6 +28,41 @@ fn resources_are_selected_by_what_they_are_and_how_they_stand() {
 }
 
 #[test]
+fn what_selects_nothing_says_so_and_what_is_mistyped_is_refused() {
+    let command = resource("ran", "host.Command", "{argv: [touch, FOLDER/ran], creates: FOLDER/ran}", "");
+    let house = House::with(LOCAL, &(small("held") + &command));
+    assert_eq!(house.run("deploy -f manifests -q").code, 0);
+    for verb in ["status", "repair", "deploy", "dry-run", "cancel", "compliance", "delete --yes", "forget --yes"] {
+        let target = house.run(&format!("{verb} --target her"));
+        assert_eq!(target.code, 64, "{verb}: {}", target.out);
+        assert!(target.err.contains("there is no target named her; did you mean here?"), "{verb}: {}", target.err);
+        let kind = house.run(&format!("{verb} --type host.Fil"));
+        assert!(kind.code == 64 && kind.err.contains("did you mean host.File?"), "{verb}: {}", kind.err);
+        let name = house.run(&format!("{verb} mot"));
+        assert!(name.code == 64 && name.err.contains("did you mean motd?"), "{verb}: {}", name.err);
+        let elsewhere = house.run(&format!("{verb} --environment hous"));
+        assert!(elsewhere.code == 64 && elsewhere.err.contains("did you mean house?"), "{verb}: {}", elsewhere.err);
+    }
+    for verb in ["repair", "deploy", "dry-run", "cancel", "delete --yes"] {
+        let nothing = house.run(&format!("{verb} --failed"));
+        assert_eq!(nothing.code, 0, "{verb}: {}{}", nothing.out, nothing.err);
+        assert!(nothing.err.contains("nothing is selected"), "{verb}: {}", nothing.err);
+    }
+    assert_eq!(house.run("forget --yes").code, 64, "something must be named");
+    assert_eq!(house.run("forget --failed --yes").code, 64);
+    house.check(
+        "delete --type host.Command --yes",
+        0,
+        "
+        RESULT  NAME  ATTEMPT  TOOK  ERROR
+        unchanged  ran  5  TIME  -
+        version 2: 0 changed, 4 unchanged, 0 failed, 0 skipped; 1 attempts in TIME (RATE)",
+    );
+    assert!(house.path("ran").exists(), "what a program did cannot be taken back");
+    assert_eq!(house.run("forget --type host.Directory --yes").code, 0);
+}
+
+#[test]
 fn an_environment_is_cleared_and_its_resources_stay() {
     let house = House::with(LOCAL, &small("held"));
     assert_eq!(house.run("deploy -f manifests -q").code, 0);

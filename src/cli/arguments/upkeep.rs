@@ -22,9 +22,8 @@ pub(crate) struct DiffOptions {
 
 #[derive(Clone, Debug, Args)]
 pub(crate) struct ForgetOptions {
-    /// The resources, also ones that are being deleted
-    #[arg(value_name = "NAME", required = true)]
-    pub(crate) names: Vec<String>,
+    #[command(flatten)]
+    pub(crate) select: SelectOptions,
     #[command(flatten)]
     pub(crate) order: OrderOptions,
     #[command(flatten)]

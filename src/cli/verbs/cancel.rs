@@ -3,8 +3,8 @@
 //! Deliberately absent: reaching into a `deploy` of another process. Ctrl-C there cancels; here the folder is free, or a `run` takes orders.
 
 use crate::cli::arguments::CancelOptions;
-use crate::cli::embedded::{Owned, Place, author, known_names, snapshot_state};
-use crate::cli::manifests::Selection;
+use crate::cli::embedded::{Owned, Place, author, snapshot_state};
+use crate::cli::manifests::{NOTHING_SELECTED, Selection};
 use crate::cli::output::{Output, time};
 use crate::cli::verbs::confirm;
 use crate::cli::{CliError, Exit};
@@ -36,8 +36,12 @@ pub(crate) async fn run(options: CancelOptions, output: Output) -> Result<Exit, 
     let prepare = async |place: &Place| {
         let environment = place.environment(options.state.environment.as_deref(), None).await?;
         let state = snapshot_state(&*place.store, &environment).await?;
-        selection.check(known_names(&state), None)?;
-        Ok((environment, selection.within(&state, None, time::now())))
+        selection.check(&state, None)?;
+        let selection = selection.within(&state, None, time::now());
+        if selection.selects_nothing(&state, None) {
+            output.note(NOTHING_SELECTED);
+        }
+        Ok((environment, selection))
     };
     let document = Owned::run(&options.state, output, prepare, async |owned, selection| {
         let waiting = owned.read(queued).await?;

@@ -100,7 +100,9 @@ pub(crate) async fn run(options: ComplianceOptions, output: Output) -> Result<Ex
 
 async fn report(options: &ComplianceOptions, reading: &Reading) -> Result<ComplianceDocument, CliError> {
     let versions = versions(reading).await?;
-    let selection = Selection::new(&options.select).within(&reading.state, None, reading.now);
+    let selection = Selection::new(&options.select);
+    selection.check_place(&reading.state, None)?;
+    let selection = selection.within(&reading.state, None, reading.now);
     let max_age_ms = options.max_age.map(crate::api::Duration::as_ms);
     let mut items: Vec<Standing> = reading
         .state

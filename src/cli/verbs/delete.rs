@@ -4,10 +4,10 @@ use super::confirm;
 use super::summary::RunDocument;
 use crate::cli::arguments::{DeleteOptions, WholeEnvironment};
 use crate::cli::embedded::{Access, Finished, Place, find, push_of, snapshot_state};
-use crate::cli::manifests::Selection;
-use crate::cli::output::Output;
+use crate::cli::manifests::{NOTHING_SELECTED, Selection};
+use crate::cli::output::{Output, time};
 use crate::cli::{CliError, Exit};
-use crate::core::{EnvironmentState, Name, Push, RequestKind};
+use crate::core::{EnvironmentState, Name, Push, RequestKind, Scope};
 use std::collections::BTreeMap;
 
 /// Pushes the removals, waits until they are deleted, and prints what was done.
@@ -15,8 +15,8 @@ pub(crate) async fn run(options: DeleteOptions, output: Output) -> Result<Exit, 
     match options.whole {
         Some(WholeEnvironment::Environment(order)) => super::environment::delete(order, output).await,
         None => {
-            let prepare = async |place: &Place| prepare(&options, false, place).await;
-            let work = async |session: &mut Access<'_>, pushes| remove(session, pushes, &options).await;
+            let prepare = async |place: &Place| prepare(&options, false, place, output).await;
+            let work = async |session: &mut Access<'_>, prepared| remove(session, prepared).await;
             RunDocument::new(Access::run(&options.state, output, prepare, work).await?).print(output, false)
         }
     }
@@ -25,14 +25,13 @@ pub(crate) async fn run(options: DeleteOptions, output: Output) -> Result<Exit, 
 /// Removes what is meant, and waits until it is deleted.
 pub(super) async fn remove(
     session: &mut Access<'_>,
-    pushes: Vec<Push>,
-    options: &DeleteOptions,
+    (pushes, scope): (Vec<Push>, Scope),
 ) -> Result<Finished, CliError> {
     for push in pushes {
         session.push(push).await?;
     }
     // Deletes that failed in an earlier run are tried again now, not when their retry is due.
-    session.request(RequestKind::Deploy, Selection::named(&options.names).scope()).await?;
+    session.request(RequestKind::Deploy, scope).await?;
     session.wait().await
 }
 
@@ -41,10 +40,20 @@ pub(super) async fn prepare(
     options: &DeleteOptions,
     whole: bool,
     place: &Place,
-) -> Result<(Name, Vec<Push>), CliError> {
+    output: Output,
+) -> Result<(Name, (Vec<Push>, Scope)), CliError> {
     let environment = place.environment(options.state.environment.as_deref(), None).await?;
     let state = snapshot_state(&*place.store, &environment).await?;
-    let (pushes, removed) = removals(options, &state)?;
+    for name in &options.select.names {
+        find(&state, name)?;
+    }
+    let selection = Selection::new(&options.select);
+    selection.check_place(&state, None)?;
+    let selection = selection.within(&state, None, time::now());
+    if selection.selects_nothing(&state, None) {
+        output.note(NOTHING_SELECTED);
+    }
+    let (pushes, removed) = removals(options, &selection, &state);
     if whole || !removed.is_empty() {
         let names = confirm::list("-", removed.iter().map(|name| &**name));
         let after = if whole { ", and then all that is known of it, its history too" } else { "" };
@@ -55,21 +64,17 @@ pub(super) async fn prepare(
         let question = if whole { "Delete the environment?" } else { "Delete them?" };
         confirm::confirm(&heading, question, options.order.yes)?;
     }
-    Ok((environment, pushes))
+    Ok((environment, (pushes, selection.scope())))
 }
 
 /// One push per resource set, and the names that leave.
-fn removals(options: &DeleteOptions, state: &EnvironmentState) -> Result<(Vec<Push>, Vec<Name>), CliError> {
-    for name in &options.names {
-        find(state, name)?;
-    }
-    let chosen = |name: &Name| options.names.is_empty() || options.names.iter().any(|wanted| **wanted == **name);
+fn removals(options: &DeleteOptions, selection: &Selection, state: &EnvironmentState) -> (Vec<Push>, Vec<Name>) {
     let mut sets: BTreeMap<Name, Vec<Name>> = BTreeMap::new();
-    for (set, intent) in state.declared().filter(|(_, intent)| chosen(&intent.name)) {
+    for (set, intent) in state.declared().filter(|(_, intent)| selection.covers(intent)) {
         sets.entry(set.clone()).or_default().push(intent.name.clone());
     }
     let mut removed: Vec<Name> = sets.values().flatten().cloned().collect();
     removed.sort_unstable();
     let push = |(set, names)| Push { removals: names, ..push_of(set, "delete", &options.order.message) };
-    Ok((sets.into_iter().map(push).collect(), removed))
+    (sets.into_iter().map(push).collect(), removed)
 }

@@ -3,8 +3,8 @@
 use super::confirm;
 use super::summary::RunDocument;
 use crate::cli::arguments::DeployOptions;
-use crate::cli::embedded::{Access, Place, author, known_names, push_of, snapshot_state};
-use crate::cli::manifests::{self, Declared, Selection};
+use crate::cli::embedded::{Access, Place, author, push_of, snapshot_state};
+use crate::cli::manifests::{self, Declared, NOTHING_SELECTED, Selection};
 use crate::cli::output::{Output, time};
 use crate::cli::{CliError, Exit, SET, refusal};
 use crate::core::{
@@ -25,7 +25,7 @@ pub(crate) async fn run(options: DeployOptions, output: Output) -> Result<Exit, 
     let prepare = async |place: &Place| {
         let named = options.state.environment.as_deref();
         let environment = place.environment(named, declared.as_ref().map(|declared| &declared.name)).await?;
-        let prepared = prepare(&options, &selection, declared.as_ref(), place, &environment).await?;
+        let prepared = prepare(&options, &selection, declared.as_ref(), place, &environment, output).await?;
         Ok((environment, prepared))
     };
     let finished = Access::run(&options.state, output, prepare, async |session, (push, selection, replaced)| {
@@ -55,11 +55,15 @@ async fn prepare(
     selection: &Selection,
     declared: Option<&Declared>,
     place: &Place,
-    environment: &crate::core::Name,
+    environment: &Name,
+    output: Output,
 ) -> Result<(Option<Push>, Selection, Vec<Name>), CliError> {
     let state = snapshot_state(&*place.store, environment).await?;
-    selection.check(known_names(&state), declared)?;
+    selection.check(&state, declared)?;
     let selection = selection.within(&state, declared, time::now());
+    if selection.selects_nothing(&state, declared) {
+        output.note(NOTHING_SELECTED);
+    }
     let settings = declared.map_or(state.settings(), |declared| &declared.settings);
     if options.digest.is_some() && settings.on_change == OnChange::Automatic {
         let reason = format!(

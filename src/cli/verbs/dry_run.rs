@@ -5,8 +5,8 @@
 
 use super::deploy::digest;
 use crate::cli::arguments::DryRunOptions;
-use crate::cli::embedded::{Copy, Session, known_names, push_of};
-use crate::cli::manifests::{self, Declared, Selection};
+use crate::cli::embedded::{Copy, Session, push_of};
+use crate::cli::manifests::{self, Declared, NOTHING_SELECTED, Selection};
 use crate::cli::output::{Output, styled_diff, time};
 use crate::cli::{CliError, Exit, SET, refusal};
 use crate::core::{DryRunItem, EnvironmentState, Name, Push};
@@ -46,8 +46,11 @@ pub(crate) async fn run(options: DryRunOptions, output: Output) -> Result<Exit, 
     let selection = Selection::new(&options.select);
     let declared = manifests::read(&options.manifests.files, options.state.environment.as_deref())?;
     let copy = Copy::of(&options.state, declared.as_ref(), output).await?;
-    selection.check(known_names(&copy.state), declared.as_ref())?;
+    selection.check(&copy.state, declared.as_ref())?;
     let selection = selection.within(&copy.state, declared.as_ref(), time::now());
+    if selection.selects_nothing(&copy.state, declared.as_ref()) {
+        output.note(NOTHING_SELECTED);
+    }
     let items = items(&copy.state, declared.as_ref(), &selection, options.prune)?;
     let compliant = compliant(&copy.state, &items);
     let digest = digest(copy.known(), declared.as_ref(), &selection, options.prune).map(|digest| digest.to_string());

@@ -6,7 +6,9 @@
 
 use super::summary::RunDocument;
 use super::{confirm, delete};
-use crate::cli::arguments::{ClearOptions, DeleteOptions, EnvironmentOrder, StateOptions, WholeEnvironment};
+use crate::cli::arguments::{
+    ClearOptions, DeleteOptions, EnvironmentOrder, SelectOptions, StateOptions, WholeEnvironment,
+};
 use crate::cli::embedded::{Access, Place, known_names, snapshot_state};
 use crate::cli::output::Output;
 use crate::cli::{CliError, Exit};
@@ -55,9 +57,9 @@ pub(crate) async fn clear(options: ClearOptions, output: Output) -> Result<Exit,
 pub(super) async fn delete(order: EnvironmentOrder, output: Output) -> Result<Exit, CliError> {
     let EnvironmentOrder { name, order, state } = order;
     let state = StateOptions { environment: Some(name), ..state };
-    let options = DeleteOptions { whole: None, names: Vec::new(), order, state };
-    let prepare = async |place: &Place| delete::prepare(&options, true, place).await;
-    let work = async |session: &mut Access<'_>, pushes| delete::remove(session, pushes, &options).await;
+    let options = DeleteOptions { whole: None, select: SelectOptions::default(), order, state };
+    let prepare = async |place: &Place| delete::prepare(&options, true, place, output).await;
+    let work = async |session: &mut Access<'_>, prepared| delete::remove(session, prepared).await;
     let (finished, ended) = Access::run_and_end(&options.state, output, prepare, work).await?;
     let environment = finished.environment.clone();
     let exit = RunDocument::new(finished).print(output, false)?;

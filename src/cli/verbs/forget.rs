@@ -4,10 +4,12 @@
 use super::confirm;
 use crate::cli::arguments::ForgetOptions;
 use crate::cli::embedded::{Owned, Place, author, find, snapshot_state};
-use crate::cli::output::Output;
+use crate::cli::manifests::{NOTHING_SELECTED, Selection};
+use crate::cli::output::{Output, time};
 use crate::cli::{CliError, Exit};
-use crate::core::{EnvironmentState, Forget, Life, Name, VersionNumber};
+use crate::core::{EnvironmentState, Forget, Life, Name, ResourceRow, VersionNumber};
 use serde::Serialize;
+use std::collections::BTreeSet;
 
 /// What `-o json|yaml` prints.
 #[derive(Debug, Serialize)]
@@ -63,21 +65,31 @@ async fn prepare(options: &ForgetOptions, place: &Place) -> Result<(Name, Vec<Le
 }
 
 fn left_behind(options: &ForgetOptions, state: &EnvironmentState) -> Result<Vec<LeftBehind>, CliError> {
-    let mut names = options.names.clone();
-    names.sort_unstable();
-    names.dedup();
-    let one = |name: &String| {
-        let row = find(state, name)?.row;
-        Ok(LeftBehind {
-            name: row.intent.name.clone(),
-            kind: row.intent.kind.clone(),
-            target: row.intent.target.clone(),
-            remote_identity: row.remote_identity.clone(),
-            identity: row.intent.identity.clone(),
-            was_deleting: row.life == Life::Tombstone,
-        })
+    for name in &options.select.names {
+        find(state, name)?;
+    }
+    let selection = Selection::new(&options.select);
+    selection.check_place(state, None)?;
+    if selection.is_all() {
+        let reason = "forget leaves things behind that nobody knows of any more: name them, or select them\n  \
+                      `homeostat clear environment NAME` forgets all of an environment";
+        return Err(CliError::Usage(reason.to_owned()));
+    }
+    let selection = selection.within(state, None, time::now());
+    let meant = state.views().map(|view| view.row.intent).filter(|intent| selection.covers(intent));
+    let names: BTreeSet<Name> = meant.map(|intent| intent.name.clone()).collect();
+    if names.is_empty() {
+        return Err(CliError::Usage(NOTHING_SELECTED.to_owned()));
+    }
+    let one = |row: ResourceRow| LeftBehind {
+        name: row.intent.name.clone(),
+        kind: row.intent.kind.clone(),
+        target: row.intent.target.clone(),
+        remote_identity: row.remote_identity.clone(),
+        identity: row.intent.identity.clone(),
+        was_deleting: row.life == Life::Tombstone,
     };
-    names.iter().map(one).collect()
+    names.iter().map(|name| Ok(one(find(state, name)?.row))).collect()
 }
 
 /// `motd (host.File {"/path":"/etc/motd"} on here)`.

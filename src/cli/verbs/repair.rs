@@ -2,8 +2,8 @@
 
 use super::summary::RunDocument;
 use crate::cli::arguments::RepairOptions;
-use crate::cli::embedded::{Access, Place, known_names, push_of, snapshot_state};
-use crate::cli::manifests::{self, Declared, Selection};
+use crate::cli::embedded::{Access, Place, push_of, snapshot_state};
+use crate::cli::manifests::{self, Declared, NOTHING_SELECTED, Selection};
 use crate::cli::output::{Output, time};
 use crate::cli::{CliError, Exit, SET};
 use crate::core::{Name, RequestKind};
@@ -37,7 +37,7 @@ async fn prepare(
     let name = declared.map(|declared| &declared.name);
     let environment = place.environment(options.state.environment.as_deref(), name).await?;
     let state = snapshot_state(&*place.store, &environment).await?;
-    selection.check(known_names(&state), None)?;
+    selection.check(&state, None)?;
     if let Some(declared) = declared {
         let mut push = push_of(SET.into(), "manifests", "");
         push.upserts.clone_from(&declared.intents);
@@ -50,5 +50,9 @@ async fn prepare(
             ));
         }
     }
-    Ok((environment, selection.within(&state, None, time::now())))
+    let selection = selection.within(&state, None, time::now());
+    if selection.selects_nothing(&state, None) {
+        output.note(NOTHING_SELECTED);
+    }
+    Ok((environment, selection))
 }

@@ -18,7 +18,9 @@ fn list(options: &StatusOptions, reading: &Reading, output: Output) -> Result<Ex
     for name in &options.select.names {
         reading.find(name)?;
     }
-    let selection = Selection::new(&options.select).within(&reading.state, None, reading.now);
+    let selection = Selection::new(&options.select);
+    selection.check_place(&reading.state, None)?;
+    let selection = selection.within(&reading.state, None, reading.now);
     let wanted = |view: &ResourceView| selection.covers(&view.row.intent);
     let mut views: Vec<ResourceView> = reading.state.views().filter(wanted).collect();
     views.sort_by(|one, other| one.row.intent.name.cmp(&other.row.intent.name));
