@@ -3,7 +3,7 @@
 use super::arguments::SimulateOptions;
 use super::output::{Output, Table};
 use super::{CliError, Exit};
-use crate::simulation::{Coverage, Fault, Kind, Mutant, Played, State, play};
+use crate::simulation::{Coverage, Fault, Kind, MANY_SEEDS, Mutant, Played, Size, State, play, why_impossible};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -30,6 +30,9 @@ struct SimulationDocument {
     /// How often each event found a resource in each state, under each fault.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     table: Vec<Cell>,
+    /// Cells that must be met by so many seeds, and were not; counted from 5,000 seeds on.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    empty_cells: Vec<Cell>,
     #[serde(skip)]
     coverage: Coverage,
 }
@@ -41,6 +44,9 @@ struct Cell {
     fault: &'static str,
     state: &'static str,
     count: u64,
+    /// Why it can never be met.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    impossible: Option<&'static str>,
 }
 
 #[derive(Debug, Serialize)]
@@ -56,8 +62,9 @@ struct Failure {
 
 /// Plays what was asked for. Ends with [`Exit::NotCompliant`] where a promise was broken.
 pub(crate) fn run(options: &SimulateOptions, output: Output) -> Result<Exit, CliError> {
+    let size = if options.long { Size::LONG } else { Size::SHORT };
     if options.mutants {
-        return run_mutants(&options.seeds.clone().unwrap_or(1..=MUTANT_SEEDS), output);
+        return run_mutants(&options.seeds.clone().unwrap_or(1..=MUTANT_SEEDS), size, output);
     }
     let seeds = match (options.seed, &options.seeds) {
         (Some(seed), _) => seed..=seed,
@@ -66,7 +73,7 @@ pub(crate) fn run(options: &SimulateOptions, output: Output) -> Result<Exit, Cli
     };
     let mut document = SimulationDocument::default();
     for seed in seeds {
-        let played = play(seed, options.mutant, options.trace);
+        let played = play(seed, size, options.mutant, options.trace);
         if options.trace || played.violation.is_some() {
             eprintln!("{}", played.trace.join("\n"));
         }
@@ -78,8 +85,11 @@ pub(crate) fn run(options: &SimulateOptions, output: Output) -> Result<Exit, Cli
     if options.table {
         document.table = cells(&document.coverage);
     }
+    if document.seeds >= MANY_SEEDS && options.mutant.is_none() {
+        document.empty_cells = empty_cells(&document.coverage);
+    }
     output.print(&document, || document.text())?;
-    Ok(if document.failures.is_empty() { Exit::Done } else { Exit::NotCompliant })
+    Ok(if document.failures.is_empty() && document.empty_cells.is_empty() { Exit::Done } else { Exit::NotCompliant })
 }
 
 impl SimulationDocument {
@@ -96,25 +106,33 @@ impl SimulationDocument {
         }
         self.coverage.add(&played.coverage);
         self.trace = options.seed.map(|_| played.hash);
-        let mutant = options.mutant.map_or_else(String::new, |mutant| format!(" --mutant {}", mutant.name()));
+        let mut more = options.mutant.map_or_else(String::new, |mutant| format!(" --mutant {}", mutant.name()));
+        more.push_str(if options.long { " --long" } else { "" });
         self.failures.extend(played.violation.map(|(event, violation)| Failure {
             seed: played.seed,
             event,
             promise: format!("{:?}", violation.checker.promise()),
             checker: violation.checker.name(),
             what: violation.detail,
-            repeat: format!("homeostat simulate --seed {}{mutant}", played.seed),
+            repeat: format!("homeostat simulate --seed {}{more}", played.seed),
         }));
     }
 
-    /// One line per event and fault, one column per state.
+    /// Cells that were met, of those that can be.
+    fn coverage_counts(&self) -> (usize, usize) {
+        let possible = possible_cells();
+        let met = possible.iter().filter(|&&(kind, fault, state)| self.coverage.count(state, kind, fault) > 0);
+        (met.count(), possible.len())
+    }
+
+    /// One line per event and fault, one column per state; `-` where it can never be.
     fn coverage_text(&self) -> String {
         let mut headings = vec!["EVENT", "FAULT"];
         headings.extend(State::ALL.iter().map(|state| state.word()));
         let mut table = Table::new(&headings);
         for line in self.table.chunk_by(|a, b| (a.event, a.fault) == (b.event, b.fault)) {
             let names = line.first().map_or([""; 2], |cell| [cell.event, cell.fault]).map(str::to_owned);
-            table.row(names.into_iter().chain(line.iter().map(|cell| cell.count.to_string())).collect());
+            table.row(names.into_iter().chain(line.iter().map(Cell::text)).collect());
         }
         table.render()
     }
@@ -134,11 +152,36 @@ impl SimulationDocument {
         if !self.table.is_empty() {
             let _ = write!(text, "\n{}", self.coverage_text());
         }
+        let (met, all) = self.coverage_counts();
+        let _ = writeln!(text, "cells met: {met} of {all} that can be");
+        for cell in &self.empty_cells {
+            let Cell { event, fault, state, .. } = cell;
+            let _ = writeln!(text, "EMPTY: no {event} found a resource that was {state} under the fault {fault}");
+        }
         for failure in &self.failures {
             let _ = write!(text, "\n{}", failure.text());
         }
         text
     }
+}
+
+/// Every cell that is not declared impossible.
+fn possible_cells() -> Vec<(Kind, Fault, State)> {
+    let rows = Kind::ALL.iter().flat_map(|&kind| Fault::ALL.iter().map(move |&fault| (kind, fault)));
+    let all = rows.flat_map(|(kind, fault)| State::ALL.iter().map(move |&state| (kind, fault, state)));
+    all.filter(|&(kind, fault, state)| why_impossible(state, kind, fault).is_none()).collect()
+}
+
+fn empty_cells(coverage: &Coverage) -> Vec<Cell> {
+    let empty = possible_cells().into_iter().filter(|&(kind, fault, state)| coverage.count(state, kind, fault) == 0);
+    let cell = |(kind, fault, state): (Kind, Fault, State)| Cell {
+        event: kind.word(),
+        fault: fault.word(),
+        state: state.word(),
+        count: 0,
+        impossible: None,
+    };
+    empty.map(cell).collect()
 }
 
 /// Every cell of the table, also the empty ones.
@@ -150,8 +193,18 @@ fn cells(coverage: &Coverage) -> Vec<Cell> {
         fault: fault.word(),
         state: state.word(),
         count: coverage.count(state, kind, fault),
+        impossible: why_impossible(state, kind, fault),
     };
     all.map(cell).collect()
+}
+
+impl Cell {
+    fn text(&self) -> String {
+        match self.impossible {
+            Some(_) if self.count == 0 => "-".to_owned(),
+            _ => self.count.to_string(),
+        }
+    }
 }
 
 impl Failure {
@@ -178,8 +231,8 @@ struct MutantLine {
 }
 
 /// Plays every deliberate bug until its checker notices it; one that it does not notice fails.
-fn run_mutants(seeds: &RangeInclusive<u64>, output: Output) -> Result<Exit, CliError> {
-    let lines: Vec<MutantLine> = Mutant::ALL.iter().map(|&mutant| play_mutant(mutant, seeds)).collect();
+fn run_mutants(seeds: &RangeInclusive<u64>, size: Size, output: Output) -> Result<Exit, CliError> {
+    let lines: Vec<MutantLine> = Mutant::ALL.iter().map(|&mutant| play_mutant(mutant, size, seeds)).collect();
     output.print(&lines, || {
         let mut table = Table::new(&["MUTANT", "PROMISE", "CHECKER", "NOTICED", "OTHERS BEFORE", "WHAT IS WRONG"]);
         for line in &lines {
@@ -196,11 +249,11 @@ fn run_mutants(seeds: &RangeInclusive<u64>, output: Output) -> Result<Exit, CliE
     Ok(if lines.iter().all(|line| line.seed.is_some()) { Exit::Done } else { Exit::NotCompliant })
 }
 
-fn play_mutant(mutant: Mutant, seeds: &RangeInclusive<u64>) -> MutantLine {
+fn play_mutant(mutant: Mutant, size: Size, seeds: &RangeInclusive<u64>) -> MutantLine {
     let (promise, checker) = (format!("{:?}", mutant.promise()), mutant.caught_by());
     let mut others = BTreeMap::new();
     let found = seeds.clone().find_map(|seed| {
-        let (event, violation) = play(seed, Some(mutant), false).violation?;
+        let (event, violation) = play(seed, size, Some(mutant), false).violation?;
         if violation.checker == checker {
             return Some((seed, event));
         }

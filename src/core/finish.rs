@@ -250,8 +250,14 @@ impl EnvironmentState {
         if self.is_tombstone(id) {
             self.enqueue(id, Reason::Change);
         } else if fresh {
+            // A report pays no debt: what it was skipped for is forgotten with it, and the debt is not.
+            let owes = self.get(id).is_some_and(Resource::owes_reload) && !self.was_cancelled(id);
             if self.get(id).is_some_and(|resource| resource.queued.is_none()) {
-                self.arm_verification(id, steady);
+                if owes {
+                    self.enqueue(id, Reason::Change);
+                } else {
+                    self.arm_verification(id, steady);
+                }
             }
             self.answer_requests(id);
         } else if self.was_cancelled(id) {

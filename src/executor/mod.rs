@@ -17,7 +17,7 @@ pub mod endpoint;
 mod inputs;
 pub mod process;
 pub mod protocol;
-mod secrets;
+pub(crate) mod secrets;
 pub mod worker;
 
 pub use endpoint::{AcceptAll, Authenticate, Claim, ConnectedExecutor, Denied, Endpoint, EndpointError, Times};

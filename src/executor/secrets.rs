@@ -30,7 +30,7 @@ static KEY: OnceLock<[u8; KEY_BYTES]> = OnceLock::new();
 
 /// What an attempt has read. Has no `Debug`.
 #[derive(Default)]
-pub(super) struct Secrets {
+pub(crate) struct Secrets {
     /// Everything to be found in texts, the longest first.
     forms: Vec<String>,
     /// One of them is too short to be searched for.
@@ -134,7 +134,7 @@ fn checked(value: String, place: &str) -> Result<String, String> {
 
 impl Secrets {
     /// Takes in a secret: the attribute and the name under which it is used, and its value.
-    pub(super) fn add(&mut self, attribute: &str, name: &str, value: &str) {
+    pub(crate) fn add(&mut self, attribute: &str, name: &str, value: &str) {
         self.any = true;
         for part in [attribute, name, value] {
             self.digested.extend((part.len() as u64).to_le_bytes());
@@ -179,7 +179,7 @@ impl Secrets {
     }
 
     /// A text without the secrets.
-    pub(super) fn redact(&self, text: &str) -> String {
+    pub(crate) fn redact(&self, text: &str) -> String {
         if self.is_empty() || text.is_empty() {
             return text.to_owned();
         }

@@ -3,7 +3,7 @@
 use super::executor::{Phase, Said};
 use super::owner::OwnerId;
 use super::stream::{FromExecutor, FromOwner, StreamId};
-use crate::core::{AttemptId, Event, ExecutorName};
+use crate::core::{AttemptId, Event, ExecutorName, TargetName};
 use crate::history::{Batch, Fence, HistoryError};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -51,6 +51,8 @@ pub(super) enum Happening {
     BrokenAtExecutor(StreamId),
     /// A fact that an executor has said before is heard again.
     Copy(ExecutorName, Said),
+    /// A user resumes what was suspended.
+    Lift(Option<TargetName>),
     /// Users or faults do something.
     Act,
 }

@@ -1,11 +1,15 @@
 //! How a run ends: the faults stop, everything becomes good within a bound, the targets are as last written, and then nothing moves any more.
 
+use super::Size;
 use super::agenda::Happening;
 use super::owner::OwnerId;
-use super::targets::{Object, key_of};
+use super::targets::{Key, Object, key_of};
 use super::violation::{Checker, Violation};
 use super::world::World;
-use crate::core::{DeletionPolicy, Life, Mode, RequestKind, ResourceId, ResourceRow, Scope, VersionNumber};
+use crate::core::{
+    DeletionPolicy, FactRef, Hold, Intent, KnownFact, Life, Mode, Observed, RequestKind, ResourceId, ResourceRow,
+    ResourceView, Scope, VersionNumber,
+};
 use std::collections::BTreeSet;
 
 /// How long everything may take to become good when the faults have stopped: leases, longest retries, and work.
@@ -24,14 +28,32 @@ impl World {
         self.run_until(self.now + ECHOES_MS);
         self.users_heal();
         self.come_to_rest("when the faults had stopped", |world| world.users.are_answered());
-        self.users_push_healthy_intents();
+        self.make_everything_healthy();
         self.come_to_rest("when all intents could be deployed", World::is_good);
         self.verify_everything();
         self.come_to_rest("when everything was to be verified", World::is_good);
         if self.violation.is_none() {
+            self.check_written();
+            self.try_by_what_is_bad();
+            self.come_to_rest("when nothing was bad any more", World::is_good);
+        }
+        if self.violation.is_none() {
             self.check_end();
         }
         self.rest();
+    }
+
+    /// What is protected and removed stays for ever, and with it what waits for it: users give it up, and what then requires nothing is mended.
+    fn make_everything_healthy(&mut self) {
+        for _ in 0..8 {
+            self.users_push_healthy_intents();
+            self.come_to_rest("when what was wrong was mended", |world| world.users.are_answered());
+            self.run_until(self.now + 2_000);
+            if !self.users_give_up_what_is_protected() {
+                return;
+            }
+            self.come_to_rest("when what is protected was given up", |world| world.users.are_answered());
+        }
     }
 
     /// Everything is verified, and one thing fails while nobody looks: only its timer brings it back.
@@ -51,11 +73,13 @@ impl World {
         self.store.lose_answers = 0;
         self.targets.hung.clear();
         self.targets.failing.clear();
+        self.targets.refusing.clear();
         for state in self.executors.values_mut() {
             state.cut_until = 0;
         }
         for process in self.owners.values_mut() {
             process.skew_ms = 0;
+            process.standing.forget_starts();
         }
         let frozen = self.owners.iter().filter(|(_, process)| process.frozen).map(|(&id, _)| id);
         for owner in frozen.collect::<Vec<_>>() {
@@ -71,10 +95,25 @@ impl World {
             if so(self) && self.users.are_answered() {
                 return;
             }
+            self.deploy_what_a_report_found();
             if self.now >= until {
                 let why = self.what_is_left();
                 self.broke(Checker::ComesToRest, format!("{when}, it did not come to rest: {why}"));
             }
+        }
+    }
+
+    /// What a report finds is left as it is until somebody deploys it: somebody does.
+    fn deploy_what_a_report_found(&mut self) {
+        let Some(process) = self.newest_owner().and_then(|id| self.owners.get(&id)) else { return };
+        let state = process.heart.state();
+        let left = |view: &ResourceView| {
+            let reported = view.row.observed == Observed::Reported && view.queued.is_none() && view.running.is_none();
+            reported && matches!(state.why(view.row.resource).first(), Some(Hold::Drifted))
+        };
+        let names: Vec<_> = state.views().filter(left).map(|view| view.row.intent.name.clone()).collect();
+        if !names.is_empty() && self.users.are_answered() {
+            self.request(RequestKind::Deploy, Scope { target: None, names: Some(names) });
         }
     }
 
@@ -98,7 +137,14 @@ impl World {
         };
         let state = process.heart.state();
         let bad = state.views().filter(|view| !view.good || view.queued.is_some() || view.running.is_some());
+        // What only waits for others says least.
+        let mut bad: Vec<_> = bad.collect();
+        bad.sort_by_key(|view| {
+            let first = state.why(view.row.resource).into_iter().next();
+            matches!(first, Some(Hold::RequirementNotGood { .. } | Hold::RequirementBusy { .. }))
+        });
         let bad: Vec<String> = bad
+            .iter()
             .take(5)
             .map(|view| {
                 let why: Vec<String> = state.why(view.row.resource).iter().map(ToString::to_string).collect();
@@ -109,23 +155,27 @@ impl World {
         format!("{}; {held} attempts at executors; calls answered: {}", bad.join(" | "), self.users.are_answered())
     }
 
+    /// Everything is on its target as it was last written.
+    fn check_written(&mut self) {
+        let mut current = self.store.journal.current.values();
+        if let Some(intent) = current.find(|intent| !self.is_as_written(intent)) {
+            let object = self.targets.object(&key_of(intent));
+            let detail = format!("{} is wanted with {}, and there is {object:?}", intent.name, intent.attributes);
+            self.broke(Checker::AsLastWritten, detail);
+        }
+    }
+
     fn check_end(&mut self) {
+        self.check_written();
         let journal = &self.store.journal;
         let mut found: Vec<Violation> = Vec::new();
         let mut wrong = |checker, detail| found.push(Violation { checker, detail });
-        for intent in journal.current.values() {
-            let object = self.targets.object(&key_of(intent));
-            if object.is_none_or(|object| object.attributes != intent.attributes) {
-                let detail = format!("{} is wanted with {}, and there is {object:?}", intent.name, intent.attributes);
-                wrong(Checker::AsLastWritten, detail);
-            }
-        }
         for (attempt, granted) in journal.open() {
             let detail = format!("attempt {attempt} at {} has no outcome at rest", granted.executor);
             wrong(Checker::OneOutcomePerGrant, detail);
         }
         for (key, object) in self.targets.objects() {
-            if let Some(id) = object.resource.filter(|_| object.created && !self.is_known(object)) {
+            if let Some(id) = object.resource.filter(|_| object.created && !self.is_known(key, object)) {
                 wrong(
                     Checker::NothingUnknown,
                     format!("{key:?} was made for resource {id}, which is {}", self.life(id)),
@@ -153,8 +203,30 @@ impl World {
         }
     }
 
+    /// What is on the target is what its intent says, with the facts that there are and the secrets as they are now.
+    pub(super) fn is_as_written(&self, intent: &Intent) -> bool {
+        let journal = &self.store.journal;
+        let known = |of: &FactRef| {
+            let object = self.targets.object(&key_of(journal.live(&of.name)?.1))?;
+            Some(KnownFact { of: of.clone(), value: object.facts().get(&of.fact)?.into() })
+        };
+        let facts: Option<Vec<KnownFact>> = intent.facts_taken().map(known).collect();
+        let content = facts.map(|facts| self.content_of(intent, &facts));
+        let object = self.targets.object(&key_of(intent));
+        content.is_some_and(|content| object.is_some_and(|object| object.content == content))
+    }
+
+    /// A run that was smaller than it was meant to be proves less than it says.
+    pub(super) fn must_have_been_large(&mut self, size: Size) {
+        let resources = self.store.journal.resources();
+        if resources < size.names || self.events < size.events {
+            let detail = format!("{resources} resources and {} events, of {size:?}", self.events);
+            self.broke(Checker::LargeEnough, detail);
+        }
+    }
+
     /// What an object was made for, or what took it over, is wanted, or was left there on purpose.
-    fn is_known(&self, object: &Object) -> bool {
+    fn is_known(&self, key: &Key, object: &Object) -> bool {
         let journal = &self.store.journal;
         let kept = |row: &ResourceRow| {
             let policy = &row.intent.policy;
@@ -163,21 +235,21 @@ impl World {
             journal.current.contains_key(&row.resource) || (row.life == Life::Orphan && (left || forgotten))
         };
         let of_it = |row: &&ResourceRow| {
-            Some(row.resource) == object.resource || row.remote_identity.as_ref() == Some(&object.identity)
+            let same = key_of(&row.intent) == *key;
+            Some(row.resource) == object.resource || row.remote_identity.as_ref() == Some(&object.identity) || same
         };
         journal.rows.values().filter(of_it).any(kept)
     }
 
     fn life(&self, id: ResourceId) -> String {
-        self.store.journal.rows.get(&id).map_or("not in history".to_owned(), |row| {
-            format!(
-                "{:?}, {:?}, {:?}, attempted {}",
-                row.life,
-                row.intent.policy,
-                row.remote_identity,
-                row.attempted.is_some()
-            )
-        })
+        let rows = &self.store.journal.rows;
+        let Some(of) = rows.get(&id).map(|row| key_of(&row.intent)) else { return "not in history".to_owned() };
+        let told = rows.values().filter(|row| key_of(&row.intent) == of).map(|row| {
+            let ResourceRow { resource, life, attempted, last_attempt, remote_identity, .. } = row;
+            let (attempted, policy) = (attempted.is_some(), &row.intent.policy);
+            format!("{resource}: {life:?}, attempted {attempted} {last_attempt:?}, {remote_identity:?}, {policy:?}")
+        });
+        told.collect::<Vec<_>>().join("; ")
     }
 
     /// I7: nothing is written, sent or woken, though everything is said again, the owner starts anew, and a day goes by.

@@ -4,9 +4,14 @@
 use super::agenda::Happening;
 use super::mutant::Mutant;
 use super::stream::{FromExecutor, FromOwner, StreamId};
+use super::violation::Checker;
 use super::world::World;
-use crate::core::{AttemptId, Epoch, ExecutorName, Finding, Grant, Operation, OutcomeKind, TargetName, limits};
+use crate::core::{
+    AttemptId, Change, Epoch, ExecutorName, Facts, Finding, Grant, InputSource, Intent, KnownFact, Name, Operation,
+    OutcomeKind, TargetName, limits,
+};
 use std::collections::{BTreeMap, VecDeque};
+use std::fmt::Write as _;
 use std::sync::Arc;
 
 /// How long an executor that does not hear its owner may work.
@@ -104,6 +109,11 @@ impl Executor {
         self.held.values().filter(running).count() as u32
     }
 
+    fn runs_elsewhere(&self, target: &TargetName) -> bool {
+        let running = |held: &Held| matches!(held.state, HeldState::Running(_)) && held.grant.intent.target != *target;
+        self.held.values().any(running)
+    }
+
     fn attempts(&self, which: impl Fn(&HeldState) -> bool) -> Vec<AttemptId> {
         self.held.iter().filter(|(_, held)| which(&held.state)).map(|(&attempt, _)| attempt).collect()
     }
@@ -185,7 +195,7 @@ impl World {
         let unanswered = |held: &&Held| matches!(held.state, HeldState::Waiting | HeldState::Running(_));
         let refusal = if grant.epoch < state.highest_epoch {
             Some("refused: granted in an epoch that is over")
-        } else if state.held.values().filter(unanswered).count() >= super::stream::CREDITS as usize {
+        } else if state.held.values().filter(unanswered).count() >= self.users.credits as usize {
             Some("refused: more grants than it takes")
         } else {
             None
@@ -226,13 +236,14 @@ impl World {
             let now = self.now;
             let Some(state) = self.executors.get_mut(executor) else { return };
             let running = state.running_on(target);
+            let elsewhere = self.mutant == Some(Mutant::OneLane) && state.runs_elsewhere(target);
             let Some(queue) = state.queues.get_mut(target) else { return };
             let Some(&attempt) = queue.front() else { return };
             let Some(held) = state.held.get(&attempt).filter(|held| matches!(held.state, HeldState::Waiting)) else {
                 queue.pop_front();
                 continue;
             };
-            if running >= held.grant.concurrency {
+            if running >= held.grant.concurrency || elsewhere {
                 return;
             }
             queue.pop_front();
@@ -297,7 +308,8 @@ impl World {
             }
             Phase::Read => {
                 if self.is(Mutant::ReportEarly) {
-                    let (finding, now) = (self.targets.compare(&grant.intent), self.now);
+                    let content = self.content_of(&grant.intent, &grant.facts);
+                    let (finding, now) = (self.targets.compare(&grant.intent, &content), self.now);
                     let kind = OutcomeKind::Succeeded(finding);
                     self.say(executor, Said::Finished(Report { attempt, began_at: None, finished_at: now, kind }));
                 }
@@ -313,15 +325,15 @@ impl World {
 
     /// Reads, compares and changes, at once.
     fn effect(&mut self, executor: &ExecutorName, attempt: AttemptId, grant: &Grant) {
-        if self.targets.failing.contains(&grant.intent.name) && self.random.chance(60) {
+        let name = &grant.intent.name;
+        if self.targets.refusing.contains(name) || (self.targets.failing.contains(name) && self.random.chance(60)) {
             return;
         }
+        let digest = self.vault.digest(&grant.intent).filter(|_| grant.operation != Operation::Delete);
+        let rotated = grant.secret_digest.is_some() && grant.secret_digest != digest;
         let finding = match grant.operation {
-            Operation::Enforce => {
-                self.effects += 1;
-                self.targets.enforce(grant, self.mutant == Some(Mutant::SkipUpdates))
-            }
-            Operation::Observe | Operation::DryRun => self.targets.compare(&grant.intent),
+            // It was to verify what is deployed: that these secrets are others is for its owner to say.
+            Operation::Enforce | Operation::Observe if rotated => Finding::same(),
             Operation::Delete => {
                 self.effects += 1;
                 self.check_delete(grant);
@@ -329,32 +341,112 @@ impl World {
                 self.found(found);
                 finding
             }
+            _ => self.look_or_change(grant),
         };
-        self.note(&format!(
-            "{executor} did {:?} {}: {:?} (attempt {attempt})",
-            grant.operation, grant.intent.name, finding.change
-        ));
+        let finding = Finding { secret_digest: digest, ..finding };
+        self.note(&format!("{executor} did {:?} {name}: {:?} (attempt {attempt})", grant.operation, finding.change));
         if let Some((_, run)) = self.executors.get_mut(executor).and_then(|state| state.run_mut(attempt)) {
             run.finding = Some(finding);
         }
     }
 
+    /// What is not a deletion. Whatever only looks must leave its target as it is.
+    fn look_or_change(&mut self, grant: &Grant) -> Finding {
+        let content = self.content_of(&grant.intent, &grant.facts);
+        let applies = match grant.operation {
+            Operation::Enforce => true,
+            Operation::DryRun => self.is(Mutant::EnforceDryRuns),
+            _ => self.is(Mutant::EnforceReports),
+        };
+        if !applies {
+            let finding = self.targets.compare(&grant.intent, &content);
+            let facts = if grant.operation == Operation::DryRun { Facts::default() } else { finding.facts };
+            return Finding { facts, ..finding };
+        }
+        self.effects += 1;
+        let finding = self.targets.enforce(grant, &content, self.mutant == Some(Mutant::SkipUpdates));
+        if grant.operation != Operation::Enforce && finding.change != Change::None {
+            let (attempt, name) = (grant.attempt, &grant.intent.name);
+            let detail =
+                format!("attempt {attempt} ({:?}) changed {name}, and was only to look at it", grant.operation);
+            self.broke(Checker::LooksChangeNothing, detail);
+        }
+        finding
+    }
+
+    /// The attributes with what fills them, as an executor finds that now.
+    pub(super) fn content_of(&self, intent: &Intent, facts: &[KnownFact]) -> Name {
+        let mut content = intent.attributes.to_string();
+        for input in &intent.inputs {
+            for source in input.values.values() {
+                let value = match source {
+                    InputSource::Fact(of) => {
+                        facts.iter().find(|known| known.of == *of).map_or("?", |known| &known.value)
+                    }
+                    InputSource::EnvironmentVariable { name } => self.vault.value(name),
+                    InputSource::File { path } => path,
+                };
+                // Writing to a String does not fail.
+                let _ = write!(content, " {}={value}", input.path);
+            }
+        }
+        content.into()
+    }
+
     fn report(&mut self, executor: &ExecutorName, attempt: AttemptId, grant: &Grant, phase: Phase) {
         let Some((_, run)) = self.executors.get_mut(executor).and_then(|state| state.run_mut(attempt)) else { return };
         let finding = run.finding.take();
-        let fails = self.targets.failing.contains(&grant.intent.name);
+        let name = &grant.intent.name;
+        let fails = self.targets.failing.contains(name) || self.targets.refusing.contains(name);
         let kind = match finding {
             _ if phase == Phase::Cancelled => {
                 OutcomeKind::Failed { message: "cancelled: the owner was not heard".into(), finding }
             }
             Some(finding) if !fails => OutcomeKind::Succeeded(finding),
-            finding => OutcomeKind::Failed { message: "the target says no".into(), finding },
+            finding => OutcomeKind::Failed { message: self.complaint(grant), finding },
         };
         self.end_attempt(executor, attempt, kind);
     }
 
+    /// Targets say what they were given when they refuse it, and in what form they please.
+    fn complaint(&self, grant: &Grant) -> Name {
+        let mut message = "the target says no".to_owned();
+        if grant.intent.takes_secrets() {
+            let content = self.content_of(&grant.intent, &grant.facts);
+            let _ = write!(message, " to {content} ({})", super::secrets::in_base64(&content));
+        }
+        message.into()
+    }
+
+    /// A result as it leaves the executor: what was read as a secret is in none of its texts, by the rules of `executor/worker/attempt.rs`.
+    fn without_secrets(&self, grant: &Grant, mut kind: OutcomeKind) -> OutcomeKind {
+        if !grant.intent.takes_secrets() {
+            return kind;
+        }
+        let secrets = self.vault.redactor(&grant.intent);
+        let (message, finding) = match &mut kind {
+            OutcomeKind::Succeeded(finding) => (None, Some(finding)),
+            OutcomeKind::Failed { message, finding } => (Some(message), finding.as_mut()),
+            _ => (None, None),
+        };
+        if let Some(message) = message.filter(|_| !self.is(Mutant::LeakInErrors)) {
+            *message = secrets.redact(message).into();
+        }
+        // What was there before may have another secret in it, which this attempt does not know.
+        if let Some(finding) = finding
+            && !finding.diff.is_empty()
+            && !self.is(Mutant::LeakInDiffs)
+        {
+            finding.diff = "(sensitive)\n".into();
+        }
+        kind
+    }
+
     fn end_attempt(&mut self, executor: &ExecutorName, attempt: AttemptId, kind: OutcomeKind) {
         self.targets.end(executor, attempt);
+        let held = self.executors.get(executor).and_then(|state| state.held.get(&attempt));
+        let grant = held.map(|held| Arc::clone(&held.grant));
+        let kind = grant.map_or(kind.clone(), |grant| self.without_secrets(&grant, kind));
         self.answer(executor, attempt, kind);
     }
 
@@ -373,6 +465,12 @@ impl World {
         let target = held.grant.intent.target.clone();
         self.say(executor, Said::Finished(report));
         self.fill_lanes(executor, &target);
+        if self.is(Mutant::OneLane) {
+            let waiting = self.executors.get(executor).map(|state| state.queues.keys().cloned().collect::<Vec<_>>());
+            for target in waiting.unwrap_or_default() {
+                self.fill_lanes(executor, &target);
+            }
+        }
     }
 
     pub(super) fn await_lease_end(&mut self, executor: &ExecutorName) {

@@ -145,6 +145,7 @@ impl World {
         self.note(&format!("the owner's clock is off by {skew} ms"));
         for process in self.owners.values_mut() {
             process.skew_ms = skew;
+            process.standing.forget_starts();
         }
     }
 

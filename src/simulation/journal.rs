@@ -1,9 +1,11 @@
 //! What was committed, kept beside the store and judged record by record: the simulator's own memory of history, which shares nothing with it.
 
+use super::standing::Standing;
+use super::targets::key_of;
 use super::violation::{Checker, Violation};
 use crate::core::{
-    AttemptId, Change, DryRunId, Epoch, ExecutorName, Grant, Intent, Mode, Name, Operation, Outcome, OutcomeKind, Push,
-    Record, RequestId, ResourceId, ResourceRow, VersionNumber, VersionRecord,
+    AttemptId, Change, DryRunId, Epoch, ExecutorName, Facts, Grant, Intent, Life, Mode, Name, Operation, Outcome,
+    OutcomeKind, Push, Record, RequestId, ResourceId, ResourceRow, VersionNumber, VersionRecord,
 };
 use crate::history::Batch;
 use std::collections::{BTreeMap, BTreeSet};
@@ -29,6 +31,10 @@ pub(super) struct Journal {
     pub(super) grants: BTreeMap<AttemptId, Granted>,
     pub(super) rows: BTreeMap<ResourceId, ResourceRow>,
     pub(super) requests: BTreeSet<RequestId>,
+    /// What users have ordered and configured.
+    pub(super) standing: Standing,
+    /// What is in force need not be what is accepted.
+    pub(super) manual: bool,
     pub(super) dry_runs: BTreeSet<DryRunId>,
     /// Batches that were taken in.
     pub(super) batches: u64,
@@ -42,14 +48,25 @@ pub(super) struct Journal {
     skipped: BTreeSet<ResourceId>,
     /// Resources whose delete has failed, or may have begun.
     delete_tried: BTreeSet<ResourceId>,
+    /// What is in force after the batch that is being taken in, of what it writes.
+    arriving: BTreeMap<ResourceId, Option<Arc<Intent>>>,
+}
+
+/// How an end is recorded: facts only where they are news, digests of secrets never.
+fn as_recorded(kind: &OutcomeKind) -> OutcomeKind {
+    let mut kind = kind.clone();
+    if let OutcomeKind::Succeeded(finding) | OutcomeKind::Failed { finding: Some(finding), .. } = &mut kind {
+        (finding.facts, finding.secret_digest) = (Facts::default(), None);
+    }
+    kind
 }
 
 impl Journal {
     /// An executor says how an attempt ended.
     pub(super) fn said(&mut self, attempt: AttemptId, kind: &OutcomeKind) {
-        let said = self.told.entry(attempt).or_default();
-        if !said.contains(kind) {
-            said.push(kind.clone());
+        let (said, kind) = (self.told.entry(attempt).or_default(), as_recorded(kind));
+        if !said.contains(&kind) {
+            said.push(kind);
         }
     }
 
@@ -106,6 +123,53 @@ impl Journal {
         }
     }
 
+    /// Names that can be released only together with this one, by anything that any version has said: the other members of a cycle that old and new
+    /// edges may close, and the other names of the same things.
+    pub(super) fn goes_with(&self, name: &Name) -> BTreeSet<Name> {
+        let said = || self.contents.iter().flat_map(BTreeMap::values);
+        let mut together = BTreeSet::from([name.clone()]);
+        loop {
+            let before = together.len();
+            let things: BTreeSet<_> =
+                said().filter(|one| together.contains(&one.name)).map(|one| key_of(one)).collect();
+            together.extend(said().filter(|one| things.contains(&key_of(one))).map(|one| one.name.clone()));
+            let below = self.reached(&together, |intent, reached| {
+                if reached.contains(&intent.name) { intent.requires.clone() } else { Vec::new() }
+            });
+            let above = self.reached(&together, |intent, reached| {
+                let requires = intent.requires.iter().any(|name| reached.contains(name));
+                if requires { vec![intent.name.clone()] } else { Vec::new() }
+            });
+            together.extend(below.intersection(&above).cloned());
+            if together.len() == before {
+                return together;
+            }
+        }
+    }
+
+    fn reached(&self, from: &BTreeSet<Name>, next: impl Fn(&Intent, &BTreeSet<Name>) -> Vec<Name>) -> BTreeSet<Name> {
+        let mut reached = from.clone();
+        loop {
+            let more: Vec<Name> =
+                self.contents.iter().flat_map(BTreeMap::values).flat_map(|intent| next(intent, &reached)).collect();
+            let before = reached.len();
+            reached.extend(more);
+            if reached.len() == before {
+                return reached;
+            }
+        }
+    }
+
+    /// Everything that versions have said of a name.
+    pub(super) fn ever(&self, name: &Name) -> impl Iterator<Item = &Arc<Intent>> {
+        self.contents.iter().filter_map(|content| content.get(name))
+    }
+
+    /// What a version wants, whole.
+    pub(super) fn content(&self, version: VersionNumber) -> Option<&BTreeMap<Name, Arc<Intent>>> {
+        self.contents.get((version.0 as usize).checked_sub(1)?)
+    }
+
     /// Takes a committed batch in, and says what is wrong with it.
     pub(super) fn append(&mut self, by: Epoch, newest: Epoch, batch: &Batch) -> Vec<Violation> {
         let mut found = Vec::new();
@@ -114,7 +178,11 @@ impl Journal {
             let detail = format!("epoch {by} wrote batch {} in epoch {newest}", batch.number);
             found.push(Violation { checker: Checker::StaleOwnerWritesNothing, detail });
         }
+        let in_force = |row: &ResourceRow| (row.life == Life::Live).then(|| Arc::clone(&row.intent));
+        self.arriving = batch.rows.iter().map(|row| (row.resource, in_force(row))).collect();
         for record in &batch.records {
+            let version = self.newest();
+            self.standing.recorded(record, version);
             match record {
                 Record::Version(version) => self.version(version, &mut found),
                 Record::Grant(executor, grant) => self.grant(executor, grant, &mut found),
@@ -125,6 +193,9 @@ impl Journal {
             }
         }
         for row in &batch.rows {
+            if self.manual && row.life != Life::Live {
+                self.forget_ends(row.resource);
+            }
             self.rows.insert(row.resource, row.clone());
         }
         found
@@ -140,9 +211,9 @@ impl Journal {
             self.named.entry(record.name.clone()).or_default().insert(record.resource);
             let Some(intent) = &record.intent else {
                 self.current.remove(&record.resource);
-                // What comes back is new; only an end that is recorded from then on says something of it.
-                self.last.remove(&record.resource);
-                self.skipped.remove(&record.resource);
+                if !self.manual {
+                    self.forget_ends(record.resource);
+                }
                 continue;
             };
             let before = self.current.insert(record.resource, Arc::clone(intent));
@@ -155,6 +226,12 @@ impl Journal {
         self.versions.push(version.clone());
     }
 
+    /// What comes back is new; only an end that is recorded from then on says something of it.
+    fn forget_ends(&mut self, resource: ResourceId) {
+        self.last.remove(&resource);
+        self.skipped.remove(&resource);
+    }
+
     fn grant(&mut self, executor: &ExecutorName, grant: &Arc<Grant>, found: &mut Vec<Violation>) {
         let attempt = grant.attempt;
         if self.last_attempt().is_some_and(|last| last >= attempt) {
@@ -162,6 +239,8 @@ impl Journal {
             found.push(Violation { checker: Checker::OutcomesAscend, detail });
         }
         let wrong = match grant.operation {
+            // Reports only look, and wait for nobody.
+            _ if grant.reason.reports() => None,
             Operation::Delete => self.forbids_delete(grant).map(|why| (Checker::OrderOfDeletes, why)),
             _ => self.forbids(grant).map(|why| (Checker::OrderOfGrants, why)),
         };
@@ -188,6 +267,20 @@ impl Journal {
         live.find(|(_, intent)| &*intent.name == name)
     }
 
+    /// What is in force under a name: under manual release what its row says, as far as that is one thing before and after this batch.
+    fn in_force(&self, name: &str) -> Option<(ResourceId, &Arc<Intent>)> {
+        if !self.manual {
+            return self.live(name);
+        }
+        let live = |row: &&ResourceRow| row.life == Life::Live && *row.intent.name == *name;
+        let mut rows = self.rows.values().filter(live);
+        let row = rows.next().filter(|_| rows.next().is_none())?;
+        let named = |intent: &Option<Arc<Intent>>| intent.as_ref().is_some_and(|intent| *intent.name == *name);
+        let renamed = self.arriving.get(&row.resource).is_some_and(|intent| !named(intent));
+        let another = self.arriving.iter().any(|(&id, intent)| id != row.resource && named(intent));
+        (!renamed && !another).then_some((row.resource, &row.intent))
+    }
+
     fn is_open(&self, id: ResourceId) -> bool {
         self.open().any(|(_, granted)| granted.grant.resource == Some(id))
     }
@@ -196,11 +289,13 @@ impl Journal {
     fn forbids(&self, grant: &Grant) -> Option<String> {
         for name in &grant.intent.requires {
             // What stands as a tombstone keeps its standing until its delete begins: not to be told from here.
-            let Some((id, intent)) = self.live(name) else { continue };
+            let Some((id, intent)) = self.in_force(name) else { continue };
             if self.is_open(id) {
                 return Some(format!("it requires {name}, which is granted"));
             }
-            let good = self.is_good(id, intent);
+            // Several words on it may have come into force one after the other within this batch.
+            let mut others = self.ever(name).filter(|_| self.manual);
+            let good = self.is_good(id, intent) || others.any(|intent| self.is_good(id, intent));
             if !good && grant.intent.policy.mode == Mode::Enforce {
                 let last =
                     self.last.get(&id).map(|(grant, kind)| (grant.attempt, grant.intent.hash() == intent.hash(), kind));
@@ -228,7 +323,16 @@ impl Journal {
         if !only_one || self.delete_tried.contains(&id) {
             return None;
         }
-        let mut live = self.current.values().filter(|intent| intent.requires.contains(name));
+        let requires = |intent: &Arc<Intent>| intent.requires.contains(name);
+        if self.manual {
+            let live = self.rows.values().filter(|row| row.life == Life::Live && requires(&row.intent));
+            let still = |row: &&ResourceRow| {
+                self.arriving.get(&row.resource).is_none_or(|intent| intent.as_ref().is_some_and(requires))
+            };
+            let mut still = live.filter(still);
+            return still.next().map(|row| format!("{} requires it", row.intent.name));
+        }
+        let mut live = self.current.values().filter(|intent| requires(intent));
         live.next().map(|intent| format!("{} requires it", intent.name))
     }
 
@@ -251,7 +355,7 @@ impl Journal {
             None if skip => {}
             None => wrong(Checker::OneOutcomePerGrant, format!("attempt {attempt} ended and was never granted")),
         }
-        let told = self.told.get(&attempt).is_some_and(|told| told.contains(&outcome.kind));
+        let told = self.told.get(&attempt).is_some_and(|told| told.contains(&as_recorded(&outcome.kind)));
         if !told && !matches!(outcome.kind, OutcomeKind::Lost | OutcomeKind::Skipped { .. }) {
             let detail = format!("attempt {attempt} ended as {:?}, which no executor said of it", outcome.kind);
             wrong(Checker::ResultsAreTrue, detail);

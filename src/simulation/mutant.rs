@@ -3,7 +3,7 @@
 
 use super::violation::{Checker, Promise};
 use super::world::World;
-use crate::core::{Change, LastResult, Life, OutcomeKind, Record, Snapshot};
+use crate::core::{Change, Event, LastResult, Life, OnChange, OutcomeKind, Record, RequestKind, Snapshot, Windows};
 use crate::history::Batch;
 
 macro_rules! mutants {
@@ -65,6 +65,21 @@ mutants! {
     ForgetFailedCreates = NothingUnknown, "forget-failed-creates", "a new owner takes what failed for never attempted",
     DropTombstones = NothingUnknown, "drop-tombstones", "a new owner forgets what was to be deleted",
 
+    ApproveEverything = RemovalsAreApproved, "approve-everything", "every removal counts as approved",
+
+    RefuseNeighbours = OnlyBadIsRefused, "refuse-neighbours", "one bad intent refuses all of its push",
+    OneLane = OthersGoOn, "one-lane", "an executor works on one target at a time",
+    LeakInErrors = NoSecretLeaks, "leak-in-errors", "what a target says is not searched for secrets",
+    LeakInDiffs = NoSecretLeaks, "leak-in-diffs", "a difference is told with the secrets in it",
+
+    ForgetSuspensions = NothingSuspendedStarts, "forget-suspensions", "a new owner does not know what users have suspended",
+    ForgetWindows = WithinWindows, "forget-windows", "targets have no windows",
+    ForgetRates = WithinRates, "forget-rates", "targets have no rates",
+    ForgetMaxInFlight = WithinRates, "forget-max-in-flight", "any number of attempts may be in flight",
+    ReleaseUnasked = OnlyReleasedStarts, "release-unasked", "what waits for its release comes into force when the settings are told",
+    EnforceDryRuns = LooksChangeNothing, "enforce-dry-runs", "dry runs change their target",
+    EnforceReports = LooksChangeNothing, "enforce-reports", "what is only looked at is changed",
+
     WriteAtRest = RestWritesNothing, "write-at-rest", "every renewal of the lease writes the settings again",
     RepairAtRest = RestWritesNothing, "repair-at-rest", "every renewal of the lease verifies everything",
     ChatterAtRest = RestSaysNothing, "chatter-at-rest", "every renewal of the lease acknowledges something again",
@@ -104,6 +119,7 @@ impl World {
                     (row.attempted, row.last_attempt, row.remote_identity) = (None, None, None);
                 }
             }
+            Some(Mutant::ForgetSuspensions) => snapshot.requests.retain(|open| open.kind != RequestKind::Suspend),
             Some(Mutant::DropTombstones) => snapshot.resources.retain(|row| row.life == Life::Live),
             Some(Mutant::ReuseAttempts) => snapshot.last_attempt.0 = snapshot.last_attempt.0.saturating_sub(3),
             _ => {}
@@ -132,4 +148,17 @@ impl World {
         }
         batch
     }
+}
+
+/// What an owner makes of what it hears.
+pub(super) fn as_heard(mutant: Option<Mutant>, mut event: Event) -> Event {
+    match (mutant, &mut event) {
+        (Some(Mutant::ForgetWindows), Event::TargetChanged(target)) => target.windows = Windows::default(),
+        (Some(Mutant::ApproveEverything), Event::Push(push)) => push.approved = true,
+        (Some(Mutant::ForgetRates), Event::TargetChanged(target)) => target.rate_limit = None,
+        (Some(Mutant::ForgetMaxInFlight), Event::SettingsChanged(settings)) => settings.max_in_flight = None,
+        (Some(Mutant::ReleaseUnasked), Event::SettingsChanged(settings)) => settings.on_change = OnChange::Automatic,
+        _ => {}
+    }
+    event
 }

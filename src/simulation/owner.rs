@@ -2,6 +2,7 @@
 
 use super::agenda::Happening;
 use super::mutant::Mutant;
+use super::standing::Standing;
 use super::store::ENVIRONMENT;
 use super::stream::{FromOwner, SILENCE_MS, StreamId};
 use super::users::Caller;
@@ -38,6 +39,8 @@ pub(super) struct Process {
     /// Messages of the batch that gathers which have been looked at.
     pub(super) looked_at: usize,
     pub(super) started_at: u64,
+    /// What users have ordered, as far as it was heard here or is in history.
+    pub(super) standing: Standing,
     writing: Option<Closed<Caller>>,
     pause_ms: u64,
     wakes_at: Option<u64>,
@@ -120,6 +123,7 @@ impl World {
                         asleep: Vec::new(),
                         looked_at: 0,
                         started_at: self.now,
+                        standing: self.store.journal.standing.clone(),
                         writing: None,
                         pause_ms: PAUSE_MS.0,
                         wakes_at: None,
@@ -161,6 +165,8 @@ impl World {
         let Some(process) = self.owners.get_mut(&id) else { return };
         self.events += 1;
         let text = super::words::describe(&event);
+        process.standing.hear(&event, process.heart.state().version());
+        let event = super::mutant::as_heard(self.mutant, event);
         process.heart.take(vec![event], process.wall(now));
         self.note(&format!("owner-{id} hears {text}"));
         self.after_step(id);
@@ -169,10 +175,13 @@ impl World {
     /// Takes a call in, which is answered after its commit.
     pub(super) fn call(&mut self, id: OwnerId, event: Event, caller: Caller) {
         self.cover(id, &event);
+        self.note_removals(id, &event);
         let now = self.now;
         let Some(process) = self.owners.get_mut(&id) else { return };
         self.events += 1;
         let text = super::words::describe(&event);
+        process.standing.hear(&event, process.heart.state().version());
+        let event = super::mutant::as_heard(self.mutant, event);
         process.heart.call(event, caller, process.wall(now));
         self.note(&format!("owner-{id} is called: {text}"));
         self.after_step(id);
@@ -229,6 +238,9 @@ impl World {
         } else {
             self.store.commit(fence, batch, self.now)
         };
+        if let Some(text) = self.vault.leaked_by(batch) {
+            self.broke(Checker::NoSecretLeaks, format!("a secret is in what owner-{id} commits: {text}"));
+        }
         let said = match &answer {
             Ok(()) => "committed".to_owned(),
             Err(error) => error.to_string(),

@@ -20,9 +20,6 @@ pub(super) const HEARTBEAT_MS: u64 = limits::HEARTBEAT_MS as u64 / 2;
 pub(super) const SILENCE_MS: u64 = limits::HEARTBEAT_MS as u64 * 3;
 /// What an owner waits before it believes an executor lost.
 pub(super) const LOSS_MS: u64 = (limits::LEASE_MS + limits::LEASE_MARGIN_MS) as u64;
-/// Grants that an executor takes before it has answered some: few, so that this bound is met.
-pub(super) const CREDITS: u32 = 6;
-
 #[derive(Debug)]
 pub(super) struct Stream {
     pub(super) executor: ExecutorName,
@@ -140,8 +137,8 @@ impl World {
                 }
                 let pool = super::users::POOL.into();
                 let session = SessionNumber(id);
-                let event =
-                    Event::ExecutorConnected { executor: executor.clone(), pool, session, credits: CREDITS, holds };
+                let credits = self.users.credits;
+                let event = Event::ExecutorConnected { executor: executor.clone(), pool, session, credits, holds };
                 self.send_to_executor(owner, &executor, FromOwner::Welcome { epoch, hello_sent_at: sent_at });
                 self.step(owner, event);
             }

@@ -2,7 +2,9 @@
 //! by what happened and not by what was recorded of it.
 
 use super::violation::{Checker, Violation};
-use crate::core::{AttemptId, Change, ExecutorName, Finding, Grant, Intent, Name, Operation, ResourceId, TargetName};
+use crate::core::{
+    AttemptId, Change, ExecutorName, Facts, Finding, Grant, Intent, Name, Operation, ResourceId, TargetName,
+};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -14,7 +16,8 @@ pub(super) type Key = (TargetName, Name, Name);
 pub(super) struct Object {
     /// What the target calls it; never used twice.
     pub(super) identity: Name,
-    pub(super) attributes: Name,
+    /// Its attributes, with what fills them.
+    pub(super) content: Name,
     /// The resource that made or adopted it; `None`: somebody else did.
     pub(super) resource: Option<ResourceId>,
     /// It was not there before.
@@ -27,6 +30,8 @@ pub(super) struct AtWork {
     pub(super) executor: ExecutorName,
     pub(super) attempt: AttemptId,
     pub(super) resource: Option<ResourceId>,
+    /// It is a report: whatever requires it need not wait for that.
+    looks: bool,
 }
 
 /// All targets.
@@ -37,9 +42,19 @@ pub(super) struct Targets {
     /// Processes that stand still: what they had begun is not at work.
     pub(super) frozen: BTreeSet<ExecutorName>,
     pub(super) hung: BTreeSet<TargetName>,
+    /// Names whose enforcement always fails.
+    pub(super) refusing: BTreeSet<Name>,
     /// Names whose enforcement fails for now.
     pub(super) failing: BTreeSet<Name>,
     last_identity: u64,
+}
+
+impl Object {
+    /// What can be learned of it: something of what is in it, and what it is called.
+    pub(super) fn facts(&self) -> Facts {
+        let digest = crate::core::Hash::of(&[self.content.as_bytes()]).to_string();
+        Facts::new([("value", format!("\"{digest}\"")), ("serial", format!("\"{}\"", self.identity))])
+    }
 }
 
 pub(super) fn key_of(intent: &Intent) -> Key {
@@ -58,7 +73,7 @@ impl Targets {
     /// Who works for a resource now, anywhere.
     pub(super) fn works_for(&self, resource: ResourceId) -> Option<&AtWork> {
         let mut all = self.at_work.values().flatten().filter(|work| !self.frozen.contains(&work.executor));
-        all.find(|work| work.resource == Some(resource))
+        all.find(|work| work.resource == Some(resource) && !work.looks)
     }
 
     /// An executor begins to work. A dry run only looks.
@@ -76,7 +91,8 @@ impl Targets {
                 grant.attempt, grant.intent.target, other.attempt, other.executor
             ),
         });
-        works.push(AtWork { executor: executor.clone(), attempt: grant.attempt, resource: grant.resource });
+        let (attempt, resource, looks) = (grant.attempt, grant.resource, grant.reason.reports());
+        works.push(AtWork { executor: executor.clone(), attempt, resource, looks });
         violation
     }
 
@@ -96,34 +112,41 @@ impl Targets {
     }
 
     /// Read and compare.
-    pub(super) fn compare(&self, intent: &Intent) -> Finding {
+    pub(super) fn compare(&self, intent: &Intent, content: &Name) -> Finding {
         let found = self.objects.get(&key_of(intent));
         let change = match found {
             None => Change::Create,
-            Some(object) if object.attributes == intent.attributes => Change::None,
+            Some(object) if object.content == *content => Change::None,
             Some(_) => Change::Update,
         };
-        let diff = if change == Change::None { "" } else { "value" };
+        let diff = match found {
+            _ if change == Change::None => String::new(),
+            None => format!("+ {content}"),
+            Some(object) => format!("- {}\n+ {content}", object.content),
+        };
         Finding {
             change,
             diff: diff.into(),
             remote_identity: found.map(|object| object.identity.clone()),
+            facts: found.filter(|_| change == Change::None).map(Object::facts).unwrap_or_default(),
             ..Finding::same()
         }
     }
 
     /// Read, compare and change, at once. What is there already is adopted.
-    pub(super) fn enforce(&mut self, grant: &Grant, skips_updates: bool) -> Finding {
-        let finding = self.compare(&grant.intent);
+    pub(super) fn enforce(&mut self, grant: &Grant, content: &Name, skips_updates: bool) -> Finding {
+        let finding = self.compare(&grant.intent, content);
         if skips_updates && finding.change == Change::Update {
             return finding;
         }
         let identity = finding.remote_identity.clone().unwrap_or_else(|| self.new_identity());
-        let attributes = grant.intent.attributes.clone();
         let key = key_of(&grant.intent);
         let created = self.objects.get(&key).is_none_or(|before| before.created);
-        self.objects.insert(key, Object { identity: identity.clone(), attributes, resource: grant.resource, created });
-        Finding { remote_identity: Some(identity), ..finding }
+        let content = content.clone();
+        let object = Object { identity: identity.clone(), content, resource: grant.resource, created };
+        let facts = object.facts();
+        self.objects.insert(key, object);
+        Finding { remote_identity: Some(identity), facts, ..finding }
     }
 
     /// Deletes what is recorded: by identity where there is one, else what we made under that name.
@@ -150,11 +173,11 @@ impl Targets {
         let key = keys.get(which % keys.len().max(1))?;
         let identity = self.new_identity();
         match how {
-            0 => self.objects.get_mut(key)?.attributes = "changed by hand".into(),
+            0 => self.objects.get_mut(key)?.content = "changed by hand".into(),
             1 => drop(self.objects.remove(key)),
             _ => {
-                let attributes = Arc::from("made by a stranger");
-                self.objects.insert(key.clone(), Object { identity, attributes, resource: None, created: false });
+                let content = Arc::from("made by a stranger");
+                self.objects.insert(key.clone(), Object { identity, content, resource: None, created: false });
             }
         }
         Some(key.2.clone())

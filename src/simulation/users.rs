@@ -1,6 +1,8 @@
 //! Users and their clients: they push, remove, ask and configure, and say again what was not answered, in order, to whoever owns the environment.
 
+use super::Size;
 use super::agenda::Happening;
+use super::intents::is_there;
 use super::mutant::Mutant;
 use super::owner::OwnerId;
 use super::random::Random;
@@ -8,9 +10,9 @@ use super::violation::Checker;
 use super::words::Fault;
 use super::world::World;
 use crate::core::{
-    DeletionPolicy, DryRunId, DryRunItem, DryRunRequest, Event, Forget, Intent, IntentParts, Message, Mode, Name,
-    Notify, Policy, Pool, Push, PushMode, RateLimit, Repair, RepairAction, RepairSchedule, Request, RequestId,
-    RequestKind, Retry, Scope, Settings, Target, TargetName, Windows,
+    DryRunId, DryRunItem, DryRunRequest, Event, Forget, Intent, IntentParts, Message, Mode, Name, OnChange, Pool, Push,
+    PushMode, Repair, RepairAction, RepairSchedule, Request, RequestId, RequestKind, Retry, Scope, Settings, Target,
+    TargetName, VersionNumber, Windows,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -20,6 +22,10 @@ pub(super) const POOL: &str = "pool";
 /// The set that users push to.
 const SET: &str = "default";
 
+/// Credits of executors that come to their bound all the time, and of executors that a target which hangs does not fill.
+pub(super) const FEW_CREDITS: u32 = 6;
+const ENOUGH_CREDITS: u32 = crate::core::limits::GRANTS_AHEAD + 64;
+
 /// Who waits for an answer: the number of the call.
 pub(super) type Caller = u64;
 
@@ -27,8 +33,16 @@ pub(super) struct Users {
     /// What was not answered yet, and to which owner it was sent.
     calls: BTreeMap<Caller, (Event, Option<OwnerId>)>,
     last_call: Caller,
-    names: usize,
-    targets: usize,
+    pub(super) names: usize,
+    pub(super) targets: usize,
+    /// Users of this world release by hand.
+    pub(super) manual: bool,
+    /// Targets have windows.
+    pub(super) windowed: bool,
+    /// Facts and secrets fill attributes.
+    pub(super) filled: bool,
+    /// Grants that an executor takes before it has answered some: in some worlds few, so that this bound is met.
+    pub(super) credits: u32,
     /// Nothing arrives before what was sent earlier.
     last_arrival: u64,
     pub(super) settings: Settings,
@@ -37,22 +51,29 @@ pub(super) struct Users {
     /// Names that somebody asked to remove or to forget.
     pub(super) removed: BTreeSet<Name>,
     pub(super) forgotten: BTreeSet<Name>,
+    /// Names that were removed after a version, and nobody has approved it.
+    pub(super) unapproved: BTreeMap<Name, VersionNumber>,
 }
 
 impl Users {
-    pub(super) fn new(random: &mut Random) -> Self {
+    pub(super) fn new(size: Size, random: &mut Random) -> Self {
         let retry = Retry { base_delay_ms: 1_000, max_delay_ms: 60_000, factor: 2.0, jitter: 0.2 };
         let mut users = Self {
             calls: BTreeMap::new(),
             last_call: 0,
-            names: 20 + random.below(20),
-            targets: 2 + random.below(5),
+            names: size.names + random.below(size.names),
+            targets: size.targets + random.below(5),
+            manual: random.chance(30),
+            windowed: random.chance(40),
+            filled: random.chance(60),
+            credits: if random.chance(50) { FEW_CREDITS } else { ENOUGH_CREDITS },
             last_arrival: 0,
             settings: Settings { retry, ..Settings::default() },
             configured: BTreeMap::new(),
             pool: Pool { name: POOL.into(), min: 1, max: 1 + random.below(3) as u32, idle_timeout_ms: 60_000 },
             removed: BTreeSet::new(),
             forgotten: BTreeSet::new(),
+            unapproved: BTreeMap::new(),
         };
         for number in 0..users.targets {
             users.configure(number, random);
@@ -72,50 +93,6 @@ impl Users {
     pub(super) fn are_answered(&self) -> bool {
         self.calls.is_empty()
     }
-
-    fn configure(&mut self, number: usize, random: &mut Random) -> Target {
-        let rate = RateLimit { attempts: 1 + random.below(4) as u32, period_ms: random.between(500, 10_000) };
-        let target = Target {
-            name: format!("t{number}").into(),
-            pool: POOL.into(),
-            connection: r#"{"type":"model"}"#.into(),
-            concurrency: 1 + random.below(3) as u32,
-            suspend: false,
-            windows: Windows::default(),
-            rate_limit: random.chance(20).then_some(rate),
-        };
-        self.configured.insert(target.name.clone(), target.clone());
-        target
-    }
-
-    /// An intent for a number. Edges lead to lower numbers mostly, so that few pushes are refused.
-    fn intent(&self, number: usize, random: &mut Random) -> Arc<Intent> {
-        let reach = if random.chance(3) { self.names } else { number };
-        let edges = if reach == 0 { 0 } else { random.below(4) };
-        let requires = (0..edges).map(|_| format!("r{}", random.below(reach)).into()).collect();
-        let target = if random.chance(2) { 99 } else { number % self.targets };
-        let same = if random.chance(4) { random.below(self.names) } else { number };
-        let mode = if random.chance(6) { Mode::Observe } else { Mode::Enforce };
-        let deletion_policy = if random.chance(8) { DeletionPolicy::Orphan } else { DeletionPolicy::Delete };
-        let notify = Notify { send: random.chance(30), receive: random.chance(80) };
-        Arc::new(Intent::new(IntentParts {
-            name: format!("r{number}").into(),
-            kind: "model.Thing".into(),
-            target: format!("t{target}").into(),
-            identity: format!("r{same}").into(),
-            attributes: format!(r#"{{"value":{}}}"#, random.below(5)).into(),
-            requires,
-            inputs: Vec::new(),
-            labels: std::collections::BTreeMap::new(),
-            policy: Policy {
-                mode,
-                deletion_policy,
-                deadline_ms: random.between(5_000, 20_000),
-                notify,
-                ..Policy::default()
-            },
-        }))
-    }
 }
 
 /// A push that nobody asked for.
@@ -124,7 +101,7 @@ pub(super) fn removal_of(removals: Vec<Name>) -> Push {
 }
 
 /// A push of one user.
-fn push_of(upserts: Vec<Arc<Intent>>, mode: PushMode) -> Push {
+pub(super) fn push_of(upserts: Vec<Arc<Intent>>, mode: PushMode) -> Push {
     Push {
         set: SET.into(),
         upserts,
@@ -149,29 +126,42 @@ impl World {
 
     /// One of the things that users do.
     pub(super) fn users_act(&mut self) {
+        if self.users.manual && self.random.chance(25) {
+            return self.users_release();
+        }
         match self.random.below(100) {
-            0..40 => self.users_push(),
-            40..48 => self.users_remove(),
-            48..51 => self.users_forget(),
-            51..63 => self.users_request(),
-            63..67 => self.users_dry_run(),
-            67..77 => self.users_change_settings(),
-            77..90 => self.users_change_target(),
-            90..93 => self.users_push_all_again(),
-            93..97 => self.users_storm(),
-            97..98 => {
-                self.note("everything is removed");
-                let push = Push { prune: true, ..push_of(Vec::new(), PushMode::Whole) };
-                self.say_to_owner(Event::Push(push));
-            }
-            _ => {
+            0..32 => self.users_push(),
+            32..39 => self.users_remove(),
+            39..42 => self.users_forget(),
+            42..50 => self.users_request(),
+            50..54 => self.users_dry_run(),
+            54..62 => self.users_change_settings(),
+            62..73 => self.users_change_target(),
+            73..76 => self.users_push_all_again(),
+            76..79 => self.users_storm(),
+            79..80 => self.users_remove_everything(),
+            80..82 => {
                 self.users.pool.max = 1 + self.random.below(3) as u32;
                 self.tell(Event::PoolChanged(self.users.pool.clone()));
+            }
+            82..94 => self.users_order(),
+            94..96 => self.users_roll_back(),
+            96..98 => self.users_push_something_bad(),
+            _ => {
+                self.note("a secret becomes another one");
+                self.vault.rotate(&mut self.random);
             }
         }
     }
 
-    fn some_intents(&mut self, most: usize) -> Vec<Arc<Intent>> {
+    fn users_remove_everything(&mut self) {
+        self.note("everything is removed");
+        let approved = self.random.chance(60);
+        let push = Push { prune: true, approved, ..push_of(Vec::new(), PushMode::Whole) };
+        self.say_to_owner(Event::Push(push));
+    }
+
+    pub(super) fn some_intents(&mut self, most: usize) -> Vec<Arc<Intent>> {
         let count = 1 + self.random.below(most);
         (0..count)
             .map(|_| {
@@ -192,8 +182,9 @@ impl World {
     }
 
     fn users_remove(&mut self) {
-        let removals = (0..=self.random.below(4)).map(|_| self.users.some_name(&mut self.random)).collect();
-        let push = Push { removals, ..push_of(Vec::new(), PushMode::Each) };
+        let most = if self.random.chance(15) { 25 } else { 4 };
+        let removals = (0..=self.random.below(most)).map(|_| self.users.some_name(&mut self.random)).collect();
+        let push = Push { removals, approved: self.random.chance(60), ..push_of(Vec::new(), PushMode::Each) };
         self.say_to_owner(Event::Push(push));
     }
 
@@ -204,9 +195,8 @@ impl World {
 
     fn users_request(&mut self) {
         let kind = if self.random.chance(50) { RequestKind::Deploy } else { RequestKind::Repair };
-        let target = self.random.chance(30).then(|| self.users.some_target(&mut self.random));
-        let names = self.random.chance(30).then(|| (0..3).map(|_| self.users.some_name(&mut self.random)).collect());
-        self.request(kind, Scope { target, names });
+        let scope = self.some_scope();
+        self.request(kind, scope);
     }
 
     pub(super) fn request(&mut self, kind: RequestKind, scope: Scope) {
@@ -232,6 +222,8 @@ impl World {
         let action = if self.random.chance(25) { RepairAction::Report } else { RepairAction::Correct };
         self.users.settings.repair = Repair { schedule, jitter_ms: None, action };
         self.users.settings.suspend = self.random.chance(15);
+        let manual = self.users.manual && self.random.chance(80);
+        self.users.settings.on_change = if manual { OnChange::Manual } else { OnChange::Automatic };
         self.users.settings.max_in_flight = self.random.chance(25).then(|| 1 + self.random.below(5) as u32);
         self.tell(Event::SettingsChanged(self.users.settings.clone()));
     }
@@ -272,14 +264,17 @@ impl World {
         for number in (0..self.users.targets).chain([99]) {
             let mut target = self.users.configure(number, &mut self.random);
             target.rate_limit = None;
+            target.windows = Windows::default();
             self.users.configured.insert(target.name.clone(), target);
         }
         self.users.settings.suspend = false;
         self.users.settings.max_in_flight = None;
         self.users.settings.repair = Repair::default();
+        self.users.settings.on_change = OnChange::Automatic;
         if let Some(owner) = self.newest_owner() {
             self.tell_everything(owner);
         }
+        self.users_lift_everything();
     }
 
     /// As [`World::users_heal`], for intents: called when nobody waits for an answer any more.
@@ -289,16 +284,21 @@ impl World {
         let heal = |intent: &Arc<Intent>| {
             let mut parts = IntentParts::from((**intent).clone());
             parts.requires.retain(|name| names.contains(name));
+            parts.inputs.retain(|input| input.values.values().all(|source| is_there(source, &names)));
             parts.policy.mode = Mode::Enforce;
+            parts.policy.protected = false;
             Arc::new(Intent::new(parts))
         };
         let upserts = current.values().map(heal).collect();
         let push = push_of(upserts, PushMode::Whole);
         self.say_to_owner(Event::Push(push));
+        self.request(RequestKind::ApproveRemovals, Scope::default());
+        // What a report has found is left until somebody deploys it.
+        self.request(RequestKind::Deploy, Scope::default());
     }
 
     /// A call that is answered; it is sent again until it is.
-    fn say_to_owner(&mut self, event: Event) {
+    pub(super) fn say_to_owner(&mut self, event: Event) {
         match &event {
             Event::Push(push) => {
                 self.users.removed.extend(push.removals.iter().cloned());
@@ -346,6 +346,9 @@ impl World {
                 push.upserts.pop();
             }
             push.prune |= self.mutant == Some(Mutant::AbsenceDeletes);
+            if self.mutant == Some(Mutant::RefuseNeighbours) {
+                push.mode = PushMode::Whole;
+            }
         }
         self.call(owner, event, number);
     }
@@ -389,13 +392,20 @@ impl World {
             _ => None,
         };
         let message = nothing_refused.as_ref().or(message);
+        if let (Event::Push(push), Some(Message::Accepted(_, refusals) | Message::Refused(refusals))) =
+            (&event, message)
+            && let Some(unjust) = self.refuses_what_is_good(push, message, refusals)
+        {
+            self.broke(Checker::OnlyBadIsRefused, format!("{}: {unjust}", super::words::describe(&event)));
+        }
         let journal = &self.store.journal;
         let wrong = match (&event, message) {
             (Event::Push(push), Some(Message::Accepted(version, refusals))) => {
                 let refused: BTreeSet<&Name> = refusals.iter().map(|refusal| &refusal.name).collect();
                 journal.lacks(*version, push, &refused)
             }
-            (Event::Push(push), Some(Message::Refused(_))) if push.mode == PushMode::Whole => None,
+            // Whether it deserves that was looked at before.
+            (Event::Push(_), Some(Message::Refused(_))) => None,
             (Event::Forget(forget), Some(Message::Accepted(version, _))) => {
                 let kept = forget.names.iter().find(|name| journal.at(*version, name).is_some());
                 kept.map(|name| format!("{name} was forgotten and is in version {version}"))

@@ -12,6 +12,9 @@ pub(crate) enum Promise {
     I5,
     I6,
     I7,
+    I8,
+    /// What `design.md` §6 says of when work starts, beside the order of I3.
+    Holds,
 }
 
 macro_rules! checkers {
@@ -35,6 +38,8 @@ macro_rules! checkers {
 }
 
 checkers! {
+    /// A run is as large as it says: so many resources and events. Less would prove less.
+    LargeEnough = I1, "large-enough",
     /// When the faults have stopped, everything becomes good within a bound.
     ComesToRest = I1, "comes-to-rest",
     /// Then the targets are exactly as last written.
@@ -73,12 +78,30 @@ checkers! {
     StrangersUntouched = I6, "strangers-untouched",
     /// What we made is reachable from what is recorded, or was meant to be left.
     NothingUnknown = I6, "nothing-unknown",
+    /// Much that was removed at once is deleted only when that was approved; what is protected never is.
+    RemovalsAreApproved = I6, "removals-are-approved",
     /// At rest nothing is written, whatever is said again.
     RestWritesNothing = I7, "rest-writes-nothing",
     /// At rest nothing is sent, and no executor holds anything.
     RestSaysNothing = I7, "rest-says-nothing",
     /// At rest the loop sleeps.
     RestSleeps = I7, "rest-sleeps",
+    /// Of a push only what is wrong itself is refused.
+    OnlyBadIsRefused = I8, "only-bad-is-refused",
+    /// While a target hangs and a thing can never be made, everything that does not stand on them is deployed within a bound.
+    OthersGoOn = I8, "others-go-on",
+    /// No secret is in history.
+    NoSecretLeaks = I8, "no-secret-leaks",
+    /// Nothing is granted in an environment or on a target that is suspended.
+    NothingSuspendedStarts = Holds, "nothing-suspended-starts",
+    /// Nothing is granted outside the windows of its target.
+    WithinWindows = Holds, "within-windows",
+    /// Nothing is granted beyond the rate of its target, or what may be in flight.
+    WithinRates = Holds, "within-rates",
+    /// Under manual release nothing is granted that no user has deployed.
+    OnlyReleasedStarts = Holds, "only-released-starts",
+    /// Dry runs, reports, refreshes and what is only observed change no target.
+    LooksChangeNothing = Holds, "looks-change-nothing",
 }
 
 /// A broken promise.

@@ -1,29 +1,59 @@
 //! What is looked at after every step and before every effect.
 
 use super::owner::OwnerId;
+use super::standing::{Standing, violation};
 use super::targets::key_of;
 use super::violation::{Checker, Violation};
 use super::words::{Fault, Kind, State};
 use super::world::World;
 use crate::core::{
-    EnvironmentState, Event, ExecutorName, Grant, Hold, LastResult, Life, Message, Name, Operation, OutcomeKind,
-    Reason, ResourceView, VersionNumber,
+    DeletionPolicy, EnvironmentState, Event, ExecutorName, Grant, Hold, LastResult, Life, Message, Mode, Name,
+    Operation, OutcomeKind, Reason, RequestKind, ResourceView, Scope, Timestamp, VersionNumber, WindowKind, limits,
 };
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
 impl World {
     /// After a step: what it grants must be on good and idle ground, and `why` must be true of everything.
     pub(super) fn watch(&mut self, id: OwnerId) {
         let Some(process) = self.owners.get_mut(&id) else { return };
         let looked_at = std::mem::replace(&mut process.looked_at, process.heart.gathered().messages.len());
-        let state = process.heart.state();
+        let now = process.wall(self.now);
+        let (state, standing) = (process.heart.state(), &mut process.standing);
         let mut found = Vec::new();
+        let views: Vec<ResourceView> = state.views().collect();
+        let in_flight = views.iter().filter(|view| view.running.is_some()).count();
+        let mut unreleased = Vec::new();
+        let mut deletes = Vec::new();
         for message in process.heart.gathered().messages.iter().skip(looked_at) {
             if let Message::Grant(_, _, grant) = message {
+                let row = grant.resource.and_then(|id| state.row(id));
                 found.extend(busy_ground(state, grant));
+                found.extend(standing.forbids(grant, row, in_flight, now));
+                if grant.operation != Operation::DryRun && !standing.is_released(grant, |_| false) {
+                    unreleased.push(Arc::clone(grant));
+                }
+                if grant.operation == Operation::Delete && row.is_some_and(|row| row.failures == 0) {
+                    deletes.push(Arc::clone(grant));
+                }
             }
         }
-        for view in state.views() {
-            found.extend(why_is_true(state, &view));
+        // What is left to think over is not to be told yet.
+        let thinks = process.heart.due_in_ms(now) == Some(0);
+        for view in views.iter().filter(|_| !thinks) {
+            found.extend(why_is_true(state, standing, view, now));
+        }
+        for grant in unreleased {
+            let together = self.store.journal.goes_with(&grant.intent.name);
+            let one_of_them = |scope: &Scope| {
+                scope.names.as_ref().is_none_or(|names| names.iter().any(|name| together.contains(name)))
+            };
+            if !standing.is_released(&grant, one_of_them) {
+                found.push(violation(Checker::OnlyReleasedStarts, &grant, "nobody has released it"));
+            }
+        }
+        for grant in deletes {
+            found.extend(unapproved(&self.users.unapproved, &views, &grant));
         }
         for violation in found {
             self.found(Some(violation));
@@ -40,7 +70,8 @@ impl World {
 
     /// An attempt begins on a target: nothing it requires may be worked on.
     pub(super) fn check_begin(&mut self, executor: &ExecutorName, grant: &Grant) {
-        if matches!(grant.operation, Operation::DryRun | Operation::Delete) {
+        // Reports only look, and wait for nobody.
+        if matches!(grant.operation, Operation::DryRun | Operation::Delete) || grant.reason.reports() {
             return;
         }
         let journal = &self.store.journal;
@@ -93,7 +124,7 @@ impl World {
                 cells.extend(push.removals.iter().map(|name| (of_name(name), Kind::Remove)));
             }
             Event::Forget(forget) => cells.extend(forget.names.iter().map(|name| (of_name(name), Kind::Forget))),
-            Event::Request(_) => views(Kind::Request, &|_| true),
+            Event::Request(request) => views(kind_of(request.kind), &|_| true),
             Event::SettingsChanged(_) => views(Kind::Settings, &|_| true),
             Event::TargetChanged(target) => views(Kind::Target, &|view| view.row.intent.target == target.name),
             Event::TargetRemoved(name) => views(Kind::TargetRemoved, &|view| view.row.intent.target == *name),
@@ -120,25 +151,65 @@ impl World {
     }
 }
 
+const fn kind_of(kind: RequestKind) -> Kind {
+    match kind {
+        RequestKind::Deploy => Kind::Deploy,
+        RequestKind::Repair => Kind::Repair,
+        RequestKind::Suspend => Kind::Suspend,
+        RequestKind::Resume => Kind::Resume,
+        RequestKind::Cancel => Kind::Cancel,
+        RequestKind::Report => Kind::Report,
+        RequestKind::FactRefresh => Kind::Refresh,
+        RequestKind::ApproveRemovals => Kind::Approve,
+    }
+}
+
+/// Many were removed at once, and this one was granted although nobody has approved any of them.
+fn unapproved(removed: &BTreeMap<Name, VersionNumber>, views: &[ResourceView], grant: &Grant) -> Option<Violation> {
+    let lacks = |name: &Name, version: VersionNumber| removed.get(name).is_some_and(|after| version > *after);
+    if !lacks(&grant.intent.name, grant.version) {
+        return None;
+    }
+    let waits = |view: &&ResourceView| {
+        let policy = &view.row.intent.policy;
+        let deletes = policy.mode == Mode::Enforce && policy.deletion_policy == DeletionPolicy::Delete;
+        let touched = view.row.attempted.is_some() || view.row.remote_identity.is_some();
+        let begun = view.row.failures > 0 || view.running.as_ref().is_some_and(|run| run.begun);
+        let unapproved = lacks(&view.row.intent.name, view.row.version) && !begun && !policy.protected;
+        view.row.life == Life::Tombstone && unapproved && deletes && touched
+    };
+    let count = views.iter().filter(waits).count();
+    let live = views.iter().filter(|view| view.row.life == Life::Live).count();
+    let many = count > limits::REMOVALS && count * 100 > (live + count) * limits::REMOVALS_PERCENT;
+    many.then(|| Violation {
+        checker: Checker::RemovalsAreApproved,
+        detail: format!("{} is deleted, one of {count} whose removal nobody has approved", grant.intent.name),
+    })
+}
+
 fn has(view: &ResourceView, executor: &ExecutorName) -> bool {
     view.running.as_ref().is_some_and(|run| run.executor == *executor)
 }
 
-/// What a name stands on: the live resource, else its tombstone.
-fn required(state: &EnvironmentState, name: &Name) -> Option<ResourceView> {
-    state.find_any(name).and_then(|id| state.view(id))
+/// What a name stands on: the live resource, else its tombstones.
+fn required(state: &EnvironmentState, name: &Name) -> Vec<ResourceView> {
+    if let Some(live) = state.find(name).and_then(|id| state.view(id)) {
+        return vec![live];
+    }
+    let of_name = |view: &ResourceView| view.row.life == Life::Tombstone && view.row.intent.name == *name;
+    state.views().filter(of_name).collect()
 }
 
 /// I3 in the scheduler's own state: what a new grant requires must not wait or run.
 fn busy_ground(state: &EnvironmentState, grant: &Grant) -> Option<Violation> {
-    if matches!(grant.operation, Operation::DryRun | Operation::Delete) {
+    if matches!(grant.operation, Operation::DryRun | Operation::Delete) || grant.reason.reports() {
         return None;
     }
     let busy = |view: &ResourceView| {
         let waits = view.row.life == Life::Live && view.queued.is_some() && !is_held_verification(state, view);
         waits || view.running.is_some()
     };
-    let name = grant.intent.requires.iter().find(|name| required(state, name).as_ref().is_some_and(busy))?;
+    let name = grant.intent.requires.iter().find(|name| required(state, name).iter().any(busy))?;
     let detail = format!("{} is granted while {name}, which it requires, is queued or at work", grant.intent.name);
     Some(Violation { checker: Checker::OrderOfGrants, detail })
 }
@@ -151,6 +222,7 @@ fn is_held_verification(state: &EnvironmentState, view: &ResourceView) -> bool {
             hold,
             Hold::EnvironmentSuspended
                 | Hold::TargetSuspended { .. }
+                | Hold::Suspended(_)
                 | Hold::OutsideWindow { .. }
                 | Hold::ExecutorUnavailable { .. }
         )
@@ -161,27 +233,34 @@ fn is_held_verification(state: &EnvironmentState, view: &ResourceView) -> bool {
 }
 
 /// `why` names at least one hold, and the first one is so.
-fn why_is_true(state: &EnvironmentState, view: &ResourceView) -> Option<Violation> {
+fn why_is_true(
+    state: &EnvironmentState,
+    standing: &Standing,
+    view: &ResourceView,
+    now: Timestamp,
+) -> Option<Violation> {
     let row = &view.row;
     let name = &row.intent.name;
-    let violation = |detail| Some(Violation { checker: Checker::WhyIsTrue, detail });
+    let untrue = |detail| Some(Violation { checker: Checker::WhyIsTrue, detail });
     let why = state.why(row.resource);
-    let Some(first) = why.first() else { return violation(format!("nobody knows why {name} does not run")) };
+    let Some(first) = why.first() else { return untrue(format!("nobody knows why {name} does not run")) };
     let target = || state.targets().find(|target| target.name == row.intent.target);
     let named = |name: &Name| required(state, name);
     let is_so = match first {
         Hold::Release { version, .. } | Hold::ReplaceApproval { version, .. } => view.unreleased() == Some(*version),
         Hold::FactRelease { .. } => row.facts_in_force.is_some(),
-        Hold::RequirementUnreleased { name } => named(name).is_some_and(|one| one.row.life == Life::Unreleased),
+        Hold::RequirementUnreleased { name } => {
+            state.find_any(name).and_then(|id| state.row(id)).is_some_and(|row| row.life == Life::Unreleased)
+        }
         Hold::Good { .. } => view.good && view.queued.is_none(),
         Hold::Running(running) => view.running.as_ref() == Some(running),
         Hold::EnvironmentSuspended => state.settings().suspend,
         Hold::TargetSuspended { .. } => target().is_some_and(|target| target.suspend),
         Hold::TargetMissing { .. } => target().is_none(),
-        Hold::RequirementMissing { name } => row.intent.requires.contains(name) && named(name).is_none(),
-        Hold::RequirementUndefined { name } => named(name).is_some(),
-        Hold::RequirementBusy { name } => named(name).is_some_and(|one| one.queued.is_some() || one.running.is_some()),
-        Hold::RequirementNotGood { name, .. } => named(name).is_some_and(|one| !one.good),
+        Hold::RequirementMissing { name } => row.intent.requires.contains(name) && named(name).is_empty(),
+        Hold::RequirementUndefined { name } => !named(name).is_empty(),
+        Hold::RequirementBusy { name } => named(name).iter().any(|one| one.queued.is_some() || one.running.is_some()),
+        Hold::RequirementNotGood { name, .. } => named(name).iter().any(|one| !one.good),
         Hold::TombstoneFirst { .. } => row.after.is_some(),
         Hold::RequiredBy { names } => !names.is_empty() && row.life == Life::Tombstone,
         Hold::RetryAt { at, .. } => row.last_result == LastResult::Failed && row.due_at == *at,
@@ -189,8 +268,23 @@ fn why_is_true(state: &EnvironmentState, view: &ResourceView) -> Option<Violatio
         Hold::InFlight { most } => state.settings().max_in_flight == Some(*most),
         Hold::Rate { .. } => target().is_some_and(|target| target.rate_limit.is_some()),
         Hold::DependentsYielding | Hold::ExecutorUnavailable { .. } | Hold::Concurrency { .. } => view.queued.is_some(),
-        // Nobody here stops, reports, suspends by an order, cancels, or closes a window.
-        _ => false,
+        Hold::Suspended(by) => match &by.target {
+            Some(target) => standing.suspended_targets.contains(target) && *target == row.intent.target,
+            None => standing.suspended,
+        },
+        Hold::OutsideWindow { target, window, .. } => {
+            *target == row.intent.target && standing.is_closed(target, *window == WindowKind::Deploy, now)
+        }
+        Hold::Cancelled { until } => row.due_at == Some(*until) && standing.was_cancelled(&row.intent),
+        Hold::FactUnknown { name, fact, .. } => {
+            let takes = row.intent.facts_taken().any(|of| of.name == *name && of.fact == *fact);
+            takes && named(name).iter().all(|one| one.row.facts.get(fact).is_none())
+        }
+        Hold::Protected => row.life == Life::Tombstone && row.intent.policy.protected,
+        Hold::RemovalApproval { removals } => row.life == Life::Tombstone && state.removals_held() == *removals,
+        Hold::SuccessorFirst { .. } => row.after.is_some() && row.life == Life::Tombstone,
+        // Nobody here stops in good order, or is there for reports only.
+        Hold::Stopping | Hold::ReportOnly => false,
     };
-    if is_so { None } else { violation(format!("{name} does not run for a reason that is not so: {why:?}")) }
+    if is_so { None } else { untrue(format!("{name} does not run for a reason that is not so: {why:?}")) }
 }

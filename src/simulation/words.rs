@@ -24,6 +24,8 @@ words! {
     State {
         /// No live resource bears the name.
         Absent = "absent",
+        /// Accepted, and never released.
+        Unreleased = "unreleased",
         Undefined = "undefined",
         /// Waits, or is ready.
         Queued = "queued",
@@ -48,7 +50,16 @@ words! {
         Upsert = "upsert",
         Remove = "remove",
         Forget = "forget",
-        Request = "request",
+        Deploy = "deploy",
+        Repair = "repair",
+        Suspend = "suspend",
+        Resume = "resume",
+        Cancel = "cancel",
+        Report = "report",
+        /// Its facts as they are now.
+        Refresh = "refresh",
+        /// Removals and replacements are approved.
+        Approve = "approve",
         Settings = "settings",
         Target = "target",
         TargetRemoved = "target-removed",
@@ -91,6 +102,9 @@ impl State {
     /// What the view of a resource says.
     pub(crate) fn of(view: Option<&ResourceView>) -> Self {
         let Some(view) = view else { return Self::Absent };
+        if view.row.life == Life::Unreleased {
+            return Self::Unreleased;
+        }
         let tombstone = view.row.life == Life::Tombstone;
         match &view.running {
             Some(running) if running.operation == Operation::Delete => Self::Deleting,
@@ -120,12 +134,21 @@ pub(super) fn describe(event: &Event) -> String {
         Event::Request(request) => format!("request {:?} {:?}", request.kind, request.scope),
         Event::DryRun(request) => format!("dry run of {}", request.items.len()),
         Event::SettingsChanged(settings) => format!(
-            "settings suspend={} repair={:?} {:?} max_in_flight={:?}",
-            settings.suspend, settings.repair.schedule, settings.repair.action, settings.max_in_flight
+            "settings suspend={} repair={:?} {:?} max_in_flight={:?} {:?}",
+            settings.suspend,
+            settings.repair.schedule,
+            settings.repair.action,
+            settings.max_in_flight,
+            settings.on_change
         ),
         Event::TargetChanged(target) => format!(
-            "target {} suspend={} concurrency={} rate={:?}",
-            target.name, target.suspend, target.concurrency, target.rate_limit
+            "target {} suspend={} concurrency={} rate={:?} windows={}+{}",
+            target.name,
+            target.suspend,
+            target.concurrency,
+            target.rate_limit,
+            target.windows.deploy.len(),
+            target.windows.repair.len()
         ),
         Event::TargetRemoved(name) => format!("target {name} removed"),
         Event::PoolChanged(pool) => format!("pool {} of {} to {}", pool.name, pool.min, pool.max),

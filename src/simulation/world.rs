@@ -1,5 +1,6 @@
 //! The world of one seed: the virtual clock, everything that stands in it, and what happens next.
 
+use super::Size;
 use super::agenda::{Agenda, Happening};
 use super::coverage::Coverage;
 use super::executor::{Executor, Report, Said};
@@ -7,6 +8,7 @@ use super::faults::Faults;
 use super::mutant::Mutant;
 use super::owner::{OwnerId, Process};
 use super::random::Random;
+use super::secrets::Vault;
 use super::store::SimulatedStore;
 use super::stream::{LOSS_MS, Stream, StreamId};
 use super::targets::Targets;
@@ -28,6 +30,7 @@ pub(super) struct World {
     pub(super) now: u64,
     pub(super) store: SimulatedStore,
     pub(super) targets: Targets,
+    pub(super) vault: Vault,
     pub(super) users: Users,
     pub(super) faults: Faults,
     pub(super) owners: BTreeMap<OwnerId, Process>,
@@ -59,16 +62,20 @@ pub(super) struct World {
 }
 
 impl World {
-    pub(super) fn new(seed: u64, mutant: Option<Mutant>, whole_trace: bool) -> Self {
+    pub(super) fn new(seed: u64, size: Size, mutant: Option<Mutant>, whole_trace: bool) -> Self {
         let mut random = Random::new(seed);
         let faults = Faults::new(&mut random);
-        let users = Users::new(&mut random);
+        let users = Users::new(size, &mut random);
+        let vault = Vault::new(&mut random);
+        let mut store = SimulatedStore::new(mutant != Some(Mutant::SkipEpochCheck));
+        store.journal.manual = users.manual;
         Self {
             random,
             agenda: Agenda::default(),
             now: 0,
-            store: SimulatedStore::new(mutant != Some(Mutant::SkipEpochCheck)),
+            store,
             targets: Targets::default(),
+            vault,
             users,
             faults,
             owners: BTreeMap::new(),
@@ -143,6 +150,7 @@ impl World {
             Happening::BrokenAtOwner(stream) => self.broken_at_owner(stream),
             Happening::BrokenAtExecutor(stream) => self.broken_at_executor(stream),
             Happening::Copy(executor, said) => self.heard_again_late(&executor, said),
+            Happening::Lift(target) => self.lift(target),
             Happening::Act => self.act(),
         }
     }

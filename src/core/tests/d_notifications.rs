@@ -288,3 +288,20 @@ fn d13_what_was_changed_while_it_was_removed_leaves_the_debt_when_it_is_wanted_a
     world.succeed("conf");
     world.expect_granted(["conf", "service (reload for conf)"]);
 }
+
+/// Found by the simulator (seed 589 of 21 November 2026): the report's success armed the next verification, as if nothing were owed.
+#[test]
+fn d12_a_report_of_what_was_skipped_pays_no_debt_and_forgets_none() {
+    let mut world = service();
+    world.repair_every(3_600_000, RepairAction::Correct);
+    world.request(RequestKind::Repair, Scope { target: None, names: Some(vec!["conf".into()]) });
+    world.fail("conf", "no");
+    world.expect([("conf", "failed"), ("service", "skipped")]);
+    world.request(RequestKind::Report, Scope { target: None, names: Some(vec!["service".into()]) });
+    world.succeed("service");
+    world.expect([("service", "skipped")]);
+    world.forget_grants();
+    world.advance(10_000);
+    world.succeed("conf");
+    world.expect_granted(["conf", "service (reload for conf)"]);
+}
