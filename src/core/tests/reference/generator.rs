@@ -32,8 +32,14 @@ impl Random {
         self.below(100) < percent
     }
 
+    /// Some are named more often than others: much happens to them at once.
+    fn number(&mut self) -> usize {
+        let most = if self.chance(40) { NAMES / 3 } else { NAMES };
+        self.below(most)
+    }
+
     fn name(&mut self) -> Name {
-        format!("r{}", self.below(NAMES)).into()
+        format!("r{}", self.number()).into()
     }
 
     fn names(&mut self, most: usize) -> Vec<Name> {
@@ -82,7 +88,7 @@ impl Random {
         } else {
             let count = self.below(6);
             let any = self.chance(4);
-            (0..count).map(|_| self.below(NAMES)).filter(|n| any || mine(n)).collect()
+            (0..count).map(|_| self.number()).filter(|n| any || mine(n)).collect()
         };
         let whole = self.chance(50);
         let mut picked = picked;
@@ -91,7 +97,13 @@ impl Random {
             picked.dedup();
         }
         let upserts = picked.iter().map(|n| self.intent(*n)).collect();
-        let removals = if !first && self.chance(35) { self.names(4) } else { Vec::new() };
+        let removals = match self.below(100) {
+            _ if first => Vec::new(),
+            // So many that they need an approval.
+            0..6 => (0..9 + self.below(8)).map(|n| format!("r{n}").into()).collect(),
+            6..36 => self.names(4),
+            _ => Vec::new(),
+        };
         let mode = if whole { PushMode::Whole } else { PushMode::Each };
         Action::Push(Push {
             set: format!("s{set}").into(),

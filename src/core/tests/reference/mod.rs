@@ -18,7 +18,8 @@
 //! - Of two that come together as one thing, the second by name is refused; a refused cycle names members that the push does not.
 //! - In a push of single intents, what was removed and added again is removed, although its new intent is refused.
 //! - A thing that moves to another name is removed and added again as far as its state goes. Whether it then waits for what had that name is open.
-//! - Of several that bear one name, which one a tombstone requires is open, and what it required by a name of which one has gone, or that was nobody's.
+//! - Of several that bear one name, which one a tombstone requires is open, and what it required by a name of which one has gone, or that was nobody's,
+//!   or in a circle that several versions have closed.
 //! - A delete that is granted counts as begun for what requires it; one that is asked back for something that waits for it may be.
 //! - That something was removed and added again while it ran is forgotten by a restart (B17).
 //! - A difference left by a report is corrected at once or by the next repair, when the policy changes to correct.

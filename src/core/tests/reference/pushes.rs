@@ -175,6 +175,7 @@ impl Model {
         let replaced = plan.upserts.keys().filter_map(|name| self.live_named(name)).map(|res| res.id);
         let leaving: BTreeSet<ResourceId> =
             replaced.chain(again.iter().copied()).filter(|id| !kept.contains(id)).collect();
+        self.loosen_circles(&leaving);
         for id in leaving {
             self.bury(id, push.approved);
         }
@@ -219,6 +220,28 @@ impl Model {
 }
 
 impl Model {
+    /// Tombstones that several versions have made require each other: in which order they go, is open.
+    fn loosen_circles(&mut self, leaving: &BTreeSet<ResourceId>) {
+        let gone = |res: &&Res| !res.live() || leaving.contains(&res.id);
+        let wanted: Vec<(ResourceId, Name, Vec<Name>)> = self
+            .all
+            .values()
+            .filter(gone)
+            .map(|res| (res.id, res.intent.name.clone(), res.intent.requires.clone()))
+            .collect();
+        for (id, name, requires) in &wanted {
+            let mut reached: BTreeSet<&Name> = requires.iter().collect();
+            let mut open: Vec<&Name> = requires.iter().collect();
+            while let Some(next) = open.pop() {
+                let more = wanted.iter().filter(|(_, name, _)| name == next).flat_map(|(_, _, requires)| requires);
+                open.extend(more.filter(|name| reached.insert(name)));
+            }
+            if reached.contains(name) {
+                self.all.get_mut(*id).unwrap().loose.extend(requires.iter().cloned());
+            }
+        }
+    }
+
     /// Its intent changed in place. "Retry … reset by success or a changed intent"; an edge changes order, not intent (B19).
     fn change(&mut self, id: ResourceId, intent: &Arc<Intent>) {
         let res = self.all.get_mut(id).unwrap();

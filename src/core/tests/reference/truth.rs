@@ -112,6 +112,10 @@ impl Model {
                 "the retry",
             ),
         ];
+        let kept = !res.live() && res.run.is_none() && !res.protected() && self.kept(res, true);
+        if kept && !told(|hold| matches!(hold, Hold::RequiredBy { .. })) {
+            return Some(format!("it does not tell what requires it: {why:?}"));
+        }
         let left =
             plain.iter().find(|(applies, kind, _)| *applies && !told(*kind)).map(|(_, _, what)| (*what).to_owned());
         left.or_else(|| self.names_left_out(res, why)).map(|what| format!("it does not tell {what}: {why:?}"))
