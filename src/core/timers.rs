@@ -76,6 +76,9 @@ impl EnvironmentState {
             let Some(resource) = self.get_mut(id) else { continue };
             resource.row.due_at = None;
             let reason = if resource.retries() { Reason::Retry } else { Reason::Repair };
+            // What was cancelled comes again as what it is, and not as a verification.
+            let waits = self.get(id).filter(|resource| self.needs_deploy(resource, false));
+            let reason = waits.map_or(reason, |resource| reason.min(self.reason_to_deploy(resource)));
             self.out.rows.push(id);
             self.enqueue(id, reason);
         }
@@ -148,6 +151,7 @@ impl EnvironmentState {
                     && resource.row.last_result == LastResult::Succeeded
                     && !resource.row.skipped
                     && !self.undefined(resource)
+                    && self.cancelled_until(resource).is_none()
             });
             let Some(resource) = self.get(id).filter(|_| verifies) else { continue };
             if self.needs_deploy(resource, false) {

@@ -4,7 +4,7 @@ use super::{LOCAL, small};
 use crate::house::{House, file};
 
 #[test]
-fn a_report_corrects_nothing_and_starts_nothing_else() {
+fn k5_a_report_corrects_nothing_and_starts_nothing_else() {
     let house = House::with(LOCAL, &small("held"));
     assert_eq!(house.run("deploy -f manifests -q").code, 0);
     house.check(

@@ -49,6 +49,41 @@ fn l1_l2_after_a_kill_only_what_is_due_is_attempted() {
 }
 
 #[test]
+fn e13_what_is_blocked_stays_so_over_a_restart_and_runs_when_what_blocked_it_recovers() {
+    let resources = [
+        file("base", "FOLDER/missing/base", "x", ""),
+        file("middle", "FOLDER/middle", "x", "base"),
+        file("top", "FOLDER/top", "x", "middle"),
+    ]
+    .concat();
+    let house = patient(&resources);
+    let run = Running::start(&house, "-f manifests");
+    run.eventually_says("skipped", Some("top"));
+    run.kill();
+
+    let state = |name: &str| house.run(&format!("status {name} -o json")).json()["items"][0]["state"].clone();
+    assert_eq!((state("middle"), state("top")), ("Skipped".into(), "Skipped".into()));
+    let run = Running::start(&house, "-f manifests");
+    run.eventually_says("started", None);
+    run.stop();
+    let once = |name: &str| (name.to_owned(), 1);
+    assert_eq!(
+        attempts(&house),
+        BTreeMap::from(["base", "middle", "top"].map(once)),
+        "nothing was tried or skipped again"
+    );
+    assert_eq!((state("middle"), state("top")), ("Skipped".into(), "Skipped".into()));
+
+    std::fs::create_dir(house.path("missing")).unwrap();
+    assert_eq!(house.run("deploy base -q").code, 0);
+    assert_eq!(house.run("deploy -q").code, 0);
+    assert_eq!(
+        (house.read("missing/base"), house.read("middle"), house.read("top")),
+        ("x".into(), "x".into(), "x".into())
+    );
+}
+
+#[test]
 fn l6_l7_versions_that_were_accepted_while_nothing_ran_end_as_the_last_one_says() {
     let house = patient(&file("a", "FOLDER/a", "one", ""));
     assert_eq!(house.run("deploy -f manifests -q").code, 0);

@@ -100,7 +100,7 @@ fn restless(resources: &str) -> House {
 }
 
 #[test]
-fn what_is_changed_by_hand_is_put_right_without_a_command_until_a_signal_ends_it() {
+fn k5_what_is_changed_by_hand_is_put_right_without_a_command_until_a_signal_ends_it() {
     let house = restless(&file("motd", "FOLDER/motd", "held", ""));
     let run = Running::start(&house, "-f manifests");
     run.eventually_says("created", Some("motd"));
@@ -114,6 +114,23 @@ fn what_is_changed_by_hand_is_put_right_without_a_command_until_a_signal_ends_it
     assert_eq!((&last["event"], &last["message"]), (&"stopped".into(), &"1 of 1 compliant".into()));
     let deploy = house.run("deploy -o json").json();
     assert_eq!((&deploy["version"], &deploy["changed"]), (&1.into(), &0.into()), "{deploy}");
+}
+
+#[test]
+fn k5_where_the_policy_is_to_report_what_is_changed_by_hand_is_told_and_left() {
+    let house = House::with(LOCAL, &file("motd", "FOLDER/motd", "held", ""));
+    let spec = "spec: {repair: {interval: 1s, jitter: 0s, action: Report}}";
+    house.write("manifests/environment.yaml", &environment(LOCAL, 4).replacen("spec: {}", spec, 1));
+    let run = Running::start(&house, "-f manifests");
+    run.eventually_says("created", Some("motd"));
+    house.write("motd", "changed by hand");
+    let drifted = run.eventually_says("drifted", Some("motd"));
+    assert!(drifted["diff"].as_str().unwrap().contains("-changed by hand"), "{drifted}");
+    run.stop();
+    assert_eq!(house.read("motd"), "changed by hand");
+    assert_eq!(house.run("status motd -o json").json()["items"][0]["state"], "Drifted");
+    assert_eq!(house.run("deploy -q").code, 0, "a user's deploy corrects it all the same");
+    assert_eq!(house.read("motd"), "held");
 }
 
 #[test]
@@ -246,7 +263,7 @@ fn environments_live_side_by_side_and_what_is_broken_in_one_does_not_touch_the_o
 }
 
 #[test]
-fn without_its_database_it_ends_and_the_next_one_goes_on() {
+fn a6_without_its_database_it_ends_and_the_next_one_goes_on() {
     let house = restless(&file("motd", "FOLDER/motd", "held", ""));
     let run = Running::start(&house, "-f manifests");
     run.eventually_says("created", Some("motd"));
@@ -262,7 +279,7 @@ fn without_its_database_it_ends_and_the_next_one_goes_on() {
 }
 
 #[test]
-fn nothing_is_lost_when_it_is_killed() {
+fn l8_nothing_is_lost_when_it_is_killed() {
     let resources: String =
         (0..40).map(|number| file(&format!("file-{number}"), &format!("FOLDER/file-{number}"), "x", "")).collect();
     let house = House::with("{type: local, delayMs: 20}", &resources);

@@ -4,7 +4,7 @@ use super::{LOCAL, small};
 use crate::house::{House, environment, file};
 
 #[test]
-fn a_suspended_environment_accepts_versions_and_runs_nothing_until_it_is_resumed() {
+fn o_a_suspended_environment_accepts_versions_and_runs_nothing_until_it_is_resumed() {
     let house = House::with(LOCAL, &small("held"));
     assert_eq!(house.run("deploy -f manifests -q").code, 0);
     house.check(
@@ -61,7 +61,7 @@ fn a_suspended_environment_accepts_versions_and_runs_nothing_until_it_is_resumed
 }
 
 #[test]
-fn a_suspended_target_holds_what_is_on_it_and_what_requires_that() {
+fn o_a_suspended_target_holds_what_is_on_it_and_what_requires_that() {
     let there = environment(LOCAL, 1).split("---").nth(1).unwrap().replace("{name: here}", "{name: there}");
     let elsewhere = |text: String| text.replace("targetRef: {name: here}", "targetRef: {name: there}");
     let house = House::with(LOCAL, &[small("held"), elsewhere(file("gate", "FOLDER/gate", "open", ""))].concat());

@@ -52,7 +52,7 @@ pub(crate) async fn advance(progress: &mut watch::Receiver<u64>) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn r7_a_server_that_is_stopped_again_and_again_loses_nothing_acknowledged() {
+async fn a6_r7_a_server_that_is_stopped_again_and_again_loses_nothing_acknowledged() {
     let mut server = Server::start().await;
     let town = Town::on(server.options(), &server.socket()).await;
     under_load(town, async |progress| {

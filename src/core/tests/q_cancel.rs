@@ -1,7 +1,7 @@
 //! Q2: cancelling takes back what has not begun, and nothing that was accepted is forgotten by it.
 
 use super::world::World;
-use crate::core::{Name, RepairAction, RequestKind, Scope};
+use crate::core::{Name, Reason, RepairAction, RequestKind, Scope};
 
 /// The longest retry delay, in milliseconds.
 const LONGEST: u64 = 600_000;
@@ -118,4 +118,30 @@ fn q2_deletes_are_not_cancelled() {
     cancel(&mut world);
     world.run_all();
     world.expect([("a", "deleted")]);
+}
+
+#[test]
+fn q2_what_was_cancelled_comes_again_as_what_it_is() {
+    let mut world = World::new(["t1"]);
+    world.push("a; b");
+    world.fail("b", "no");
+    cancel(&mut world);
+    world.advance(LONGEST);
+    assert_eq!((world.last_reason("a"), world.last_reason("b")), (Reason::Change, Reason::Retry));
+}
+
+#[test]
+fn q2_other_settings_do_not_bring_back_what_was_cancelled() {
+    let mut world = World::new(["t1"]);
+    world.push("a");
+    world.run_all();
+    world.suspend(true);
+    world.change("a");
+    cancel(&mut world);
+    world.suspend(false);
+    world.forget_grants();
+    world.repair_every(60_000, RepairAction::Correct);
+    world.expect_granted([]);
+    world.advance(LONGEST);
+    world.expect_granted(["a"]);
 }

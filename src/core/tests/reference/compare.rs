@@ -2,7 +2,7 @@
 //!
 //! Where the documents allow several answers, [`Model::why`] lists all of them. Deliberately absent: texts and times.
 
-use super::super::super::{Blocked, EnvironmentState, Hold, LastResult, Observed, ResourceView};
+use super::super::super::{Blocked, EnvironmentState, Hold, LastResult, ResourceView};
 use super::model::{Model, Res, satisfies};
 use std::collections::BTreeSet;
 use std::fmt::Debug;
@@ -126,6 +126,8 @@ impl Model {
             let bad = requirements
                 .iter()
                 .filter(|other| !satisfies(res, other) || self.busy(other) || other.queued.is_some());
+            let first =
+                res.after.and_then(|id| self.all.get(id)).map(|first| format!("TombstoneFirst {}", first.intent.name));
             let kept = !res.live() && self.kept(res, false);
             if kept {
                 return vec!["RequiredBy".into(), "RetryAt".into()];
@@ -141,7 +143,8 @@ impl Model {
                     .collect(),
                 LastResult::Failed => vec!["RetryAt".into()],
                 // With a timer and a policy to correct, core calls it cancelled.
-                _ if res.observed == Observed::Differs => vec!["Drifted".into(), "Cancelled".into()],
+                _ if res.observed.differs() => vec!["Drifted".into(), "Cancelled".into()],
+                _ if res.cancelled => first.into_iter().chain(["Cancelled".into(), "Good".into()]).collect(),
                 _ => vec!["Good".into()],
             };
         }
@@ -194,11 +197,16 @@ impl Model {
 
     /// Of what is queued and neither suspended nor undefined.
     fn why_not_granted(&self, res: &Res) -> Vec<String> {
+        if res.reports() {
+            return self.places(res);
+        }
         if !res.live() {
             let kept = self.kept(res, false).then(|| "RequiredBy".to_string());
             let yields = self.yielding(res, false).then(|| "DependentsYielding".to_string());
             let free = if self.kept(res, true) { Vec::new() } else { self.places(res) };
-            return kept.into_iter().chain(yields).chain(free).collect();
+            let first =
+                res.after.and_then(|id| self.all.get(id)).map(|first| format!("TombstoneFirst {}", first.intent.name));
+            return kept.into_iter().chain(yields).chain(first).chain(free).collect();
         }
         // In which order it is told of the others that it waits for, the documents do not say.
         let requirements = self.requirements(res);

@@ -50,13 +50,31 @@ impl Model {
         for id in self.ids() {
             let undefined = self.undefined(&self.all[&id]);
             let res = self.all.get_mut(id).unwrap();
+            let rings = res.due.is_some_and(|due| due <= now);
+            if rings && res.cancelled && res.run.is_some() {
+                // Its executor has not answered yet: what it has is wanted again.
+                self.wanted_again(id);
+                continue;
+            }
             let idle = res.queued.is_none() && res.run.is_none() && !(res.live() && undefined);
             if idle && res.due.is_some_and(|due| due <= now) {
                 let failed = res.last_result == LastResult::Failed || !res.live();
+                let reason = self.all[&id].comes_again();
                 if failed || !planned {
-                    res.queue(if failed { Reason::Retry } else { Reason::Repair });
+                    self.all.get_mut(id).unwrap().queue(reason);
                 }
             }
+        }
+    }
+
+    fn wanted_again(&mut self, id: ResourceId) {
+        let reason = self.all[&id].comes_again();
+        let res = self.all.get_mut(id).unwrap();
+        (res.cancelled, res.due) = (false, None);
+        let hash = res.intent.hash();
+        match res.run.as_mut().filter(|run| run.hash == hash && !run.stranger) {
+            Some(run) => run.priority = run.priority.min(reason),
+            None => res.queue(reason),
         }
     }
 
@@ -108,7 +126,7 @@ impl Model {
         let res = self.all.get_mut(id).unwrap();
         let was_good = res.good();
         res.run = None;
-        res.due = None;
+        res.due = res.due.filter(|_| res.cancelled);
         // "A failed create is deleted too": whatever was tried may exist, whoever is credited.
         let unsaid = matches!(kind, OutcomeKind::Revoked | OutcomeKind::Skipped { .. });
         res.touched |= !unsaid && (run.operation == Operation::Enforce || began || *kind != OutcomeKind::Lost);
@@ -151,13 +169,18 @@ impl Model {
     /// What the newest intent still needs after a stale finish is a change, whatever it waits for already.
     fn follow_stale(&mut self, id: ResourceId) {
         let res = &self.all[&id];
-        if res.live() && !self.undefined(res) && self.needs_deploy(res) {
+        if res.left_alone() {
+            self.answer(id);
+        } else if res.live() && !self.undefined(res) && self.needs_deploy(res) {
             self.all.get_mut(id).unwrap().queue(Reason::Change);
         }
     }
 
     fn given_back(&mut self, id: ResourceId, run: &Run, untouched: bool) {
         let res = &self.all[&id];
+        if res.live() && res.left_alone() {
+            return self.answer(id);
+        }
         let asked = self.requests.values().any(|covered| covered.contains(&id));
         if untouched && res.live() && !run.stranger && !self.needs_deploy(res) && !asked {
             // Nothing is left to do about the intent that was granted.
@@ -276,7 +299,7 @@ impl Model {
     /// One that was asked `at` an earlier time leaves out what was verified since.
     fn request(&mut self, id: RequestId, kind: RequestKind, scope: &Scope, at: Option<Timestamp>) {
         let request = id;
-        if !matches!(kind, RequestKind::Deploy | RequestKind::Repair) {
+        if !matches!(kind, RequestKind::Deploy | RequestKind::Repair | RequestKind::Report) {
             return self.order(id, kind, scope);
         }
         self.requests.entry(request).or_default();
@@ -285,14 +308,20 @@ impl Model {
             let named = scope.names.as_ref().is_some_and(|names| names.contains(&res.intent.name));
             let inside = (scope.names.is_none() || named)
                 && scope.target.as_ref().is_none_or(|target| *target == res.intent.target);
-            let runs = res.run.as_ref().is_some_and(|run| run.hash == res.intent.hash() && !run.stranger);
+            let enough = kind == RequestKind::Report || !res.reports();
+            let runs = enough && res.run.as_ref().is_some_and(|run| run.hash == res.intent.hash() && !run.stranger);
             if !res.live() || !inside || self.undefined(res) {
                 continue;
             }
             let since = at.is_some_and(|at| res.verified.is_some_and(|verified| verified >= at));
             let wanted = (kind == RequestKind::Repair && !since)
+                || (kind == RequestKind::Report && !since && self.can_be_looked_at(id))
                 || kind == RequestKind::Deploy && (needs(res, true) || (named && res.skipped));
-            let reason = if kind == RequestKind::Repair { Reason::UserRepair } else { Reason::UserDeploy };
+            let reason = match kind {
+                RequestKind::Repair => Reason::UserRepair,
+                RequestKind::Report => Reason::Report,
+                _ => Reason::UserDeploy,
+            };
             if wanted {
                 self.requests.entry(request).or_default().insert(id);
             }
@@ -344,7 +373,8 @@ impl Model {
 
     /// "`HasUpdate`, Failed, or a difference whose policy is to correct; never blocked, never an observed-only difference."
     pub(super) fn needs_deploy(&self, res: &Res) -> bool {
-        needs(res, self.settings.repair.action == RepairAction::Correct)
+        // What a report has found is left until the next verification, or until a user asks for more.
+        needs(res, self.settings.repair.action == RepairAction::Correct && res.observed != Observed::Reported)
     }
 
     /// What follows for the queue, until nothing moves any more.
@@ -391,11 +421,11 @@ impl Model {
         if self.undefined(res) {
             // "Blocking drops queued and waiting work of the resource and stops its timers."
             let res = self.all.get_mut(id).unwrap();
-            (res.queued, res.due) = (None, None);
+            (res.queued, res.due, res.cancelled) = (None, None, false);
             self.answer(id);
             return;
         }
-        let current = res.run.as_ref().is_some_and(|run| run.hash == res.intent.hash() && !run.stranger);
+        let current = !res.owes() && res.run.as_ref().is_some_and(|run| run.hash == res.intent.hash() && !run.stranger);
         if res.was_undefined && self.needs_deploy(res) && current {
             let run = self.all.get_mut(id).unwrap().run.as_mut().unwrap();
             run.priority = run.priority.min(Reason::Change);
@@ -408,16 +438,14 @@ impl Model {
         }
         // A difference that was only reported when it was found is corrected now, or by the next repair.
         let repairs = seen.reasons.get(&id) == Some(&Reason::Repair);
-        if repairs
-            && res.observed == Observed::Differs
-            && self.needs_deploy(res)
-            && res.run.is_none()
-            && res.queued.is_none()
-        {
+        if repairs && res.observed.differs() && self.needs_deploy(res) && res.run.is_none() && res.queued.is_none() {
             self.all.get_mut(id).unwrap().queue(Reason::Repair);
             return;
         }
         // What has been told and failed is told again when it is tried again.
+        if res.left_alone() && !res.skipped {
+            return;
+        }
         if res.owes()
             && res.last_result != LastResult::Failed
             && !res.skipped
@@ -455,7 +483,7 @@ impl Model {
 
     fn think_of_skipping(&mut self, id: ResourceId, seen: &Seen) {
         let res = &self.all[&id];
-        if !res.live() || res.run.is_some() || res.queued.is_none() || self.undefined(res) {
+        if !res.live() || res.run.is_some() || res.queued.is_none() || res.reports() || self.undefined(res) {
             return;
         }
         let others = self.requirements(res);
@@ -549,14 +577,18 @@ impl Res {
             // "A stale finish is recorded and never makes the resource good": the row keeps what was known of the intents that counted.
             return false;
         }
-        self.skipped = false;
+        (self.skipped, self.cancelled, self.due) = (false, false, None);
         if matches!(kind, OutcomeKind::Succeeded(_)) {
             let finding = if let OutcomeKind::Succeeded(finding) = kind { Some(finding) } else { None };
             let differs = run.operation == Operation::Observe && finding.is_some_and(|it| it.change != Change::None);
             self.succeeded = Some(run.hash);
             self.last_result = LastResult::Succeeded;
             self.verified = Some(now);
-            self.observed = if differs { Observed::Differs } else { Observed::Same };
+            self.observed = match run.reason {
+                _ if !differs => Observed::Same,
+                Reason::Report => Observed::Reported,
+                _ => Observed::Differs,
+            };
             self.failures = 0;
         } else {
             self.last_result = LastResult::Failed;
@@ -568,7 +600,7 @@ impl Res {
 
 /// "everything that is not compliant", but for a difference that is left.
 fn needs(res: &Res, correct: bool) -> bool {
-    let left = res.observed == Observed::Differs && res.last_result == LastResult::Succeeded && !res.has_update();
+    let left = res.observed.differs() && res.last_result == LastResult::Succeeded && !res.has_update();
     let correct = correct && res.intent.policy.mode == Mode::Enforce;
     !res.skipped && if left { correct } else { !res.compliant() }
 }

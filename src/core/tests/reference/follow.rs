@@ -123,8 +123,7 @@ impl Model {
             }
         }
         self.check_asked()?;
-        self.check_revoked()?;
-        self.check_granted()
+        self.check_revoked()
     }
 
     fn follow_revocation(&mut self, executor: &ExecutorName, attempt: AttemptId) -> Result<(), String> {
@@ -256,6 +255,7 @@ impl Model {
         renamed
             || awaited
             || returned
+            || res.cancelled
             || run.revoking
             || run.stranger
             || run.unknown
@@ -285,7 +285,7 @@ impl Model {
     }
 
     /// Nothing that could start is left lying: an executor with credits, on a target that nobody else works on.
-    fn check_granted(&self) -> Result<(), String> {
+    pub(super) fn check_granted(&self) -> Result<(), String> {
         for res in self.all.values().filter(|res| self.startable(res, false).is_ok()) {
             let target = &self.targets[&res.intent.target];
             let workers = self.workers(&target.name);

@@ -155,7 +155,9 @@ impl Random {
     }
 
     fn kind(&mut self) -> RequestKind {
-        match self.below(10) {
+        match self.below(13) {
+            10 | 11 => RequestKind::Cancel,
+            12 => RequestKind::Report,
             0..4 => RequestKind::Deploy,
             4..6 => RequestKind::Repair,
             6 => RequestKind::Suspend,

@@ -100,6 +100,10 @@ impl Model {
                 }
                 self.done.insert(id);
             }
+            RequestKind::Cancel => {
+                self.cancel(scope);
+                self.done.insert(id);
+            }
             _ => {}
         }
     }

@@ -25,8 +25,14 @@
 //! - A difference left by a report is corrected at once or by the next repair, when the policy changes to correct.
 //! - What differs and will be corrected by the next repair is told as drifted or as cancelled.
 //!
-//! Deliberately absent: code shared with `core` or with the other checks of these tests; windows, rates, `maxInFlight`, notifications, pools.
+//! - Whether a share of a rate comes back with an attempt that never began, and how much of it a new target or a new owner has at first.
+//! - For how long what was cancelled is left alone, up to the longest delay of a retry.
+//! - Where protection stands in the order of holds; whether a name waits for a protected thing that it was.
+//!
+//! Deliberately absent: code shared with `core` or with the other checks of these tests; release by hand, facts and their refresh, secrets, what
+//! replaces what other than by deleting first, pools.
 
+mod asked;
 mod compare;
 mod events;
 mod follow;

@@ -74,6 +74,8 @@ pub(super) struct Res {
     pub debt: Option<Debt>,
     /// An attempt whose result does not count may have changed it.
     pub maybe_changed: bool,
+    /// A user has cancelled its work, and its time has not come.
+    pub cancelled: bool,
 }
 
 /// One executor as the scheduler knows it.
@@ -151,6 +153,7 @@ impl Res {
             approved: false,
             debt: None,
             maybe_changed: false,
+            cancelled: false,
         }
     }
 
@@ -172,7 +175,7 @@ impl Res {
     pub(super) fn compliant(&self) -> bool {
         self.last_result == LastResult::Succeeded
             && self.succeeded == Some(self.intent.hash())
-            && self.observed != Observed::Differs
+            && !self.observed.differs()
             && !self.has_update()
     }
 
@@ -199,6 +202,7 @@ impl Res {
 
     /// "A second request for a queued resource joins the tail of the higher class."
     pub(super) fn queue(&mut self, reason: Reason) {
+        self.cancelled = false;
         self.queued = Some(self.queued.map_or(reason, |queued| queued.min(reason)));
     }
 }
@@ -275,7 +279,7 @@ impl Model {
     /// "A held *verification* of a good resource holds nobody." What is held without any choice of `core`: suspended, or outside its window.
     pub(super) fn held_verification(&self, res: &Res) -> bool {
         let suspended = self.stopped(res).is_some();
-        let verifies = matches!(res.queued, Some(Reason::Repair | Reason::UserRepair));
+        let verifies = matches!(res.queued, Some(Reason::Repair | Reason::UserRepair | Reason::Report));
         res.live() && res.run.is_none() && res.good() && res.debt.is_none() && verifies && suspended
     }
 
@@ -302,7 +306,10 @@ impl Model {
         let report = self.settings.repair.action == RepairAction::Report;
         let verification = matches!(reason, Reason::Repair | Reason::UserRepair | Reason::Retry);
         let reloads = res.debt.is_some();
-        if res.intent.policy.mode == Mode::Observe || (verification && report && !change && !reloads) {
+        if res.intent.policy.mode == Mode::Observe
+            || reason == Reason::Report
+            || (verification && report && !change && !reloads)
+        {
             Operation::Observe
         } else {
             Operation::Enforce
@@ -321,11 +328,17 @@ impl Model {
         self.stopped(res).map_or(Ok(()), Err)?;
         if !res.live() {
             // "deleted on the target when nothing live or tombstoned requires it"
+            // In which order tombstones go that waited for each other as long as they lived, is open.
+            held(!lenient && res.after.is_some_and(|id| self.all.contains_key(id)), "a tombstone comes first")?;
             held(self.kept(res, lenient), "something requires the tombstone")?;
             return held(!lenient && self.yielding(res, false), "grants of dependents are out");
         }
         held(self.undefined(res), "it is undefined")?;
         held(res.after.is_some_and(|id| self.all.contains_key(id)), "a tombstone comes first")?;
+        // What only looks waits for no neighbour.
+        if res.reports() {
+            return Ok(());
+        }
         for other in self.requirements(res) {
             held(if lenient { !self.perhaps_idle(other) } else { self.busy(other) }, "a requirement is busy")?;
             held(other.deleting(), "a requirement is being deleted")?;
@@ -365,7 +378,8 @@ impl Model {
             || !res.live()
             || run.hash != res.intent.hash()
             || self.undefined(res)
-            || self.requirements(res).iter().any(|other| !self.perhaps_idle(other) || !satisfies(res, other))
+            || !res.reports()
+                && self.requirements(res).iter().any(|other| !self.perhaps_idle(other) || !satisfies(res, other))
     }
 }
 

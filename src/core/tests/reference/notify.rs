@@ -37,6 +37,10 @@ impl Model {
         let after = self.last_attempt.max(self.last_skip);
         let succeeded = matches!(kind, OutcomeKind::Succeeded(_));
         let res = self.all.get_mut(id).unwrap();
+        if run.reason == Reason::Report {
+            // Nobody is told because of a report; what is corrected later tells them then.
+            return;
+        }
         let tells = succeeded && (changed(run, kind) || res.maybe_changed) || was_good && !res.good();
         if succeeded {
             res.maybe_changed = false;

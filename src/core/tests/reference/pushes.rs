@@ -250,7 +250,7 @@ impl Model {
         if !changed {
             return;
         }
-        (res.failures, res.due, res.skipped) = (0, None, false);
+        (res.failures, res.due, res.skipped, res.cancelled) = (0, None, false, false);
         let runs = res.run.as_ref().is_some_and(|run| run.hash == intent.hash() && !run.stranger);
         let needs = self.needs_deploy(&self.all[&id]);
         let asked = self.requests.values().any(|covered| covered.contains(&id));

@@ -24,7 +24,7 @@ impl Model {
             let fair = match due {
                 None => !must,
                 // A planned verification is planned anew when the plan changes, and then kept until it changes again.
-                Some(at) if kept && !(anew && self.verifies(res)) => at > self.now,
+                Some(at) if kept && (res.cancelled || !(anew && res.verifies())) => at > self.now,
                 Some(at) => (res.due.is_none() || anew) && may.is_some_and(|(from, to)| (from..=to).contains(&at)),
             };
             if !fair {
@@ -39,13 +39,14 @@ impl Model {
         Ok(())
     }
 
-    fn verifies(&self, res: &Res) -> bool {
-        res.live() && res.last_result == LastResult::Succeeded
-    }
-
     /// When a timer that is set now may ring, and whether there must be one.
     fn timer(&self, res: &Res) -> (Option<Bounds>, bool) {
         let idle = res.queued.is_none() && res.run.is_none();
+        if res.cancelled && res.live() && res.queued.is_none() {
+            let latest = self.now.after_ms(self.settings.retry.max_delay_ms);
+            let (_, planned) = self.verification_bounds(res.verified).unwrap_or((latest, latest));
+            return (Some((self.now, latest.max(planned))), self.needs_deploy(res));
+        }
         if !idle || (res.live() && (res.skipped || self.undefined(res))) {
             return (None, false);
         }
@@ -85,5 +86,11 @@ impl Model {
                 Some((next, next.after_ms(repair.jitter_ms.unwrap_or(0))))
             }
         }
+    }
+}
+
+impl Res {
+    fn verifies(&self) -> bool {
+        self.live() && self.last_result == LastResult::Succeeded
     }
 }

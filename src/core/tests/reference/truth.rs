@@ -132,7 +132,7 @@ impl Model {
         if !res.live() {
             return None;
         }
-        for name in res.intent.requires.iter() {
+        for name in &res.intent.requires {
             let missing = |hold: &Hold| matches!(hold, Hold::RequirementMissing { name: told } if told == name);
             let undefined = |hold: &Hold| matches!(hold, Hold::RequirementUndefined { name: told } if told == name);
             let in_the_way = |hold: &Hold| matches!(hold, Hold::RequirementNotGood { name: told, .. } | Hold::RequirementBusy { name: told } if told == name);

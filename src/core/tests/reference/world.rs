@@ -5,8 +5,8 @@
 
 use super::super::super::{
     AttemptId, Change, DryRunId, DryRunItem, DryRunRequest, Effects, EnvironmentState, Epoch, Event, ExecutorName,
-    Finding, Forget, Grant, Message, Name, Observed, OpenGrant, OpenRequest, Operation, Outcome, OutcomeKind, Push,
-    Record, Request, RequestId, RequestKind, ResourceId, ResourceRow, Scope, SessionNumber, Settings, Snapshot, Target,
+    Finding, Forget, Grant, Message, Name, OpenGrant, OpenRequest, Operation, Outcome, OutcomeKind, Push, Record,
+    Request, RequestId, RequestKind, ResourceId, ResourceRow, Scope, SessionNumber, Settings, Snapshot, Target,
     Timestamp, step,
 };
 use super::compare::compare;
@@ -371,7 +371,8 @@ impl World {
                 }
             }
             if self.model.open().is_empty() && self.unsent.is_empty() {
-                let failed = self.model.all.values().filter(|res| res.failures > 0 && res.queued.is_none());
+                let failed =
+                    self.model.all.values().filter(|res| (res.failures > 0 || res.cancelled) && res.queued.is_none());
                 match failed.filter_map(|res| res.due).min() {
                     Some(due) => self.act(&Action::Wait(due.ms_since(self.model.now).max(1)))?,
                     None => return self.rest(),
@@ -387,7 +388,7 @@ impl World {
             // It waits for the delete of what was there, and that for what lives and requires it, as `why` says.
             let waits = res.after.is_some()
                 || (res.queued.is_some() && self.model.requirements(res).iter().any(|other| !other.good()));
-            let left = res.observed == Observed::Differs
+            let left = res.observed.differs()
                 || (res.skipped && self.model.requirements(res).iter().any(|other| !other.good()));
             let fine = if res.live() {
                 res.good() || undefined || left || waits
@@ -445,6 +446,7 @@ impl World {
         model.check_skips(effects)?;
         model.follow(effects)?;
         compare(model, &self.state)?;
+        model.check_granted()?;
         model.remember();
         model.check_timers(event, &self.state)?;
         self.store.check(&self.state)?;
