@@ -48,6 +48,11 @@ impl Faults {
 
     pub(super) fn count(&mut self, fault: Fault) {
         *self.counts.entry(fault).or_default() += 1;
+        self.feel(fault);
+    }
+
+    /// A fault is felt again.
+    pub(super) fn feel(&mut self, fault: Fault) {
         self.last.insert(fault, self.now);
     }
 

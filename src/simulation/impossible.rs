@@ -19,6 +19,15 @@ pub(crate) fn why_impossible(state: State, kind: Kind, fault: Fault) -> Option<&
         (_, _, _) if of_attempt && state != State::Absent && !held => {
             Some("the attempt is in an executor's hands, and with it the resource, or it has ended and is nobody's")
         }
+        (State::Running, Kind::Revoked, _) => Some(
+            "an executor gives back only what it has not begun, and says that it has begun before anything else of it",
+        ),
+        (State::Granted, Kind::RevokeRefused, fault) if fault != Fault::Repeated => {
+            Some("it is refused because it has begun, which the same ordered stream has told before")
+        }
+        (State::Unreleased | State::Undefined | State::Queued | State::Deleting, Kind::Due, _) => Some(
+            "it has no timer: what is not in force never had one, and it is taken from what is queued, undefined or being deleted",
+        ),
         (_, Kind::Disconnected | Kind::Lost, _) if !held => Some("it concerns what that executor holds"),
         _ => None,
     }

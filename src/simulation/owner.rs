@@ -471,6 +471,7 @@ impl World {
         for happening in std::mem::take(&mut process.asleep) {
             self.agenda.plan(now, happening);
         }
+        self.faults.feel(super::words::Fault::Zombie);
         self.note(&format!("owner-{id} goes on"));
         let executors: Vec<ExecutorName> =
             self.streams.values().filter(|stream| stream.owner == id).map(|stream| stream.executor.clone()).collect();

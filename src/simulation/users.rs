@@ -7,7 +7,7 @@ use super::mutant::Mutant;
 use super::owner::OwnerId;
 use super::random::Random;
 use super::violation::Checker;
-use super::words::Fault;
+use super::words::{Fault, State};
 use super::world::World;
 use crate::core::{
     DryRunId, DryRunItem, DryRunRequest, Event, Forget, Intent, IntentParts, Message, Mode, Name, OnChange, Pool, Push,
@@ -57,7 +57,8 @@ pub(super) struct Users {
 
 impl Users {
     pub(super) fn new(size: Size, random: &mut Random) -> Self {
-        let retry = Retry { base_delay_ms: 1_000, max_delay_ms: 60_000, factor: 2.0, jitter: 0.2 };
+        let max_delay_ms = if random.chance(50) { random.between(4_000, 15_000) } else { 60_000 };
+        let retry = Retry { base_delay_ms: 1_000, max_delay_ms, factor: 2.0, jitter: 0.2 };
         let mut users = Self {
             calls: BTreeMap::new(),
             last_call: 0,
@@ -189,7 +190,13 @@ impl World {
     }
 
     fn users_forget(&mut self) {
-        let names = vec![self.users.some_name(&mut self.random)];
+        let mut names: Vec<Name> = (0..=self.random.below(3)).map(|_| self.users.some_name(&mut self.random)).collect();
+        // Mostly what somebody waits for.
+        let process = self.newest_owner().and_then(|id| self.owners.get(&id));
+        let views = process.into_iter().flat_map(|process| process.heart.state().views());
+        let deleting = views.filter(|view| State::of(Some(view)) == State::Deleting);
+        let deleting: Vec<Name> = deleting.map(|view| view.row.intent.name.clone()).collect();
+        names.extend(self.random.pick(&deleting).cloned());
         self.say_to_owner(Event::Forget(Forget { names, author: "a user".into(), message: "".into() }));
     }
 

@@ -106,7 +106,12 @@ impl World {
 
     /// Counts in which states an event finds the resources it is about.
     pub(super) fn cover(&mut self, id: OwnerId, event: &Event) {
-        let fault = if self.repeats { Fault::Repeated } else { self.faults.felt() };
+        let superseded = self.owners.keys().any(|&other| other > id);
+        let fault = match self.faults.felt() {
+            _ if self.repeats => Fault::Repeated,
+            _ if superseded => Fault::Zombie,
+            felt => felt,
+        };
         let Some(process) = self.owners.get(&id) else { return };
         let (state, now) = (process.heart.state(), process.wall(self.now));
         let of_name = |name: &Name| State::of(state.find_any(name).and_then(|id| state.view(id)).as_ref());
@@ -207,10 +212,15 @@ fn busy_ground(state: &EnvironmentState, grant: &Grant) -> Option<Violation> {
     }
     let busy = |view: &ResourceView| {
         let waits = view.row.life == Life::Live && view.queued.is_some() && !is_held_verification(state, view);
-        waits || view.running.is_some()
+        // What only looks at it may begin its turn before the grants on it are asked back, and need not wait for that.
+        waits || view.running.as_ref().is_some_and(|running| running.operation != Operation::Observe)
     };
-    let name = grant.intent.requires.iter().find(|name| required(state, name).iter().any(busy))?;
-    let detail = format!("{} is granted while {name}, which it requires, is queued or at work", grant.intent.name);
+    let on = grant.intent.requires.iter().flat_map(|name| required(state, name)).find(busy)?;
+    let (name, on_name) = (&grant.intent.name, &on.row.intent.name);
+    let (queued, running, why) = (on.queued, &on.running, state.why(on.row.resource));
+    let detail = format!(
+        "{name} is granted while {on_name}, which it requires, is queued ({queued:?}) or at work ({running:?}): {why:?}"
+    );
     Some(Violation { checker: Checker::OrderOfGrants, detail })
 }
 

@@ -9,7 +9,7 @@ pub(crate) struct SimulateOptions {
     /// Play one seed
     #[arg(long, value_name = "N", required_unless_present_any = ["seeds", "mutants"], conflicts_with = "seeds")]
     pub(crate) seed: Option<u64>,
-    /// Play the seeds from A to B, both included; 5,000 and more must meet every cell of the table that is not declared impossible
+    /// Play the seeds from A to B, both included
     #[arg(long, value_name = "A..B", value_parser = seeds)]
     pub(crate) seeds: Option<RangeInclusive<u64>>,
     /// Play with deliberate bugs, each until the checker that is declared for it notices; by default in the seeds 1..60
@@ -21,7 +21,7 @@ pub(crate) struct SimulateOptions {
     /// With `--seed`: print everything that happened
     #[arg(long, conflicts_with = "seeds")]
     pub(crate) trace: bool,
-    /// Play longer: 2,000 events on 60 resources and 6 targets at least, instead of 500 on 20 and 2
+    /// Play longer: 2,000 events on 60 resources and 6 targets, instead of 500 on 20 and 2
     #[arg(long)]
     pub(crate) long: bool,
     /// Print how often each event found a resource in each state, under each fault
