@@ -372,6 +372,9 @@ impl Journal {
         match &outcome.kind {
             OutcomeKind::Failed { .. } | OutcomeKind::Lost if deletes => drop(self.delete_tried.insert(resource)),
             OutcomeKind::Revoked | OutcomeKind::Lost => {}
+            // What could not be looked at is as it was, where another word on it has come into force meanwhile.
+            OutcomeKind::Failed { .. }
+                if self.manual && grant.as_ref().is_some_and(|grant| grant.operation == Operation::Observe) => {}
             OutcomeKind::Skipped { .. } => drop(self.skipped.insert(resource)),
             kind => {
                 // A delete that found nothing is granted once more; it has begun by then, and what is live and requires it is undefined.
