@@ -329,10 +329,8 @@ impl Journal {
         let requires = |intent: &Arc<Intent>| intent.requires.contains(name);
         if self.manual {
             let live = self.rows.values().filter(|row| row.life == Life::Live && requires(&row.intent));
-            let still = |row: &&ResourceRow| {
-                self.arriving.get(&row.resource).is_none_or(|intent| intent.as_ref().is_some_and(requires))
-            };
-            let mut still = live.filter(still);
+            // Of what this batch changes, several words may have come into force within it.
+            let mut still = live.filter(|row| !self.arriving.contains_key(&row.resource));
             return still.next().map(|row| format!("{} requires it", row.intent.name));
         }
         let mut live = self.current.values().filter(|intent| requires(intent));

@@ -215,7 +215,10 @@ fn busy_ground(state: &EnvironmentState, grant: &Grant) -> Option<Violation> {
         // What only looks at it may begin its turn before the grants on it are asked back, and need not wait for that.
         waits || view.running.as_ref().is_some_and(|running| running.operation != Operation::Observe)
     };
-    let on = grant.intent.requires.iter().flat_map(|name| required(state, name)).find(busy)?;
+    // Of several tombstones of one name it stands on one: which, is not to be told from here.
+    let all_busy = |ones: &Vec<ResourceView>| ones.iter().all(busy);
+    let grounds = grant.intent.requires.iter().map(|name| required(state, name));
+    let on = grounds.filter(all_busy).flatten().next()?;
     let (name, on_name) = (&grant.intent.name, &on.row.intent.name);
     let (queued, running, why) = (on.queued, &on.running, state.why(on.row.resource));
     let detail = format!(
