@@ -34,9 +34,7 @@ bench: ## attempts per second of the whole embedded path, and the floor of the s
 	@cargo build --quiet --release --bin homeostat
 	@$${CARGO_TARGET_DIR:-target}/release/homeostat bench
 
-soak: ## thousands of simulated worlds, every deliberate bug, 500 kills; docs/reliability.md keeps the last result (SEEDS=1..10000 KILLS=500)
+soak: ## thousands of simulated worlds, and every deliberate bug; docs/reliability.md keeps the last result (SEEDS=10000 LONG=100)
 	@scripts/setup
 	@cargo build --quiet --release --bin homeostat
-	@$${CARGO_TARGET_DIR:-target}/release/homeostat simulate --seeds $${SEEDS:-1..10000} --table
-	@$${CARGO_TARGET_DIR:-target}/release/homeostat simulate --mutants
-	@HOMEOSTAT_KILLS=$${KILLS:-500} cargo test --package homeostat --test kill --test faults -- --nocapture
+	@scripts/soak $${SEEDS:-10000} $${LONG:-100}
