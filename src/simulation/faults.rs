@@ -8,7 +8,7 @@ use super::stream::SILENCE_MS;
 use super::words::Fault;
 use super::world::World;
 use crate::core::{ExecutorName, Name};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// How long after a fault what happens is counted as happening under it.
 const ECHO_MS: u64 = 10_000;
@@ -61,10 +61,9 @@ impl Faults {
         &self.counts
     }
 
-    /// The newest fault that is still felt.
-    pub(super) fn felt(&self) -> Fault {
-        let felt = self.last.iter().filter(|(_, at)| self.now <= **at + ECHO_MS);
-        felt.max_by_key(|(_, at)| **at).map_or(Fault::None, |(&fault, _)| fault)
+    /// The faults that are still felt.
+    pub(super) fn felt(&self) -> BTreeSet<Fault> {
+        self.last.iter().filter(|(_, at)| self.now <= **at + ECHO_MS).map(|(&fault, _)| fault).collect()
     }
 
     /// Whether an owner dies at this point; one that has just started dies more easily.

@@ -19,6 +19,9 @@ pub(crate) fn why_impossible(state: State, kind: Kind, fault: Fault) -> Option<&
         (_, _, _) if of_attempt && state != State::Absent && !held => {
             Some("the attempt is in an executor's hands, and with it the resource, or it has ended and is nobody's")
         }
+        (_, Kind::Disconnected, Fault::None) => {
+            Some("a stream breaks because something breaks it, not longer ago than that is felt")
+        }
         (State::Running, Kind::Revoked, _) => Some(
             "an executor gives back only what it has not begun, and says that it has begun before anything else of it",
         ),

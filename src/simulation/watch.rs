@@ -10,7 +10,7 @@ use crate::core::{
     DeletionPolicy, EnvironmentState, Event, ExecutorName, Grant, Hold, LastResult, Life, Message, Mode, Name,
     Operation, OutcomeKind, Reason, RequestKind, ResourceView, Scope, Timestamp, VersionNumber, WindowKind, limits,
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 impl World {
@@ -107,11 +107,12 @@ impl World {
     /// Counts in which states an event finds the resources it is about.
     pub(super) fn cover(&mut self, id: OwnerId, event: &Event) {
         let superseded = self.owners.keys().any(|&other| other > id);
-        let fault = match self.faults.felt() {
-            _ if self.repeats => Fault::Repeated,
-            _ if superseded => Fault::Zombie,
-            felt => felt,
-        };
+        let mut felt = self.faults.felt();
+        felt.extend(superseded.then_some(Fault::Zombie));
+        felt.extend(felt.is_empty().then_some(Fault::None));
+        if self.repeats {
+            felt = BTreeSet::from([Fault::Repeated]);
+        }
         let Some(process) = self.owners.get(&id) else { return };
         let (state, now) = (process.heart.state(), process.wall(self.now));
         let of_name = |name: &Name| State::of(state.find_any(name).and_then(|id| state.view(id)).as_ref());
@@ -151,7 +152,9 @@ impl World {
             _ => {}
         }
         for (state, kind) in cells {
-            self.coverage.met(state, kind, fault);
+            for &fault in &felt {
+                self.coverage.met(state, kind, fault);
+            }
         }
     }
 }
