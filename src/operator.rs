@@ -4,6 +4,7 @@
 
 use crate::adaptors::registry;
 use crate::api::{Checker, Types};
+use crate::cluster::limits::{DATABASE_RETRY, OPERATOR_CONNECTIONS, OWNER_LEASE_MS};
 use crate::cluster::{AuthorityKeeper, Cluster, KnownPods, PodIdentity, StatusWriter, pods};
 use crate::controller::{Index, Shared, supervisor, watch};
 use crate::core::Name;
@@ -15,16 +16,8 @@ use crate::server::{self, Health};
 use sqlx::postgres::PgConnectOptions;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::watch as signal;
-
-/// Connections to the database.
-const CONNECTIONS: u32 = 16;
-/// Wait before the database is tried again at the start.
-const DATABASE_RETRY: Duration = Duration::from_secs(3);
-/// How long a process owns its environments without renewing, in milliseconds.
-const LEASE_MS: u64 = 30_000;
 
 /// What the logs of executors say when nothing is said about the operator's own.
 const DEFAULT_LOG: &str = "homeostat=info,warn";
@@ -178,14 +171,18 @@ fn service_names(options: &Options) -> Vec<String> {
 /// A pod restarts its container only after the process before has ended, so its UID names one process at a time.
 fn owner(options: &Options) -> Owner {
     let id: Name = options.pod_uid.as_str().into();
-    Owner { description: format!("{}/{}/{id}", options.pod_namespace, options.pod_name).into(), id, lease_ms: LEASE_MS }
+    Owner {
+        description: format!("{}/{}/{id}", options.pod_namespace, options.pod_name).into(),
+        id,
+        lease_ms: OWNER_LEASE_MS,
+    }
 }
 
 /// Connects to the database and brings its schema up to date; waits for a database that is away, gives up on one that is not ours.
 async fn open_history(url: &str, stopped: signal::Receiver<bool>) -> Result<Arc<dyn Store>, OperatorError> {
     let address: PgConnectOptions = url.parse().map_err(OperatorError::DatabaseUrl)?;
     loop {
-        match PostgresStore::connect(address.clone(), CONNECTIONS).await {
+        match PostgresStore::connect(address.clone(), OPERATOR_CONNECTIONS).await {
             Ok(store) => return Ok(Arc::new(store)),
             Err(error @ HistoryError::Unavailable { .. }) if !*stopped.borrow() => {
                 tracing::warn!(%error, cause = ?std::error::Error::source(&error).map(ToString::to_string), "waiting for the database");

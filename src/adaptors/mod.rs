@@ -5,6 +5,7 @@
 
 pub mod host;
 pub mod kubernetes;
+pub(crate) mod limits;
 pub mod registry;
 pub mod schema;
 pub mod test;

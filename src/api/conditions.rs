@@ -4,12 +4,10 @@
 //! Deliberately absent: which state leads to which condition; that is decided where the state is known.
 
 use super::names::DateTime;
+pub use crate::api::limits::MESSAGE_CHARACTERS;
 use crate::core::Timestamp;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
-
-/// Characters of a condition's message at most.
-pub const MESSAGE_CHARACTERS: usize = 1_024;
 
 /// One condition of an object.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

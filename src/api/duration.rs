@@ -2,6 +2,7 @@
 //!
 //! Deliberately absent: signs, fractions, exponents, units above hours. A year is the longest.
 
+use crate::api::limits::{DURATION_CHARACTERS, DURATION_MS};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::borrow::Cow;
@@ -10,10 +11,6 @@ use std::str::FromStr;
 
 /// What a duration looks like; also in the CRDs.
 pub(super) const PATTERN: &str = "^([0-9]{1,9}(ms|s|m|h)){1,4}$";
-/// Characters of a duration at most.
-const MAX_LENGTH: usize = 32;
-/// The longest duration, in milliseconds: 366 days.
-const MAX_MS: u64 = 366 * 24 * HOUR_MS;
 const HOUR_MS: u64 = 3_600_000;
 const MINUTE_MS: u64 = 60_000;
 const SECOND_MS: u64 = 1_000;
@@ -38,7 +35,7 @@ pub enum DurationError {
 impl Duration {
     /// This many milliseconds, at most 366 days.
     pub const fn from_ms(ms: u64) -> Self {
-        Self { ms: if ms > MAX_MS { MAX_MS } else { ms } }
+        Self { ms: if ms > DURATION_MS { DURATION_MS } else { ms } }
     }
 
     /// This many seconds, at most 366 days.
@@ -62,7 +59,7 @@ impl FromStr for Duration {
     type Err = DurationError;
 
     fn from_str(text: &str) -> Result<Self, DurationError> {
-        if text.is_empty() || text.len() > MAX_LENGTH {
+        if text.is_empty() || text.len() > DURATION_CHARACTERS {
             return Err(DurationError::Shape);
         }
         let (mut rest, mut ms, mut parts) = (text, 0_u64, 0);
@@ -77,7 +74,7 @@ impl FromStr for Duration {
             ms = ms.saturating_add(number.saturating_mul(factor));
             (rest, parts) = (after, parts + 1);
         }
-        if ms > MAX_MS { Err(DurationError::TooLong) } else { Ok(Self { ms }) }
+        if ms > DURATION_MS { Err(DurationError::TooLong) } else { Ok(Self { ms }) }
     }
 }
 
@@ -126,7 +123,7 @@ impl JsonSchema for Duration {
     }
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({"type": "string", "maxLength": MAX_LENGTH, "pattern": PATTERN})
+        json_schema!({"type": "string", "maxLength": DURATION_CHARACTERS, "pattern": PATTERN})
     }
 }
 
@@ -145,7 +142,7 @@ mod tests {
             ("1h30m", 5_400_000),
             ("1h0m0s", HOUR_MS),
             ("0s", 0),
-            ("8784h", MAX_MS),
+            ("8784h", DURATION_MS),
         ] {
             assert_eq!(text.parse::<Duration>().map(Duration::as_ms), Ok(ms), "{text}");
         }
@@ -180,14 +177,14 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_written_is_read_again(ms in 0..=MAX_MS) {
+        fn what_is_written_is_read_again(ms in 0..=DURATION_MS) {
             let duration = Duration::from_ms(ms);
             prop_assert_eq!(duration.to_string().parse::<Duration>(), Ok(duration));
         }
 
         #[test]
         fn parsing_agrees_with_the_pattern_of_the_crds(text in "[0-9mshd.e+-]{0,14}|.{0,8}|([0-9]{1,4}(h|m|s|ms)){1,5}") {
-            let matches = text.len() <= MAX_LENGTH && regex::Regex::new(PATTERN).unwrap().is_match(&text);
+            let matches = text.len() <= DURATION_CHARACTERS && regex::Regex::new(PATTERN).unwrap().is_match(&text);
             prop_assert_eq!(text.parse::<Duration>() != Err(DurationError::Shape), matches);
         }
     }

@@ -2,6 +2,7 @@
 //!
 //! Deliberately absent: files and lines; `manifest` knows those, objects from a cluster have none.
 
+use crate::api::limits::SHOWN_CHARACTERS;
 use std::fmt;
 
 /// One step of a [`FieldPath`].
@@ -126,9 +127,6 @@ impl fmt::Display for FieldError {
         }
     }
 }
-
-/// Characters of an untrusted text that an error message repeats.
-const SHOWN_CHARACTERS: usize = 60;
 
 /// An untrusted text as an error message repeats it: quoted, cut, with control and direction characters escaped.
 pub(super) fn shown(text: &str) -> String {

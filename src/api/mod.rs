@@ -12,6 +12,7 @@ mod environment;
 mod executor;
 mod field;
 mod inputs;
+pub(crate) mod limits;
 pub mod manifest;
 mod names;
 mod parse;

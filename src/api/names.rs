@@ -3,6 +3,7 @@
 //! Deserializing does not validate: an object that a cluster stored is read as it is and refused by [`super::Checker`] with a path, where a
 //! failed deserialization would only say that the whole object does not decode.
 
+pub(super) use crate::api::limits::NAME_LENGTH;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
@@ -10,8 +11,6 @@ use std::ops::Deref;
 
 /// A DNS-1123 subdomain, as Kubernetes wants the names of objects.
 pub(super) const NAME_PATTERN: &str = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$";
-/// Characters of a name at most.
-pub(super) const NAME_LENGTH: usize = 253;
 
 macro_rules! text {
     ($(#[$doc:meta])* $name:ident = $schema:tt) => {

@@ -9,14 +9,11 @@ mod compile;
 
 use super::rules::Rule;
 use super::{Duration, FieldError, FieldPath};
+pub use crate::api::limits::MAX_DEPTH;
+pub use crate::api::limits::MAX_ERRORS;
 use regex::Regex;
 use serde_json::Value;
 use std::collections::BTreeMap;
-
-/// Nesting of a value at most. Deeper ones are refused with the path: nobody needs it, and everything downstream recurses.
-pub const MAX_DEPTH: usize = 64;
-/// Errors reported of one object; the rest adds nothing.
-pub const MAX_ERRORS: usize = 100;
 
 /// A compiled schema.
 #[derive(Debug, Default)]

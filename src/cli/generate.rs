@@ -56,6 +56,7 @@ fn all() -> Result<Vec<Generated>, CliError> {
         crds.into_iter().map(|(name, content)| Generated { path: Path::new("crds").join(name), content }).collect();
     files.push(Generated { path: PathBuf::from("docs/cli.md"), content: cli_reference() });
     files.push(Generated { path: PathBuf::from("docs/types.md"), content: types_reference() });
+    files.push(Generated { path: PathBuf::from("docs/limits.md"), content: limits_reference() });
     files.extend(man_pages()?);
     Ok(files)
 }
@@ -100,6 +101,49 @@ fn cli_reference() -> String {
 fn trimmed(command: &mut clap::Command) -> String {
     let help = command.render_long_help().to_string();
     help.lines().map(str::trim_end).collect::<Vec<_>>().join("\n").trim_end().to_owned()
+}
+
+/// Every `limits.rs`, and whose bounds are in it.
+const LIMITS: [(&str, &str); 9] = [
+    ("What the brain and its edges agree on", include_str!("../core/limits.rs")),
+    ("What is read from users", include_str!("../api/limits.rs")),
+    ("The scheduler", include_str!("../scheduler/limits.rs")),
+    ("History", include_str!("../history/limits.rs")),
+    ("The executor protocol and the executor", include_str!("../executor/limits.rs")),
+    ("The adaptors", include_str!("../adaptors/limits.rs")),
+    ("The commands and embedded mode", include_str!("../cli/limits.rs")),
+    ("The operator: controllers", include_str!("../controller/limits.rs")),
+    (
+        "The operator: what is said to Kubernetes",
+        concat!(include_str!("../cluster/limits.rs"), include_str!("../server/limits.rs")),
+    ),
+];
+
+/// The reference of bounds, from the files where they stand.
+fn limits_reference() -> String {
+    let mut text = String::from(
+        "<!-- Generated from the files limits.rs in src/ by `make generate`; do not edit. -->\n# Limits\n\n\
+         Every queue, message, table and retry has a bound. Where nothing else is said, what is beyond it waits, is cut with a mark, or is refused with\n\
+         the path and the reason.\n",
+    );
+    for (title, source) in LIMITS {
+        let _ = writeln!(text, "\n## {title}\n\n| limit | value | |\n|---|---|---|");
+        let mut meaning: Vec<&str> = Vec::new();
+        for line in source.lines() {
+            let declared =
+                line.trim_start_matches("pub(crate) ").trim_start_matches("pub(super) ").trim_start_matches("pub ");
+            if let Some(words) = line.strip_prefix("/// ") {
+                meaning.push(words);
+            } else if let Some((name, value)) = declared.strip_prefix("const ").and_then(|rest| rest.split_once(": ")) {
+                let value = value.split_once(" = ").map_or(value, |(_, value)| value).trim_end_matches(';');
+                let _ = writeln!(text, "| `{name}` | `{value}` | {} |", meaning.join(" "));
+                meaning.clear();
+            } else {
+                meaning.clear();
+            }
+        }
+    }
+    text
 }
 
 /// The reference of resource types, from the adaptors.

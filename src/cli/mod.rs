@@ -13,6 +13,7 @@ mod error;
 mod exit;
 pub(crate) mod generate;
 mod labels;
+pub(crate) mod limits;
 pub(crate) mod manifests;
 pub(crate) mod output;
 pub(crate) mod progress;

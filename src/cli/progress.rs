@@ -1,11 +1,9 @@
 //! Progress on stderr: a bar on a terminal, otherwise a plain line now and then, so that a log stays readable.
 
 use super::output::{Output, time};
+use crate::cli::limits::LINE_INTERVAL;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use std::time::{Duration, Instant};
-
-/// Time between two plain lines.
-const LINE_INTERVAL: Duration = Duration::from_secs(10);
+use std::time::Instant;
 
 /// Counts attempts that end.
 pub(crate) struct Progress {

@@ -3,21 +3,13 @@
 //! Pure apart from drawing keys: where it is kept is [`super::authority_store`]'s business. There is no parser of certificates here: what we sign has
 //! fixed names, and when it ends is stored beside it.
 
+use crate::cluster::limits::{AUTHORITY_DAYS, AUTHORITY_RENEW_DAYS, SERVING_DAYS, SERVING_RENEW_DAYS};
 use jiff::{Timestamp, ToSpan, civil::Date, tz::TimeZone};
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
     date_time_ymd,
 };
 use std::collections::BTreeMap;
-
-/// Days an authority is valid. Long, because executors on hosts outside of the cluster hold a copy of it.
-const AUTHORITY_DAYS: i64 = 3_650;
-/// Days left at which a new authority is made; the old one stays trusted until it ends.
-const AUTHORITY_RENEW_DAYS: i64 = 730;
-/// Days a serving certificate is valid.
-const SERVING_DAYS: i64 = 90;
-/// Days left at which a new one is signed.
-const SERVING_RENEW_DAYS: i64 = 30;
 
 /// Why there is no certificate.
 #[derive(Debug, thiserror::Error)]

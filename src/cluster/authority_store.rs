@@ -3,18 +3,13 @@
 use super::authority::{Authority, AuthorityError};
 use super::client::Cluster;
 use super::error::{Class, ClusterError};
+use crate::cluster::limits::{AUTHORITY_ATTEMPTS, AUTHORITY_LOOK};
 use rustls::ServerConfig;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::Duration;
-
-/// Writers that may be faster before it is given up.
-const ATTEMPTS: u32 = 5;
-/// How often the certificate's age is looked at.
-const LOOK: Duration = Duration::from_hours(1);
 
 /// Why there is no certificate to serve.
 #[derive(Debug, thiserror::Error)]
@@ -75,7 +70,7 @@ impl AuthorityKeeper {
         let follow = trusted.clone();
         tokio::spawn(async move {
             loop {
-                tokio::time::sleep(LOOK).await;
+                tokio::time::sleep(AUTHORITY_LOOK).await;
                 if let Err(error) = self.renew(&shown, &follow).await {
                     tracing::warn!(%error, "the certificate of the executor endpoint could not be renewed; trying again in an hour");
                 }
@@ -108,7 +103,7 @@ impl AuthorityKeeper {
             match self.cluster.write_secret(&self.namespace, &self.secret, current.fields(), version).await {
                 Ok(()) => return Ok(current),
                 Err(error)
-                    if attempt < ATTEMPTS
+                    if attempt < AUTHORITY_ATTEMPTS
                         && matches!(error.class(), Class::Conflict | Class::AlreadyExists | Class::Gone) =>
                 {
                     attempt += 1;

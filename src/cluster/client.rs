@@ -4,6 +4,7 @@
 
 use super::error::ClusterError;
 use super::events::Events;
+use crate::cluster::limits::CALL_TIMEOUT;
 use k8s_openapi::api::authentication::v1::{TokenReview, TokenReviewSpec, TokenReviewStatus};
 use k8s_openapi::api::core::v1::{Pod, Secret};
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions};
@@ -13,12 +14,9 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fmt::Debug;
-use std::time::Duration;
 
 /// The one field manager of the operator.
 pub const FIELD_MANAGER: &str = "homeostat";
-/// How long one call may take.
-const CALL_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// An object that is written to: it must still be the same one.
 #[derive(Clone, Copy, Debug)]

@@ -3,18 +3,11 @@
 //! Deliberately absent: waiting. Events are told by one task from a bounded queue; when it is full, they are dropped and counted in the log: an Event
 //! is a courtesy, history is the record.
 
+use crate::cluster::limits::{EVENT_NOTE_BYTES, EVENT_TIMEOUT, EVENTS_QUEUE};
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::Client;
 use kube::runtime::events::{Event, EventType, Recorder, Reporter};
-use std::time::Duration;
 use tokio::sync::mpsc;
-
-/// Events that wait to be told.
-const QUEUE: usize = 256;
-/// How long telling one may take.
-const TIMEOUT: Duration = Duration::from_secs(10);
-/// Bytes of a note; the API takes 1,024.
-const NOTE_BYTES: usize = 1_000;
 
 /// Something that happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,10 +66,10 @@ impl Events {
     pub fn new(client: Client, instance: &str) -> Self {
         let reporter = Reporter { controller: "homeostat".to_owned(), instance: Some(instance.to_owned()) };
         let recorder = Recorder::new(client, reporter);
-        let (queue, mut waiting) = mpsc::channel::<(Event, ObjectReference)>(QUEUE);
+        let (queue, mut waiting) = mpsc::channel::<(Event, ObjectReference)>(EVENTS_QUEUE);
         tokio::spawn(async move {
             while let Some((event, about)) = waiting.recv().await {
-                match tokio::time::timeout(TIMEOUT, recorder.publish(&event, &about)).await {
+                match tokio::time::timeout(EVENT_TIMEOUT, recorder.publish(&event, &about)).await {
                     Ok(Ok(())) => {}
                     Ok(Err(error)) => tracing::debug!(%error, reason = event.reason, "event not recorded"),
                     Err(_) => tracing::debug!(reason = event.reason, "event not recorded in time"),
@@ -88,7 +81,7 @@ impl Events {
 
     /// Tells of something. `kind` is one of ours.
     pub fn tell(&self, happened: Happened, kind: &str, object: super::ObjectRef<'_>, note: &str) {
-        let end = note.char_indices().map(|(at, _)| at).find(|at| *at >= NOTE_BYTES).unwrap_or(note.len());
+        let end = note.char_indices().map(|(at, _)| at).find(|at| *at >= EVENT_NOTE_BYTES).unwrap_or(note.len());
         let event = Event {
             type_: happened.weight(),
             reason: happened.reason().to_owned(),

@@ -12,6 +12,7 @@ mod client;
 mod error;
 mod events;
 mod identity;
+pub(crate) mod limits;
 pub mod pods;
 mod pool;
 mod status_writer;

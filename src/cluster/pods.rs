@@ -4,6 +4,7 @@
 //! cannot make a second pod. The authority that the executor trusts comes in an annotation, which the kubelet shows as a file: it needs no object of
 //! its own in the user's namespace, and no right to write one.
 
+use crate::cluster::limits::{POD_GRACE_SECONDS, POD_PREFIX_BYTES, TOKEN_SECONDS};
 use crate::core::Hash;
 use k8s_openapi::api::core::v1::{
     Capabilities, Container, DownwardAPIProjection, DownwardAPIVolumeFile, EmptyDirVolumeSource, EnvVar, EnvVarSource,
@@ -30,13 +31,6 @@ pub const AUDIENCE: &str = "homeostat-executors";
 pub const TOKEN_FILE: &str = "/var/run/homeostat/token";
 /// Where the executor finds the certificates that it trusts.
 pub const AUTHORITY_FILE: &str = "/var/run/homeostat/ca.crt";
-
-/// Seconds a token is valid; the kubelet renews it long before. The least that Kubernetes allows.
-const TOKEN_SECONDS: i64 = 600;
-/// Seconds an executor has to finish what it began when its pod is deleted.
-const GRACE_SECONDS: i64 = 30;
-/// Bytes of the executor's name that its pods' names keep.
-const PREFIX_BYTES: usize = 40;
 
 /// The pool that pods are made for: what its `Executor` object says, checked.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -85,7 +79,7 @@ pub struct Common {
 pub fn name(owner: Owner<'_>, slot: u32) -> String {
     let safe =
         |character: char| if character.is_ascii_lowercase() || character.is_ascii_digit() { character } else { '-' };
-    let prefix: String = owner.name.chars().take(PREFIX_BYTES).map(safe).collect();
+    let prefix: String = owner.name.chars().take(POD_PREFIX_BYTES).map(safe).collect();
     let hash = Hash::of(&[owner.uid.as_bytes()]).to_string();
     format!("{}-{}-{slot}", prefix.trim_matches('-'), hash.get(..8).unwrap_or(&hash))
 }
@@ -133,7 +127,7 @@ pub fn pod(name: String, owner: Owner<'_>, template: &PodTemplate, common: &Comm
             ..PodSecurityContext::default()
         }),
         service_account_name: template.service_account.clone(),
-        termination_grace_period_seconds: Some(GRACE_SECONDS),
+        termination_grace_period_seconds: Some(POD_GRACE_SECONDS),
         tolerations: Some(template.tolerations.clone()),
         volumes: Some(volumes()),
         ..PodSpec::default()

@@ -3,20 +3,12 @@
 //! A pod runs its executor once and is never restarted in place, so that a pod's UID names one process, and a pod that has ended or is gone is the
 //! proof that nothing it held still runs. A pod that is only unreachable proves nothing; its lease decides.
 
+use crate::cluster::limits::{POD_MESSAGE_BYTES, POD_RETRY_BASE_MS, POD_RETRY_MAX_MS, POD_STABLE_MS};
 use crate::core::{Name, Timestamp};
 use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
 use kube::ResourceExt;
 use std::cmp::Ordering;
 use std::collections::BTreeSet;
-
-/// Delay before a pod is made after one that failed, in milliseconds; doubled per failure in a row.
-const RETRY_BASE_MS: u64 = 1_000;
-/// Longest such delay.
-const RETRY_MAX_MS: u64 = 60_000;
-/// A pod that ran for so many milliseconds did not fail to start.
-const STABLE_MS: u64 = 30_000;
-/// Bytes of a message about a pod.
-const MESSAGE_BYTES: usize = 512;
 
 /// What is known of one executor pod.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -95,7 +87,7 @@ fn container_trouble(container: &ContainerStatus) -> Option<String> {
 }
 
 fn bounded(text: &str) -> String {
-    let end = text.char_indices().map(|(at, _)| at).find(|at| *at >= MESSAGE_BYTES).unwrap_or(text.len());
+    let end = text.char_indices().map(|(at, _)| at).find(|at| *at >= POD_MESSAGE_BYTES).unwrap_or(text.len());
     text.get(..end).unwrap_or_default().trim().to_owned()
 }
 
@@ -168,7 +160,8 @@ impl PoolState {
 
     fn failed(&mut self, now: Timestamp) {
         self.failures = self.failures.saturating_add(1);
-        let delay = RETRY_BASE_MS.saturating_mul(1 << self.failures.min(10).saturating_sub(1)).min(RETRY_MAX_MS);
+        let delay =
+            POD_RETRY_BASE_MS.saturating_mul(1 << self.failures.min(10).saturating_sub(1)).min(POD_RETRY_MAX_MS);
         self.wait_until = Some(now.after_ms(delay));
     }
 
@@ -176,7 +169,7 @@ impl PoolState {
     pub fn decide(&mut self, bounds: Bounds, pods: &[PodSeen], busy: &BTreeSet<Name>, now: Timestamp) -> Decision {
         let mut decision = Decision { lost: self.ended(pods, now), ..Decision::default() };
         let alive: Vec<&PodSeen> = pods.iter().filter(|pod| !pod.ended && !pod.deleting).collect();
-        if alive.iter().any(|pod| pod.running_since.is_some_and(|since| since.after_ms(STABLE_MS) <= now)) {
+        if alive.iter().any(|pod| pod.running_since.is_some_and(|since| since.after_ms(POD_STABLE_MS) <= now)) {
             self.failures = 0;
             self.wait_until = None;
         }

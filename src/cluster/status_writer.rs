@@ -6,6 +6,7 @@ use super::client::Cluster;
 use super::error::{Class, ClusterError};
 use crate::api::{Environment, Executor, Resource, Target};
 use crate::cluster::ObjectRef;
+use crate::cluster::limits::{STATUS_AT_ONCE, STATUS_BURST, STATUS_RATE, STATUS_RETRY};
 use crate::controller::Kind;
 use serde_json::Value;
 use std::collections::{HashMap, VecDeque};
@@ -13,15 +14,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::{Notify, Semaphore};
 use tokio::time::Instant;
-
-/// Writes per second in the long run.
-const RATE: u32 = 50;
-/// Writes at once after a rest.
-const BURST: u32 = 100;
-/// Writes on their way.
-const AT_ONCE: usize = 8;
-/// Wait after a failed write.
-const RETRY: Duration = Duration::from_secs(2);
 
 /// Which object.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -84,7 +76,7 @@ impl StatusWriter {
     }
 
     async fn run(self, cluster: Cluster) {
-        let slots = Arc::new(Semaphore::new(AT_ONCE));
+        let slots = Arc::new(Semaphore::new(STATUS_AT_ONCE));
         let mut bucket = Bucket::new(Instant::now());
         loop {
             let Ok(slot) = Arc::clone(&slots).acquire_owned().await else { return };
@@ -114,7 +106,7 @@ impl StatusWriter {
             Class::WaitForChange => tracing::warn!(%error, "a status cannot be written; the next change tries again"),
             Class::Backoff => {
                 tracing::info!(%error, "a status could not be written; trying again");
-                tokio::time::sleep(RETRY).await;
+                tokio::time::sleep(STATUS_RETRY).await;
                 self.put_back(key, status);
             }
         }
@@ -135,7 +127,7 @@ async fn write(cluster: &Cluster, key: &StatusKey, status: &Value) -> Result<Str
     }
 }
 
-/// A token bucket: `BURST` at once, `RATE` per second.
+/// A token bucket: `STATUS_BURST` at once, `STATUS_RATE` per second.
 struct Bucket {
     /// When the bucket would have been empty; the older, the more there is in it.
     empty_at: Instant,
@@ -147,7 +139,7 @@ impl Bucket {
     }
 
     fn full() -> Duration {
-        Duration::from_secs(1) * BURST / RATE
+        Duration::from_secs(1) * STATUS_BURST / STATUS_RATE
     }
 
     /// Takes a token; says how long to wait for it.
@@ -155,14 +147,14 @@ impl Bucket {
         if let Some(fullest) = now.checked_sub(Self::full()) {
             self.empty_at = self.empty_at.max(fullest);
         }
-        self.empty_at += Duration::from_secs(1) / RATE;
+        self.empty_at += Duration::from_secs(1) / STATUS_RATE;
         self.empty_at.checked_duration_since(now).filter(|wait| !wait.is_zero())
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{BURST, Bucket, RATE};
+    use super::{Bucket, STATUS_BURST, STATUS_RATE};
     use std::time::Duration;
     use tokio::time::Instant;
 
@@ -170,11 +162,11 @@ mod tests {
     fn a_burst_is_free_and_then_the_rate_holds() {
         let start = Instant::now() + Duration::from_hours(1);
         let mut bucket = Bucket::new(start);
-        for _ in 0..BURST {
+        for _ in 0..STATUS_BURST {
             assert_eq!(bucket.take(start), None);
         }
-        assert_eq!(bucket.take(start), Some(Duration::from_secs(1) / RATE));
-        assert_eq!(bucket.take(start), Some(Duration::from_secs(2) / RATE));
+        assert_eq!(bucket.take(start), Some(Duration::from_secs(1) / STATUS_RATE));
+        assert_eq!(bucket.take(start), Some(Duration::from_secs(2) / STATUS_RATE));
         assert_eq!(bucket.take(start + Duration::from_mins(1)), None, "a rest fills it again");
     }
 }

@@ -24,6 +24,7 @@ use super::object_status::NotRunning;
 use super::settle::Rest;
 use crate::api::Settle;
 use crate::cluster::{Cluster, ClusterError, Happened, StatusWriter, Trusted, pods::Common};
+use crate::controller::limits::{EVENTS_KEPT, GATHER, LOOK_MS, RETRY_BASE_MS, RETRY_MAX_MS};
 use crate::core::{ExecutorName, Name, Pool, PoolName, Reason, ResourceId, Settings, Target, TargetName, Timestamp};
 use crate::executor::Endpoint;
 use crate::history::{Owner, Store};
@@ -32,17 +33,6 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::{Notify, broadcast};
-
-/// Commits are gathered for so long before status is thought over.
-const GATHER: Duration = Duration::from_millis(100);
-/// Wait after something failed, in milliseconds; doubled per failure in a row.
-const RETRY_BASE_MS: u64 = 500;
-/// Longest such wait.
-const RETRY_MAX_MS: u64 = 30_000;
-/// Even when nothing happens, an environment is looked at this often.
-const LOOK_MS: u64 = 300_000;
-/// Events that wait to be told; the oldest are dropped.
-const EVENTS_KEPT: usize = 256;
 
 /// What all environments of one operator share.
 pub struct Shared {

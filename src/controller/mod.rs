@@ -16,6 +16,7 @@ pub mod book;
 pub mod conditions;
 pub mod environment;
 pub mod index;
+pub(crate) mod limits;
 pub mod object_status;
 pub mod resource_status;
 pub mod seen;

@@ -4,9 +4,7 @@
 
 use super::conditions::Conditions;
 use crate::api::conditions::{ConditionType, Reason, Truth};
-
-/// Names a message lists before it says how many more there are.
-const LISTED: usize = 5;
+use crate::controller::limits::LISTED_NAMES;
 
 /// What is known of an `Environment`.
 #[derive(Clone, Debug, Default)]
@@ -149,8 +147,8 @@ fn stalled(names: &[String]) -> String {
     if names.is_empty() {
         return String::new();
     }
-    let more = names.len().saturating_sub(LISTED);
-    let listed: Vec<&str> = names.iter().take(LISTED).map(String::as_str).collect();
+    let more = names.len().saturating_sub(LISTED_NAMES);
+    let listed: Vec<&str> = names.iter().take(LISTED_NAMES).map(String::as_str).collect();
     let tail = if more > 0 { format!(" and {more} more") } else { String::new() };
     format!("; a human is needed for {}{tail}", listed.join(", "))
 }

@@ -7,10 +7,8 @@ use super::seen::Handled;
 use crate::api::conditions::date_time;
 use crate::api::conditions::{ConditionType, Reason, Truth};
 use crate::api::{ObjectName, ResourceStatus, Text};
+use crate::controller::limits::DRIFT_CHARACTERS;
 use crate::core::{Compliance, Hold, LastResult, RefusalKind, ResourceView, Timestamp, limits};
-
-/// Characters of a difference that a status keeps.
-const DRIFT_CHARACTERS: usize = 4_096;
 
 /// How far the object's newest generation has come.
 #[derive(Clone, Debug, PartialEq, Eq)]

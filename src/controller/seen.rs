@@ -8,6 +8,7 @@ use crate::api::{
     ParsedExecutor, ParsedTarget, REMOVALS_APPROVED_AT, REPAIR_REQUESTED_AT, ResourceStatus, TargetStatus, Text,
 };
 use crate::cluster::{FIELD_MANAGER, ObjectRef};
+use crate::controller::limits::LISTED_ERRORS;
 use crate::core::Intent;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry;
 use kube::ResourceExt;
@@ -20,8 +21,6 @@ use std::sync::Arc;
 pub const FINALIZER: &str = "homeostat.dev/finalizer";
 /// Ends a deletion that cannot end by itself: what is on the target stays there.
 pub const FORCE_ORPHAN: &str = "homeostat.dev/force-orphan";
-/// Errors of a spec that a status lists.
-const LISTED_ERRORS: usize = 5;
 
 /// Our four kinds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

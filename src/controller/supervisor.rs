@@ -2,13 +2,10 @@
 
 use super::environment::{EnvironmentLoop, Shared};
 use super::index::Key;
+use crate::controller::limits::AFTER_PANIC;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 use tokio::task::{JoinError, JoinSet};
-
-/// Wait before an environment whose task panicked is looked at again.
-const AFTER_PANIC: Duration = Duration::from_secs(10);
 
 /// Runs a task for every environment there is, until this future is dropped.
 pub async fn run(shared: Arc<Shared>) {

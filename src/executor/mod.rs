@@ -15,6 +15,7 @@
 
 pub mod endpoint;
 mod inputs;
+pub(crate) mod limits;
 pub mod process;
 pub mod protocol;
 pub(crate) mod secrets;

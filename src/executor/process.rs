@@ -9,19 +9,13 @@
 use super::secrets;
 pub use super::secrets::environment_folder;
 use crate::core::{ExecutorName, Hash, Name, PoolName};
+use crate::executor::limits::{CHILD_LOCK_RETRY, EARLIER_TIME, SOCKET_PATH_BYTES};
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
-use std::time::Duration;
 use tokio::time::Instant;
 
-/// How long children of an earlier run may take to end: the grace for cancelled work, several times.
-const EARLIER_TIME: Duration = Duration::from_secs(45);
-/// How often a held lock is tried again.
-const LOCK_RETRY: Duration = Duration::from_millis(10);
-/// The longest path of a unix socket (`sockaddr_un`), without the NUL at its end.
-const SOCKET_PATH_BYTES: usize = 107;
 const LOCK_PREFIX: &str = "executor-";
 const LOCK_SUFFIX: &str = ".lock";
 const SOCKET_PREFIX: &str = "executors-";
@@ -172,7 +166,7 @@ pub async fn await_earlier(folder: &Path) -> Result<(), ProcessError> {
             match file.try_lock() {
                 Ok(()) => break,
                 Err(std::fs::TryLockError::WouldBlock) if Instant::now() < until => {
-                    tokio::time::sleep(LOCK_RETRY).await;
+                    tokio::time::sleep(CHILD_LOCK_RETRY).await;
                 }
                 Err(std::fs::TryLockError::WouldBlock) => return Err(ProcessError::StillRunning { path }),
                 Err(std::fs::TryLockError::Error(error)) => return Err(failed(error)),
@@ -225,6 +219,7 @@ fn describe(status: ExitStatus) -> String {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use std::time::Duration;
 
     #[test]
     fn a_socket_has_a_short_path_and_its_own_name() {

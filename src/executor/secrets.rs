@@ -3,9 +3,10 @@
 //! What leaves the executor is a digest, keyed with a key of the environment that lies in the data folder, and texts in which every occurrence of a
 //! secret stands as `(sensitive)`: as it is, line by line, escaped as JSON, Rust and URLs do it, and in base64, alone or inside something else. A
 //! secret of a few bytes would be found everywhere, and its places would tell it: where an attempt reads one, nothing is said but that it went well
-//! or not ([`LEAST_BYTES`]). Deliberately absent: keeping a value longer than its attempt.
+//! or not ([`SECRET_LEAST_BYTES`]). Deliberately absent: keeping a value longer than its attempt.
 
 use crate::core::Hash;
+use crate::executor::limits::{SECRET_CUT_BYTES, SECRET_LEAST_BYTES, SECRET_MOST_BYTES};
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use std::fmt::Write as _;
@@ -16,12 +17,6 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 
 /// What stands in the place of a secret.
 pub(super) const SENSITIVE: &str = "(sensitive)";
-/// Bytes of a secret from which on its occurrences can be told from chance.
-const LEAST_BYTES: usize = 6;
-/// Bytes of a secret at most: keys and certificates, not documents.
-const MOST_BYTES: usize = 65_536;
-/// Bytes of the end of a secret that are searched for where a text was cut.
-const CUT_BYTES: usize = 2_048;
 /// Bytes of a key.
 const KEY_BYTES: usize = 32;
 
@@ -113,7 +108,7 @@ pub(super) fn read_file(path: &str) -> Result<String, String> {
     }
     let mut content = Vec::new();
     let file = std::fs::File::open(path).map_err(|error| failed(&error))?;
-    file.take(MOST_BYTES as u64 + 3).read_to_end(&mut content).map_err(|error| failed(&error))?;
+    file.take(SECRET_MOST_BYTES as u64 + 3).read_to_end(&mut content).map_err(|error| failed(&error))?;
     let mut text = String::from_utf8(content).map_err(|_| failed(&"it is not UTF-8"))?;
     if text.ends_with('\n') {
         text.pop();
@@ -127,7 +122,9 @@ pub(super) fn read_file(path: &str) -> Result<String, String> {
 fn checked(value: String, place: &str) -> Result<String, String> {
     match value.len() {
         0 => Err(format!("the secret in {place} is empty")),
-        length if length > MOST_BYTES => Err(format!("the secret in {place} has more than {MOST_BYTES} bytes")),
+        length if length > SECRET_MOST_BYTES => {
+            Err(format!("the secret in {place} has more than {SECRET_MOST_BYTES} bytes"))
+        }
         _ => Ok(value),
     }
 }
@@ -141,10 +138,10 @@ impl Secrets {
             self.digested.extend(part.as_bytes());
         }
         let trimmed = value.trim();
-        self.withhold |= trimmed.len() < LEAST_BYTES;
-        let lines = value.lines().map(str::trim).filter(|line| line.len() >= LEAST_BYTES);
+        self.withhold |= trimmed.len() < SECRET_LEAST_BYTES;
+        let lines = value.lines().map(str::trim).filter(|line| line.len() >= SECRET_LEAST_BYTES);
         let parts: Vec<&str> =
-            [value, trimmed].into_iter().chain(lines).filter(|part| part.len() >= LEAST_BYTES).collect();
+            [value, trimmed].into_iter().chain(lines).filter(|part| part.len() >= SECRET_LEAST_BYTES).collect();
         self.forms.extend(parts.into_iter().flat_map(forms));
         self.forms.sort_unstable_by(|one, other| other.len().cmp(&one.len()).then_with(|| one.cmp(other)));
         self.forms.dedup();
@@ -184,7 +181,7 @@ impl Secrets {
             return text.to_owned();
         }
         if self.withhold {
-            return format!("{SENSITIVE}: said beside a secret of fewer than {LEAST_BYTES} bytes, and withheld");
+            return format!("{SENSITIVE}: said beside a secret of fewer than {SECRET_LEAST_BYTES} bytes, and withheld");
         }
         let whole = self.forms.iter().fold(text.to_owned(), |text, form| text.replace(form.as_str(), SENSITIVE));
         self.redact_cut(&whole)
@@ -208,8 +205,8 @@ impl Secrets {
 
 /// The length of the longest beginning of `text` with which `form` ends; short ones are chance.
 fn end_of(form: &str, text: &str) -> Option<usize> {
-    let most = form.len().min(text.len()).min(CUT_BYTES);
-    (LEAST_BYTES / 2..=most).rev().find(|&length| text.get(..length).is_some_and(|start| form.ends_with(start)))
+    let most = form.len().min(text.len()).min(SECRET_CUT_BYTES);
+    (SECRET_LEAST_BYTES / 2..=most).rev().find(|&length| text.get(..length).is_some_and(|start| form.ends_with(start)))
 }
 
 /// A text as it may stand in others.
@@ -227,7 +224,7 @@ fn forms(value: &str) -> Vec<String> {
             forms.extend(encoded.get(first..last).map(ToOwned::to_owned));
         }
     }
-    forms.retain(|form| form.len() >= LEAST_BYTES);
+    forms.retain(|form| form.len() >= SECRET_LEAST_BYTES);
     forms
 }
 
@@ -335,7 +332,7 @@ mod tests {
         assert!(read_file(&file("b")).unwrap_err().ends_with("is empty"));
         assert!(read_file(&file("none")).unwrap_err().contains("No such file"));
         assert!(read_file(folder.path().to_str().unwrap()).unwrap_err().contains("not a file"));
-        std::fs::write(file("c"), "x".repeat(MOST_BYTES + 2)).unwrap();
+        std::fs::write(file("c"), "x".repeat(SECRET_MOST_BYTES + 2)).unwrap();
         assert!(read_file(&file("c")).unwrap_err().contains("more than"));
         let missing = read_variable("HOMEOSTAT_NO_SUCH_VARIABLE").unwrap_err();
         assert_eq!(

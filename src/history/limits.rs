@@ -43,3 +43,5 @@ pub(crate) const STATEMENT_BYTES: usize = 8 * 1_048_576;
 pub(crate) const OLD_LEASE_DAYS: i32 = 1;
 /// Rows of each kind that retention drops at once: the environment's writer waits meanwhile.
 pub(super) const TRIMMED_ROWS: usize = 5_000;
+/// Bytes of an escaped text that are kept.
+pub(crate) const MENDED_BYTES: usize = 4_096;

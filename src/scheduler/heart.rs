@@ -6,9 +6,7 @@
 
 use super::batch::{Closed, Pending};
 use crate::core::{Effects, EnvironmentState, Event, Message, Timestamp, step};
-
-/// Records that may gather before nothing more is taken in until the batch under way is committed.
-const PENDING: usize = 16_384;
+use crate::scheduler::limits::PENDING_RECORDS;
 
 /// The state of one environment and what is not committed of it. `C` is whoever waits for an answer.
 pub(crate) struct Heart<C> {
@@ -50,7 +48,7 @@ impl<C> Heart<C> {
 
     /// Whether more may be taken in before the batch under way is committed.
     pub(crate) fn has_room(&self) -> bool {
-        self.pending.size() < PENDING
+        self.pending.size() < PENDING_RECORDS
     }
 
     /// Whether a batch is under way.

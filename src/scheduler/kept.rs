@@ -6,13 +6,9 @@
 use super::Committed;
 use crate::core::ResourceRow;
 use crate::history::{Batch, Fence, HistoryError, Store};
+use crate::scheduler::limits::{KEPT_BATCHES, KEPT_RECORDS};
 use std::collections::VecDeque;
 use std::sync::Arc;
-
-/// Batches that are kept: more than a second's worth of the fastest commits.
-const BATCHES: usize = 1_024;
-/// Records and rows in them, but for the newest batch, which is kept whatever its size.
-const RECORDS: usize = 16_384;
 
 /// Consecutive batches, the newest last.
 #[derive(Default)]
@@ -39,7 +35,7 @@ impl Kept {
         let batch = KeptBatch { number, committed, rows };
         self.records += batch.size();
         self.batches.push_back(batch);
-        while self.batches.len() > BATCHES || (self.records > RECORDS && self.batches.len() > 1) {
+        while self.batches.len() > KEPT_BATCHES || (self.records > KEPT_RECORDS && self.batches.len() > 1) {
             self.records -= self.batches.pop_front().map_or(0, |batch| batch.size());
         }
     }
@@ -85,11 +81,11 @@ mod tests {
     #[test]
     fn the_oldest_leave_when_there_are_too_many_or_they_are_too_large() {
         let mut kept = Kept::default();
-        for number in 1..=BATCHES as u64 + 1 {
+        for number in 1..=KEPT_BATCHES as u64 + 1 {
             kept.keep(number, batch(1), Vec::new());
         }
         assert_eq!((kept.reaches(0), kept.reaches(1)), (false, true));
-        kept.keep(BATCHES as u64 + 2, batch(RECORDS * 2), Vec::new());
-        assert_eq!((kept.batches.len(), kept.newest()), (1, Some(BATCHES as u64 + 2)));
+        kept.keep(KEPT_BATCHES as u64 + 2, batch(KEPT_RECORDS * 2), Vec::new());
+        assert_eq!((kept.batches.len(), kept.newest()), (1, Some(KEPT_BATCHES as u64 + 2)));
     }
 }

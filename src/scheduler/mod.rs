@@ -7,6 +7,7 @@
 pub(crate) mod batch;
 pub(crate) mod heart;
 mod kept;
+pub(crate) mod limits;
 mod retention;
 mod run;
 mod writer;
@@ -19,6 +20,7 @@ use crate::core::{
     Request, RequestId, RequestKind, ResourceId, Scope, Timestamp, VersionNumber,
 };
 use crate::history::{HistoryError, Owner, Store, mending};
+use crate::scheduler::limits::{CALLS, COMMITS_KEPT};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
@@ -72,11 +74,6 @@ pub enum SchedulerError {
     #[error("the scheduler of this environment has ended: {0}")]
     Ended(String),
 }
-
-/// How many commits a slow subscriber may fall behind before it must read the state instead.
-const COMMITS_KEPT: usize = 1_024;
-/// Calls that wait for the loop before callers wait to call.
-const CALLS: usize = 256;
 
 impl Scheduler {
     /// Takes ownership, loads the state and starts the loop.

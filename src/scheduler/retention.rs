@@ -4,11 +4,8 @@
 
 use super::{Scheduler, now};
 use crate::history::{Fence, HistoryError, Store};
+use crate::scheduler::limits::RETENTION_EVERY;
 use std::sync::Arc;
-use std::time::Duration;
-
-/// Between two looks for what is no longer kept.
-const EVERY: Duration = Duration::from_hours(1);
 
 /// Ends with the scheduler.
 pub(super) fn spawn(scheduler: Scheduler, store: Arc<dyn Store>, fence: Fence) {
@@ -42,6 +39,6 @@ async fn keep_trimming(scheduler: &Scheduler, store: &dyn Store, fence: &Fence) 
                 tracing::warn!(environment = %fence.name, %error, "history keeps more than it should; tried again in an hour");
             }
         }
-        tokio::time::sleep(EVERY).await;
+        tokio::time::sleep(RETENTION_EVERY).await;
     }
 }

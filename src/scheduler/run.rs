@@ -4,12 +4,10 @@ use super::heart::Heart;
 use super::writer::{Caller, Writer, Wrote};
 use super::{Call, Edge, now};
 use crate::core::{Effects, EnvironmentState, Event, Message, Name, limits};
+use crate::scheduler::limits::LOOP_IDLE;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
-
-/// How long the loop sleeps when no timer is armed; events wake it at once.
-const IDLE: Duration = Duration::from_hours(1);
 
 pub(super) struct Loop {
     heart: Heart<Caller>,
@@ -95,7 +93,7 @@ impl Loop {
     }
 
     fn until_due(&self) -> Duration {
-        self.heart.due_in_ms(now()).map_or(IDLE, |ms| Duration::from_millis(ms).min(IDLE))
+        self.heart.due_in_ms(now()).map_or(LOOP_IDLE, |ms| Duration::from_millis(ms).min(LOOP_IDLE))
     }
 
     async fn end(mut self) -> String {

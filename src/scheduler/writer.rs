@@ -8,15 +8,9 @@ use super::kept::Kept;
 use super::{Committed, Edge};
 use crate::core::{Message, Name};
 use crate::history::{Batch, Fence, HistoryError, Store, mending};
+use crate::scheduler::limits::{COMMIT_PAUSE, LOOK_BACK};
 use std::sync::Arc;
-use std::time::Duration;
 use tokio::sync::{broadcast, mpsc, oneshot};
-
-/// First and longest pause between two tries of the same commit.
-const PAUSE: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(5));
-
-/// After how much silence the writer asks whether everything that was acknowledged is still there.
-const LOOK_BACK: Duration = Duration::from_secs(30);
 
 /// Who waits for the answer to a call.
 pub(super) type Caller = oneshot::Sender<Option<Message>>;
@@ -124,7 +118,7 @@ impl Task {
 
     /// Commits, again and again while history is away: the same batch, so that a commit whose reply was lost is recognised.
     async fn commit(&self, batch: &mut Batch) -> Result<(), String> {
-        let mut pause = PAUSE.0;
+        let mut pause = COMMIT_PAUSE.0;
         loop {
             match Verdict::of(self.settle(batch).await) {
                 Verdict::Committed => return Ok(()),
@@ -133,7 +127,7 @@ impl Task {
                     let cause = std::error::Error::source(&error).map(ToString::to_string);
                     tracing::warn!(environment = %self.environment, %error, cause, "history is away; the commit is tried again");
                     tokio::time::sleep(pause).await;
-                    pause = (pause * 2).min(PAUSE.1);
+                    pause = (pause * 2).min(COMMIT_PAUSE.1);
                 }
             }
         }

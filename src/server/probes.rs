@@ -2,24 +2,14 @@
 //! answers. The only endpoints without authentication; they say nothing else.
 
 use crate::history::Store;
+use crate::server::limits::{ANSWER, BEAT, CHECK, STUCK};
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::routing::get;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::time::Instant;
-
-/// How often the runtime shows that it makes progress.
-const BEAT: Duration = Duration::from_secs(1);
-/// Without a beat for so long, the process is stuck.
-const STUCK: Duration = Duration::from_secs(30);
-/// How long a readiness check may take.
-const CHECK: Duration = Duration::from_secs(3);
-
-/// How long the database may take to answer in it.
-const ANSWER: Duration = Duration::from_secs(2);
 
 /// Says whether the process can do its work now; the text says what is missing.
 pub type Readiness = Arc<dyn Fn() -> futures::future::BoxFuture<'static, Result<(), String>> + Send + Sync>;

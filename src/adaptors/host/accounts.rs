@@ -4,12 +4,11 @@
 
 use super::place::failed;
 use crate::adaptors::AdaptorError;
+use crate::adaptors::limits::ACCOUNT_NAME_BYTES;
 use crate::adaptors::schema::Complaint;
 use serde_json::{Value, json};
 use std::path::Path;
 
-/// The longest name of a user or a group that the tools take.
-const MOST_NAME_BYTES: usize = 32;
 /// The highest number: the one above means "no change" to the kernel.
 const MOST_ID: u32 = u32::MAX - 2;
 
@@ -77,7 +76,7 @@ fn fields<const COUNT: usize>(line: &str) -> Option<[&str; COUNT]> {
 
 /// The schema of a name.
 pub(super) fn name_schema(description: &str) -> Value {
-    json!({"type": "string", "minLength": 1, "maxLength": MOST_NAME_BYTES, "description": description})
+    json!({"type": "string", "minLength": 1, "maxLength": ACCOUNT_NAME_BYTES, "description": description})
 }
 
 /// The schema of a number.

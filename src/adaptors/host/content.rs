@@ -7,6 +7,7 @@
 use super::place::{Place, failed};
 use super::rights::Rights;
 use crate::adaptors::AdaptorError;
+use crate::adaptors::limits::DIFF_TIME;
 use crate::core::Hash;
 use rustix::fs::{AtFlags, Mode, OFlags};
 use rustix::io::Errno;
@@ -14,12 +15,9 @@ use sha2::{Digest as _, Sha256};
 use std::fmt::Write as _;
 use std::fs::File;
 use std::io::{Read as _, Write as _};
-use std::time::Duration;
 
 /// Lines around a difference that are shown where the whole file is ours.
 pub(super) const CONTEXT_LINES: usize = 3;
-/// How long the search for a short diff may take; then a longer one is shown.
-const DIFF_TIME: Duration = Duration::from_millis(250);
 
 /// The name beside a place under which its next state is made ready.
 pub(super) fn temporary(place: &Place) -> String {

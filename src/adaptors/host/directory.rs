@@ -3,6 +3,7 @@
 use super::place::{Found, Place, failed};
 use super::rights::{self, Rights};
 use super::{assessment, attributes, nothing, path_complaint, path_schema};
+use crate::adaptors::limits::NAMED_ENTRIES;
 use crate::adaptors::schema::Complaint;
 use crate::adaptors::{AdaptorError, Assessment, Desired, FactValues, TypeSchema};
 use crate::core::Change;
@@ -16,8 +17,6 @@ pub(super) const KIND: &str = "host.Directory";
 
 /// The mode of a new folder when nothing is said.
 const DEFAULT_MODE: u32 = 0o755;
-/// Entries that are named when a folder is not empty.
-const NAMED_ENTRIES: usize = 3;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]

@@ -11,6 +11,7 @@ use super::content;
 use super::place::{Found, Place};
 use super::rights::Rights;
 use super::{Ensure, assessment, attributes, ensure_schema, identity_complaints, nothing, path_schema};
+use crate::adaptors::limits::EDITED_BYTES;
 use crate::adaptors::schema::Complaint;
 use crate::adaptors::{AdaptorError, Assessment, Desired, TypeSchema};
 use crate::core::Change;
@@ -20,8 +21,6 @@ use std::sync::{Mutex, PoisonError};
 
 pub(super) const KIND: &str = "host.LineInFile";
 
-/// The largest file that is edited.
-const MOST_BYTES: usize = 8 * 1_048_576;
 /// The mode of a file that is made.
 const DEFAULT_MODE: u32 = 0o644;
 
@@ -124,11 +123,10 @@ fn edited(attributes: &Attributes, place: Option<&Place>, deleting: bool) -> Res
     let path = &attributes.path;
     let found = place.map_or(Ok(Found::Nothing), Place::look)?;
     let old = match (&found, place) {
-        (Found::File(stat), Some(place)) => {
-            content::read(place, stat.st_size.unsigned_abs(), MOST_BYTES)?.ok_or_else(|| {
-                AdaptorError(format!("{path} is larger than {MOST_BYTES} bytes; {KIND} does not edit that"))
-            })?
-        }
+        (Found::File(stat), Some(place)) => content::read(place, stat.st_size.unsigned_abs(), EDITED_BYTES)?
+            .ok_or_else(|| {
+                AdaptorError(format!("{path} is larger than {EDITED_BYTES} bytes; {KIND} does not edit that"))
+            })?,
         (Found::Link(target), _) => {
             return Err(AdaptorError(format!(
                 "{path} is a symbolic link to {target}; give the path of the file itself"

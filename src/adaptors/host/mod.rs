@@ -25,15 +25,13 @@ pub use supervisor::{run_if_asked, supervise_programs};
 
 use super::schema::Complaint;
 use super::{Adaptor, AdaptorError, Assessment, Desired, Difference, FactValues, TypeSchema, blocking};
+use crate::adaptors::limits::MOST_DELAY_MS;
 use crate::core::Change;
 use async_trait::async_trait;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use std::time::Duration;
-
-/// The longest delay that a connection may ask for, in milliseconds; the Target's schema has the same.
-const MOST_DELAY_MS: u64 = 10_000;
 
 /// The adaptor of the types `host.*`.
 #[derive(Clone, Copy, Debug, Default)]

@@ -5,6 +5,7 @@
 //! that leaves its group, as daemons do, is on its own.
 
 use super::supervisor::{self, Report};
+use crate::adaptors::limits::{OUTPUT_DRAIN_TIME, OUTPUT_KEPT_BYTES, OUTPUT_SHOWN_BYTES};
 use crate::adaptors::{AdaptorError, Work};
 use rustix::process::{Pid, Signal};
 use std::collections::BTreeMap;
@@ -14,18 +15,11 @@ use std::os::unix::net::UnixStream;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
 use std::process::{ExitStatus, Stdio};
-use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::{Child, Command};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-/// Bytes of the end of a program's output that an error message shows.
-const SHOWN_BYTES: usize = 2_048;
-/// Bytes of the end of a program's output that are kept.
-const KEPT_BYTES: usize = 262_144;
-/// How long the output of a failed program may stay open: a daemon it started may hold it for ever.
-const DRAIN_TIME: Duration = Duration::from_secs(5);
 /// The search path where the executor has none.
 pub(super) const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
@@ -131,8 +125,8 @@ struct Running {
 async fn keep(mut running: Running, nobody_waits: oneshot::Receiver<()>, work: Work) -> Result<Ended, Lost> {
     let child = &mut running.child;
     let group = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
-    let stdout = read(child.stdout.take(), if running.prints { KEPT_BYTES } else { SHOWN_BYTES });
-    let stderr = read(child.stderr.take(), SHOWN_BYTES);
+    let stdout = read(child.stdout.take(), if running.prints { OUTPUT_KEPT_BYTES } else { OUTPUT_SHOWN_BYTES });
+    let stderr = read(child.stderr.take(), OUTPUT_SHOWN_BYTES);
     let status = tokio::select! {
         status = child.wait() => status,
         _ = nobody_waits => {
@@ -161,7 +155,8 @@ async fn keep(mut running: Running, nobody_waits: oneshot::Receiver<()>, work: W
         (stdout.await.unwrap_or_default(), Vec::new())
     } else {
         let both = async { tokio::join!(stdout, stderr) };
-        let (stdout, stderr) = tokio::time::timeout(DRAIN_TIME, both).await.unwrap_or((Ok(Vec::new()), Ok(Vec::new())));
+        let (stdout, stderr) =
+            tokio::time::timeout(OUTPUT_DRAIN_TIME, both).await.unwrap_or((Ok(Vec::new()), Ok(Vec::new())));
         (stdout.unwrap_or_default(), stderr.unwrap_or_default())
     };
     let description = described(status, &stdout, &stderr);
@@ -172,7 +167,7 @@ async fn keep(mut running: Running, nobody_waits: oneshot::Receiver<()>, work: W
 fn reported(socket: OwnedFd) -> Option<Report> {
     let mut socket = UnixStream::from(socket);
     socket.set_nonblocking(true).ok()?;
-    let mut buffer = [0; SHOWN_BYTES];
+    let mut buffer = [0; OUTPUT_SHOWN_BYTES];
     let count = socket.read(&mut buffer).ok()?;
     Report::parse(std::str::from_utf8(buffer.get(..count)?).ok()?)
 }
@@ -202,7 +197,7 @@ fn described(status: ExitStatus, stdout: &[u8], stderr: &[u8]) -> String {
         (None, None) => "ended without a code".to_owned(),
     };
     let output = if stderr.iter().all(u8::is_ascii_whitespace) { stdout } else { stderr };
-    let start = output.len().saturating_sub(SHOWN_BYTES);
+    let start = output.len().saturating_sub(OUTPUT_SHOWN_BYTES);
     let text = String::from_utf8_lossy(output.get(start..).unwrap_or_default());
     match text.trim() {
         "" => format!("{how}, without output"),

@@ -4,6 +4,7 @@
 
 use super::errors::{Call, KubernetesError};
 use super::manifest::ObjectKey;
+use crate::adaptors::limits::{CLUSTER_CALL_TIMEOUT, WATCH_SECONDS};
 use futures::Stream;
 use kube::Client;
 use kube::api::{
@@ -16,11 +17,6 @@ use std::collections::HashMap;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-
-/// How long one request may take, the client's own retries of 429, 503 and 504 included.
-const CALL_TIMEOUT: Duration = Duration::from_secs(30);
-/// Longest watch request; after it the object is read again, so a silent connection is noticed.
-const WATCH_SECONDS: u32 = 60;
 
 /// A kind as the cluster serves it.
 #[derive(Debug)]
@@ -111,8 +107,9 @@ impl Cluster {
             Err(other) => return Err(other),
         }
         let call = self.call(format!("find the versions of {}", key.kind));
-        let group = match tokio::time::timeout(CALL_TIMEOUT, discovery::group(&self.client, key.group())).await {
-            Err(_) => return Err(call.timed_out(CALL_TIMEOUT.as_secs())),
+        let group = match tokio::time::timeout(CLUSTER_CALL_TIMEOUT, discovery::group(&self.client, key.group())).await
+        {
+            Err(_) => return Err(call.timed_out(CLUSTER_CALL_TIMEOUT.as_secs())),
             Ok(Err(kube::Error::Discovery(_))) => return Ok(None),
             Ok(Err(error)) => return Err(call.failed(error)),
             Ok(Ok(group)) => group,
@@ -142,15 +139,16 @@ impl Cluster {
         let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
         let wanted = GroupVersionKind::gvk(group, version, kind);
         let call = self.call(format!("find the kind {kind} in {api_version}"));
-        let found = match tokio::time::timeout(CALL_TIMEOUT, discovery::pinned_kind(&self.client, &wanted)).await {
-            Err(_) => return Err(call.timed_out(CALL_TIMEOUT.as_secs())),
-            Ok(Ok((resource, capabilities))) => {
-                Arc::new(Kind { resource, namespaced: capabilities.scope == Scope::Namespaced })
-            }
-            Ok(Err(kube::Error::Discovery(_))) => return Err(self.unknown(api_version, kind)),
-            Ok(Err(kube::Error::Api(status))) if status.code == 404 => return Err(self.unknown(api_version, kind)),
-            Ok(Err(error)) => return Err(call.failed(error)),
-        };
+        let found =
+            match tokio::time::timeout(CLUSTER_CALL_TIMEOUT, discovery::pinned_kind(&self.client, &wanted)).await {
+                Err(_) => return Err(call.timed_out(CLUSTER_CALL_TIMEOUT.as_secs())),
+                Ok(Ok((resource, capabilities))) => {
+                    Arc::new(Kind { resource, namespaced: capabilities.scope == Scope::Namespaced })
+                }
+                Ok(Err(kube::Error::Discovery(_))) => return Err(self.unknown(api_version, kind)),
+                Ok(Err(kube::Error::Api(status))) if status.code == 404 => return Err(self.unknown(api_version, kind)),
+                Ok(Err(error)) => return Err(call.failed(error)),
+            };
         self.kinds().insert(name, Arc::clone(&found));
         Ok(found)
     }
@@ -225,8 +223,8 @@ impl Cluster {
             Ok(request) => request,
             Err(error) => return Err(call.failed(kube::Error::BuildRequest(error))),
         };
-        match tokio::time::timeout(CALL_TIMEOUT, self.client.request_events::<Value>(request)).await {
-            Err(_) => Err(call.timed_out(CALL_TIMEOUT.as_secs())),
+        match tokio::time::timeout(CLUSTER_CALL_TIMEOUT, self.client.request_events::<Value>(request)).await {
+            Err(_) => Err(call.timed_out(CLUSTER_CALL_TIMEOUT.as_secs())),
             Ok(Err(error)) => Err(call.failed(error)),
             Ok(Ok(events)) => Ok(Box::pin(events)),
         }
@@ -239,8 +237,8 @@ impl Cluster {
         place: &Place,
         request: impl Future<Output = kube::Result<Value>>,
     ) -> Result<Value, KubernetesError> {
-        let answer = match tokio::time::timeout(CALL_TIMEOUT, request).await {
-            Err(_) => return Err(call.timed_out(CALL_TIMEOUT.as_secs())),
+        let answer = match tokio::time::timeout(CLUSTER_CALL_TIMEOUT, request).await {
+            Err(_) => return Err(call.timed_out(CLUSTER_CALL_TIMEOUT.as_secs())),
             Ok(answer) => answer.map_err(|error| call.failed(error)),
         };
         if matches!(&answer, Err(KubernetesError::NotFound { missing, .. }) if missing.is_empty()) {

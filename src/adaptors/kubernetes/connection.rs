@@ -4,18 +4,13 @@
 
 use super::cluster::Cluster;
 use super::errors::KubernetesError;
+use crate::adaptors::limits::{CLUSTER_CONNECT_TIMEOUT, CLUSTERS_KEPT};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use serde::Deserialize;
 use serde_json::Value;
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
-
-/// Clusters that are remembered; more than one executor has targets.
-const CLUSTERS: usize = 64;
-/// How long setting up a TCP connection may take.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// `{type: kubernetes, kubeconfig?, context?}`.
 #[derive(Debug, Deserialize)]
@@ -44,7 +39,7 @@ impl Clusters {
         }
         let cluster = Arc::new(connect(connection).await?);
         let mut known = self.lock();
-        if known.len() >= CLUSTERS {
+        if known.len() >= CLUSTERS_KEPT {
             known.clear();
         }
         Ok(Arc::clone(known.entry(key).or_insert(cluster)))
@@ -72,7 +67,7 @@ async fn connect(connection: &Value) -> Result<Cluster, KubernetesError> {
         let why = "the kubeconfig says insecure-skip-tls-verify; give the certificate authority instead (certificate-authority-data)".to_owned();
         return Err(KubernetesError::Configuration { why });
     }
-    config.connect_timeout = Some(CONNECT_TIMEOUT);
+    config.connect_timeout = Some(CLUSTER_CONNECT_TIMEOUT);
     let url = config.cluster_url.to_string().trim_end_matches('/').to_owned();
     let client =
         kube::Client::try_from(config).map_err(|error| KubernetesError::Configuration { why: error.to_string() })?;

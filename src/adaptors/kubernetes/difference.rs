@@ -4,6 +4,7 @@
 //! already in both, and never show up as differences. Values of a Secret are never shown.
 
 use super::manifest::ObjectKey;
+use crate::adaptors::limits::VALUE_CHARS;
 use serde_json::{Map, Value};
 use similar::TextDiff;
 use std::collections::BTreeSet;
@@ -15,8 +16,6 @@ const NOISE: [&str; 6] = ["uid", "resourceVersion", "generation", "creationTimes
 const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 /// Shown instead of a secret value.
 pub(crate) const SENSITIVE: &str = "(sensitive)";
-/// Characters of one value that are shown.
-const VALUE_CHARS: usize = 200;
 
 /// The lines that lead from `live` to `wanted`; empty where nothing that is declared differs.
 pub(crate) fn difference(key: &ObjectKey, live: &Value, wanted: &Value) -> String {

@@ -7,14 +7,10 @@ use super::errors::KubernetesError;
 use super::identity::{RemoteIdentity, deletion_timestamp, field_manager, has_applied, uid};
 use super::manifest::{Conflicts, Manifest};
 use super::waiting::{held_by, until_ready};
+use crate::adaptors::limits::READY_GRACE;
 use crate::core::Change;
 use serde_json::Value;
-use std::time::Duration;
 use tokio::time::Instant;
-
-/// How long an object that is as declared may take to become ready again before its verification fails. It covers a restart; a rollout gets
-/// the whole deadline in the attempt that applies it.
-const GRACE: Duration = Duration::from_secs(10);
 
 /// What `apply` needs to know of what `difference` found.
 pub(crate) struct Found {
@@ -89,7 +85,7 @@ async fn assess_present(cluster: &Cluster, mut found: Found, live: &Value) -> Re
         return Ok(Assessment { difference, remote_identity, found: Box::new(found) });
     }
     if let (true, Some(uid)) = (found.manifest.waits, uid(live)) {
-        let deadline = found.deadline.min(Instant::now() + GRACE);
+        let deadline = found.deadline.min(Instant::now() + READY_GRACE);
         until_ready(cluster, &found.place, uid, "as declared", deadline).await?;
     }
     let difference = Difference { change: Change::None, diff };

@@ -4,13 +4,12 @@
 //! whose attempt failed, is decided by the field manager that server-side apply leaves on the object.
 
 use super::manifest::{ObjectKey, check_name};
+use crate::adaptors::limits::MANAGER_BYTES;
 use crate::core::Hash;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// Longest name of a field manager, in bytes; the API server's limit.
-const MANAGER_BYTES: usize = 128;
 /// An object's creation and its first apply are stamped by one request, each on its own and in whole seconds.
 const SAME_REQUEST_SECONDS: i64 = 2;
 

@@ -5,12 +5,11 @@
 //! of a Deployment may hold is the API server's to say.
 
 use super::errors::KubernetesError;
+use crate::adaptors::limits::OBJECT_NAME_BYTES;
 use k8s_openapi::ByteString;
 use serde_json::{Map, Value};
 use std::fmt;
 
-/// Longest name that an API server accepts, in bytes.
-const NAME_BYTES: usize = 253;
 /// Fields of `metadata` that only the API server writes.
 const SERVER_METADATA: [&str; 7] =
     ["uid", "resourceVersion", "generation", "creationTimestamp", "deletionTimestamp", "managedFields", "selfLink"];
@@ -173,8 +172,8 @@ pub(crate) fn check_name(path: &str, name: &str) -> Result<(), KubernetesError> 
     if name.is_empty() || name == "." || name == ".." || name.contains(odd) {
         return Err(refused(path, format!("{name:?} cannot be the name of a Kubernetes object")));
     }
-    if name.len() > NAME_BYTES {
-        return Err(refused(path, format!("has {} bytes; a name has at most {NAME_BYTES}", name.len())));
+    if name.len() > OBJECT_NAME_BYTES {
+        return Err(refused(path, format!("has {} bytes; a name has at most {OBJECT_NAME_BYTES}", name.len())));
     }
     Ok(())
 }

@@ -28,6 +28,7 @@ mod waiting;
 
 use super::schema::Complaint;
 use super::{Adaptor, AdaptorError, Assessment, Desired, FactValues, TypeSchema};
+use crate::adaptors::limits::ATTEMPT_LAST_WORDS;
 use crate::core::Change;
 use async_trait::async_trait;
 use connection::Clusters;
@@ -38,9 +39,6 @@ use manifest::Manifest;
 use serde_json::{Value, json};
 use std::time::Duration;
 use tokio::time::Instant;
-
-/// Kept of an attempt's time for saying what went wrong, before the host ends it.
-const LAST_WORDS: Duration = Duration::from_millis(1_500);
 
 /// The adaptor of Kubernetes objects.
 #[derive(Default)]
@@ -96,7 +94,7 @@ fn identity_part(pointer: &str, value: &serde_json::Value, _: &serde_json::Value
 
 /// What is left of a deadline when the last words are said.
 fn working_time(deadline: Duration) -> Duration {
-    deadline.saturating_sub(LAST_WORDS.min(deadline / 4))
+    deadline.saturating_sub(ATTEMPT_LAST_WORDS.min(deadline / 4))
 }
 
 #[async_trait]

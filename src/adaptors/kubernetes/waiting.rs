@@ -7,16 +7,11 @@ use super::errors::KubernetesError;
 use super::identity::{deletion_timestamp, uid};
 use super::manifest::ObjectKey;
 use super::readiness::{Readiness, readiness};
+use crate::adaptors::limits::{DISCOVERY_PAUSE, ROUND_PAUSE};
 use futures::StreamExt;
 use kube::core::WatchEvent;
 use serde_json::Value;
-use std::time::Duration;
 use tokio::time::{Instant, sleep, timeout_at};
-
-/// Between two rounds, where a watch ended at once: a server in trouble is not asked more often.
-const ROUND_PAUSE: Duration = Duration::from_secs(1);
-/// Between two looks for a kind that a definition has just brought.
-const DISCOVERY_PAUSE: Duration = Duration::from_millis(200);
 
 /// How a wait ended.
 enum End {

@@ -4,6 +4,7 @@
 //! Every change of it is read, made and written as a whole: the file under a lock, synced and renamed; the `ConfigMap` by its resource version.
 //! So it counts exactly, whoever is killed and however many write.
 
+use crate::adaptors::limits::{JOURNAL_LINES, WORLD_CALL_TIMEOUT, WORLD_CONFLICTS};
 use crate::adaptors::{AdaptorError, Desired, blocking};
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::api::{ObjectMeta, PostParams};
@@ -16,14 +17,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio::sync::OnceCell;
 
-/// Lines of the journal that are kept.
-const JOURNAL_LINES: usize = 4_000;
 /// The key of the `ConfigMap`.
 const CONFIG_MAP_KEY: &str = "world.json";
-/// Conflicting writes of a `ConfigMap` before it is given up.
-const CONFLICTS: u32 = 100;
-/// One call to the API server.
-const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Everything there is.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -135,7 +130,7 @@ async fn update_config_map<T>(
     static CLIENT: OnceCell<Client> = OnceCell::const_new();
     let client = CLIENT.get_or_try_init(Client::try_default).await.map_err(|error| error.to_string())?;
     let maps: Api<ConfigMap> = Api::namespaced(client.clone(), namespace.unwrap_or(client.default_namespace()));
-    for _ in 0..CONFLICTS {
+    for _ in 0..WORLD_CONFLICTS {
         let found = timed(maps.get_opt(name)).await?;
         let text = found.as_ref().and_then(|map| map.data.as_ref()?.get(CONFIG_MAP_KEY));
         let mut world: World = match text {
@@ -152,10 +147,10 @@ async fn update_config_map<T>(
         map.data.get_or_insert_default().insert(CONFIG_MAP_KEY.to_owned(), text);
         let parameters = PostParams::default();
         let written = if is_new {
-            tokio::time::timeout(CALL_TIMEOUT, maps.create(&parameters, &map)).await
+            tokio::time::timeout(WORLD_CALL_TIMEOUT, maps.create(&parameters, &map)).await
         } else {
             // With the resource version that was read: whoever wrote meanwhile makes it a conflict.
-            tokio::time::timeout(CALL_TIMEOUT, maps.replace(name, &parameters, &map)).await
+            tokio::time::timeout(WORLD_CALL_TIMEOUT, maps.replace(name, &parameters, &map)).await
         };
         match written {
             Ok(Ok(_)) => return Ok(result),
@@ -163,15 +158,15 @@ async fn update_config_map<T>(
                 tokio::time::sleep(Duration::from_millis(5 + u64::from(rand::random::<u8>() / 4))).await;
             }
             Ok(Err(error)) => return Err(error.to_string()),
-            Err(_) => return Err(format!("no answer within {} s", CALL_TIMEOUT.as_secs())),
+            Err(_) => return Err(format!("no answer within {} s", WORLD_CALL_TIMEOUT.as_secs())),
         }
     }
-    Err(format!("{CONFLICTS} writes in a row met somebody else's"))
+    Err(format!("{WORLD_CONFLICTS} writes in a row met somebody else's"))
 }
 
 async fn timed<T>(call: impl Future<Output = kube::Result<T>>) -> Result<T, String> {
-    match tokio::time::timeout(CALL_TIMEOUT, call).await {
+    match tokio::time::timeout(WORLD_CALL_TIMEOUT, call).await {
         Ok(result) => result.map_err(|error| error.to_string()),
-        Err(_) => Err(format!("no answer within {} s", CALL_TIMEOUT.as_secs())),
+        Err(_) => Err(format!("no answer within {} s", WORLD_CALL_TIMEOUT.as_secs())),
     }
 }

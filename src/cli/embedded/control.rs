@@ -21,29 +21,17 @@ pub(crate) use listen::Listening;
 pub(crate) use orders::{EndOrder, Registered, Registry};
 
 use crate::cli::CliError;
+use crate::cli::limits::{
+    CONTROL_AT_ONCE, CONTROL_CONNECTIONS, CONTROL_LOOK, CONTROL_OPENING, CONTROL_PATIENCE, LARGE_ORDER_BYTES,
+    ORDER_BYTES,
+};
 use crate::cli::verbs::{HeldDocument, WhyDocument};
 use crate::core::{Counts, Forget, Hold, Name, Push, Request, RequestId, Settings, Suspension, Target, VersionNumber};
 use crate::history::HistoryError;
 use serde::{Deserialize, Serialize};
-use std::time::Duration;
 
 /// The socket's name in the data folder.
 const SOCKET: &str = "control.sock";
-/// Bytes of one order: a push of a hundred thousand resources of some hundred bytes.
-const ORDER_BYTES: usize = 64 * 1_048_576;
-/// Orders longer than this are read one at a time, so that all connections together need little memory.
-const LARGE_ORDER_BYTES: usize = 1_048_576;
-/// Connections at once; more are told to come again.
-const CONNECTIONS: usize = 32;
-/// How long a connection may take to give an order, and to take an answer.
-const PATIENCE: Duration = Duration::from_secs(30);
-
-/// How long a process that opens or closes its data folder is waited for: crash recovery of its database, at most a few checkpoints' worth.
-const OPENING: Duration = Duration::from_mins(1);
-/// How often is looked whether it has.
-const LOOK: Duration = Duration::from_millis(50);
-/// What takes no longer needs no words.
-const AT_ONCE: Duration = Duration::from_millis(500);
 
 /// What can be asked.
 #[derive(Debug, Serialize, Deserialize)]

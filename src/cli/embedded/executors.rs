@@ -3,6 +3,7 @@
 //! A pool is not scaled down while the run lasts: a run is short, and a process is cheap to keep and slow to start.
 
 use super::EmbeddedError;
+use crate::cli::limits::{EXECUTOR_RETIRE, EXECUTOR_STARTED, EXECUTOR_STARTS};
 use crate::core::{Message, Name, PoolName};
 use crate::executor::Endpoint;
 use crate::executor::process::{Child, ChildOptions, SocketPlace};
@@ -10,27 +11,21 @@ use crate::scheduler::Edge;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
-
-/// An executor that ends sooner than this after its start counts as one that does not start.
-const STARTED: Duration = Duration::from_secs(10);
-/// So many in a row, and the pool is given up.
-const STARTS: u32 = 3;
-/// How long an executor that was told to end may take before it is killed; it has nothing left to do then.
-const RETIRE: Duration = Duration::from_secs(15);
 
 /// Carries a scheduler's messages to the endpoint, and its wishes for executors to the pools.
 pub(super) struct PoolEdge {
     endpoint: Endpoint,
-    wanted: mpsc::UnboundedSender<PoolName>,
+    /// Every pool of which an executor was ever wanted.
+    wanted: watch::Sender<BTreeSet<PoolName>>,
 }
 
 impl PoolEdge {
-    /// The edge, and where the pools hear that an executor is wanted. The scheduler says so at most once per pool and change of work.
-    pub(super) fn new(endpoint: Endpoint) -> (Self, mpsc::UnboundedReceiver<PoolName>) {
-        let (wanted, hears) = mpsc::unbounded_channel();
+    /// The edge, and where the pools hear of which of them an executor is wanted.
+    pub(super) fn new(endpoint: Endpoint) -> (Self, watch::Receiver<BTreeSet<PoolName>>) {
+        let (wanted, hears) = watch::channel(BTreeSet::new());
         (Self { endpoint, wanted }, hears)
     }
 }
@@ -42,8 +37,7 @@ impl Edge for PoolEdge {
 
     fn scale(&self, _environment: &Name, pool: &PoolName, executors: u32) {
         if executors > 0 {
-            // The pools have ended only when the session is closing, and then nothing is wanted any more.
-            let _ = self.wanted.send(pool.clone());
+            self.wanted.send_if_modified(|wanted| wanted.insert(pool.clone()));
         }
     }
 }
@@ -69,7 +63,7 @@ impl Executors {
         endpoint: Endpoint,
         environment: Name,
         folder: &Path,
-        wanted: mpsc::UnboundedReceiver<PoolName>,
+        wanted: watch::Receiver<BTreeSet<PoolName>>,
     ) -> Result<Self, EmbeddedError> {
         endpoint.all_ended(&environment);
         let socket = SocketPlace::new(folder)?;
@@ -128,16 +122,18 @@ struct Pool {
 }
 
 /// Starts each pool when it is first wanted; ends when all of them have ended.
-async fn pools(pool: Pool, mut wanted: mpsc::UnboundedReceiver<PoolName>) {
+async fn pools(pool: Pool, mut wanted: watch::Receiver<BTreeSet<PoolName>>) {
     let mut stopping = pool.stopping.clone();
     let mut known: BTreeSet<PoolName> = BTreeSet::new();
     let mut running = JoinSet::new();
     loop {
         tokio::select! {
             () = told_to_stop(&mut stopping) => break,
-            Some(name) = wanted.recv() => {
-                if known.insert(name.clone()) {
-                    running.spawn(pool.clone().keep(name));
+            Ok(()) = wanted.changed() => {
+                let new: Vec<PoolName> = wanted.borrow_and_update().difference(&known).cloned().collect();
+                for name in new {
+                    running.spawn(pool.clone().keep(name.clone()));
+                    known.insert(name);
                 }
             }
         }
@@ -149,7 +145,7 @@ impl Pool {
     /// Keeps one executor of a pool running until the session stops.
     async fn keep(mut self, name: PoolName) {
         let mut short_lives = 0;
-        while short_lives < STARTS {
+        while short_lives < EXECUTOR_STARTS {
             let began = Instant::now();
             let message = match self.run(&name).await {
                 Ok(None) => return,
@@ -157,8 +153,8 @@ impl Pool {
                 Err(error) => error.to_string(),
             };
             tracing::warn!(pool = %name, message, "an executor ended by itself");
-            short_lives = if began.elapsed() < STARTED { short_lives + 1 } else { 0 };
-            if short_lives == STARTS {
+            short_lives = if began.elapsed() < EXECUTOR_STARTED { short_lives + 1 } else { 0 };
+            if short_lives == EXECUTOR_STARTS {
                 // Only the first failure is looked at.
                 let _ = self.failed.try_send(Failure { pool: name.to_string(), message });
             }
@@ -175,7 +171,7 @@ impl Pool {
             status = child.ended() => Some(status),
             () = told_to_stop(&mut self.stopping) => {
                 self.endpoint.retire(&self.environment, &name);
-                if tokio::time::timeout(RETIRE, child.ended()).await.is_err() {
+                if tokio::time::timeout(EXECUTOR_RETIRE, child.ended()).await.is_err() {
                     child.kill().await;
                 }
                 None

@@ -3,13 +3,11 @@
 //! An id is written, and synced, before it is used as an owner, and taken out when its process has given everything up.
 
 use super::EmbeddedError;
+use crate::cli::limits::OWNERS_KEPT;
 use crate::core::Name;
 use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
-
-/// Ids kept: those of the latest crashes. An older one has lost its lease long ago.
-const KEPT: usize = 64;
 
 /// The file of owners of a data folder, with our own id in it.
 pub(crate) struct Owners {
@@ -29,7 +27,7 @@ impl Owners {
             text => text.unwrap_or_default(),
         };
         let known: Vec<Name> = text.lines().filter(|line| !line.is_empty()).map(Name::from).collect();
-        let ended: Vec<Name> = known.iter().rev().take(KEPT).rev().cloned().collect();
+        let ended: Vec<Name> = known.iter().rev().take(OWNERS_KEPT).rev().cloned().collect();
         let own: Name = format!("{:032x}", rand::random::<u128>()).into();
         let owners = Self { path, own, ended };
         owners.write(owners.ended.iter().chain([&owners.own]))?;

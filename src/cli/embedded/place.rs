@@ -4,6 +4,7 @@ use super::EmbeddedError;
 use super::control::Control;
 use super::owners::Owners;
 use crate::cli::arguments::StateOptions;
+use crate::cli::limits::DATABASE_CONNECTIONS;
 use crate::cli::output::Output;
 use crate::cli::{CliError, suggest};
 use crate::core::Name;
@@ -14,9 +15,6 @@ use sqlx::postgres::PgConnectOptions;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::Arc;
-
-/// Connections to the database: the writer's, the lease's, and those of readers.
-const CONNECTIONS: u32 = 4;
 
 /// History, open.
 pub(crate) struct Place {
@@ -149,8 +147,9 @@ impl Place {
     }
 
     async fn connect(options: &StateOptions, connect: PgConnectOptions, which: &str) -> Result<Self, EmbeddedError> {
-        let connections =
-            PostgresStore::connect(connect.clone(), CONNECTIONS).await.map_err(|source| database(which, source))?;
+        let connections = PostgresStore::connect(connect.clone(), DATABASE_CONNECTIONS)
+            .await
+            .map_err(|source| database(which, source))?;
         let (store, folder) = (Arc::new(connections.clone()), options.data_dir.clone());
         let private = options.database_url.is_none();
         Ok(Self { store, folder, connections, connect, server: None, private, lock: None })

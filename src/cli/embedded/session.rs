@@ -5,6 +5,7 @@ use super::signals::Signals;
 use super::{EmbeddedError, Finished, Owners, Place, author, readme};
 use crate::cli::CliError;
 use crate::cli::arguments::StateOptions;
+use crate::cli::limits::{LEASE_MS, SESSION_STOP};
 use crate::cli::manifests::Declared;
 use crate::cli::output::Output;
 use crate::core::{
@@ -17,15 +18,9 @@ use crate::history::{DryRunResult, Owner, Store};
 use crate::scheduler::{Committed, Scheduler, SchedulerError, keep_lease};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 use tokio::sync::broadcast::{self, error::RecvError};
 use tokio::task::JoinHandle;
-
-/// How long our ownership outlives us where nobody can know that we have ended, in milliseconds.
-const LEASE_MS: u64 = 30_000;
-
-/// How long the last commits, and giving the environment up, may take.
-const STOP: Duration = Duration::from_secs(15);
 
 /// A running environment.
 pub(crate) struct Session {
@@ -252,7 +247,7 @@ impl Session {
     /// Ends the executors, then the ownership.
     async fn close(self) -> Result<(), CliError> {
         self.executors.stop().await;
-        let stopped = tokio::time::timeout(STOP, self.scheduler.stop()).await;
+        let stopped = tokio::time::timeout(SESSION_STOP, self.scheduler.stop()).await;
         self.lease.inspect(JoinHandle::abort);
         // Without a database ownership cannot be given up; the next run knows that we have ended.
         Ok(stopped.unwrap_or_else(|_| Err(SchedulerError::Ended("the database is away".to_owned())))?)

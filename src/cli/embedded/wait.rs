@@ -5,6 +5,8 @@ use super::executors::Failure;
 use crate::cli::CliError;
 use crate::cli::document::{AttemptDocument, State};
 use crate::cli::embedded::EmbeddedError;
+pub(super) use crate::cli::limits::WAIT_IDLE as IDLE;
+use crate::cli::limits::{GLANCE_INTERVAL, GLANCE_SHARE, WAIT_PAGE};
 use crate::cli::progress::Progress;
 use crate::cli::verbs::HeldDocument;
 use crate::core::{
@@ -16,15 +18,6 @@ use crate::scheduler::Committed;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::broadcast;
-
-/// Looks at the state are at most so far apart.
-const GLANCE_INTERVAL: Duration = Duration::from_millis(50);
-/// One look costs a visit to every resource: this part of the time that has passed goes by between two.
-const GLANCE_SHARE: u32 = 16;
-/// Without a commit for so long, what is left is looked at for holds that do not go away.
-pub(super) const IDLE: Duration = Duration::from_secs(1);
-/// Attempts read from history at once.
-const PAGE: u32 = 10_000;
 
 /// How a run ended.
 pub(crate) struct Finished {
@@ -266,8 +259,8 @@ pub(super) async fn attempts_since(
     let mut attempts: Vec<AttemptDocument> = Vec::new();
     let mut below = None;
     loop {
-        let page = store.attempts(environment, None, below, PAGE).await?;
-        let full = page.len() == PAGE as usize;
+        let page = store.attempts(environment, None, below, WAIT_PAGE).await?;
+        let full = page.len() == WAIT_PAGE as usize;
         let of_run = page.iter().take_while(|attempt| attempt.attempt > before).map(AttemptDocument::from);
         let known = attempts.len();
         attempts.extend(of_run);

@@ -7,6 +7,7 @@ mod attempts;
 
 use crate::cli::arguments::CheckOptions;
 use crate::cli::embedded::{EmbeddedError, Place};
+use crate::cli::limits::CHECK_PAGE;
 use crate::cli::output::{Output, Table, time};
 use crate::cli::{CliError, Exit};
 use crate::core::{EnvironmentState, Epoch, IntentRecord, Life, Name, ResourceId, ResourceRow, VersionNumber};
@@ -16,8 +17,6 @@ use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-/// Versions or attempts read at once.
-const PAGE: u32 = 10_000;
 /// Characters of a process's id in the file of owners.
 const OWNER_ID: usize = 32;
 
@@ -100,10 +99,10 @@ async fn version_numbers(
 ) -> Result<Vec<VersionNumber>, CliError> {
     let (mut numbers, mut before) = (Vec::new(), Some(VersionNumber(newest.0 + 1)));
     loop {
-        let page = store.versions(environment, before, PAGE).await?;
+        let page = store.versions(environment, before, CHECK_PAGE).await?;
         numbers.extend(page.iter().map(|version| version.number));
         before = page.last().map(|version| version.number);
-        if page.len() < PAGE as usize {
+        if page.len() < CHECK_PAGE as usize {
             return Ok(numbers);
         }
     }

@@ -7,6 +7,7 @@ use super::why::first_sentence;
 use crate::cli::arguments::ComplianceOptions;
 use crate::cli::document::State;
 use crate::cli::embedded::Reading;
+use crate::cli::limits::COMPLIANCE_PAGE;
 use crate::cli::manifests::Selection;
 use crate::cli::output::{Output, Table, state_style, time};
 use crate::cli::{CliError, Exit};
@@ -14,9 +15,6 @@ use crate::core::{Mode, Name, ResourceView, Timestamp, VersionNumber};
 use crate::history::VersionSummary;
 use serde::Serialize;
 use std::collections::BTreeMap;
-
-/// Versions read at once to say who accepted what.
-const PAGE: u32 = 1_000;
 
 /// What `-o json|yaml` prints.
 #[derive(Debug, Serialize)]
@@ -129,9 +127,9 @@ async fn versions(reading: &Reading) -> Result<BTreeMap<VersionNumber, VersionSu
     let mut known = BTreeMap::new();
     let mut before = None;
     loop {
-        let page = reading.store.versions(&reading.environment, before, PAGE).await?;
+        let page = reading.store.versions(&reading.environment, before, COMPLIANCE_PAGE).await?;
         before = page.last().map(|version| version.number);
-        let full = page.len() == PAGE as usize;
+        let full = page.len() == COMPLIANCE_PAGE as usize;
         known.extend(page.into_iter().map(|version| (version.number, version)));
         if !full {
             return Ok(known);

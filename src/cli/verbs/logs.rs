@@ -7,6 +7,7 @@
 use crate::cli::arguments::LogsOptions;
 use crate::cli::document::AttemptDocument;
 use crate::cli::embedded::{Place, Reading};
+use crate::cli::limits::{LOGS_LOOK, LOGS_PAGE};
 use crate::cli::output::{Output, styled_diff, time};
 use crate::cli::verbs::history::result_style;
 use crate::cli::{CliError, Exit};
@@ -14,12 +15,6 @@ use crate::core::Name;
 use crate::history::{HistoryError, Store};
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
-use std::time::Duration;
-
-/// How often is looked for more.
-const LOOK: Duration = Duration::from_millis(500);
-/// Attempts read at once.
-const PAGE: u32 = 1_000;
 
 /// Which attempts have been told.
 #[derive(Debug, Default)]
@@ -51,7 +46,7 @@ pub(crate) async fn run(options: LogsOptions, output: Output) -> Result<Exit, Cl
 async fn follow(options: &LogsOptions, environment: &Name, mut told: Told, output: Output) -> Result<Exit, CliError> {
     let mut place: Option<Place> = None;
     loop {
-        tokio::time::sleep(LOOK).await;
+        tokio::time::sleep(LOGS_LOOK).await;
         let Some(open) = &place else {
             // Nobody is at work, or somebody is just beginning or ending.
             place = Place::beside(&options.state).await.ok();
@@ -80,11 +75,11 @@ impl Told {
         let mut attempts: Vec<AttemptDocument> = Vec::new();
         let mut below = None;
         loop {
-            let page = store.attempts(environment, name, below, PAGE).await?;
+            let page = store.attempts(environment, name, below, LOGS_PAGE).await?;
             let new = page.iter().take_while(|attempt| attempt.attempt.0 > self.floor).map(AttemptDocument::from);
             let known = attempts.len();
             attempts.extend(new);
-            if page.len() < PAGE as usize || attempts.len() - known < page.len() {
+            if page.len() < LOGS_PAGE as usize || attempts.len() - known < page.len() {
                 return Ok(attempts);
             }
             below = page.last().map(|attempt| attempt.attempt);

@@ -18,6 +18,7 @@ mod teller;
 use crate::cli::arguments::RunOptions;
 use crate::cli::embedded::control::{EndOrder, Listening, Registry};
 use crate::cli::embedded::{EmbeddedError, Owners, Place, Signals, has_ended, owner_of};
+use crate::cli::limits::SERVER_LOOK;
 use crate::cli::output::Output;
 use crate::cli::{CliError, Exit};
 use crate::executor::process;
@@ -26,13 +27,9 @@ use environments::{Environments, Shared};
 use files::Files;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 use teller::Teller;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
-
-/// How often the private database's process is looked at.
-const SERVER_LOOK: Duration = Duration::from_secs(1);
 
 /// Runs until a signal ends it.
 pub(crate) async fn run(options: RunOptions, output: Output) -> Result<Exit, CliError> {

@@ -4,14 +4,12 @@ use crate::cli::arguments::NameOptions;
 use crate::cli::document::{AttemptDocument, ResourceDocument, ShowDocument, State};
 use crate::cli::embedded::Reading;
 use crate::cli::embedded::control::{Answer, Control, Order};
+use crate::cli::limits::SHOWN_ATTEMPTS;
 use crate::cli::output::{Output, state_style, styled_diff, time};
 use crate::cli::verbs::history::attempts_table;
 use crate::cli::{CliError, Exit, redact};
 use crate::core::{Hold, ResourceView, Timestamp};
 use std::fmt::Write;
-
-/// Attempts shown.
-const ATTEMPTS: u32 = 5;
 
 /// Prints the resource.
 pub(crate) async fn run(options: NameOptions, output: Output) -> Result<Exit, CliError> {
@@ -39,7 +37,7 @@ async fn show(
     output: Output,
 ) -> Result<Exit, CliError> {
     let view = reading.find(&options.name)?;
-    let attempts = reading.store.attempts(&reading.environment, Some(&options.name), None, ATTEMPTS).await?;
+    let attempts = reading.store.attempts(&reading.environment, Some(&options.name), None, SHOWN_ATTEMPTS).await?;
     let document = ShowDocument {
         resource: ResourceDocument::from(&view),
         attributes: redact::attributes(&view.row.intent),

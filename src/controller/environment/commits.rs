@@ -4,14 +4,12 @@ use super::report::Look;
 use super::{EVENTS_KEPT, EnvironmentLoop};
 use crate::api::conditions;
 use crate::cluster::Happened;
+use crate::controller::limits::REPAIRS_REMEMBERED;
 use crate::core::{AttemptId, Change, Name, Outcome, OutcomeKind, Reason, Record, ResourceId};
 use crate::scheduler::Committed;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use tokio::sync::broadcast::error::TryRecvError;
-
-/// Attempts whose reason is remembered until their outcome; a subscriber that fell behind forgets them all.
-const REPAIRS: usize = 50_000;
 
 impl EnvironmentLoop {
     /// Takes in what was committed: which resources to think over, and what happened to them.
@@ -66,7 +64,7 @@ fn note(
     for record in records {
         match record {
             Record::Grant(_, grant) if matches!(grant.reason, Reason::Repair | Reason::UserRepair) => {
-                if repairs.len() >= REPAIRS {
+                if repairs.len() >= REPAIRS_REMEMBERED {
                     repairs.clear();
                 }
                 repairs.insert(grant.attempt, grant.reason);

@@ -4,14 +4,12 @@ use super::{EnvironmentLoop, Running, TurnError, rest};
 use crate::api::{Settle, Source};
 use crate::cluster::Happened;
 use crate::controller::book::Batch;
+use crate::controller::limits::FINALIZERS_AT_ONCE;
 use crate::controller::seen::{Handled, Kind, Meta, SeenEnvironment, SeenExecutor, SeenTarget};
 use crate::core::{self, Event, Forget, Intent, Name, OnChange, PoolName, RequestKind, Scope, TargetName};
 use crate::scheduler::{self, SchedulerError};
 use std::collections::BTreeMap;
 use std::sync::Arc;
-
-/// Finalizers put on at once.
-const FINALIZERS_AT_ONCE: usize = 16;
 
 impl EnvironmentLoop {
     /// Tells the scheduler what changed of settings, targets and pools.

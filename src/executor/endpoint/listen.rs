@@ -4,6 +4,7 @@ use super::attachment::Attachment;
 use super::session::{self, Session};
 use super::{Claim, Denied, Endpoint};
 use crate::core::limits;
+use crate::executor::limits::{GREETING_TIMEOUT, HANDSHAKES};
 use crate::executor::protocol::{Greeting, wire};
 use futures::{Stream, StreamExt as _};
 use std::path::{Path, PathBuf};
@@ -16,11 +17,6 @@ use tokio_rustls::{TlsAcceptor, rustls::ServerConfig, server::TlsStream};
 use tokio_stream::wrappers::{ReceiverStream, UnixListenerStream};
 use tonic::{Request, Response, Status, Streaming};
 use wire::executors_server::{Executors, ExecutorsServer};
-
-/// How long an executor may take for its TLS handshake, and again for its hello.
-const GREETING_TIMEOUT: Duration = Duration::from_secs(10);
-/// TLS handshakes at once; more wait in the listener's backlog.
-const HANDSHAKES: usize = 64;
 
 /// What can go wrong with a listener.
 #[derive(Debug, thiserror::Error)]

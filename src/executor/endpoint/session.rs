@@ -7,6 +7,7 @@ use super::attachment::{Attachment, Member};
 use super::outbox::{Outbox, Outgoing};
 use super::{ConnectedExecutor, lock};
 use crate::core::{AttemptId, Event, ExecutorName, SessionNumber, Timestamp};
+use crate::executor::limits::MISSED_HEARTBEATS;
 use crate::executor::protocol::{Greeting, outcome_from_wire, revoked, wire};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -14,9 +15,6 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::Instant;
 use tonic::{Status, Streaming};
-
-/// Heartbeats that may be missed before a stream is given up.
-const MISSED_HEARTBEATS: u32 = 3;
 
 /// Why a stream is ended by this side.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -7,6 +7,7 @@
 use crate::adaptors::{Adaptor, AdaptorError, Desired, FactValues, Work, registry};
 use crate::core::{Change, Hash, Operation, limits};
 use crate::executor::inputs::Inputs;
+use crate::executor::limits::MOST_DEADLINE_MS;
 use crate::executor::protocol::{bounded, change_to_wire, facts_to_wire, operation_from_wire, wire};
 use crate::executor::secrets::{SENSITIVE, Secrets};
 use futures::FutureExt as _;
@@ -15,9 +16,6 @@ use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, OnceLock};
 use tokio::sync::watch;
 use tokio::time::{Duration, Instant};
-
-/// The longest deadline: a week.
-const MOST_DEADLINE_MS: u64 = 7 * 24 * 3_600_000;
 
 /// Says to everything in progress that it is cancelled: `Some` reason, under a number that grows.
 #[derive(Clone, Debug, Default)]

@@ -7,18 +7,13 @@ use super::attempt::{self, Cancellation};
 use super::lease::Lease;
 use super::watchdog::Watchdog;
 use crate::adaptors::Work;
-use crate::core::limits;
+use crate::executor::limits::{MOST_IDLE_TARGETS, MOST_WAITING};
 use crate::executor::protocol::wire;
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
-
-/// Revoked grants a queue may carry along before they are swept out.
-const MOST_WAITING: usize = 4 * limits::CREDITS as usize;
-/// Targets without work that are remembered before they are swept out.
-const MOST_IDLE_TARGETS: usize = 1_024;
 
 const WAITING: u8 = 0;
 const BEGUN: u8 = 1;

@@ -5,6 +5,7 @@
 
 use super::{Options, WorkerError};
 use crate::core::limits;
+use crate::executor::limits::{CONNECT_TIMEOUT, WELCOME_TIMEOUT};
 use crate::executor::protocol::wire;
 use hyper_util::rt::TokioIo;
 use std::path::{Path, PathBuf};
@@ -15,10 +16,6 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Uri};
 use tonic::{Request, Status, Streaming};
 use wire::executors_client::ExecutorsClient;
-
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long the owner may take for its first answer: it may have to ask the API server who we are.
-const WELCOME_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Where the owner is.
 #[derive(Clone, Debug)]

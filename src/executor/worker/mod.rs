@@ -28,14 +28,11 @@ mod watchdog;
 
 use super::secrets;
 use crate::core::limits;
+use crate::executor::limits::WORKER_LOCK_RETRY;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 /// The exit code of a process that gave itself up because an attempt did not end.
 pub const EXIT_STUCK: i32 = 86;
-
-/// How often a lock that somebody else holds is tried again.
-const LOCK_RETRY: Duration = Duration::from_millis(20);
 
 /// The flags of `homeostat executor`.
 #[derive(Clone, Debug, clap::Args)]
@@ -147,7 +144,7 @@ async fn lock(path: &Path) -> Result<std::fs::File, WorkerError> {
     loop {
         match file.try_lock() {
             Ok(()) => return Ok(file),
-            Err(std::fs::TryLockError::WouldBlock) => tokio::time::sleep(LOCK_RETRY).await,
+            Err(std::fs::TryLockError::WouldBlock) => tokio::time::sleep(WORKER_LOCK_RETRY).await,
             Err(std::fs::TryLockError::Error(error)) => return Err(failed(error)),
         }
     }

@@ -11,6 +11,9 @@ use super::watchdog::Watchdog;
 use super::{EXIT_STUCK, Options, WorkerError};
 use crate::adaptors::{Work, WorkEnded, registry};
 use crate::core::limits;
+use crate::executor::limits::{
+    FAREWELL_TIME, FIRST_BACKOFF, MISSED_HEARTBEATS, MOST_BACKOFF, MOST_BACKOFF_EMBEDDED, REPORTS, STOP_TIME,
+};
 use crate::executor::protocol::wire;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -18,20 +21,6 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tonic::{Status, Streaming};
-
-/// Reports taken from the lanes at once.
-const REPORTS: usize = 1_024;
-/// Heartbeats the owner may miss before the stream is taken for dead.
-const MISSED_HEARTBEATS: u32 = 3;
-/// Delays between dials.
-const FIRST_BACKOFF: Duration = Duration::from_millis(100);
-const MOST_BACKOFF: Duration = Duration::from_secs(5);
-/// On one machine, where nobody else is burdened.
-const MOST_BACKOFF_EMBEDDED: Duration = Duration::from_millis(200);
-/// After a signal: how long what has begun may go on before it is cancelled.
-const STOP_TIME: Duration = Duration::from_secs(15);
-/// After everything has ended: how long the owner may take to record what was reported.
-const FAREWELL_TIME: Duration = Duration::from_secs(3);
 
 /// An executor's process.
 pub(super) struct Session {

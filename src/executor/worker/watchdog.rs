@@ -6,13 +6,10 @@
 use super::EXIT_STUCK;
 use super::lease::Lease;
 use crate::core::limits;
+use crate::executor::limits::{WATCHDOG_LOOK, WATCHDOG_STOPPED};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
-use std::time::{Duration, Instant};
-
-const LOOK_EVERY: Duration = Duration::from_secs(1);
-/// A longer pause between two looks means that the process itself was stopped: others get the time to notice theirs.
-const STOPPED: Duration = Duration::from_secs(3);
+use std::time::Instant;
 
 /// What a lane is at.
 #[derive(Debug, Default)]
@@ -54,7 +51,7 @@ impl Watchdog {
         let spawned = std::thread::Builder::new().name(name).spawn(move || {
             let mut looked = Instant::now();
             while let Some(watchdog) = watchdog.upgrade() {
-                if looked.elapsed() < STOPPED
+                if looked.elapsed() < WATCHDOG_STOPPED
                     && let Some(attempt) = watchdog.stuck(watchdog.lease.now_ms())
                 {
                     tracing::error!(
@@ -65,7 +62,7 @@ impl Watchdog {
                 }
                 drop(watchdog);
                 looked = Instant::now();
-                std::thread::sleep(LOOK_EVERY);
+                std::thread::sleep(WATCHDOG_LOOK);
             }
         });
         if let Err(error) = spawned {

@@ -1,6 +1,7 @@
 //! How a text that cannot be stored becomes one that can.
 
 use crate::core::{Facts, Finding, Name, OutcomeKind, Record, ResourceRow};
+use crate::history::limits::MENDED_BYTES;
 use std::fmt::Write as _;
 
 /// How much of a text is left.
@@ -11,9 +12,6 @@ pub(super) enum Severity {
     /// Nothing: for a database that has reasons of its own.
     Drop,
 }
-
-/// Bytes of an escaped text that are kept.
-const KEPT_BYTES: usize = 4_096;
 
 impl Severity {
     /// Strips the free texts of a record, and says so in one of them.
@@ -112,7 +110,7 @@ impl Severity {
                 // Writing to a String does not fail.
                 let _ = write!(kept, "{}", character.escape_unicode());
             }
-            if kept.len() >= KEPT_BYTES {
+            if kept.len() >= MENDED_BYTES {
                 kept.push_str("...");
                 break;
             }
@@ -171,6 +169,6 @@ mod tests {
     #[test]
     fn a_long_text_is_cut() {
         let text = Severity::Escape.stripped(&"\u{10ffff}".repeat(10_000));
-        assert!(text.len() < KEPT_BYTES + 16 && text.ends_with("..."), "{}", text.len());
+        assert!(text.len() < MENDED_BYTES + 16 && text.ends_with("..."), "{}", text.len());
     }
 }

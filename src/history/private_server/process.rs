@@ -49,7 +49,7 @@ impl Process {
         }
         let output = OpenOptions::new().create(true).append(true).open(log).map_err(unusable)?;
         command.stderr(output.try_clone().map_err(unusable)?).stdout(output);
-        let (started, has_started) = std::sync::mpsc::channel();
+        let (started, has_started) = std::sync::mpsc::sync_channel(1);
         let (ended, end) = oneshot::channel();
         keep("postgres", move || {
             let mut child = match command.spawn() {

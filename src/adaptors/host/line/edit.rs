@@ -1,9 +1,7 @@
 //! What happens to the lines of a file, in memory. Idempotent: edited again, nothing changes.
 
+use crate::adaptors::limits::PATTERN_BYTES;
 use regex::bytes::{Regex, RegexBuilder};
-
-/// Memory of one compiled pattern.
-const PATTERN_BYTES: usize = 1_048_576;
 
 /// What is wanted of the lines.
 pub(super) struct Edit<'a> {

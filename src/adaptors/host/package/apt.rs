@@ -3,6 +3,7 @@
 use super::super::place::failed;
 use super::super::tool::Tool;
 use super::Attributes;
+use crate::adaptors::limits::LISTS_LOCK_PAUSE;
 use crate::adaptors::{AdaptorError, Desired};
 use std::path::Path;
 use std::time::{Duration, SystemTime};
@@ -11,8 +12,6 @@ use tokio::sync::Mutex;
 const LISTS: &str = "/var/lib/apt/lists";
 /// Where an interrupted `dpkg` leaves what it had not finished.
 const UPDATES: &str = "/var/lib/dpkg/updates";
-/// How long to wait before the lock of the lists is tried again; apt does not wait for this one by itself.
-const LISTS_LOCK_PAUSE: Duration = Duration::from_secs(1);
 
 /// Attempts of this process bring the lists up to date one after the other.
 static UPDATING: Mutex<()> = Mutex::const_new(());

@@ -6,15 +6,13 @@
 use super::Answer;
 use crate::cli::CliError;
 use crate::cli::embedded::wait::{IDLE, Tally, glance_pause, held_among};
+use crate::cli::limits::PROGRESS_INTERVAL;
 use crate::cli::verbs::HeldDocument;
 use crate::core::{EnvironmentState, Event, RequestId, ResourceId, ResourceView};
 use crate::scheduler::Scheduler;
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 use tokio::sync::{broadcast, mpsc};
-
-/// How often progress is told.
-const PROGRESS: Duration = Duration::from_millis(250);
 
 /// One look at the state.
 struct Look {
@@ -50,7 +48,7 @@ pub(super) async fn attend(
         } else {
             held_since = None;
         }
-        if told.elapsed() > PROGRESS {
+        if told.elapsed() > PROGRESS_INTERVAL {
             told = Instant::now();
             let progress = Answer::Progress { done: tally.done, left: look.left, failed: tally.failed };
             // Whoever is slow to listen misses some of it.

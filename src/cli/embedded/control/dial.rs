@@ -1,6 +1,6 @@
 //! The side of a command: finds the process that holds the data folder, gives it orders, reads its answers. A connection lasts for one order.
 
-use super::{AT_ONCE, Answer, LOOK, OPENING, ORDER_BYTES, Order, PATIENCE, SOCKET};
+use super::{Answer, CONTROL_AT_ONCE, CONTROL_LOOK, CONTROL_OPENING, CONTROL_PATIENCE, ORDER_BYTES, Order, SOCKET};
 use crate::cli::CliError;
 use crate::cli::arguments::StateOptions;
 use crate::cli::embedded::{EmbeddedError, Place};
@@ -43,15 +43,16 @@ impl Control {
             if let Some(control) = Self::look(options).await? {
                 return Ok(Some(control));
             }
-            let Some(holder) = FolderLock::opener(&options.data_dir).filter(|_| began.elapsed() < OPENING) else {
+            let Some(holder) = FolderLock::opener(&options.data_dir).filter(|_| began.elapsed() < CONTROL_OPENING)
+            else {
                 return Ok(None);
             };
-            if !told && began.elapsed() > AT_ONCE {
+            if !told && began.elapsed() > CONTROL_AT_ONCE {
                 told = true;
                 let folder = options.data_dir.display();
                 output.note(&format!("waiting for {holder}: it holds {folder}, and is just opening or closing it"));
             }
-            tokio::time::sleep(LOOK).await;
+            tokio::time::sleep(CONTROL_LOOK).await;
         }
     }
 
@@ -67,7 +68,7 @@ impl Control {
             Err(error) if nobody(&error) => return Ok(None),
             Err(source) => return Err(EmbeddedError::Control { folder: options.data_dir.clone(), source }.into()),
         };
-        let hello = tokio::time::timeout(PATIENCE, answers.next()).await.map_err(|_| silent())?;
+        let hello = tokio::time::timeout(CONTROL_PATIENCE, answers.next()).await.map_err(|_| silent())?;
         let (process, environments, ended) = match hello? {
             Answer::Hello { process, release, private, environments, ended } => {
                 check(process, &release, private, options)?;
@@ -159,7 +160,8 @@ impl Answers {
 }
 
 fn silent() -> CliError {
-    let text = format!("the process that holds the data folder does not answer within {} s", PATIENCE.as_secs());
+    let text =
+        format!("the process that holds the data folder does not answer within {} s", CONTROL_PATIENCE.as_secs());
     CliError::Scheduler(text)
 }
 

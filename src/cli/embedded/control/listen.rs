@@ -5,7 +5,7 @@
 
 use super::dial::socket_in;
 use super::orders::{self, Registry};
-use super::{Answer, CONNECTIONS, LARGE_ORDER_BYTES, ORDER_BYTES, Order, PATIENCE, SOCKET};
+use super::{Answer, CONTROL_CONNECTIONS, CONTROL_PATIENCE, LARGE_ORDER_BYTES, ORDER_BYTES, Order, SOCKET};
 use crate::cli::embedded::EmbeddedError;
 use std::fs::File;
 use std::os::unix::fs::PermissionsExt;
@@ -59,7 +59,7 @@ impl Drop for Listening {
 }
 
 async fn accept(listener: UnixListener, desk: Desk) {
-    let places = Arc::new(Semaphore::new(CONNECTIONS));
+    let places = Arc::new(Semaphore::new(CONTROL_CONNECTIONS));
     let mut connections = JoinSet::new();
     loop {
         let stream = tokio::select! {
@@ -103,7 +103,7 @@ async fn serve(stream: UnixStream, desk: Desk) {
     let (reader, mut writer) = stream.into_split();
     let mut reader = BufReader::new(reader);
     loop {
-        let order = match tokio::time::timeout(PATIENCE, next_order(&mut reader, &desk)).await {
+        let order = match tokio::time::timeout(CONTROL_PATIENCE, next_order(&mut reader, &desk)).await {
             Ok(Ok(Some(order))) => order,
             // It is done, or has been silent for too long.
             Ok(Ok(None)) | Err(_) => return,
@@ -161,5 +161,5 @@ async fn next_order(reader: &mut BufReader<OwnedReadHalf>, desk: &Desk) -> Resul
 async fn answer(writer: &mut OwnedWriteHalf, answer: &Answer) -> bool {
     let Ok(mut line) = serde_json::to_vec(answer) else { return false };
     line.push(b'\n');
-    tokio::time::timeout(PATIENCE, writer.write_all(&line)).await.is_ok_and(|written| written.is_ok())
+    tokio::time::timeout(CONTROL_PATIENCE, writer.write_all(&line)).await.is_ok_and(|written| written.is_ok())
 }

@@ -1,7 +1,7 @@
 //! The attempts that the current state refers to, and what history says of them. History is read in pages; what is kept grows with the resources.
 
-use super::PAGE;
 use crate::cli::CliError;
+use crate::cli::limits::CHECK_PAGE;
 use crate::core::{AttemptId, Name, Snapshot};
 use crate::history::{AttemptSummary, Store};
 use std::collections::{BTreeMap, BTreeSet};
@@ -40,12 +40,12 @@ impl Attempts {
     ) -> Result<(), CliError> {
         let mut before = Some(AttemptId(newest.0 + 1));
         loop {
-            let page = store.attempts(environment, None, before, PAGE).await?;
+            let page = store.attempts(environment, None, before, CHECK_PAGE).await?;
             for attempt in &page {
                 self.see(attempt);
             }
             before = page.last().map(|attempt| attempt.attempt);
-            if page.len() < PAGE as usize {
+            if page.len() < CHECK_PAGE as usize {
                 return Ok(());
             }
         }

@@ -6,17 +6,13 @@ use crate::adaptors::registry;
 use crate::api::manifest::{Reading, Stamp, Tree};
 use crate::api::{Checker, Types};
 use crate::cli::CliError;
+use crate::cli::limits::{FILES_CLOSER_LOOK, FILES_LOOK};
 use crate::cli::output::time;
 use crate::controller::settle::{Rest, Settle};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 use tokio::sync::mpsc;
 
-/// How often the files are looked at.
-const LOOK: Duration = Duration::from_secs(1);
-/// While changes come to rest, they are looked at more often: the end of a change is not waited for longer than it takes.
-const CLOSER_LOOK: Duration = Duration::from_millis(250);
 /// How long changes must rest, so that a checkout or a copy of a folder is one version.
 const REST: Rest = Rest { quiet_ms: 1_000, at_most_ms: 10_000 };
 
@@ -68,7 +64,7 @@ impl Files {
     /// Waits until they say something else than last time.
     async fn changed(&mut self) -> Result<Reading, CliError> {
         loop {
-            let pause = if self.settle.due(REST).is_some() { CLOSER_LOOK } else { LOOK };
+            let pause = if self.settle.due(REST).is_some() { FILES_CLOSER_LOOK } else { FILES_LOOK };
             tokio::time::sleep(pause).await;
             let now = stamp(&self.tree).await?;
             if now != self.seen {

@@ -4,24 +4,14 @@ use super::environments::Shared;
 use super::happening::{Chronicle, Happening, What};
 use crate::cli::embedded::control::Registered;
 use crate::cli::embedded::{EmbeddedError, Opening, Session, has_ended, push_of};
+use crate::cli::limits::{ENDING_GRACE, ENDING_LOOK, SESSION_AGAIN, SESSION_AGAIN_AT_MOST, SESSION_WELL};
 use crate::cli::manifests::Declared;
 use crate::cli::{CliError, SET, refusal};
 use crate::core::{Counts, EnvironmentState, Event, Name, Push, RepairSchedule};
 use crate::scheduler::{Committed, Scheduler, SchedulerError};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 use tokio::sync::{broadcast, watch};
-
-/// How long attempts that run may take to end when the process is told to end. What still runs then is closed as lost by the next run.
-const GRACE: Duration = Duration::from_mins(1);
-/// How often is looked whether they have ended, where no commit says so.
-const LOOK: Duration = Duration::from_millis(50);
-/// A session that could not go on is opened again after so long, doubled each time,
-const AGAIN: Duration = Duration::from_secs(1);
-/// up to so long.
-const AGAIN_AT_MOST: Duration = Duration::from_mins(1);
-/// A session that lasted so long was well.
-const WELL: Duration = Duration::from_mins(1);
 
 /// What an environment is held to.
 #[derive(Clone, Debug)]
@@ -63,7 +53,7 @@ impl Keeper {
     /// It was told to end, and could not do so in order: it may still be recorded as ours.
     pub(super) async fn keep(mut self) -> Result<(), CliError> {
         let registered = Arc::new(self.shared.registry.register(self.environment.clone()));
-        let mut pause = AGAIN;
+        let mut pause = SESSION_AGAIN;
         loop {
             let began = Instant::now();
             let (keeper, registered) = (self.clone(), Arc::clone(&registered));
@@ -73,13 +63,13 @@ impl Keeper {
                 Ok(Err(error)) => error.report(),
                 Err(error) => format!("a defect in homeostat, please report it: {error}"),
             };
-            pause = if began.elapsed() > WELL { AGAIN } else { pause };
+            pause = if began.elapsed() > SESSION_WELL { SESSION_AGAIN } else { pause };
             let again =
                 format!("{trouble}\ntried again in {}", crate::cli::output::time::took(pause.as_millis() as u64));
             self.tell(Happening::of(What::Trouble).saying(again));
             tokio::select! {
                 () = self.told_to_end() => return Ok(()),
-                () = tokio::time::sleep(pause) => pause = (pause * 2).min(AGAIN_AT_MOST),
+                () = tokio::time::sleep(pause) => pause = (pause * 2).min(SESSION_AGAIN_AT_MOST),
             }
         }
     }
@@ -109,7 +99,7 @@ impl Keeper {
     /// Waits until the process of the private database has ended: then nothing that is left can be recorded.
     async fn database_ended(&self) {
         while !self.shared.server.is_some_and(has_ended) {
-            tokio::time::sleep(LOOK).await;
+            tokio::time::sleep(ENDING_LOOK).await;
         }
     }
 
@@ -237,13 +227,13 @@ impl Keeper {
                     return Ok::<Counts, CliError>(counts);
                 }
                 // Whether something came, or the time is over: the state says what there is.
-                if let Ok(Ok(committed)) = tokio::time::timeout(LOOK, commits.recv()).await {
+                if let Ok(Ok(committed)) = tokio::time::timeout(ENDING_LOOK, commits.recv()).await {
                     self.chronicle(scheduler, chronicle, &committed).await?;
                 }
             }
         };
         let ended = tokio::select! {
-            ended = tokio::time::timeout(GRACE, ended) => ended,
+            ended = tokio::time::timeout(ENDING_GRACE, ended) => ended,
             () = self.database_ended() => return Err(CliError::Scheduler("its database has ended".to_owned())),
         };
         while let Ok(committed) = commits.try_recv() {

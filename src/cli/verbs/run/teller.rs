@@ -3,17 +3,12 @@
 //! Whoever reads our stdout may stop reading: then the thread waits, lines are dropped and counted, and no environment notices.
 
 use super::happening::{Happening, What};
+use crate::cli::limits::{TOLD_LAST_WORDS, TOLD_LINES};
 use crate::cli::output::Output;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
-
-/// Lines that wait to be written before more are dropped.
-const LINES: usize = 4_096;
-/// How long the last lines may take when the process ends.
-const LAST_WORDS: Duration = Duration::from_secs(5);
 
 /// Takes in what happens. Never blocks.
 #[derive(Clone)]
@@ -28,7 +23,7 @@ pub(super) struct Telling(JoinHandle<()>);
 impl Teller {
     /// Begins to write.
     pub(super) fn start(output: Output) -> (Self, Telling) {
-        let (lines, mut waiting) = mpsc::channel::<Happening>(LINES);
+        let (lines, mut waiting) = mpsc::channel::<Happening>(TOLD_LINES);
         let dropped = Arc::new(AtomicU64::new(0));
         let counted = Arc::clone(&dropped);
         let telling = tokio::task::spawn_blocking(move || {
@@ -56,7 +51,7 @@ impl Telling {
     /// Waits until everything is written; every teller is gone by then.
     pub(super) async fn end(self) {
         // Whoever does not read has been waited for long enough.
-        let _ = tokio::time::timeout(LAST_WORDS, self.0).await;
+        let _ = tokio::time::timeout(TOLD_LAST_WORDS, self.0).await;
     }
 }
 

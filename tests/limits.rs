@@ -1,0 +1,86 @@
+//! Every bound stands in a `limits.rs`, and no queue is without one. Read from the sources themselves: a new bound beside them fails here.
+#![allow(clippy::unwrap_used, missing_docs)]
+
+use regex::Regex;
+use std::path::{Path, PathBuf};
+
+/// Numbers that bound nothing: units, formats, defaults, marks of a file format.
+const NO_BOUNDS: [&str; 19] = [
+    "PORT",
+    "SOCKET_NAME_BYTES",
+    "NONE",
+    "KEY_BYTES",
+    "HOUR_MS",
+    "MINUTE_MS",
+    "SECOND_MS",
+    "DAY_SECONDS",
+    "MODE_BITS",
+    "DEFAULT_MODE",
+    "DEFAULT_LIST_AGE_SECONDS",
+    "MOST_ID",
+    "CONTEXT_LINES",
+    "SAME_REQUEST_SECONDS",
+    "OWNER_ID",
+    "MUTANT_SEEDS",
+    "EXIT_STUCK",
+    "MARK_BYTES",
+    "NAMED",
+];
+/// What is for developers, and what plays the world.
+const NOT_THE_PRODUCT: [&str; 4] = ["/tests", "cli/bench", "/simulation/", "/conformance"];
+
+fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(folder).unwrap().flatten() {
+        let path = entry.path();
+        let text = path.to_str().unwrap().to_owned();
+        if path.is_dir() {
+            sources(&path, found);
+        } else if text.ends_with(".rs") && !NOT_THE_PRODUCT.iter().any(|part| text.contains(part)) {
+            found.push(path);
+        }
+    }
+}
+
+/// The product's sources without their tests: path below `src/`, and text.
+fn product() -> Vec<(String, String)> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut paths = Vec::new();
+    sources(&root, &mut paths);
+    assert!(paths.len() > 100, "the sources are here");
+    let read = |path: PathBuf| {
+        let text = std::fs::read_to_string(&path).unwrap();
+        let product = text.split("mod tests {").next().unwrap().to_owned();
+        (path.strip_prefix(&root).unwrap().display().to_string(), product)
+    };
+    paths.into_iter().map(read).collect()
+}
+
+#[test]
+fn a_bound_stands_in_a_limits_file() {
+    let bound = Regex::new(r"const ([A-Z_]+): \(?(?:usize|u32|u64|i64|Duration)\b").unwrap();
+    let mut elsewhere = Vec::new();
+    for (path, text) in product().iter().filter(|(path, _)| !path.ends_with("limits.rs")) {
+        let names = bound.captures_iter(text).map(|found| found[1].to_owned());
+        elsewhere
+            .extend(names.filter(|name| !NO_BOUNDS.contains(&name.as_str())).map(|name| format!("{path}: {name}")));
+    }
+    assert!(elsewhere.is_empty(), "bounds outside of limits.rs: {elsewhere:#?}");
+}
+
+#[test]
+fn a_limit_says_what_it_is_and_why() {
+    let silent = Regex::new(r"(?m)^(?:[^/\n][^\n]*)?\n(?:pub(?:\([a-z]+\))? )?const ([A-Z_]+)").unwrap();
+    for (path, text) in product().iter().filter(|(path, _)| path.ends_with("limits.rs")) {
+        let found: Vec<_> = silent.captures_iter(text).map(|found| found[1].to_owned()).collect();
+        assert!(found.is_empty(), "{path}: without a word: {found:?}");
+    }
+}
+
+#[test]
+fn no_queue_is_without_a_bound() {
+    let queue = Regex::new(r"(unbounded_channel|FuturesUnordered::new|mpsc::channel\(\))").unwrap();
+    for (path, text) in product() {
+        let found: Vec<_> = queue.find_iter(&text).map(|found| found.as_str()).collect();
+        assert!(found.is_empty(), "{path}: {found:?}");
+    }
+}
