@@ -1,4 +1,4 @@
-//! The bounds that the brain and its edges agree on, each with its unit and its reason. A bound that one file alone must know stands there.
+//! The bounds that the brain and its edges agree on, each with its unit and its reason. One that a room alone must know stands in its own `limits.rs`.
 
 /// How long one attempt may take when nothing else is said, in milliseconds. Ten minutes covers a package installation.
 pub const DEFAULT_DEADLINE_MS: u64 = 600_000;

@@ -46,6 +46,7 @@ impl Default for Share {
 
 impl EnvironmentState {
     /// Makes each step look at so many resources, for tests of what happens between two shares.
+    #[cfg(test)]
     pub(crate) fn set_share(&mut self, per_step: usize) {
         self.share = Share { per_step: per_step.max(1), left: 0 };
     }
