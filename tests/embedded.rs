@@ -192,7 +192,7 @@ fn what_is_wrong_is_refused_with_what_to_do() {
         "status",
         64,
         "
-        error: nothing was ever deployed with --data-dir data/deploy
+        error: no environment is known with --data-dir data/deploy
           deploy something first: `homeostat deploy -f DIR`, or name another folder",
     );
     house.write("manifests/resources.yaml", &small("held").replace("content", "contents"));

@@ -66,6 +66,7 @@ fn man_pages() -> Result<Vec<Generated>, CliError> {
     let mut root = Arguments::command();
     root.build();
     let shown = root.get_subcommands().filter(|command| command.get_name() != "help" && !command.is_hide_set());
+    let shown = shown.flat_map(|command| std::iter::once(command).chain(inner(command)));
     let commands: Vec<clap::Command> = std::iter::once(&root).chain(shown).cloned().collect();
     let page = |command: clap::Command| {
         let page = clap_mangen::Man::new(command).manual("Homeostat");
@@ -75,6 +76,11 @@ fn man_pages() -> Result<Vec<Generated>, CliError> {
         Ok(Generated { path, content: String::from_utf8_lossy(&text).into_owned() })
     };
     commands.into_iter().map(page).collect()
+}
+
+/// What a command is followed by, as `environment` after `delete`.
+fn inner(command: &clap::Command) -> impl Iterator<Item = &clap::Command> {
+    command.get_subcommands().filter(|inner| inner.get_name() != "help" && !inner.is_hide_set())
 }
 
 /// The reference of the command line, from the command line.
@@ -93,6 +99,12 @@ fn cli_reference() -> String {
             command.get_name().to_owned(),
             trimmed(command)
         );
+        let outer = command.get_name().to_owned();
+        let names: Vec<String> = inner(command).map(|inner| inner.get_name().to_owned()).collect();
+        for name in names {
+            let Some(command) = command.find_subcommand_mut(&name) else { continue };
+            let _ = writeln!(text, "\n### homeostat {outer} {name}\n\n```text\n{}\n```", trimmed(command));
+        }
     }
     text
 }

@@ -92,7 +92,7 @@ fn what_is_forgotten_stays_on_its_target() {
         "forget index",
         64,
         r#"
-        These 1 resources of environment house will be forgotten, and left on their targets as they are:
+        This resource of environment house will be forgotten, and left on their targets as they are:
           - index (host.File {"/path":"FOLDER/made/index"} on here)
         error: nothing was done: this needs a confirmation, and there is no terminal to ask on
           add --yes to confirm"#,

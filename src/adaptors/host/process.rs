@@ -60,10 +60,14 @@ pub(super) async fn run(program: Program<'_>, work: Work) -> Result<Ended, Adapt
         return Err(AdaptorError("there is no program to run".to_owned()));
     };
     let cannot_run = |error: &dyn std::fmt::Display| {
-        AdaptorError(format!(
-            "cannot run {name:?} in {}: {error}; is it installed, and may the executor run it?",
-            program.cwd.display()
-        ))
+        let cwd = program.cwd.display();
+        // The same error says that the program is not there, and that its folder is not.
+        let why = if program.cwd.is_dir() {
+            format!("cannot run {name:?} in {cwd}: {error}; is it installed, and may the executor run it?")
+        } else {
+            format!("cannot run {name:?} in {cwd}: there is no such folder; make it first, or require what makes it")
+        };
+        AdaptorError(why)
     };
     // What is fed ends by itself at once, and needs nobody to watch it.
     let supervision = if program.input.is_none() { supervisor::connection() } else { None };

@@ -39,7 +39,7 @@ pub(crate) enum EmbeddedError {
         log: PathBuf,
     },
     /// There is nothing to read.
-    #[error("nothing was ever deployed with --data-dir {}\n  deploy something first: `homeostat deploy -f DIR`, or name another folder", folder.display())]
+    #[error("no environment is known with --data-dir {}\n  deploy something first: `homeostat deploy -f DIR`, or name another folder", folder.display())]
     Nothing {
         /// Which folder.
         folder: PathBuf,

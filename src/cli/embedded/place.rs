@@ -192,6 +192,11 @@ impl Place {
         self.private
     }
 
+    /// Whether another process holds the data folder.
+    pub(crate) fn is_held_elsewhere(&self) -> bool {
+        self.private && self.lock.is_none()
+    }
+
     /// The process of the private database, where it is ours.
     pub(crate) fn server_process(&self) -> Option<u32> {
         self.server.as_ref().map(PrivateServer::pid)

@@ -21,6 +21,8 @@ pub(crate) struct Reading {
     pub(crate) state: EnvironmentState,
     /// When it was read.
     pub(crate) now: Timestamp,
+    /// Another process holds the data folder, and may work on the environment.
+    pub(crate) at_work: bool,
 }
 
 impl Reading {
@@ -39,7 +41,7 @@ impl Reading {
         let state = peek(&*place.store, &environment, now)
             .await?
             .ok_or_else(|| EmbeddedError::Nothing { folder: place.folder.clone() })?;
-        Ok(Self { store: Arc::clone(&place.store), environment, state, now })
+        Ok(Self { store: Arc::clone(&place.store), environment, state, now, at_work: place.is_held_elsewhere() })
     }
 
     /// The resource of this name.

@@ -29,6 +29,11 @@ pub(crate) fn confirm(preview: &str, question: &str, yes: bool) -> Result<(), Cl
     }
 }
 
+/// `This resource`, `These 3 resources`.
+pub(crate) fn these(count: usize) -> String {
+    if count == 1 { "This resource".to_owned() } else { format!("These {count} resources") }
+}
+
 /// `  - name` per line, bounded.
 pub(crate) fn list<'a>(mark: &str, names: impl ExactSizeIterator<Item = &'a str>) -> String {
     let bound = crate::core::limits::LISTED_NAMES;

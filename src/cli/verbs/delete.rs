@@ -58,8 +58,8 @@ pub(super) async fn prepare(
         let names = confirm::list("-", removed.iter().map(|name| &**name));
         let after = if whole { ", and then all that is known of it, its history too" } else { "" };
         let heading = format!(
-            "These {} resources of environment {environment} will be deleted on their targets{after}:\n{names}",
-            removed.len()
+            "{} of environment {environment} will be deleted on their targets{after}:\n{names}",
+            confirm::these(removed.len())
         );
         let question = if whole { "Delete the environment?" } else { "Delete them?" };
         confirm::confirm(&heading, question, options.order.yes)?;

@@ -56,8 +56,8 @@ async fn prepare(options: &ForgetOptions, place: &Place) -> Result<(Name, Vec<Le
     let items = left_behind(options, &state)?;
     let lines: Vec<String> = items.iter().map(describe).collect();
     let heading = format!(
-        "These {} resources of environment {environment} will be forgotten, and left on their targets as they are:\n{}",
-        items.len(),
+        "{} of environment {environment} will be forgotten, and left on their targets as they are:\n{}",
+        confirm::these(items.len()),
         confirm::list("-", lines.iter().map(String::as_str))
     );
     confirm::confirm(&heading, "Forget them?", options.order.yes)?;

@@ -162,6 +162,15 @@ impl RunDocument {
             let Counts { compliant, total, .. } = self.counts;
             return format!("nothing to do: {compliant} of {total} resources compliant (version {})", self.version);
         }
+        let due = |item: &AttemptDocument| item.reason == Some(Reason::Repair) && is_unchanged(item.result);
+        if self.held.is_empty() && self.exit() == Exit::Done && self.items.iter().all(due) {
+            let Counts { compliant, total, .. } = self.counts;
+            let verified = self.items.len();
+            return format!(
+                "nothing to do: {compliant} of {total} resources compliant (version {}); {verified} verified, as it was time",
+                self.version
+            );
+        }
         let took = time::took((self.seconds * 1_000.0) as u64);
         format!(
             "version {}: {} changed, {} unchanged, {} failed, {} skipped; {} attempts in {took} ({:.0}/s)",

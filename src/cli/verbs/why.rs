@@ -61,30 +61,43 @@ async fn beside(control: &Control, options: &NameOptions) -> Result<Option<WhyDo
 }
 
 fn explain(options: &NameOptions, reading: &Reading) -> Result<WhyDocument, CliError> {
-    document(&reading.state, &options.name, reading.now, false)
+    let knows = if reading.at_work { Knows::OnlyHistory } else { Knows::NobodyWorks };
+    document(&reading.state, &options.name, reading.now, knows)
 }
 
-/// Why the resource is where it is; `runs`: somebody runs the environment, and this is what they know.
+/// Who says it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Knows {
+    /// Whoever runs the environment: it knows who is connected, and what is full.
+    Owner,
+    /// History, and nobody works on the environment.
+    NobodyWorks,
+    /// History, while a process is at work that takes no questions: who is connected is not known here.
+    OnlyHistory,
+}
+
+/// Why the resource is where it is.
 pub(crate) fn document(
     state: &EnvironmentState,
     name: &str,
     now: Timestamp,
-    runs: bool,
+    knows: Knows,
 ) -> Result<WhyDocument, CliError> {
     let view = find(state, name)?;
     let good = view.good;
-    let items = chain(state, view, now);
+    let items = chain(state, view, now, knows);
+    let runs = knows != Knows::NobodyWorks;
     let next = items.last().map(|root| next_steps(state, root, now, runs)).unwrap_or_default();
     Ok(WhyDocument { environment: state.name().clone(), version: state.version(), items, next, good })
 }
 
 /// Follows the first hold that names another resource, until none does.
-fn chain(state: &EnvironmentState, first: ResourceView, now: Timestamp) -> Vec<Link> {
+fn chain(state: &EnvironmentState, first: ResourceView, now: Timestamp, knows: Knows) -> Vec<Link> {
     let mut links: Vec<Link> = Vec::new();
     let mut next = Some(first);
     while let Some(view) = next.take().filter(|_| links.len() < limits::LISTED_NAMES) {
         let holds = state.why(view.row.resource);
-        let sentences = sentences(&view, &holds, now);
+        let sentences = sentences(&view, &holds, now, knows);
         let known = |name: &Name| links.iter().any(|link| link.name == *name) || *name == view.row.intent.name;
         next = holds
             .iter()
@@ -112,14 +125,14 @@ fn culprit(hold: &Hold) -> Option<&Name> {
 
 /// The first thing to be said about a resource.
 pub(super) fn first_sentence(state: &EnvironmentState, view: &ResourceView, now: Timestamp) -> String {
-    sentences(view, &state.why(view.row.resource), now).into_iter().next().unwrap_or_default()
+    sentences(view, &state.why(view.row.resource), now, Knows::Owner).into_iter().next().unwrap_or_default()
 }
 
 /// What is to be said about one resource.
-fn sentences(view: &ResourceView, holds: &[Hold], now: Timestamp) -> Vec<String> {
+fn sentences(view: &ResourceView, holds: &[Hold], now: Timestamp, knows: Knows) -> Vec<String> {
     let row = &view.row;
-    let unreleased = view.unreleased().is_some();
-    let mut all: Vec<String> = holds.iter().map(|hold| sentence(hold, unreleased, now)).collect();
+    let unreleased = view.unreleased().is_some() || row.facts_in_force.is_some();
+    let mut all: Vec<String> = holds.iter().map(|hold| sentence(hold, unreleased, now, knows)).collect();
     if let Some((at, attempt)) = row.verified_at.zip(row.last_attempt).filter(|_| view.good) {
         all.push(format!("attempt {attempt} verified it {} (version {})", time::relative(at, now), row.version));
     }
@@ -136,14 +149,21 @@ fn sentences(view: &ResourceView, holds: &[Hold], now: Timestamp) -> Vec<String>
         all.push(format!("the difference that was found:\n{drift}"));
     }
     if all.is_empty() {
-        all.push("nothing holds it: it runs as soon as a homeostat process owns the environment".to_owned());
+        let when = match knows {
+            Knows::NobodyWorks => "it runs as soon as a homeostat process owns the environment",
+            Knows::Owner | Knows::OnlyHistory => "its turn comes",
+        };
+        all.push(format!("nothing holds it: {when}"));
     }
     all
 }
 
 /// A hold as a sentence, with the times that only a reader with a clock can tell.
-fn sentence(hold: &Hold, unreleased: bool, now: Timestamp) -> String {
+fn sentence(hold: &Hold, unreleased: bool, now: Timestamp, knows: Knows) -> String {
     match hold {
+        Hold::ExecutorUnavailable { message: None, .. } if knows == Knows::OnlyHistory => {
+            "it waits to be run, by the process that is at work on the environment now".to_owned()
+        }
         Hold::Good { .. } if unreleased => "what is in force is deployed".to_owned(),
         Hold::Good { next_repair: Some(at) } => format!("{hold}; verified again {}", time::relative(*at, now)),
         Hold::RetryAt { at: Some(at), .. } if *at > now => format!("{hold}; tried again {}", time::relative(*at, now)),
@@ -295,7 +315,7 @@ mod tests {
         take(Event::SettingsChanged(Settings { on_change: OnChange::Manual, ..Settings::default() }));
         take(push(vec![intent("disk", &[])]));
         let view = state.view(state.find_any("site").unwrap()).unwrap();
-        let items = chain(&state, view, Timestamp(0));
+        let items = chain(&state, view, Timestamp(0), Knows::NobodyWorks);
         let next = next_steps(&state, items.last().unwrap(), Timestamp(0), false);
         let document = WhyDocument { environment: "house".into(), version: state.version(), items, next, good: false };
         let told = "site is Undefined\n  it requires disk, which waits for release\n  disk is Unreleased\n    \

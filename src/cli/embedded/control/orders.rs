@@ -160,7 +160,8 @@ async fn on(scheduler: &Scheduler, order: Order, answers: &mpsc::Sender<Answer>)
         }
         Order::Wait { requests, .. } => attend(scheduler, requests, answers).await?,
         Order::Why { name, .. } => {
-            let document = scheduler.read(move |state| why::document(state, &name, time::now(), true)).await??;
+            let document =
+                scheduler.read(move |state| why::document(state, &name, time::now(), why::Knows::Owner)).await??;
             Answer::Why { document }
         }
         Order::Holds { name, .. } => Answer::Holds { holds: scheduler.read(move |state| holds(state, &name)).await?? },
