@@ -6,11 +6,10 @@ use super::{AttemptId, ExecutorName, Grant, Life, Message, Operation, Pool, Pool
 use std::sync::Arc;
 
 impl EnvironmentState {
-    /// Grants what can be granted on the targets that were marked, as far as the step's share goes, and says how many executors are wanted.
+    /// Grants what can be granted on the targets that were marked, and says how many executors are wanted. Only what is left of the step's share is
+    /// spent on it: something is left where everything has settled, and nowhere else.
     pub(super) fn dispatch(&mut self) {
-        while !self.is_unsettled()
-            && let Some(index) = self.dispatchable.pop_first().or_else(|| self.next_for_room())
-        {
+        while let Some(index) = self.dispatchable.pop_first().or_else(|| self.next_for_room()) {
             let done = self.dispatch_target(index);
             self.count_working(index);
             self.arm_target(index);
@@ -25,7 +24,7 @@ impl EnvironmentState {
     /// False where the share of this step has not sufficed.
     fn dispatch_target(&mut self, index: TargetIndex) -> bool {
         while let Some(entry) = self.next_grantable(index) {
-            if self.is_unsettled() || !self.share.spend() {
+            if !self.share.spend() {
                 return false;
             }
             let work = entry.work;

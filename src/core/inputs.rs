@@ -208,14 +208,13 @@ impl EnvironmentState {
         let hash = self.hash_with_facts(&resource.row.intent, resource.row.facts_in_force.as_deref());
         if let Some(resource) = self.get_mut(id) {
             resource.with_facts = hash;
+            resource.takes_facts = !resource.row.intent.inputs.is_empty();
         }
     }
 
     /// What its intent takes may have come, changed or gone: then it is another intent, though no version says so.
     pub(super) fn renew_inputs(&mut self, id: ResourceId) {
-        let Some(resource) =
-            self.get(id).filter(|resource| resource.is_live() && !resource.row.intent.inputs.is_empty())
-        else {
+        let Some(resource) = self.get(id).filter(|resource| resource.takes_facts && resource.is_live()) else {
             return;
         };
         let before = resource.hash();

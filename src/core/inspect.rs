@@ -2,8 +2,8 @@
 
 use super::state::{EnvironmentState, Resource};
 use super::{
-    Blocked, Compliance, Counts, EnvironmentView, Epoch, Hold, LastResult, Name, ResourceId, ResourceRow, ResourceView,
-    Running, Settings, Target, VersionNumber, Versions,
+    Blocked, Compliance, Counts, EnvironmentView, Epoch, Hold, LastResult, Name, RequestId, ResourceId, ResourceRow,
+    ResourceView, Running, Settings, Target, VersionNumber, Versions,
 };
 
 impl EnvironmentState {
@@ -20,6 +20,11 @@ impl EnvironmentState {
     /// The newest accepted version.
     pub fn version(&self) -> VersionNumber {
         self.version
+    }
+
+    /// The number of the newest request.
+    pub fn last_request(&self) -> RequestId {
+        self.last_request
     }
 
     /// The settings in force.

@@ -4,7 +4,7 @@
 //! many starts one goes to whatever has waited longest.
 
 use super::{DryRunId, Reason, ResourceId, limits};
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 /// Something that stands in a ready queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -25,29 +25,29 @@ pub(super) struct Entry {
     pub(super) work: Work,
 }
 
-/// See the module.
+/// See the module. Turns and ages are numbers that nothing else in the queue has.
 #[derive(Debug, Default)]
 pub(super) struct ReadyQueue {
-    by_turn: BTreeSet<Entry>,
-    by_age: BTreeSet<(u64, Entry)>,
+    by_turn: BTreeMap<Turn, (u64, Work)>,
+    by_age: BTreeMap<u64, Turn>,
     starts: u64,
 }
 
 impl ReadyQueue {
-    pub(super) fn insert(&mut self, entry: Entry) {
-        self.by_turn.insert(entry);
-        self.by_age.insert((entry.since, entry));
+    pub(super) fn insert(&mut self, Entry { turn, since, work }: Entry) {
+        self.by_turn.insert(turn, (since, work));
+        self.by_age.insert(since, turn);
     }
 
     pub(super) fn remove(&mut self, entry: &Entry) {
-        self.by_turn.remove(entry);
-        self.by_age.remove(&(entry.since, *entry));
+        self.by_turn.remove(&entry.turn);
+        self.by_age.remove(&entry.since);
     }
 
     /// What starts next.
     pub(super) fn next(&self) -> Option<Entry> {
         let for_the_oldest = (self.starts + 1).is_multiple_of(limits::STARTS_PER_AGED);
-        if for_the_oldest { self.by_age.first().map(|&(_, entry)| entry) } else { self.first() }
+        if for_the_oldest { self.iter_by_age().next() } else { self.first() }
     }
 
     /// It starts.
@@ -58,12 +58,12 @@ impl ReadyQueue {
 
     /// The most important of all.
     pub(super) fn first(&self) -> Option<Entry> {
-        self.by_turn.first().copied()
+        self.iter().next()
     }
 
     /// How many stand before it.
     pub(super) fn ahead_of(&self, entry: &Entry) -> usize {
-        self.by_turn.range(..entry).count()
+        self.by_turn.range(..entry.turn).count()
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -85,12 +85,12 @@ impl ReadyQueue {
 
     /// The most important first.
     pub(super) fn iter(&self) -> impl Iterator<Item = Entry> + '_ {
-        self.by_turn.iter().copied()
+        self.by_turn.iter().map(|(&turn, &(since, work))| Entry { turn, since, work })
     }
 
     /// The oldest first.
-    #[cfg(test)]
     pub(super) fn iter_by_age(&self) -> impl Iterator<Item = Entry> + '_ {
-        self.by_age.iter().map(|&(_, entry)| entry)
+        let entry = |turn| self.by_turn.get(turn).map(|&(since, work)| Entry { turn: *turn, since, work });
+        self.by_age.values().filter_map(entry)
     }
 }

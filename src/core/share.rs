@@ -45,8 +45,8 @@ impl Default for Share {
 }
 
 impl EnvironmentState {
-    /// Makes each step look at so many resources, for tests of what happens between two shares.
-    #[cfg(test)]
+    /// Makes each step look at so many resources: tests and the simulator play what happens between two shares in small worlds.
+    #[cfg(any(test, feature = "full"))]
     pub(crate) fn set_share(&mut self, per_step: usize) {
         self.share = Share { per_step: per_step.max(1), left: 0 };
     }

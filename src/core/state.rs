@@ -103,6 +103,8 @@ pub(super) struct Resource {
     pub(super) target: TargetIndex,
     /// The hash of its intent with the facts that it takes; `None` while one of them is not known.
     pub(super) with_facts: Option<Hash>,
+    /// Its intent takes any. It stands here too because whoever thinks a resource over asks first of all.
+    pub(super) takes_facts: bool,
 
     /// Requirements that exist.
     pub(super) requires: Vec<ResourceId>,
@@ -289,6 +291,7 @@ impl EnvironmentState {
         let hash = row.intent.hash();
         let resource = Resource {
             with_facts: row.intent.inputs.is_empty().then_some(hash),
+            takes_facts: !row.intent.inputs.is_empty(),
             row,
             target,
             requires: Vec::new(),

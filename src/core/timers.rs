@@ -96,6 +96,9 @@ impl EnvironmentState {
     /// Arms the next verification, if the environment verifies. `steady`: it was a verification on schedule, whose place in the interval is kept.
     pub(super) fn arm_verification(&mut self, id: ResourceId, steady: bool) {
         let Some(resource) = self.get(id) else { return };
+        if self.settings.repair.schedule == RepairSchedule::Off {
+            return self.disarm(id);
+        }
         let seen = resource.row.verified_at.is_some() || resource.row.observed.differs();
         // A clock that was set back since has verified in the future.
         let from = resource.row.verified_at.map_or(self.now, |at| at.min(self.now));

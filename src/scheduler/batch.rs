@@ -62,15 +62,18 @@ impl<C> Pending<C> {
         &self.effects
     }
 
-    /// Adds the effects of one call, and remembers who waits for them.
-    pub(super) fn add_call(&mut self, call: Effects, to: C) {
-        let message = call.messages.iter().find(|message| answers(message)).cloned();
+    /// Adds the effects of one step.
+    pub(super) fn add(&mut self, effects: Effects) {
+        self.effects.records.extend(effects.records);
+        self.effects.rows.extend(effects.rows);
+        self.effects.left.extend(effects.left);
+        self.effects.messages.extend(effects.messages);
+        self.effects.changed.extend(effects.changed);
+    }
+
+    /// Whoever waits for this is answered when what has gathered is committed.
+    pub(super) fn reply(&mut self, to: C, message: Option<Message>) {
         self.replies.push(Reply { to, message });
-        self.effects.records.extend(call.records);
-        self.effects.rows.extend(call.rows);
-        self.effects.left.extend(call.left);
-        self.effects.messages.extend(call.messages);
-        self.effects.changed.extend(call.changed);
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -128,7 +131,7 @@ impl Verdict {
 }
 
 /// The messages that a caller waits for.
-fn answers(message: &Message) -> bool {
+pub(super) fn answers(message: &Message) -> bool {
     matches!(
         message,
         Message::Accepted(..) | Message::Refused(_) | Message::RequestAccepted(..) | Message::DryRunAccepted(_)

@@ -4,14 +4,17 @@
 //! Deliberately absent: channels, sleeping, the store. Who drives a heart commits what [`Heart::hand_over`] gave, says [`Heart::wrote`], and only
 //! then lets [`Closed::leave`] go out, and to executors no more of it than [`Heart::still_stands`].
 
-use super::batch::{Closed, Pending};
-use crate::core::{Effects, EnvironmentState, Event, Message, Timestamp, step};
+use super::batch::{Closed, Pending, answers};
+use crate::core::{Effects, EnvironmentState, Event, Message, RequestId, Timestamp, step};
 use crate::scheduler::limits::PENDING_RECORDS;
+use std::collections::BTreeMap;
 
 /// The state of one environment and what is not committed of it. `C` is whoever waits for an answer.
 pub(crate) struct Heart<C> {
     state: EnvironmentState,
     pending: Pending<C>,
+    /// Callers of requests that are still being taken in.
+    unanswered: BTreeMap<RequestId, C>,
     writing: bool,
     number: u64,
 }
@@ -19,7 +22,7 @@ pub(crate) struct Heart<C> {
 impl<C> Heart<C> {
     /// What `restore` gave.
     pub(crate) fn new(state: EnvironmentState, effects: Effects) -> Self {
-        Self { state, pending: Pending::from(effects), writing: false, number: 0 }
+        Self { state, pending: Pending::from(effects), unanswered: BTreeMap::new(), writing: false, number: 0 }
     }
 
     /// The state as the last step left it. What is seen may not be committed yet.
@@ -35,15 +38,41 @@ impl<C> Heart<C> {
     /// Steps events in order.
     pub(crate) fn take(&mut self, events: Vec<Event>, now: Timestamp) {
         for event in events {
+            let before = self.pending.effects().messages.len();
             step(&mut self.state, event, now, self.pending.effects());
+            if !self.unanswered.is_empty() {
+                let said = self.pending.gathered().messages.get(before..).unwrap_or_default().to_vec();
+                self.answer(&said);
+            }
         }
     }
 
-    /// Steps an event whose answer is for `caller`, after the commit.
+    /// Steps an event whose answer is for `caller`, after the commit. What many steps take in is answered after the last of them.
     pub(crate) fn call(&mut self, event: Event, caller: C, now: Timestamp) {
+        let asks = matches!(event, Event::Request(_));
         let mut effects = Effects::default();
         step(&mut self.state, event, now, &mut effects);
-        self.pending.add_call(effects, caller);
+        match self.answer(&effects.messages) {
+            None if asks => drop(self.unanswered.insert(self.state.last_request(), caller)),
+            message => self.pending.reply(caller, message),
+        }
+        self.pending.add(effects);
+    }
+
+    /// Answers callers that have waited; what else is an answer.
+    fn answer(&mut self, messages: &[Message]) -> Option<Message> {
+        let mut other = None;
+        for message in messages.iter().filter(|message| answers(message)) {
+            let waited = match message {
+                Message::RequestAccepted(id, _) => self.unanswered.remove(id),
+                _ => None,
+            };
+            match waited {
+                Some(caller) => self.pending.reply(caller, Some(message.clone())),
+                None => other = Some(message.clone()),
+            }
+        }
+        other
     }
 
     /// Whether more may be taken in before the batch under way is committed.
@@ -94,7 +123,9 @@ impl<C> Heart<C> {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::core::{Epoch, Intent, IntentParts, Push, PushMode, SessionNumber, Target, Windows};
+    use crate::core::{
+        Epoch, Intent, IntentParts, Push, PushMode, Request, RequestKind, Scope, SessionNumber, Target, Windows,
+    };
     use std::sync::Arc;
 
     fn target() -> Event {
@@ -119,19 +150,21 @@ mod tests {
         }
     }
 
-    fn push() -> Event {
-        let intent = Intent::new(IntentParts {
-            name: "a".into(),
+    fn intent(name: &str) -> Arc<Intent> {
+        Arc::new(Intent::new(IntentParts {
+            name: name.into(),
             kind: "test.Nothing".into(),
             target: "here".into(),
-            identity: "a".into(),
+            identity: name.into(),
             attributes: "{}".into(),
-            requires: Vec::new(),
             ..IntentParts::default()
-        });
-        Event::Push(Push {
+        }))
+    }
+
+    fn push() -> Push {
+        Push {
             set: "default".into(),
-            upserts: vec![Arc::new(intent)],
+            upserts: vec![intent("a")],
             removals: Vec::new(),
             prune: false,
             approved: false,
@@ -140,7 +173,7 @@ mod tests {
             author: "me".into(),
             source: "manifests".into(),
             message: "".into(),
-        })
+        }
     }
 
     fn granted_to(messages: &[Message]) -> Vec<&str> {
@@ -155,7 +188,7 @@ mod tests {
     fn a_grant_that_was_lost_before_it_was_committed_is_not_sent() {
         let mut heart: Heart<()> =
             Heart::new(EnvironmentState::new("env".into(), Epoch(1), Timestamp(0)), Effects::default());
-        heart.take(vec![target(), hello("one"), push()], Timestamp(0));
+        heart.take(vec![target(), hello("one"), Event::Push(push())], Timestamp(0));
         // History is away for long.
         let first = heart.hand_over().unwrap();
         heart.take(vec![Event::ExecutorLost("one".into()), hello("two"), hello("one")], Timestamp(60_000));
@@ -166,5 +199,39 @@ mod tests {
         let second = heart.hand_over().unwrap();
         heart.wrote();
         assert_eq!(granted_to(&heart.still_stands(second.leave().to_executors)), ["two"]);
+    }
+
+    fn repair() -> Event {
+        let (author, message) = ("me".into(), "".into());
+        Event::Request(Request {
+            id: RequestId(0),
+            kind: RequestKind::Repair,
+            digest: None,
+            scope: Scope::default(),
+            author,
+            message,
+        })
+    }
+
+    #[test]
+    fn who_asks_for_more_than_one_step_takes_in_is_answered_after_the_last_one() {
+        let mut heart: Heart<&str> =
+            Heart::new(EnvironmentState::new("env".into(), Epoch(1), Timestamp(0)), Effects::default());
+        let push_of =
+            |names: &[&str]| Event::Push(Push { upserts: names.iter().map(|name| intent(name)).collect(), ..push() });
+        heart.take(vec![target(), push_of(&["a", "b", "c"])], Timestamp(0));
+        heart.hand_over().unwrap();
+        heart.wrote();
+        heart.state.set_share(1);
+        heart.call(repair(), "asks", Timestamp(0));
+        heart.call(push_of(&["d"]), "pushes", Timestamp(0));
+        while heart.due_in_ms(Timestamp(0)) == Some(0) {
+            heart.take(vec![Event::Tick], Timestamp(0));
+        }
+        let replies = heart.hand_over().unwrap().leave().replies;
+        let told: Vec<_> = replies.iter().map(|reply| (reply.to, format!("{:?}", reply.message))).collect();
+        let accepted = "Some(Accepted(VersionNumber(2), []))";
+        let covered = "Some(RequestAccepted(RequestId(1), 3))";
+        assert_eq!(told, [("pushes", accepted.to_owned()), ("asks", covered.to_owned())]);
     }
 }

@@ -109,7 +109,11 @@ impl World {
                 let skew_ms = self.faults.skew_ms;
                 let now = wall(self.now, skew_ms);
                 let snapshot = self.as_read(snapshot);
-                let (state, effects) = EnvironmentState::restore(ENVIRONMENT.into(), fence.epoch, snapshot, now);
+                let (mut state, effects) = EnvironmentState::restore(ENVIRONMENT.into(), fence.epoch, snapshot, now);
+                // A world is small: with an ordinary share nothing would ever be left to the next step.
+                if self.random.chance(40) {
+                    state.set_share(self.random.between(1, 12) as usize);
+                }
                 let unheard = state.unheard_executors();
                 let heart = Heart::new(state, effects);
                 self.owners.insert(

@@ -47,8 +47,17 @@ impl Brain {
         brain
     }
 
-    /// One step. What comes of it is looked at, and freed, when its time is taken.
+    /// An event, and all the steps that it takes.
     fn take(&mut self, event: Event) -> Duration {
+        let mut took = self.step(event);
+        while self.state.is_unfinished() {
+            took += self.step(Event::Tick);
+        }
+        took
+    }
+
+    /// What comes of it is looked at, and freed, when its time is taken.
+    fn step(&mut self, event: Event) -> Duration {
         let mut effects = Effects::default();
         let began = Instant::now();
         step(&mut self.state, event, Timestamp(0), &mut effects);

@@ -38,6 +38,7 @@ mod x_generated;
 mod x_limits;
 mod x_restart;
 mod x_results;
+mod x_shares;
 
 mod g_batches;
 mod h_priorities;

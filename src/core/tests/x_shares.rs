@@ -1,0 +1,110 @@
+//! X4: what one event stirs up is spread over steps, and what comes of it is the same.
+
+use super::world::World;
+use crate::core::{RequestKind, Scope, limits};
+
+/// `top` requires `hub`, and so do the leaves; all are good.
+fn fan(leaves: usize) -> World {
+    let mut world = World::new(["t1", "t2"]);
+    let leaf = |n: usize| format!("r{n}@t2 <- hub");
+    let lines: Vec<String> = std::iter::once("hub@t1".to_owned()).chain((0..leaves).map(leaf)).collect();
+    world.push(&lines.join(";"));
+    world.run_all();
+    world.forget_grants();
+    world
+}
+
+fn queued(world: &World) -> u32 {
+    world.state.counts().queued
+}
+
+#[test]
+fn x4_a_step_looks_at_its_share_and_the_next_one_is_due_at_once() {
+    let mut world = fan(10);
+    world.set_share(4, true);
+    world.repair();
+    assert_eq!((queued(&world), world.state.next_due()), (4, Some(world.now)));
+    world.tick();
+    assert_eq!(queued(&world), 8);
+    assert!(!world.state.quiet() && world.held.is_empty(), "nothing is granted before all is queued");
+    world.settle();
+    assert_eq!(queued(&world) as usize + world.held.len(), 11);
+    world.expect_granted(["hub"]);
+    world.run_all();
+    assert!(world.state.quiet() && world.state.next_due().is_none());
+}
+
+#[test]
+fn x4_what_was_left_of_a_step_and_what_came_of_it_end_as_in_one_step() {
+    let play = |share: usize| {
+        let mut world = fan(20);
+        world.set_share(share, false);
+        world.requires("hub", ["missing"]);
+        world.requires("hub", []);
+        world.change("hub");
+        world.run_all();
+        world.change("r3");
+        world.repair();
+        world.run_all();
+        let mut granted = world.granted_of("hub");
+        granted.extend((0..20).map(|n| world.word(&format!("r{n}")).to_owned()));
+        (granted, world.state.counts())
+    };
+    let whole = play(limits::RESOURCES_PER_STEP);
+    for share in [1, 2, 3, 5, 8, 13, 100] {
+        assert_eq!(play(share), whole, "with {share} in a step");
+    }
+}
+
+#[test]
+fn x4_a_request_is_open_until_all_of_it_is_taken_in() {
+    let mut world = fan(5);
+    world.set_share(2, true);
+    world.repair();
+    let request = *world.state.requests.keys().next().unwrap();
+    // What was taken in so far is dealt with: nothing of it is left.
+    world.remove(["hub", "r0"]);
+    assert!(world.state.asked_by(request).is_some(), "it was closed before all of it was looked at");
+    world.settle();
+    world.run_all();
+    assert_eq!(world.state.asked_by(request), None);
+}
+
+#[test]
+fn x4_what_is_cancelled_in_shares_is_in_history_when_it_is_done() {
+    let mut world = World::new(["t1"]);
+    world.suspend(true);
+    world.push("a; b; c; d");
+    world.set_share(2, true);
+    let cancelled = |world: &World| world.history.requests_done.len();
+    world.request(RequestKind::Cancel, Scope::default());
+    assert_eq!((queued(&world), cancelled(&world)), (2, 0));
+    world.settle();
+    assert_eq!((queued(&world), cancelled(&world)), (0, 1));
+}
+
+#[test]
+fn x4_many_dependents_are_told_in_shares_and_new_edges_between_count_the_same() {
+    let mut world = fan(12);
+    world.set_share(3, true);
+    world.change("hub");
+    // Edges come and go while the others are being told (`naive.rs` counts them all again).
+    world.requires("r0", []);
+    world.requires("r11", []);
+    world.push("r12@t2 <- hub; r13@t2 <- hub");
+    world.requires("r11", ["hub"]);
+    world.settle();
+    world.run_all();
+    assert_eq!(world.state.counts().compliant, 15);
+}
+
+#[test]
+fn x4_timers_that_are_due_together_fire_in_shares() {
+    let mut world = fan(10);
+    world.repair_every(60_000, crate::core::RepairAction::Correct);
+    world.set_share(4, true);
+    world.advance(60_000);
+    assert!(queued(&world) < 11 && world.held.is_empty());
+    world.settle();
+    world.expect_granted(["hub"]);
+}
