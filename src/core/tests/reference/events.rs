@@ -151,6 +151,7 @@ impl Model {
             _ if run.stranger && res.live() => {
                 res.identify(run, kind);
                 res.remember_change(run, kind);
+                self.follow_stale(id);
             }
             _ if res.credit(run, kind, now) => {
                 self.answer(id);

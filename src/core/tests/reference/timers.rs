@@ -44,8 +44,8 @@ impl Model {
         let idle = res.queued.is_none() && res.run.is_none();
         if res.cancelled && res.live() && res.queued.is_none() {
             let latest = self.now.after_ms(self.settings.retry.max_delay_ms);
-            let (_, planned) = self.verification_bounds(res.verified).unwrap_or((latest, latest));
-            return (Some((self.now, latest.max(planned))), self.needs_deploy(res));
+            let planned = self.verification_bounds(res.verified).unwrap_or((latest, latest));
+            return (Some((self.now.min(planned.0), latest.max(planned.1))), self.needs_deploy(res));
         }
         if !idle || (res.live() && (res.skipped || self.undefined(res))) {
             return (None, false);

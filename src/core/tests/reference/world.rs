@@ -418,7 +418,9 @@ impl World {
         model.flow();
         model.waits_in_core =
             self.state.views().filter_map(|view| Some((view.row.resource, view.row.after?))).collect();
-        if event.is_some() {
+        // What rings while something is cancelled is due after it.
+        let cancels = matches!(event, Some(Event::Request(request)) if request.kind == RequestKind::Cancel);
+        if event.is_some() && !cancels {
             model.ring(event);
         }
         match event {
@@ -426,6 +428,9 @@ impl World {
             Some(Event::Forget(forget)) => model.forget(forget, effects)?,
             Some(event) => model.take(event),
             None => {}
+        }
+        if cancels {
+            model.ring(event);
         }
         if let Some(event) = event {
             model.reconcile(event, effects);
