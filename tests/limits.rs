@@ -35,7 +35,9 @@ fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
         let text = path.to_str().unwrap().to_owned();
         if path.is_dir() {
             sources(&path, found);
-        } else if text.ends_with(".rs") && !NOT_THE_PRODUCT.iter().any(|part| text.contains(part)) {
+        } else if path.extension().is_some_and(|end| end == "rs")
+            && !NOT_THE_PRODUCT.iter().any(|part| text.contains(part))
+        {
             found.push(path);
         }
     }
