@@ -13,12 +13,10 @@ pub(super) struct Intake {
 }
 
 impl EnvironmentState {
-    /// What asks for work is in history before the first of it is; what only leaves work alone, with the last.
+    /// The order is in history before the first of what comes of it.
     pub(super) fn start_intake(&mut self, order: OpenRequest) {
-        if order.kind.is_work() {
-            self.record_request(&order);
-            self.requests.insert(order.id, BTreeSet::new());
-        }
+        self.record_request(&order);
+        self.requests.insert(order.id, BTreeSet::new());
         let left = self.in_scope(&order.scope).into_iter();
         self.intakes.push_back(Intake { order, left, covered: 0 });
     }
@@ -47,12 +45,7 @@ impl EnvironmentState {
     fn end_intake(&mut self) {
         let Some(Intake { order, covered, .. }) = self.intakes.pop_front() else { return };
         self.out.messages.push(Message::RequestAccepted(order.id, covered));
-        if order.kind.is_work() {
-            self.close_requests();
-        } else {
-            self.record_request(&order);
-            self.out.records.push(Record::RequestDone(order.id, self.now));
-        }
+        self.close_requests();
     }
 
     pub(super) fn is_taken_in(&self, request: RequestId) -> bool {
@@ -60,7 +53,7 @@ impl EnvironmentState {
     }
 
     fn ask(&mut self, kind: RequestKind, request: RequestId, id: ResourceId) {
-        if let Some(covered) = self.requests.get_mut(&request) {
+        if let Some(covered) = self.requests.get_mut(&request).filter(|_| kind.is_work()) {
             covered.insert(id);
         }
         match kind {
@@ -73,8 +66,12 @@ impl EnvironmentState {
         }
     }
 
-    /// Goes on with what history still has open. What has been verified since it was ordered is done.
+    /// Goes on with work that history still has open. What has been verified since it was ordered is done. A cancellation that was cut short ends:
+    /// what it had reached is left alone, and nobody was told of more.
     pub(super) fn resume_request(&mut self, open: OpenRequest) {
+        if open.kind == RequestKind::Cancel {
+            return self.out.records.push(Record::RequestDone(open.id, self.now));
+        }
         let OpenRequest { id, kind, scope, at, .. } = open;
         let verified = |resource: ResourceId| {
             self.get(resource).is_some_and(|resource| resource.row.verified_at.is_some_and(|verified| verified >= at))

@@ -7,8 +7,8 @@ use super::share::Share;
 use super::state::{EnvironmentState, ExecutorState, Open, Run, TargetIndex};
 use super::suspensions::Suspensions;
 use super::{
-    AttemptId, DryRunId, Effects, Epoch, Life, Name, OpenGrant, Reason, RequestId, ResourceId, Settings, Snapshot,
-    Timestamp, VersionNumber,
+    AttemptId, DryRunId, Effects, Epoch, Life, Name, OpenGrant, Reason, RequestId, RequestKind, ResourceId, Settings,
+    Snapshot, Timestamp, VersionNumber,
 };
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
@@ -109,7 +109,7 @@ impl EnvironmentState {
         for &id in &ids {
             state.resume(id);
         }
-        for open in snapshot.requests.into_iter().filter(|open| open.kind.is_work()) {
+        for open in snapshot.requests.into_iter().filter(|open| open.kind != RequestKind::Suspend) {
             state.resume_request(open);
         }
         state.settle();

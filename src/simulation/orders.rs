@@ -126,9 +126,10 @@ impl World {
         self.say_to_owner(Event::Push(Push { base, ..push_of(upserts, PushMode::Each) }));
     }
 
-    /// Keeps in mind what waits for an approval.
+    /// Keeps in mind what waits for an approval. What an owner hears that was taken over comes to nothing.
     pub(super) fn note_removals(&mut self, id: OwnerId, event: &Event) {
-        let Some(process) = self.owners.get(&id) else { return };
+        let newest = self.store.newest;
+        let Some(process) = self.owners.get(&id).filter(|process| process.fence.epoch == newest) else { return };
         let state = process.heart.state();
         match event {
             Event::Push(push) => {

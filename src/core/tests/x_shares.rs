@@ -84,6 +84,20 @@ fn x4_what_is_cancelled_in_shares_is_in_history_when_it_is_done() {
 }
 
 #[test]
+fn x4_l8_a_cancellation_that_is_cut_short_is_in_history_and_ends() {
+    let mut world = World::new(["t1"]);
+    world.suspend(true);
+    world.push("a; b; c; d");
+    world.set_share(2, true);
+    world.request(RequestKind::Cancel, Scope::default());
+    assert_eq!(world.history.open_requests().count(), 1);
+    world.restart();
+    world.settle();
+    assert_eq!((queued(&world), world.history.open_requests().count()), (2, 0));
+    assert_eq!((world.word("a"), world.word("d")), ("new", "queued"));
+}
+
+#[test]
 fn x4_many_dependents_are_told_in_shares_and_new_edges_between_count_the_same() {
     let mut world = fan(12);
     world.set_share(3, true);
