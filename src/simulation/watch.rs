@@ -294,7 +294,7 @@ fn why_is_true(
         Hold::Cancelled { until } => row.due_at == Some(*until) && standing.was_cancelled(&row.intent),
         Hold::FactUnknown { name, fact, .. } => {
             let takes = row.intent.facts_taken().any(|of| of.name == *name && of.fact == *fact);
-            takes && named(name).iter().all(|one| one.row.facts.get(fact).is_none())
+            takes && named(name).iter().any(|one| one.row.facts.get(fact).is_none())
         }
         Hold::Protected => row.life == Life::Tombstone && row.intent.policy.protected,
         Hold::RemovalApproval { removals } => row.life == Life::Tombstone && state.removals_held() == *removals,
