@@ -2,6 +2,7 @@
 
 use crate::adaptors::host;
 use crate::cli::arguments::{Arguments, Command};
+use crate::cli::output::tell;
 use crate::cli::{CliError, Exit};
 use crate::executor::worker::{self, WorkerError};
 use crate::operator;
@@ -23,7 +24,7 @@ pub fn main() -> ExitCode {
     match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime.block_on(crate::cli::run(arguments)).into(),
         Err(error) => {
-            eprintln!("error: cannot start the threads of this process\n  because: {error}");
+            tell(format_args!("error: cannot start the threads of this process\n  because: {error}"));
             Exit::Infrastructure.into()
         }
     }

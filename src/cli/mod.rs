@@ -67,7 +67,7 @@ pub(crate) async fn run(arguments: Arguments) -> Exit {
         Command::Bench(options) => bench::run(options, output).await,
     };
     done.unwrap_or_else(|error| {
-        eprintln!("{} {}", console::style("error:").red().bold().for_stderr(), error.report());
+        output::tell(format_args!("{} {}", console::style("error:").red().bold().for_stderr(), error.report()));
         error.exit()
     })
 }

@@ -1,6 +1,6 @@
 //! Progress on stderr: a bar on a terminal, otherwise a plain line now and then, so that a log stays readable.
 
-use super::output::{Output, time};
+use super::output::{Output, tell, time};
 use crate::cli::limits::LINE_INTERVAL;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::time::Instant;
@@ -38,18 +38,15 @@ impl Progress {
             self.last_line = Instant::now();
             let elapsed = self.began.elapsed();
             let rate = done as f64 / elapsed.as_secs_f64().max(0.001);
-            eprintln!(
-                "{done} of {} attempts done, {failed} failed, {rate:.0}/s, {}",
-                done + left,
-                time::took(elapsed.as_millis() as u64)
-            );
+            let (all, took) = (done + left, time::took(elapsed.as_millis() as u64));
+            tell(format_args!("{done} of {all} attempts done, {failed} failed, {rate:.0}/s, {took}"));
         }
     }
 
     /// Says something above the bar.
     pub(crate) fn note(&self, text: &str) {
         if self.bar.is_hidden() {
-            eprintln!("{text}");
+            tell(text);
         } else {
             self.bar.println(text);
         }

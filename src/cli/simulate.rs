@@ -1,7 +1,7 @@
 //! `homeostat simulate`: plays seeds, and says what they broke and how to repeat it.
 
 use super::arguments::SimulateOptions;
-use super::output::{Output, Table};
+use super::output::{Output, Table, tell};
 use super::{CliError, Exit};
 use crate::simulation::{Coverage, Fault, Kind, MANY_SEEDS, Mutant, Played, Size, State, play, why_impossible};
 use serde::Serialize;
@@ -75,7 +75,7 @@ pub(crate) fn run(options: &SimulateOptions, output: Output) -> Result<Exit, Cli
     for seed in seeds {
         let played = play(seed, size, options.mutant, options.trace);
         if options.trace || played.violation.is_some() {
-            eprintln!("{}", played.trace.join("\n"));
+            tell(played.trace.join("\n"));
         }
         document.add(played, options);
         if let Some(failure) = document.failures.last().filter(|failure| failure.seed == seed) {

@@ -95,7 +95,9 @@ impl EnvironmentState {
         }
         while self.moves() && self.share.spend() {
             if self.tell_next() {
-            } else if let Some(id) = self.unsettled.pop_front() {
+                continue;
+            }
+            if let Some(id) = self.unsettled.pop_front() {
                 self.spread = self.spread.saturating_sub(1);
                 self.think_over(id);
             } else if let Some(id) = self.to_skip.pop_front()

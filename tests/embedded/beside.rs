@@ -302,12 +302,26 @@ fn a_verb_that_comes_while_a_process_opens_the_folder_waits_for_it() {
     let process = Pid::from_child(&opening);
     rustix::process::kill_process(process, Signal::STOP).unwrap();
     let mut verb = house.command("suspend").stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    let mut said = String::new();
-    BufReader::new(verb.stderr.take().unwrap()).read_line(&mut said).unwrap();
+    let (mut said, mut stderr) = (String::new(), BufReader::new(verb.stderr.take().unwrap()));
+    stderr.read_line(&mut said).unwrap();
     assert!(said.contains("waiting for process") && said.contains("just opening"), "{said}");
     rustix::process::kill_process(process, Signal::CONT).unwrap();
-    let done = verb.wait_with_output().unwrap();
-    assert!(done.status.success(), "{done:?}");
+    let mut errors = String::new();
+    stderr.read_to_string(&mut errors).unwrap();
+    assert!(verb.wait().unwrap().success(), "{errors}");
     rustix::process::kill_process(process, Signal::TERM).unwrap();
     assert_eq!(opening.wait().unwrap().code(), Some(0));
+}
+
+#[test]
+fn a_verb_does_its_work_and_ends_as_it_should_where_nobody_reads_what_it_says() {
+    let house = House::with(LOCAL, &small("held"));
+    let deaf = |words: &str| {
+        let mut verb = house.command(words).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        drop((verb.stdout.take(), verb.stderr.take()));
+        verb.wait().unwrap().code()
+    };
+    assert_eq!(deaf("deploy -f manifests"), Some(0));
+    assert_eq!(house.read("made/motd"), "held");
+    assert_eq!(deaf("deploy -f nowhere"), Some(house.run("deploy -f nowhere").code));
 }

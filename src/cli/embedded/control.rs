@@ -61,8 +61,16 @@ pub(crate) enum Order {
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(tag = "answer", rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub(crate) enum Answer {
-    /// Which process, of which release, with which database, runs which environments, and which of its manifests were ended by an order.
-    Hello { process: u32, release: String, private: bool, environments: Vec<Name>, ended: Vec<Name> },
+    /// Which process, of which release, with which database, runs which environments, which of them it is only opening, and which of its manifests
+    /// were ended by an order.
+    Hello {
+        process: u32,
+        release: String,
+        private: bool,
+        environments: Vec<Name>,
+        opening: Vec<Name>,
+        ended: Vec<Name>,
+    },
     /// Done, and recorded.
     Done,
     /// Accepted: this is the newest version.
@@ -180,6 +188,23 @@ mod tests {
         drop(std::os::unix::net::UnixListener::bind(folder.path().join("stale")).unwrap());
         std::fs::rename(folder.path().join("stale"), data_dir.join(SOCKET)).unwrap();
         assert!(Control::reach(&options, Output::default()).await.unwrap().is_none(), "nobody is behind it any more");
+    }
+
+    #[tokio::test]
+    async fn a_command_waits_for_what_has_been_announced_until_it_has_begun() {
+        let folder = tempfile::tempdir().unwrap();
+        let data_dir = folder.path().to_owned();
+        let options = StateOptions { data_dir: data_dir.clone(), database_url: None, environment: None };
+        let (registry, _ends) = Registry::new(true);
+        registry.announce("house".into());
+        let _listening = Listening::begin(&data_dir, registry.clone()).unwrap();
+        let mut reach = std::pin::pin!(Control::reach(&options, Output::default()));
+        let looks = CONTROL_LOOK * 4;
+        assert!(tokio::time::timeout(looks, &mut reach).await.is_err(), "the environment is not even registered");
+        let registered = registry.register("house".into());
+        assert!(tokio::time::timeout(looks, &mut reach).await.is_err(), "nothing is accepted yet");
+        registered.begun();
+        assert!(reach.await.unwrap().unwrap().expect("house").is_ok());
     }
 
     #[test]

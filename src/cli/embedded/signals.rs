@@ -3,6 +3,7 @@
 //! Stopping at once is safe: executors end with our end of the stream, the private database with us, and the next run closes what was granted.
 
 use crate::cli::Exit;
+use crate::cli::output::tell;
 use std::sync::Arc;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
@@ -30,7 +31,7 @@ impl Signals {
                     _ = terminate.recv() => {}
                 }
                 if sender.send_replace(true) {
-                    eprintln!("stopping at once; what runs is closed as lost, and made good by the next run");
+                    tell("stopping at once; what runs is closed as lost, and made good by the next run");
                     std::process::exit(i32::from(Exit::Interrupted.code()));
                 }
             }

@@ -103,7 +103,7 @@ impl Output {
     /// Tells people something on stderr, unless `--quiet`.
     pub(crate) fn note(self, text: &str) {
         if !self.quiet {
-            eprintln!("{text}");
+            tell(text);
         }
     }
 
@@ -116,6 +116,11 @@ impl Output {
     pub(crate) const fn is_quiet(self) -> bool {
         self.quiet
     }
+}
+
+/// Writes a line to stderr. Nobody may read it any more, and there is no other place to say so: the work goes on.
+pub(crate) fn tell(text: impl std::fmt::Display) {
+    let _ = writeln!(std::io::stderr().lock(), "{text}");
 }
 
 /// Writes to stdout; a reader that went away (`| head`) is not an error.

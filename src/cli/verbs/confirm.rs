@@ -1,6 +1,7 @@
 //! Questions before something is removed. Never asked of a program: without a terminal the answer must come with `--yes`.
 
 use crate::cli::CliError;
+use crate::cli::output::tell;
 use std::io::{IsTerminal, Write};
 
 /// Shows what would happen, and asks; `yes` answers in advance.
@@ -8,7 +9,7 @@ use std::io::{IsTerminal, Write};
 /// # Errors
 /// [`CliError::Declined`] where the answer is no, or where nobody can be asked.
 pub(crate) fn confirm(preview: &str, question: &str, yes: bool) -> Result<(), CliError> {
-    eprintln!("{preview}");
+    tell(preview);
     if yes {
         return Ok(());
     }
@@ -18,8 +19,9 @@ pub(crate) fn confirm(preview: &str, question: &str, yes: bool) -> Result<(), Cl
                 .to_owned(),
         ));
     }
-    eprint!("{question} [y/N] ");
-    std::io::stderr().flush()?;
+    let mut terminal = std::io::stderr();
+    write!(terminal, "{question} [y/N] ")?;
+    terminal.flush()?;
     let mut answer = String::new();
     std::io::stdin().read_line(&mut answer)?;
     if matches!(answer.trim(), "y" | "Y" | "yes") {

@@ -71,7 +71,6 @@ async fn hold(
     let _lease = Renewing(keep_lease(Arc::clone(&place.store), owner_of(owners.own())));
     let (teller, telling) = Teller::start(output);
     let (registry, ends) = Registry::new(place.is_private());
-    let _listening = Listening::begin(&place.folder, registry.clone())?;
     let shared = Shared {
         store: Arc::clone(&place.store),
         folder: place.folder.clone(),
@@ -81,15 +80,21 @@ async fn hold(
         ended: owners.ended().to_vec(),
         output,
         signals: signals.clone(),
-        registry,
+        registry: registry.clone(),
         teller,
     };
     let mut environments = Environments::new(shared, options);
-    let done = match environments.begin(files.first()).await {
-        Ok(()) => work(&mut environments, files, ends, &mut signals, place).await,
-        Err(error) => Err(error),
+    // It listens until the last of them has ended.
+    let mut listening = None;
+    let done = async {
+        environments.begin(files.first()).await?;
+        // Not before: who comes now is told which environments there are, or will be in a moment.
+        listening = Some(Listening::begin(&place.folder, registry)?);
+        work(&mut environments, files, ends, &mut signals, place).await
     };
+    let done = done.await;
     let ended = environments.end().await;
+    drop(listening);
     telling.end().await;
     done.and(ended).map(|()| Exit::Done)
 }

@@ -86,13 +86,19 @@ fn p7_another_change_while_the_first_is_not_good_leaves_nothing_behind() {
     assert_eq!((tombstones(&world), &*world.intent_of("db").identity), (0, "three"));
 }
 
-#[test]
-fn p7_a_name_that_becomes_another_thing_twice_waits_for_all_that_it_was() {
+/// `a` is the thing `one`; the delete of `b`, which was `two`, has begun.
+fn one_stands_and_two_is_being_deleted() -> World {
     let mut world = World::new(["t1"]);
     world.push("a#one; b#two");
     world.run_all();
     world.remove(["b"]);
     world.begin("b");
+    world
+}
+
+#[test]
+fn p7_a_name_that_becomes_another_thing_twice_waits_for_all_that_it_was() {
+    let mut world = one_stands_and_two_is_being_deleted();
     // The first waits for the thing that b was. It was never made, and with it goes what it waited for, but not what the name was at first.
     world.push("a#two");
     world.push("a#three");
@@ -104,11 +110,7 @@ fn p7_a_name_that_becomes_another_thing_twice_waits_for_all_that_it_was() {
 
 #[test]
 fn p7_what_is_the_thing_of_one_tombstone_and_has_the_name_of_another_waits_for_both() {
-    let mut world = World::new(["t1"]);
-    world.push("a#one; b#two");
-    world.run_all();
-    world.remove(["b"]);
-    world.begin("b");
+    let mut world = one_stands_and_two_is_being_deleted();
     world.push("a#two");
     assert_eq!(world.why("a"), "the earlier b must be deleted on its target first");
     world.succeed("b");

@@ -23,6 +23,8 @@ pub(crate) struct Control {
     shown: PathBuf,
     process: u32,
     environments: Vec<Name>,
+    /// Announced, and not begun.
+    opening: Vec<Name>,
     /// Ended by an order, and not run again since.
     ended: Vec<Name>,
 }
@@ -35,22 +37,25 @@ pub(crate) struct Answers {
 }
 
 impl Control {
-    /// Looks for such a process; `None` where none takes orders. One that is just opening the folder, or closing it, is waited for.
+    /// Looks for such a process; `None` where none takes orders. One that is just opening the folder or an environment, or closing it, is waited for.
     pub(crate) async fn reach(options: &StateOptions, output: Output) -> Result<Option<Self>, CliError> {
         let began = Instant::now();
         let mut told = false;
         loop {
-            if let Some(control) = Self::look(options).await? {
-                return Ok(Some(control));
-            }
-            let Some(holder) = FolderLock::opener(&options.data_dir).filter(|_| began.elapsed() < CONTROL_OPENING)
-            else {
-                return Ok(None);
+            let control = Self::look(options).await?;
+            let opening = match &control {
+                Some(ready) if ready.opening.is_empty() => return Ok(control),
+                Some(control) => Some((control.holder(), format!("is just opening {}", list(&control.opening)))),
+                None => FolderLock::opener(&options.data_dir)
+                    .map(|holder| (holder, "is just opening or closing it".to_owned())),
+            };
+            let Some((holder, does)) = opening.filter(|_| began.elapsed() < CONTROL_OPENING) else {
+                return Ok(control);
             };
             if !told && began.elapsed() > CONTROL_AT_ONCE {
                 told = true;
                 let folder = options.data_dir.display();
-                output.note(&format!("waiting for {holder}: it holds {folder}, and is just opening or closing it"));
+                output.note(&format!("waiting for {holder}: it holds {folder}, and {does}"));
             }
             tokio::time::sleep(CONTROL_LOOK).await;
         }
@@ -69,14 +74,14 @@ impl Control {
             Err(source) => return Err(EmbeddedError::Control { folder: options.data_dir.clone(), source }.into()),
         };
         let hello = tokio::time::timeout(CONTROL_PATIENCE, answers.next()).await.map_err(|_| silent())?;
-        let (process, environments, ended) = match hello? {
-            Answer::Hello { process, release, private, environments, ended } => {
+        let (process, environments, opening, ended) = match hello? {
+            Answer::Hello { process, release, private, environments, opening, ended } => {
                 check(process, &release, private, options)?;
-                (process, environments, ended)
+                (process, environments, opening, ended)
             }
             other => return Err(other.unexpected()),
         };
-        Ok(Some(Self { folder, shown: options.data_dir.clone(), process, environments, ended }))
+        Ok(Some(Self { folder, shown: options.data_dir.clone(), process, environments, opening, ended }))
     }
 
     /// The process, for people.
@@ -110,8 +115,7 @@ impl Control {
             );
             return Err(EmbeddedError::Beside { message }.into());
         }
-        let names: Vec<&str> = self.environments.iter().map(|name| &**name).collect();
-        let runs = if names.is_empty() { "none right now".to_owned() } else { names.join(", ") };
+        let runs = if self.environments.is_empty() { "none right now".to_owned() } else { list(&self.environments) };
         let message = format!(
             "process {} holds {} and does not run environment {environment}; it runs: {runs}\n  \
              declare {environment} in the files of that `homeostat run`, or stop it",
@@ -157,6 +161,10 @@ impl Answers {
             CliError::Defect(format!("the process that holds the data folder cannot be understood: {error}"))
         })
     }
+}
+
+fn list(names: &[Name]) -> String {
+    names.iter().map(|name| &**name).collect::<Vec<_>>().join(", ")
 }
 
 fn silent() -> CliError {

@@ -9,7 +9,7 @@ use crate::cli::output::time;
 use crate::cli::verbs::why;
 use crate::core::{EnvironmentState, Name};
 use crate::scheduler::Scheduler;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::{mpsc, oneshot};
 
@@ -18,6 +18,8 @@ use tokio::sync::{mpsc, oneshot};
 pub(crate) struct Registry {
     private: bool,
     schedulers: Arc<Mutex<BTreeMap<Name, Option<Scheduler>>>>,
+    /// Run, and neither what they are declared to be nor their first trouble is known yet.
+    opening: Arc<Mutex<BTreeSet<Name>>>,
     /// Ended by an order, and not run again since.
     ended: Arc<Mutex<Vec<Name>>>,
     ends: mpsc::Sender<EndOrder>,
@@ -45,7 +47,7 @@ impl Registry {
     /// None yet; whether the database is the one in the data folder.
     pub(crate) fn new(private: bool) -> (Self, mpsc::Receiver<EndOrder>) {
         let (ends, orders) = mpsc::channel(1);
-        (Self { private, schedulers: Arc::default(), ended: Arc::default(), ends }, orders)
+        (Self { private, schedulers: Arc::default(), opening: Arc::default(), ended: Arc::default(), ends }, orders)
     }
 
     /// Which environments were ended by an order, and not run again since.
@@ -64,6 +66,11 @@ impl Registry {
         }
     }
 
+    /// It will be run in a moment: commands wait until it has begun.
+    pub(crate) fn announce(&self, environment: Name) {
+        self.opening.lock().unwrap_or_else(PoisonError::into_inner).insert(environment);
+    }
+
     /// From now on it is run.
     pub(crate) fn register(&self, environment: Name) -> Registered {
         self.with(|schedulers| schedulers.insert(environment.clone(), None));
@@ -80,6 +87,7 @@ impl Registry {
             release: env!("CARGO_PKG_VERSION").to_owned(),
             private: self.private,
             environments: self.with(|schedulers| schedulers.keys().cloned().collect()),
+            opening: self.opening.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect(),
             ended: self.ended.lock().unwrap_or_else(PoisonError::into_inner).clone(),
         }
     }
@@ -91,6 +99,11 @@ impl Registered {
         self.registry.with(|schedulers| schedulers.insert(self.environment.clone(), Some(scheduler)));
         Open(self)
     }
+
+    /// What was declared first has been accepted, or there is trouble: whoever waited for it may come.
+    pub(crate) fn begun(&self) {
+        self.registry.opening.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.environment);
+    }
 }
 
 impl Drop for Open<'_> {
@@ -101,6 +114,7 @@ impl Drop for Open<'_> {
 
 impl Drop for Registered {
     fn drop(&mut self) {
+        self.begun();
         self.registry.with(|schedulers| schedulers.remove(&self.environment));
     }
 }

@@ -262,6 +262,7 @@ impl<'a> Environments<'a> {
         }
         let (wants, wanted) = watch::channel(want);
         let keeper = Keeper::new(self.shared.clone(), name.clone(), wanted);
+        self.shared.registry.announce(name.clone());
         let earlier = self.ending.remove(name);
         let keeper = tokio::spawn(async move {
             if let Some(earlier) = earlier {

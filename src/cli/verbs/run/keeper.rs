@@ -56,13 +56,14 @@ impl Keeper {
         let mut pause = SESSION_AGAIN;
         loop {
             let began = Instant::now();
-            let (keeper, registered) = (self.clone(), Arc::clone(&registered));
-            let trouble = match tokio::spawn(async move { keeper.session(&registered).await }).await {
+            let (keeper, held) = (self.clone(), Arc::clone(&registered));
+            let trouble = match tokio::spawn(async move { keeper.session(&held).await }).await {
                 Ok(Ok(Told::ToEnd)) => return Ok(()),
                 Ok(Err(error)) if self.is_told_to_end().await => return Err(error),
                 Ok(Err(error)) => error.report(),
                 Err(error) => format!("a defect in homeostat, please report it: {error}"),
             };
+            registered.begun();
             pause = if began.elapsed() > SESSION_WELL { SESSION_AGAIN } else { pause };
             let again =
                 format!("{trouble}\ntried again in {}", crate::cli::output::time::took(pause.as_millis() as u64));
@@ -145,6 +146,7 @@ impl Keeper {
                         }
                     }
                     if std::mem::take(&mut first) {
+                        registered.begun();
                         while let Ok(committed) = commits.try_recv() {
                             self.chronicle(&scheduler, &mut chronicle, &committed).await?;
                         }

@@ -34,6 +34,7 @@
 
 mod asked;
 mod compare;
+mod ends;
 mod events;
 mod follow;
 mod generator;
