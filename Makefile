@@ -34,7 +34,7 @@ bench: ## attempts per second of the whole embedded path, and the floor of the s
 	@cargo build --quiet --release --bin homeostat
 	@$${CARGO_TARGET_DIR:-target}/release/homeostat bench
 
-soak: ## thousands of simulated worlds, and every deliberate bug; docs/reliability.md keeps the last result (SEEDS=10000 LONG=100)
+soak: ## thousands of simulated worlds, and every deliberate bug; docs/reliability.md keeps the last result (SEEDS=10000 LONG=100 SWEPT=100)
 	@scripts/setup
 	@cargo build --quiet --release --bin homeostat
-	@scripts/soak $${SEEDS:-10000} $${LONG:-100}
+	@scripts/soak $${SEEDS:-10000} $${LONG:-100} $${SWEPT:-100}

@@ -1,9 +1,14 @@
 //! `homeostat simulate`: plays seeds, and says what they broke and how to repeat it.
 
+mod sweep;
+
 use super::arguments::SimulateOptions;
 use super::output::{Output, Table, tell};
 use super::{CliError, Exit};
-use crate::simulation::{Coverage, Fault, Kind, MANY_SEEDS, Mutant, Played, Size, State, play, why_impossible};
+use crate::simulation::{
+    self, Coverage, Deaths, Fault, Kind, MANY_SEEDS, Mutant, Played, SECOND_DEATHS, Size, State, Violation, play,
+    why_impossible,
+};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -71,6 +76,9 @@ pub(crate) fn run(options: &SimulateOptions, output: Output) -> Result<Exit, Cli
         (None, Some(seeds)) => seeds.clone(),
         (None, None) => return Err(CliError::Usage("say which seeds: --seed N or --seeds A..B".to_owned())),
     };
+    if options.sweep {
+        return sweep::run(seeds, options, output);
+    }
     let mut document = SimulationDocument::default();
     for seed in seeds {
         let played = play(seed, size, options.mutant, options.trace);
@@ -226,6 +234,8 @@ struct MutantLine {
     /// The first seed in which that checker noticed.
     seed: Option<u64>,
     event: Option<u64>,
+    /// A sweep noticed: the event is the point at which something died first.
+    swept: bool,
     /// Checkers that noticed first in seeds before that one.
     others: BTreeMap<&'static str, u64>,
 }
@@ -237,6 +247,7 @@ fn run_mutants(seeds: &RangeInclusive<u64>, size: Size, output: Output) -> Resul
         let mut table = Table::new(&["MUTANT", "PROMISE", "CHECKER", "NOTICED", "OTHERS BEFORE", "WHAT IS WRONG"]);
         for line in &lines {
             let noticed = match (line.seed, line.event) {
+                (Some(seed), Some(event)) if line.swept => format!("seed {seed}, death at {event}"),
                 (Some(seed), Some(event)) => format!("seed {seed}, event {event}"),
                 _ => "NOT NOTICED".to_owned(),
             };
@@ -249,11 +260,21 @@ fn run_mutants(seeds: &RangeInclusive<u64>, size: Size, output: Output) -> Resul
     Ok(if lines.iter().all(|line| line.seed.is_some()) { Exit::Done } else { Exit::NotCompliant })
 }
 
+/// What a deliberate bug breaks first in a seed, and at which event; in a sweep, at which point something died.
+fn first_broken(mutant: Mutant, size: Size, seed: u64) -> Option<(u64, Violation)> {
+    if !mutant.needs_a_sweep() {
+        return play(seed, size, Some(mutant), false).violation;
+    }
+    let found = simulation::sweep(seed, &Deaths::All { second: SECOND_DEATHS }, Some(mutant)).failures;
+    let first = found.into_iter().next()?;
+    Some((first.at.first().copied().unwrap_or_default() as u64, first.violation))
+}
+
 fn play_mutant(mutant: Mutant, size: Size, seeds: &RangeInclusive<u64>) -> MutantLine {
     let (promise, checker) = (format!("{:?}", mutant.promise()), mutant.caught_by());
     let mut others = BTreeMap::new();
     let found = seeds.clone().find_map(|seed| {
-        let (event, violation) = play(seed, size, Some(mutant), false).violation?;
+        let (event, violation) = first_broken(mutant, size, seed)?;
         if violation.checker == checker {
             return Some((seed, event));
         }
@@ -261,5 +282,6 @@ fn play_mutant(mutant: Mutant, size: Size, seeds: &RangeInclusive<u64>) -> Mutan
         None
     });
     let (seed, event) = found.unzip();
-    MutantLine { mutant: mutant.name(), says: mutant.says(), promise, checker: checker.name(), seed, event, others }
+    let (says, swept) = (mutant.says(), mutant.needs_a_sweep());
+    MutantLine { mutant: mutant.name(), says, promise, checker: checker.name(), seed, event, swept, others }
 }

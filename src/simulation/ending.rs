@@ -43,6 +43,23 @@ impl World {
         self.rest();
     }
 
+    /// How a swept world ends: everything becomes good, as above.
+    pub(super) fn end_of_script(&mut self) {
+        self.heal();
+        self.everything_becomes_good();
+        if self.violation.is_none() {
+            self.check_end();
+        }
+    }
+
+    /// Whatever held is lifted, and everything can be deployed, and is.
+    pub(super) fn everything_becomes_good(&mut self) {
+        self.users_heal();
+        self.come_to_rest("when everything was lifted", |world| world.users.are_answered());
+        self.make_everything_healthy();
+        self.come_to_rest("when all intents could be deployed", World::is_good);
+    }
+
     /// What is protected and removed stays for ever, and with it what waits for it: users give it up, and what then requires nothing is mended.
     fn make_everything_healthy(&mut self) {
         for _ in 0..8 {
@@ -117,7 +134,7 @@ impl World {
         }
     }
 
-    fn only_owner(&self) -> Option<OwnerId> {
+    pub(super) fn only_owner(&self) -> Option<OwnerId> {
         let mut owners = self.owners.iter().filter(|(_, process)| !process.frozen);
         let (&id, process) = owners.next()?;
         (owners.next().is_none() && !process.heart.is_writing()).then_some(id)
@@ -131,7 +148,7 @@ impl World {
         !held && state.quiet() && state.views().all(|view| view.good)
     }
 
-    fn what_is_left(&self) -> String {
+    pub(super) fn what_is_left(&self) -> String {
         let Some(process) = self.newest_owner().and_then(|id| self.owners.get(&id)) else {
             return "nobody owns the environment".to_owned();
         };

@@ -4,11 +4,12 @@
 use super::agenda::Happening;
 use super::mutant::Mutant;
 use super::stream::{FromExecutor, FromOwner, StreamId};
+use super::targets::key_of;
 use super::violation::Checker;
 use super::world::World;
 use crate::core::{
-    AttemptId, Change, Epoch, ExecutorName, Facts, Finding, Grant, InputSource, Intent, KnownFact, Name, Operation,
-    OutcomeKind, TargetName, limits,
+    AttemptId, Change, Epoch, ExecutorName, Facts, Finding, Grant, InputSource, Intent, KnownFact, Life, Name,
+    Operation, OutcomeKind, TargetName, limits,
 };
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt::Write as _;
@@ -365,6 +366,9 @@ impl World {
         }
         self.effects += 1;
         let finding = self.targets.enforce(grant, &content, self.mutant == Some(Mutant::SkipUpdates));
+        if finding.change != Change::None {
+            self.leave_debts(grant);
+        }
         if grant.operation != Operation::Enforce && finding.change != Change::None {
             let (attempt, name) = (grant.attempt, &grant.intent.name);
             let detail =
@@ -372,6 +376,18 @@ impl World {
             self.broke(Checker::LooksChangeNothing, detail);
         }
         finding
+    }
+
+    /// Something has changed: whatever requires it by now, and receives, is to reload.
+    fn leave_debts(&mut self, grant: &Grant) {
+        let name = &grant.intent.name;
+        if grant.intent.policy.notify.send {
+            let rows = self.store.journal.rows.values().filter(|row| row.life == Life::Live);
+            let receives = |intent: &&Arc<Intent>| intent.policy.notify.receive && intent.requires.contains(name);
+            for receiver in rows.map(|row| &row.intent).filter(receives) {
+                self.targets.owes(key_of(receiver), name.clone());
+            }
+        }
     }
 
     /// The attributes with what fills them, as an executor finds that now.

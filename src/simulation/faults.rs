@@ -13,6 +13,19 @@ use std::collections::{BTreeMap, BTreeSet};
 /// How long after a fault what happens is counted as happening under it.
 const ECHO_MS: u64 = 10_000;
 
+/// Where a process may die.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    Owner(Point),
+    Executor(Phase),
+}
+
+/// Of a sweep: at which of the points that are met something dies.
+struct Planned {
+    at: BTreeSet<usize>,
+    met: Vec<Place>,
+}
+
 pub(super) struct Faults {
     /// None any more.
     pub(super) healed: bool,
@@ -25,9 +38,40 @@ pub(super) struct Faults {
     /// Percent of what executors say.
     repeat: usize,
     weights: [usize; 9],
+    /// Nothing goes wrong at random: processes die where it is planned.
+    planned: Option<Planned>,
     counts: BTreeMap<Fault, u64>,
     last: BTreeMap<Fault, u64>,
     pub(super) now: u64,
+}
+
+impl Place {
+    /// What a run without faults meets.
+    pub(super) const WITHOUT_FAULTS: &[Self] = &[
+        Self::Owner(Point::InRecovery),
+        Self::Owner(Point::BeforeCommit),
+        Self::Owner(Point::AfterCommit),
+        Self::Owner(Point::BetweenSends),
+        Self::Owner(Point::AfterSends),
+        Self::Executor(Phase::Read),
+        Self::Executor(Phase::Effect),
+        Self::Executor(Phase::Report),
+    ];
+
+    /// As it is printed.
+    pub(super) const fn word(self) -> &'static str {
+        match self {
+            Self::Owner(Point::InRecovery) => "owner: after it took over",
+            Self::Owner(Point::BeforeCommit) => "owner: before a commit",
+            Self::Owner(Point::AfterCommit) => "owner: after a commit, before its answer",
+            Self::Owner(Point::BetweenSends) => "owner: before a message or an answer leaves",
+            Self::Owner(Point::AfterSends) => "owner: after all that follows a commit",
+            Self::Executor(Phase::Read) => "executor: before it reads",
+            Self::Executor(Phase::Effect) => "executor: before its effect",
+            Self::Executor(Phase::Report) => "executor: after its effect, before its result",
+            Self::Executor(Phase::Cancelled) => "executor: while it cancels",
+        }
+    }
 }
 
 impl Faults {
@@ -40,6 +84,7 @@ impl Faults {
             kill: some(200),
             repeat: some(25),
             weights: std::array::from_fn(|_| some(10)),
+            planned: None,
             counts: BTreeMap::new(),
             last: BTreeMap::new(),
             now: 0,
@@ -67,14 +112,18 @@ impl Faults {
     }
 
     /// Whether an owner dies at this point; one that has just started dies more easily.
-    pub(super) fn crashes(&mut self, _point: Point, young: bool, random: &mut Random) -> bool {
+    pub(super) fn crashes(&mut self, point: Point, young: bool, random: &mut Random) -> bool {
+        if let Some(dies) = self.meets(Place::Owner(point)) {
+            return dies;
+        }
         let chance = if young { self.crash * 4 } else { self.crash };
         !self.healed && random.below(10_000) < chance
     }
 
     /// Whether an executor is killed when an attempt comes to this phase.
-    pub(super) fn kills_at(&mut self, _phase: Phase, random: &mut Random) -> bool {
-        let kills = !self.healed && random.below(10_000) < self.kill;
+    pub(super) fn kills_at(&mut self, phase: Phase, random: &mut Random) -> bool {
+        let planned = self.meets(Place::Executor(phase));
+        let kills = planned.unwrap_or_else(|| !self.healed && random.below(10_000) < self.kill);
         if kills {
             self.count(Fault::Executor);
         }
@@ -83,7 +132,27 @@ impl Faults {
 
     /// Whether something that was said is heard again later.
     pub(super) fn repeats(&mut self, random: &mut Random) -> bool {
-        !self.healed && random.chance(self.repeat)
+        !self.healed && self.planned.is_none() && random.chance(self.repeat)
+    }
+
+    /// From now on a process dies at each of these points, counted from 1, and nothing else goes wrong.
+    pub(super) fn plan(&mut self, at: &[usize]) {
+        self.planned = Some(Planned { at: at.iter().copied().collect(), met: Vec::new() });
+    }
+
+    /// The points that were met, in order.
+    pub(super) fn met(&self) -> &[Place] {
+        self.planned.as_ref().map_or(&[], |planned| &planned.met)
+    }
+
+    /// Where deaths are planned: whether one is here.
+    fn meets(&mut self, place: Place) -> Option<bool> {
+        let planned = self.planned.as_mut()?;
+        if self.healed {
+            return Some(false);
+        }
+        planned.met.push(place);
+        Some(planned.at.contains(&planned.met.len()))
     }
 }
 

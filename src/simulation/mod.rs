@@ -23,6 +23,7 @@ mod secrets;
 mod standing;
 mod store;
 mod stream;
+mod sweep;
 mod targets;
 #[cfg(test)]
 mod tests;
@@ -38,6 +39,7 @@ mod world;
 pub(crate) use coverage::Coverage;
 pub(crate) use impossible::{MANY_SEEDS, why_impossible};
 pub(crate) use mutant::Mutant;
+pub(crate) use sweep::{Deaths, SECOND_DEATHS, Swept, sweep};
 pub(crate) use violation::Violation;
 pub(crate) use words::{Fault, Kind, State};
 

@@ -37,6 +37,8 @@ mutants! {
     LoseTimers = ComesToRest, "lose-timers", "timers never wake the loop",
     LoseLost = ComesToRest, "lose-lost", "nobody is told that an executor is lost",
     LoseResults = ComesToRest, "lose-results", "one result in ten is acknowledged and not taken in",
+    ForgetDebts = SameAsUndisturbed, "forget-debts", "a new owner does not know who is to be told to reload",
+    ForgetMaybeChanged = SameAsUndisturbed, "forget-maybe-changed", "a new owner does not know what a lost attempt may have changed",
     SkipUpdates = AsLastWritten, "skip-updates", "updates are reported and not made",
     EndOnUnavailable = LoopLives, "end-on-unavailable", "a scheduler gives up when history is away",
 
@@ -92,6 +94,11 @@ impl Mutant {
         self.caught_by().promise()
     }
 
+    /// Only a sweep notices it: the end is compared, and nothing else.
+    pub(crate) fn needs_a_sweep(self) -> bool {
+        self.caught_by() == Checker::SameAsUndisturbed
+    }
+
     /// The one of that name.
     pub(crate) fn named(name: &str) -> Option<Self> {
         Self::ALL.iter().copied().find(|mutant| mutant.name() == name)
@@ -119,6 +126,8 @@ impl World {
                     (row.attempted, row.last_attempt, row.remote_identity) = (None, None, None);
                 }
             }
+            Some(Mutant::ForgetDebts) => snapshot.resources.iter_mut().for_each(|row| row.reload = None),
+            Some(Mutant::ForgetMaybeChanged) => snapshot.resources.iter_mut().for_each(|row| row.maybe_changed = false),
             Some(Mutant::ForgetSuspensions) => snapshot.requests.retain(|open| open.kind != RequestKind::Suspend),
             Some(Mutant::DropTombstones) => snapshot.resources.retain(|row| row.life == Life::Live),
             Some(Mutant::ReuseAttempts) => snapshot.last_attempt.0 = snapshot.last_attempt.0.saturating_sub(3),

@@ -116,6 +116,8 @@ impl World {
                 }
                 let unheard = state.unheard_executors();
                 let heart = Heart::new(state, effects);
+                let mut standing = self.store.journal.standing.clone();
+                standing.read_clock(now);
                 self.owners.insert(
                     id,
                     Process {
@@ -127,7 +129,7 @@ impl World {
                         asleep: Vec::new(),
                         looked_at: 0,
                         started_at: self.now,
-                        standing: self.store.journal.standing.clone(),
+                        standing,
                         writing: None,
                         pause_ms: PAUSE_MS.0,
                         wakes_at: None,
@@ -169,6 +171,7 @@ impl World {
         let Some(process) = self.owners.get_mut(&id) else { return };
         self.events += 1;
         let text = super::words::describe(&event);
+        process.standing.read_clock(process.wall(now));
         process.standing.hear(&event, process.heart.state().version());
         let event = super::mutant::as_heard(self.mutant, event);
         process.heart.take(vec![event], process.wall(now));
@@ -184,6 +187,7 @@ impl World {
         let Some(process) = self.owners.get_mut(&id) else { return };
         self.events += 1;
         let text = super::words::describe(&event);
+        process.standing.read_clock(process.wall(now));
         process.standing.hear(&event, process.heart.state().version());
         let event = super::mutant::as_heard(self.mutant, event);
         process.heart.call(event, caller, process.wall(now));

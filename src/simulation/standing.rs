@@ -5,7 +5,7 @@ use super::violation::{Checker, Violation};
 use super::windows::{exceeds, is_open};
 use crate::core::{
     Event, Grant, Intent, Mode, Name, OnChange, Operation, Record, RequestKind, ResourceRow, Scope, Settings, Target,
-    TargetName, Timestamp, VersionNumber,
+    TargetName, Timestamp, VersionNumber, limits,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -22,6 +22,8 @@ pub(super) struct Standing {
     /// What was released: everything that this covers, up to this version.
     released: Vec<(VersionNumber, Scope)>,
     cancelled: Vec<Scope>,
+    /// What its owner's clock said last, and the furthest it has said since it was set back.
+    clock: Option<(Timestamp, Timestamp)>,
     /// Starts on targets with a rate, since it was set or this owner took over.
     starts: BTreeMap<TargetName, Vec<Timestamp>>,
 }
@@ -82,6 +84,13 @@ impl Standing {
         }
     }
 
+    /// Its owner acts at a time by its clock. One that was set back by less than a step only delays things by as much (`core/limits.rs`).
+    pub(super) fn read_clock(&mut self, now: Timestamp) {
+        let steps_back = |last: Timestamp| last.ms_since(now) >= limits::CLOCK_STEP_MS;
+        let furthest = self.clock.filter(|(last, _)| !steps_back(*last)).map_or(now, |(_, furthest)| furthest.max(now));
+        self.clock = Some((now, furthest));
+    }
+
     /// A new owner does not know what the one before it has started; nor does one whose clock was set.
     pub(super) fn forget_starts(&mut self) {
         self.starts.clear();
@@ -91,12 +100,23 @@ impl Standing {
         self.cancelled.iter().any(|scope| covers(scope, intent))
     }
 
-    /// Whether a target is closed to changes, or to verifications.
-    pub(super) fn is_closed(&self, target: &TargetName, changes: bool, now: Timestamp) -> bool {
-        self.targets.get(target).is_some_and(|target| {
-            let windows = if changes { &target.windows.deploy } else { &target.windows.repair };
-            !is_open(windows, now)
+    /// Whether a target is closed to changes, or to verifications: by the clock as it is now, and as it was before it was set back a little.
+    fn closed(&self, target: &TargetName, changes: bool, now: Timestamp) -> [bool; 2] {
+        [now, self.clock.map_or(now, |(_, furthest)| furthest)].map(|at| {
+            self.targets.get(target).is_some_and(|target| {
+                let windows = if changes { &target.windows.deploy } else { &target.windows.repair };
+                !is_open(windows, at)
+            })
         })
+    }
+
+    /// A target is closed, as far as that can be told.
+    pub(super) fn may_be_closed(&self, target: &TargetName, changes: bool, now: Timestamp) -> bool {
+        self.closed(target, changes, now).contains(&true)
+    }
+
+    fn is_closed(&self, target: &TargetName, changes: bool, now: Timestamp) -> bool {
+        self.closed(target, changes, now) == [true, true]
     }
 
     /// Why this may not be granted now. `row` is what the scheduler keeps of the resource, `in_flight` how many executors have with it.

@@ -47,6 +47,10 @@ pub(super) struct Targets {
     /// Names whose enforcement fails for now.
     pub(super) failing: BTreeSet<Name>,
     last_identity: u64,
+    /// Changes by attempts since they were last taken.
+    changes: BTreeMap<Key, u64>,
+    /// Things that are to reload, and what for.
+    owed: BTreeMap<Key, BTreeSet<Name>>,
 }
 
 impl Object {
@@ -145,6 +149,7 @@ impl Targets {
         let content = content.clone();
         let object = Object { identity: identity.clone(), content, resource: grant.resource, created };
         let facts = object.facts();
+        self.note_change(&key, finding.change, grant.reload.is_some());
         self.objects.insert(key, object);
         Finding { remote_identity: Some(identity), facts, ..finding }
     }
@@ -160,6 +165,7 @@ impl Targets {
         };
         let Some(object) = self.objects.get(&key).filter(is_meant).cloned() else { return (none, None) };
         self.objects.remove(&key);
+        self.note_change(&key, Change::Delete, false);
         let stranger = object.resource.is_none().then(|| Violation {
             checker: Checker::StrangersUntouched,
             detail: format!("attempt {} deleted {}, which somebody else had made", grant.attempt, object.identity),
@@ -181,6 +187,38 @@ impl Targets {
             }
         }
         Some(key.2.clone())
+    }
+
+    /// Whoever changes reloads too.
+    fn note_change(&mut self, key: &Key, change: Change, reloads: bool) {
+        if change != Change::None {
+            *self.changes.entry(key.clone()).or_default() += 1;
+        }
+        if reloads || change != Change::None {
+            self.owed.remove(key);
+        }
+    }
+
+    /// How often each thing was changed by an attempt since this was asked last.
+    pub(super) fn take_changes(&mut self) -> BTreeMap<Key, u64> {
+        std::mem::take(&mut self.changes)
+    }
+
+    /// From now on this thing is to reload, since that was changed.
+    pub(super) fn owes(&mut self, key: Key, because: Name) {
+        self.owed.entry(key).or_default().insert(because);
+    }
+
+    /// What a thing is to reload for.
+    pub(super) fn owed(&self, key: &Key) -> impl Iterator<Item = &Name> {
+        self.owed.get(key).into_iter().flatten()
+    }
+
+    /// Keeps only what is owed for a reason that still is one.
+    pub(super) fn forgive(&mut self, is_required: impl Fn(&Key, &Name) -> bool) {
+        for (key, because) in &mut self.owed {
+            because.retain(|name| is_required(key, name));
+        }
     }
 
     fn new_identity(&mut self) -> Name {

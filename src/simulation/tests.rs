@@ -3,7 +3,7 @@
 #![allow(clippy::panic)]
 
 use super::violation::Promise::{Holds, I1, I2, I3, I4, I5, I6, I7, I8};
-use super::{Mutant, Size, play};
+use super::{Deaths, Mutant, Size, Swept, play, sweep};
 
 /// Seeds played here: a few seconds. `make soak` plays many more.
 const SEEDS: u64 = 40;
@@ -19,6 +19,31 @@ fn a_share_of_the_seeds_keeps_every_promise() {
             );
         }
     }
+}
+
+/// Worlds swept here, with one death each; the second one is in the long form.
+const SWEPT: u64 = 2;
+
+#[test]
+fn whoever_dies_wherever_the_end_is_the_same() {
+    for seed in 1..=SWEPT {
+        let Swept { failures, trace, runs, .. } = sweep(seed, &Deaths::All { second: 0 }, None);
+        if let Some(failure) = failures.first() {
+            panic!("{}\nseed {seed}, {}", trace.join("\n"), failure.text(seed));
+        }
+        assert!(runs > 100, "a world of {runs} points proves little");
+    }
+}
+
+#[test]
+fn a_debt_that_a_new_owner_forgets_is_noticed_by_the_sweep_alone() {
+    let mutant = Mutant::ForgetDebts;
+    for seed in 1..=3 {
+        assert_eq!(play(seed, Size::SHORT, Some(mutant), false).violation, None, "seed {seed}");
+    }
+    let swept = sweep(1, &Deaths::All { second: 0 }, Some(mutant));
+    let noticed = swept.failures.first().map(|failure| failure.violation.checker);
+    assert_eq!(noticed, Some(mutant.caught_by()));
 }
 
 #[test]

@@ -44,6 +44,8 @@ checkers! {
     ComesToRest = I1, "comes-to-rest",
     /// Then the targets are exactly as last written.
     AsLastWritten = I1, "as-last-written",
+    /// Whoever dies wherever: what there is at rest is what there is without faults.
+    SameAsUndisturbed = I1, "same-as-undisturbed",
     /// Whatever does not run has a reason, and it is so.
     WhyIsTrue = I1, "why-is-true",
     /// A scheduler ends only where it was taken over.

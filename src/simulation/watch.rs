@@ -289,7 +289,7 @@ fn why_is_true(
             None => standing.suspended,
         },
         Hold::OutsideWindow { target, window, .. } => {
-            *target == row.intent.target && standing.is_closed(target, *window == WindowKind::Deploy, now)
+            *target == row.intent.target && standing.may_be_closed(target, *window == WindowKind::Deploy, now)
         }
         Hold::Cancelled { until } => row.due_at == Some(*until) && standing.was_cancelled(&row.intent),
         Hold::FactUnknown { name, fact, .. } => {

@@ -21,6 +21,13 @@ pub(crate) struct SimulateOptions {
     /// With `--seed`: print everything that happened
     #[arg(long, conflicts_with = "seeds")]
     pub(crate) trace: bool,
+    /// Play a small world without faults, then with a death at every point at which one of its processes can die, and with a second one in the
+    /// recovery; whenever it rests it must look as it did without
+    #[arg(long, conflicts_with_all = ["mutants", "long", "table"])]
+    pub(crate) sweep: bool,
+    /// With `--sweep` and `--seed`: only with deaths at these points, counted from 1
+    #[arg(long, value_name = "POINT", value_delimiter = ',', requires = "sweep", conflicts_with = "seeds")]
+    pub(crate) at: Vec<usize>,
     /// Play longer: 2,000 events on 60 resources and 6 targets, instead of 500 on 20 and 2
     #[arg(long)]
     pub(crate) long: bool,
