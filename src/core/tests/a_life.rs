@@ -1,7 +1,7 @@
 //! A: the life of a scheduler loop. A6, losing the database, is tested where there is one.
 
 use super::world::World;
-use crate::core::{EnvironmentState, Epoch, Event};
+use crate::core::{Effects, EnvironmentState, Epoch, Event, Message, Pool, step};
 
 #[test]
 fn a1_a_requirement_and_its_dependent_on_one_target_run_in_order_once_each() {
@@ -79,4 +79,37 @@ fn a5_a_verification_that_no_executor_can_make_holds_no_dependent() {
     world.change("b");
     world.run_all();
     world.expect([("a", "queued"), ("b", "good")]);
+}
+
+#[test]
+fn a5_what_a_pool_cannot_start_is_shown_at_once_with_its_message() {
+    let mut world = World::new(["t1"]);
+    world.change_target("t2", |target| target.pool = "broken".into());
+    world.push("a; b@t2");
+    let mut effects = Effects::default();
+    let event = Event::PoolUnavailable("broken".into(), Some("image cannot be pulled".into()));
+    step(&mut world.state, event, world.now, &mut effects);
+    assert_eq!(effects.changed, [world.id("b")]);
+}
+
+#[test]
+fn a5_a_pool_has_as_many_executors_as_targets_with_work_within_its_bounds() {
+    let mut world = World::without_executor();
+    let scaled = |world: &mut World, event: Event| {
+        let mut effects = Effects::default();
+        step(&mut world.state, event, world.now, &mut effects);
+        let to = |message| if let Message::Scale(_, to) = message { Some(to) } else { None };
+        effects.messages.into_iter().filter_map(to).next_back()
+    };
+    let pool = |min: u32, max: u32| Event::PoolChanged(Pool { name: "pool".into(), min, max, idle_timeout_ms: 0 });
+    assert_eq!(scaled(&mut world, pool(1, 2)), Some(1));
+    for target in ["t1", "t2", "t3"] {
+        world.target(target);
+    }
+    world.push("a@t1");
+    world.push("b@t2; c@t3");
+    assert_eq!(scaled(&mut world, pool(1, 3)), Some(3));
+    assert_eq!(scaled(&mut world, pool(1, 2)), Some(2));
+    assert_eq!(scaled(&mut world, Event::PoolRemoved("pool".into())), Some(1));
+    assert_eq!(scaled(&mut world, pool(0, 9)), Some(3));
 }

@@ -1,7 +1,7 @@
 //! B: what gets scheduled. The chain is r1 ← r2 ← r3, each on its own target.
 
 use super::world::World;
-use crate::core::{Compliance, LastResult, Life, Reason};
+use crate::core::{Compliance, LastResult, Life, Reason, RepairAction};
 
 #[test]
 fn b1_a_deploy_when_all_is_good_runs_nothing() {
@@ -332,4 +332,44 @@ fn b19_a_version_whose_only_change_is_a_label_deploys_nothing() {
     world.push_with("", |push| push.upserts = vec![labelled.into()]);
     assert_eq!(world.state.version().0, 2);
     assert!(world.state.quiet());
+}
+
+#[test]
+fn b14_what_another_intent_may_have_changed_is_corrected_and_not_only_looked_at() {
+    let mut world = World::new(["t1"]);
+    world.repair_every(3_600_000, RepairAction::Report);
+    world.push("a=1");
+    world.run_all();
+    world.push("a=2");
+    world.fail("a", "no");
+    world.push("a=1");
+    world.fail("a", "no");
+    world.forget_grants();
+    world.advance(10_000);
+    world.expect_granted(["a"]);
+}
+
+#[test]
+fn b14_what_a_lost_attempt_may_have_changed_is_attempted_again_also_where_it_never_began() {
+    let mut world = World::new(["t1"]);
+    world.push("a=1");
+    world.run_all();
+    world.push("a=2");
+    world.lose("e1");
+    world.push("a=1");
+    world.forget_grants();
+    world.connect("e2");
+    world.expect_granted(["a"]);
+}
+
+#[test]
+fn b17_l8_also_over_a_restart() {
+    let mut world = World::new(["t1"]);
+    world.push("a");
+    world.begin("a");
+    world.remove(["a"]);
+    world.restart();
+    world.push("a");
+    world.succeed("a");
+    assert_eq!(world.attempts("a"), ["succeeded", "open"]);
 }

@@ -305,3 +305,94 @@ fn d12_a_report_of_what_was_skipped_pays_no_debt_and_forgets_none() {
     world.succeed("conf");
     world.expect_granted(["conf", "service (reload for conf)"]);
 }
+
+#[test]
+fn d3_an_observed_sender_that_turns_out_to_differ_notifies() {
+    let mut world = World::new(["t1", "t2"]);
+    world.push("conf observe send; service@t2 observe <- conf");
+    world.run_all();
+    world.forget_grants();
+    world.request(RequestKind::Repair, Scope { target: Some("t1".into()), names: None });
+    world.succeed_changed("conf");
+    world.expect_granted(["observe conf", "observe service (reload for conf)"]);
+}
+
+#[test]
+fn d3_a_sender_that_keeps_failing_is_told_of_once() {
+    let mut world = World::new(["t1", "t2"]);
+    world.push("conf send; service@t2 observe <- conf");
+    world.run_all();
+    world.request(RequestKind::Repair, Scope { target: Some("t1".into()), names: None });
+    world.forget_grants();
+    world.fail("conf", "no");
+    world.expect_granted(["observe service (reload for conf)"]);
+    world.succeed("service");
+    world.advance(10_000);
+    world.fail("conf", "no");
+    world.expect_granted(["conf"]);
+}
+
+#[test]
+fn d4_also_where_it_ran_because_what_it_was_skipped_for_has_recovered() {
+    let mut world = service();
+    let verify_conf = |world: &mut World| {
+        world.request(RequestKind::Repair, Scope { target: None, names: Some(vec!["conf".into()]) });
+    };
+    world.change("service");
+    verify_conf(&mut world);
+    world.fail("conf", "no");
+    world.expect([("service", "skipped")]);
+    world.advance(10_000);
+    world.succeed("conf");
+    world.begin("service");
+    verify_conf(&mut world);
+    world.succeed_changed("conf");
+    world.forget_grants();
+    world.fail("service", "no");
+    world.expect_granted(["service (reload for conf)"]);
+}
+
+#[test]
+fn d13_a_report_leaves_what_may_have_changed_to_the_next_attempt() {
+    let mut world = service();
+    world.repair();
+    world.begin("conf");
+    world.lose_attempt("conf");
+    world.request(RequestKind::Report, Scope { target: None, names: Some(vec!["conf".into()]) });
+    world.succeed("conf");
+    world.run_all();
+    world.forget_grants();
+    world.request(RequestKind::Repair, Scope { target: None, names: Some(vec!["conf".into()]) });
+    world.succeed("conf");
+    world.expect_granted(["conf", "service (reload for conf)"]);
+}
+
+#[test]
+fn d13_what_may_have_changed_moves_with_the_thing_to_its_new_name() {
+    let mut world = World::new(["t1", "t2"]);
+    world.push("conf#file send; service@t2");
+    world.run_all();
+    world.push("conf=2#file send");
+    world.begin("conf");
+    world.lose_attempt("conf");
+    // Its delete is granted, and taken back for who takes it over.
+    world.remove(["conf"]);
+    world.push("settings=2#file send");
+    world.requires("service", ["settings"]);
+    world.forget_grants();
+    world.succeed("settings");
+    world.expect_granted(["service (reload for settings)"]);
+}
+
+#[test]
+fn d12_a_debt_moves_with_the_thing_to_its_new_name() {
+    let mut world = World::new(["t1", "t2"]);
+    world.push("conf send; service@t2#daemon <- conf");
+    world.run_all();
+    world.change("conf");
+    world.succeed_changed("conf");
+    world.remove(["service"]);
+    world.forget_grants();
+    world.push("server@t2#daemon <- conf");
+    world.expect_granted(["server (reload for conf)"]);
+}

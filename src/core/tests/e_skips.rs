@@ -1,7 +1,7 @@
 //! E: skipped for a dependency, and recovery.
 
 use super::world::World;
-use crate::core::{Blocked, Compliance, RequestKind, Scope};
+use crate::core::{Blocked, Compliance, OutcomeKind, Reason, RequestKind, Scope};
 
 /// a failed, b (which requires it) was skipped.
 fn skipped() -> World {
@@ -155,4 +155,45 @@ fn b12_an_edge_added_to_one_that_is_queued_again_makes_it_wait_in_the_queue() {
     assert!(world.view("c").queued.is_some());
     world.requires("c", ["b"]);
     assert!(world.view("c").queued.is_some());
+}
+
+#[test]
+fn e1_a_skip_names_the_first_bad_requirement() {
+    let mut world = World::new(["t1", "t2", "t3"]);
+    world.push("a; b@t2; c@t3 <- a b");
+    world.fail("b", "no");
+    world.fail("a", "no");
+    let kinds: Vec<_> = world.history.outcomes.values().map(|(_, outcome)| outcome.kind.clone()).collect();
+    assert!(kinds.contains(&OutcomeKind::Skipped { because: "a".into() }), "{kinds:?}");
+}
+
+#[test]
+fn e11_recovery_awaits_what_else_is_under_way() {
+    let mut world = World::new(["t1", "t2", "t3"]);
+    world.push("a; b@t2; c@t3 <- a b");
+    world.succeed("b");
+    world.fail("a", "no");
+    world.change("b");
+    world.advance(10_000);
+    world.succeed("a");
+    world.expect([("a", "good"), ("b", "granted"), ("c", "skipped")]);
+    world.succeed("b");
+    world.expect([("c", "granted")]);
+}
+
+#[test]
+fn e11_what_recovers_is_a_change_if_it_was_never_attempted_and_a_retry_if_it_was() {
+    for (before, reason) in [(false, Reason::Change), (true, Reason::Retry)] {
+        let mut world = World::new(["t1", "t2"]);
+        world.push("a; b@t2 <- a");
+        if before {
+            world.run_all();
+            world.repair();
+        }
+        world.fail("a", "no");
+        world.expect([("b", "skipped")]);
+        world.advance(10_000);
+        world.succeed("a");
+        assert_eq!(world.last_reason("b"), reason);
+    }
 }

@@ -64,3 +64,13 @@ fn g_becoming_undefined_and_becoming_defined_one_per_version() {
         world.expect([("ghost", "good"), ("r2", "good"), ("r3", "good")]);
     }
 }
+
+#[test]
+fn g_deletes_of_two_versions_keep_their_order_also_where_another_owner_accepts_the_second() {
+    let mut world = suspended_chain();
+    world.remove(["r3"]);
+    world.restart();
+    world.remove(["r2"]);
+    let mut world = resumed(world, false);
+    world.expect_granted(["delete r3", "delete r2"]);
+}

@@ -158,3 +158,43 @@ fn h8_also_where_what_blocks_it_is_queued_or_required_later() {
     world.suspend(false);
     assert!(order(&mut world).starts_with("foundation base it r0000 "));
 }
+
+#[test]
+fn h7_what_is_wanted_sooner_keeps_its_age() {
+    let (mut world, names) = crowd(5);
+    world.suspend(true);
+    world.request(RequestKind::Report, of("r0001"));
+    world.request(RequestKind::Repair, of("r0000"));
+    world.request(RequestKind::Repair, of("r0001"));
+    for name in &names[2..] {
+        world.change(name);
+    }
+    world.suspend(false);
+    for _ in 0..limits::STARTS_PER_AGED {
+        let name = world.held.values().next().unwrap().grant.intent.name.to_string();
+        if name.as_str() < "r0002" {
+            return assert_eq!(name, "r0001");
+        }
+        world.begin(&name);
+        world.change(&name);
+        world.succeed(&name);
+    }
+    panic!("both starve");
+}
+
+#[test]
+fn h8_also_where_it_is_queued_behind_its_own_run_or_required_while_it_waits() {
+    let (mut world, _) = crowd(2);
+    world.push("base; it <- base; foundation");
+    order(&mut world);
+    world.change("base");
+    world.begin("base");
+    world.change("it");
+    world.request(RequestKind::Deploy, of("it"));
+    world.change("r0000");
+    world.change("foundation");
+    world.change("base");
+    world.requires("base", ["foundation"]);
+    world.succeed("base");
+    assert_eq!(order(&mut world), "foundation base it r0000");
+}

@@ -72,3 +72,21 @@ fn j1_a_late_answer_to_a_dry_run_is_never_taken_for_that_of_an_attempt() {
     assert_eq!(world.attempts("a"), ["succeeded"]);
     assert!(world.history.dry_runs[&DryRunId(1)].1.is_empty());
 }
+
+#[test]
+fn j1_dry_runs_of_two_owners_share_no_number() {
+    let mut world = World::new(["t1"]);
+    world.dry_run("a");
+    world.begin("a");
+    world.restart();
+    world.dry_run("b");
+    assert_eq!((world.held.len(), world.history.dry_runs.len()), (2, 2));
+}
+
+#[test]
+fn j1_an_environment_with_a_dry_run_that_waits_is_not_quiet() {
+    let mut world = World::without_executor();
+    world.target("t1");
+    world.dry_run("a");
+    assert!(!world.state.quiet());
+}

@@ -255,3 +255,16 @@ fn r13_a_clock_that_is_set_back_a_little_leaves_the_timers_as_they_are() {
     world.tick();
     assert_eq!(world.row_of("a"), before);
 }
+
+#[test]
+fn k4_a_verification_on_schedule_keeps_its_place_in_the_interval() {
+    let mut world = one();
+    world.repair_every(60_000, RepairAction::Correct);
+    world.change_settings(|settings| settings.repair.jitter_ms = None);
+    world.succeed("a");
+    let first = world.row_of("a").due_at.unwrap();
+    world.advance(first.ms_since(world.now));
+    world.succeed("a");
+    assert_eq!(world.row_of("a").due_at, Some(first.after_ms(60_000)));
+    world.change_settings(|settings| settings.repair.schedule = RepairSchedule::Off);
+}

@@ -1,6 +1,6 @@
 //! L: what a new owner does with what it finds. The same with real processes: `tests/embedded/restart.rs`, `tests/kill.rs`.
 
-use super::world::World;
+use super::world::{Crash, World};
 use crate::core::{Life, OutcomeKind, RepairAction};
 
 #[test]
@@ -122,4 +122,26 @@ fn l8_a_grant_whose_executor_has_ended_is_lost_and_runs_again() {
     assert_eq!(world.attempts("a"), ["lost", "succeeded"]);
     let lost = world.history.outcomes.values().filter(|(_, outcome)| outcome.kind == OutcomeKind::Lost).count();
     assert_eq!((lost, world.history.open_grants().count()), (1, 0));
+}
+
+#[test]
+fn l7_the_number_of_what_has_left_is_never_given_again() {
+    let mut world = World::new(["t1"]);
+    world.push("a; b");
+    let gone = world.id("b");
+    world.run_all();
+    world.remove(["b"]);
+    world.run_all();
+    world.restart();
+    world.push("c");
+    assert!(world.id("c") > gone);
+}
+
+#[test]
+fn l8_a_grant_of_an_older_intent_is_asked_back_by_the_next_owner() {
+    let mut world = World::new(["t1"]);
+    world.push("a");
+    world.crash = Some((world.steps + 1, Crash::BeforeSend));
+    world.change("a");
+    assert_eq!(world.attempts("a"), ["revoked", "open"]);
 }

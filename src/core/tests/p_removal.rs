@@ -1,7 +1,9 @@
 //! P: removal. Tombstones, orphans, and what comes back.
 
 use super::world::World;
-use crate::core::{Event, Life, Name, OutcomeKind, Reason, RequestKind, Scope};
+use crate::core::{
+    Change, Event, Facts, Finding, Hash, Life, Name, OutcomeKind, Reason, RequestKind, ResourceRow, Scope,
+};
 
 #[test]
 fn p1_it_is_deleted_after_all_that_required_it_is_gone() {
@@ -575,4 +577,62 @@ fn p4_what_is_not_there_under_its_recorded_identity_is_looked_for_once_more() {
         world.finish("a", nothing);
         world.expect([("a", "deleted")]);
     }
+}
+
+#[test]
+fn p5_added_again_nothing_is_known_of_it_but_what_its_target_calls_it() {
+    let mut world = World::new(["t1", "t2"]);
+    world.push("a secret:X; on@t2 <- a");
+    let facts = Facts::new([("size", "5")]);
+    let (remote_identity, secret_digest) = (Some("id of a".into()), Some(Hash([1; 16])));
+    let finding = Finding { change: Change::Create, facts, remote_identity, secret_digest, diff: "".into() };
+    world.finish("a", OutcomeKind::Succeeded(finding));
+    world.run_all();
+    world.request(RequestKind::Report, Scope::default());
+    world.succeed_changed("a");
+    world.run_all();
+    let before = world.row_of("a");
+    assert!(before.drift.is_some() && before.succeeded.is_some() && before.secret_digest.is_some());
+    world.suspend(true);
+    world.push_with("", |push| (push.removals, push.approved) = (vec!["a".into()], true));
+    world.push("a secret:X");
+    let row = world.row_of("a");
+    let new = ResourceRow::new(row.resource, row.set.clone(), row.intent.clone(), row.version);
+    let kept = ResourceRow {
+        last_attempt: before.last_attempt,
+        deployed_at: before.deployed_at,
+        changed_by: before.changed_by,
+        remote_identity: before.remote_identity,
+        ..new
+    };
+    assert_eq!(row, kept);
+}
+
+#[test]
+fn p1_a_live_dependent_holds_the_delete_of_what_has_only_failed_to_be_made() {
+    let mut world = World::new(["t1", "t2"]);
+    world.push("a; b@t2 <- a");
+    world.fail("a", "no");
+    world.forget_grants();
+    world.remove(["a"]);
+    world.expect_granted([]);
+    assert_eq!(world.why("a"), "it is to be deleted, and is still required by b");
+}
+
+#[test]
+fn p1_of_two_tombstones_of_one_name_what_requires_it_stands_on_the_newer_one() {
+    let mut world = World::new(["t1", "t2"]);
+    world.push("a#x; b@t2 <- a");
+    world.run_all();
+    world.suspend(true);
+    world.push("a#y");
+    world.suspend(false);
+    world.run_all();
+    world.change_target("t1", |target| target.suspend = true);
+    world.push("a#z");
+    world.remove(["a"]);
+    world.target("t1");
+    world.run_all();
+    assert_eq!(world.attempts("a").last(), Some(&"succeeded"));
+    world.expect([("b", "good")]);
 }

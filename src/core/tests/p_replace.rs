@@ -247,3 +247,15 @@ fn p7_the_old_one_goes_first_where_the_new_one_would_wait_for_what_only_the_old_
     world.expect_granted(["delete db", "delete disk", "disk", "db"]);
     world.expect([("disk", "good"), ("db", "good")]);
 }
+
+#[test]
+fn p7_an_old_one_that_is_wanted_again_under_another_name_waits_for_nothing() {
+    let mut world = World::new(["t1"]);
+    world.push("db#one create-first");
+    world.run_all();
+    world.push("db#two create-first");
+    world.push("archive#one");
+    world.fail("db", "no");
+    world.run_all();
+    world.expect([("db", "failed"), ("archive", "good")]);
+}

@@ -236,3 +236,56 @@ fn q5_a_lost_executors_late_result_is_refused() {
     world.step(Event::Finished("e1".into(), outcome));
     world.expect([("a", "queued")]);
 }
+
+#[test]
+fn q1_an_executor_that_has_forgotten_what_it_began_has_lost_it() {
+    let mut world = World::new(["t1"]);
+    world.push("a");
+    world.begin("a");
+    world.held.clear();
+    world.reconnect();
+    assert_eq!(world.attempts("a"), ["lost"]);
+    world.expect([("a", "failed")]);
+}
+
+#[test]
+fn q1_a_row_says_which_attempt_changed_it_when_and_why_the_last_one_failed() {
+    let mut world = World::new(["t1"]);
+    world.push("a");
+    world.fail("a", "disk full");
+    assert_eq!((world.row_of("a").error.as_deref(), world.row_of("a").deployed_at), (Some("disk full"), None));
+    world.advance(10_000);
+    let (attempt, then) = (world.attempt("a"), world.now);
+    world.succeed_changed("a");
+    world.advance(10_000);
+    world.repair();
+    world.succeed("a");
+    let row = world.row_of("a");
+    assert_eq!((row.changed_by, row.deployed_at, row.error), (Some(attempt), Some(then), None));
+    assert_eq!(row.verified_at, Some(world.now));
+}
+
+#[test]
+fn q2_what_was_asked_back_on_a_stream_that_broke_is_asked_back_again() {
+    let mut world = World::new(["t1"]);
+    world.keep_answers();
+    world.push("a");
+    world.change("a");
+    world.held.values_mut().for_each(|held| held.asked_back = false);
+    world.reconnect();
+    world.answer_at_once();
+    assert_eq!(world.attempts("a"), ["revoked", "open"]);
+}
+
+#[test]
+fn q3_a_target_goes_to_the_executor_that_has_least() {
+    let mut world = World::new(["t1", "t2"]);
+    world.push("a");
+    world.connect("e0");
+    world.push("b@t2");
+    assert_eq!(&*world.held[&world.attempt("b")].executor, "e0");
+    world.connect("e2");
+    world.target("t3");
+    world.push("c@t3");
+    assert_eq!(&*world.held[&world.attempt("c")].executor, "e2");
+}

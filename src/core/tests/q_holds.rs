@@ -323,3 +323,39 @@ fn q6_nothing_to_do_writes_nothing_when_windows_open_and_close() {
         assert!(effects.records.is_empty() && effects.rows.is_empty() && effects.messages.is_empty());
     }
 }
+
+#[test]
+fn q6_another_rate_starts_with_a_full_bucket() {
+    let mut world = rated(1, 60_000);
+    world.push("a; b");
+    world.succeed("a");
+    world.expect_granted(["a"]);
+    world.change_target("t1", |target| target.rate_limit = Some(RateLimit { attempts: 2, period_ms: 60_000 }));
+    world.expect_granted(["b"]);
+}
+
+#[test]
+fn q6_what_a_rate_did_not_let_through_while_nothing_waited_is_not_saved_up() {
+    let mut world = rated(2, 60_000);
+    world.change_target("t1", |target| {
+        target.rate_limit = Some(RateLimit { attempts: 2, period_ms: 60_000 });
+        target.concurrency = 10;
+    });
+    world.advance(3_600_000);
+    world.push("a; b; c");
+    world.expect_granted(["a", "b"]);
+}
+
+#[test]
+fn q6_a_period_that_cannot_be_shared_evenly_is_never_exceeded() {
+    let mut world = rated(3, 100);
+    world.push("a; b; c; d");
+    for name in ["a", "b", "c"] {
+        world.succeed(name);
+    }
+    world.forget_grants();
+    world.advance(33);
+    world.expect_granted([]);
+    world.advance(1);
+    world.expect_granted(["d"]);
+}

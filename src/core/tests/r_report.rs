@@ -17,6 +17,7 @@ fn what_differs_is_recorded_and_left_over_a_restart_until_a_user_asks() {
     world.succeed("r2");
     world.succeed("r3");
     world.expect([("r1", "drifted"), ("r2", "good"), ("r3", "good")]);
+    assert_eq!((world.state.counts().drifted, world.state.counts().failed), (1, 0));
     assert_eq!(world.row_of("r1").drift.as_deref(), Some("- a\n+ b"));
     assert_eq!(world.why("r1"), "it differs from its intent, and was left as it is");
     assert_eq!(world.history.open_requests().count(), 0);

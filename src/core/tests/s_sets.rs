@@ -136,3 +136,40 @@ fn s6_a_mover_that_is_refused_keeps_its_identity_from_who_would_take_it() {
     let cycle = RefusalKind::Cycle(vec!["a".into(), "a".into()]);
     assert_eq!(kinds, [("a", cycle), ("b", RefusalKind::DuplicateIdentity("a".into()))]);
 }
+
+#[test]
+fn s4_a_move_between_sets_that_is_released_by_hand_is_one_too() {
+    let mut world = World::new(["t1"]);
+    world.push("a");
+    world.run_all();
+    world.manual();
+    world.remove(["a"]);
+    world.push_with("a", |push| push.set = "others".into());
+    assert_eq!(&*world.row_of("a").set, "default");
+    world.deploy();
+    assert_eq!(&*world.row_of("a").set, "others");
+    assert!(world.held.is_empty(), "it is what it was");
+}
+
+#[test]
+fn s1_a_prune_keeps_what_was_refused() {
+    let mut world = World::new(["t1"]);
+    world.push("a; b; c");
+    world.run_all();
+    world.push_with("a <- a; b", |push| (push.prune, push.mode) = (true, PushMode::Each));
+    assert_eq!(world.refused.len(), 1);
+    world.run_all();
+    world.expect([("a", "good"), ("b", "good"), ("c", "deleted")]);
+    world.push_with("a#b; b", |push| (push.prune, push.mode) = (true, PushMode::Each));
+    world.push_with("b; b", |push| (push.prune, push.mode) = (true, PushMode::Each));
+    world.run_all();
+    world.expect([("b", "good")]);
+}
+
+#[test]
+fn s6_an_edge_that_takes_the_place_of_another_may_close_a_cycle() {
+    let mut world = World::new(["t1"]);
+    world.push("a <- c; b <- a; c");
+    world.push("a <- b");
+    assert_eq!(world.refused.iter().filter_map(cycle).collect::<Vec<_>>(), ["a b a"; 2]);
+}

@@ -1,7 +1,7 @@
 //! X4: cycles of any length are refused with their path; depth and breadth neither recurse nor stall.
 
 use super::world::World;
-use crate::core::{OnChange, RefusalKind};
+use crate::core::{OnChange, RefusalKind, limits};
 
 /// How often each resource may be thought over while all are deployed, one fails, and all are deleted. What is quadratic takes a hundred thousand
 /// times that.
@@ -96,4 +96,25 @@ fn x4_a_chain_of_100000_changes_is_released_at_once() {
     world.deploy();
     world.run_all();
     assert_eq!((world.state.counts().compliant, world.state.counts().unreleased), (100_000, 0));
+}
+
+#[test]
+fn x4_what_is_larger_than_its_bound_is_refused() {
+    let refusal = |line: &str| {
+        let mut world = World::new(["t1"]);
+        world.push(line);
+        world.refused.first().map(|refusal| refusal.kind.clone())
+    };
+    let names = |count: usize| (0..count).map(|n| format!(" r{n}")).collect::<String>();
+    let most = limits::REQUIRES;
+    assert_eq!(refusal(&format!("a <-{}", names(most))), None);
+    assert_eq!(refusal(&format!("a <-{}", names(most + 1))), Some(RefusalKind::TooLarge("names in requires", most)));
+    let most = limits::ATTRIBUTES_BYTES;
+    assert_eq!(refusal(&format!("a={}", "x".repeat(most))), None);
+    let large = refusal(&format!("a={}", "x".repeat(most + 1)));
+    assert_eq!(large, Some(RefusalKind::TooLarge("bytes of attributes", most)));
+    let facts = |count: usize| (0..count).map(|n| format!(" takes:b.f{n}")).collect::<String>();
+    assert_eq!(refusal(&format!("b; a{}", facts(limits::INPUTS))), None);
+    let many = refusal(&format!("b; a{}", facts(limits::INPUTS + 1)));
+    assert_eq!(many, Some(RefusalKind::TooLarge("attributes or values in attributesFrom", limits::INPUTS)));
 }

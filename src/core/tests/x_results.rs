@@ -1,7 +1,7 @@
 //! X5: duplicate, late, reordered and forged results change nothing they should not.
 
 use super::world::World;
-use crate::core::{AttemptId, Event, Finding, Outcome, OutcomeKind, SessionNumber};
+use crate::core::{AttemptId, Effects, Event, Finding, Outcome, OutcomeKind, SessionNumber, step};
 
 fn result(world: &World, attempt: AttemptId, kind: OutcomeKind) -> Event {
     Event::Finished("e1".into(), Outcome { attempt, began_at: Some(world.now), finished_at: world.now, kind })
@@ -114,6 +114,16 @@ fn x5_a_hello_with_attempts_nobody_knows_changes_nothing() {
 #[test]
 fn x5_the_same_settings_targets_and_farewells_again_write_nothing() {
     let mut world = World::good_chain();
+    let mut effects = Effects::default();
+    let target = world.state.targets().next().cloned().unwrap();
+    for event in [
+        Event::TargetRemoved("never".into()),
+        Event::SettingsChanged(world.settings.clone()),
+        Event::TargetChanged(target),
+    ] {
+        step(&mut world.state, event, world.now, &mut effects);
+    }
+    assert!(effects.records.is_empty() && effects.rows.is_empty(), "{effects:?}");
     world.step(Event::TargetRemoved("never".into()));
     world.target("t1");
     world.suspend(false);

@@ -122,3 +122,34 @@ fn x4_timers_that_are_due_together_fire_in_shares() {
     world.settle();
     world.expect_granted(["hub"]);
 }
+
+#[test]
+fn x4_what_a_step_has_to_think_over_again_is_its_share() {
+    let mut world = fan(20);
+    world.set_share(4, true);
+    let mut before = world.state.thoughts;
+    world.suspend(true);
+    while world.state.is_unfinished() {
+        assert!(world.state.thoughts - before <= 4);
+        before = world.state.thoughts;
+        world.tick();
+    }
+}
+
+#[test]
+fn x4_nothing_is_granted_before_all_is_thought_over() {
+    for share in 1..12 {
+        let mut world = World::new(["t1"]);
+        world.push("a; b; c; d; e");
+        world.run_all();
+        world.forget_grants();
+        world.change_settings(|settings| settings.max_in_flight = Some(1));
+        world.suspend(true);
+        world.repair();
+        world.change("e");
+        world.set_share(share, true);
+        world.suspend(false);
+        world.settle();
+        world.expect_granted(["e"]);
+    }
+}
