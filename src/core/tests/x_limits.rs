@@ -105,7 +105,8 @@ fn x4_what_is_larger_than_its_bound_is_refused() {
         world.push(line);
         world.refused.first().map(|refusal| refusal.kind.clone())
     };
-    let names = |count: usize| (0..count).map(|n| format!(" r{n}")).collect::<String>();
+    let many = |count: usize, word: &str| (0..count).map(|n| format!(" {word}{n}")).collect::<Vec<_>>().concat();
+    let (names, facts) = (|count| many(count, "r"), |count| many(count, "takes:b.f"));
     let most = limits::REQUIRES;
     assert_eq!(refusal(&format!("a <-{}", names(most))), None);
     assert_eq!(refusal(&format!("a <-{}", names(most + 1))), Some(RefusalKind::TooLarge("names in requires", most)));
@@ -113,8 +114,7 @@ fn x4_what_is_larger_than_its_bound_is_refused() {
     assert_eq!(refusal(&format!("a={}", "x".repeat(most))), None);
     let large = refusal(&format!("a={}", "x".repeat(most + 1)));
     assert_eq!(large, Some(RefusalKind::TooLarge("bytes of attributes", most)));
-    let facts = |count: usize| (0..count).map(|n| format!(" takes:b.f{n}")).collect::<String>();
     assert_eq!(refusal(&format!("b; a{}", facts(limits::INPUTS))), None);
-    let many = refusal(&format!("b; a{}", facts(limits::INPUTS + 1)));
-    assert_eq!(many, Some(RefusalKind::TooLarge("attributes or values in attributesFrom", limits::INPUTS)));
+    let inputs = refusal(&format!("b; a{}", facts(limits::INPUTS + 1)));
+    assert_eq!(inputs, Some(RefusalKind::TooLarge("attributes or values in attributesFrom", limits::INPUTS)));
 }
