@@ -1,5 +1,5 @@
 # What a newcomer, a developer and CI run. Everything here is a script or a command that can be run by hand.
-.PHONY: help demo build test lint fmt generate audit bench soak
+.PHONY: help demo build test lint fmt generate audit bench mutants soak
 
 help: ## say what there is
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -33,6 +33,10 @@ bench: ## attempts per second of the whole embedded path, and the floor of the s
 	@scripts/setup
 	@cargo build --quiet --release --bin homeostat
 	@$${CARGO_TARGET_DIR:-target}/release/homeostat bench
+
+mutants: ## deliberate bugs in core: each must be noticed by the tests of its group of behaviours, and by nobody else; minutes
+	@scripts/setup
+	@scripts/mutants
 
 soak: ## thousands of simulated worlds, and every deliberate bug; docs/reliability.md keeps the last result (SEEDS=10000 LONG=100 SWEPT=100)
 	@scripts/setup
