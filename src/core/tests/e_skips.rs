@@ -173,8 +173,8 @@ fn e11_recovery_awaits_what_else_is_under_way() {
     world.push("a; b@t2; c@t3 <- a b");
     world.succeed("b");
     world.fail("a", "no");
-    world.change("b");
     world.advance(10_000);
+    world.request(RequestKind::Repair, Scope { target: Some("t2".into()), names: None });
     world.succeed("a");
     world.expect([("a", "good"), ("b", "granted"), ("c", "skipped")]);
     world.succeed("b");

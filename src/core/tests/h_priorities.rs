@@ -198,3 +198,16 @@ fn h8_also_where_it_is_queued_behind_its_own_run_or_required_while_it_waits() {
     world.succeed("base");
     assert_eq!(order(&mut world), "foundation base it r0000");
 }
+
+#[test]
+fn h8_also_where_it_comes_to_wait_for_what_is_queued_already() {
+    let (mut world, _) = crowd(2);
+    world.push("base; it <- base");
+    order(&mut world);
+    world.change("r0000");
+    world.repair();
+    world.change("r0001");
+    world.change("it");
+    world.request(RequestKind::Deploy, of("it"));
+    assert_eq!(order(&mut world), "r0000 base it r0001");
+}

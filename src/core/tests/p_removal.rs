@@ -585,14 +585,15 @@ fn p5_added_again_nothing_is_known_of_it_but_what_its_target_calls_it() {
     world.push("a secret:X; on@t2 <- a");
     let facts = Facts::new([("size", "5")]);
     let (remote_identity, secret_digest) = (Some("id of a".into()), Some(Hash([1; 16])));
-    let finding = Finding { change: Change::Create, facts, remote_identity, secret_digest, diff: "".into() };
-    world.finish("a", OutcomeKind::Succeeded(finding));
+    let finding = Finding { change: Change::Create, facts, remote_identity, secret_digest, diff: "- a".into() };
+    world.finish("a", OutcomeKind::Succeeded(finding.clone()));
     world.run_all();
     world.request(RequestKind::Report, Scope::default());
-    world.succeed_changed("a");
+    world.finish("a", OutcomeKind::Succeeded(finding));
     world.run_all();
     let before = world.row_of("a");
     assert!(before.drift.is_some() && before.succeeded.is_some() && before.secret_digest.is_some());
+    assert!(!before.facts.is_empty());
     world.suspend(true);
     world.push_with("", |push| (push.removals, push.approved) = (vec!["a".into()], true));
     world.push("a secret:X");
@@ -622,17 +623,12 @@ fn p1_a_live_dependent_holds_the_delete_of_what_has_only_failed_to_be_made() {
 #[test]
 fn p1_of_two_tombstones_of_one_name_what_requires_it_stands_on_the_newer_one() {
     let mut world = World::new(["t1", "t2"]);
-    world.push("a#x; b@t2 <- a");
+    world.push("a#x create-first; b@t2 <- a");
     world.run_all();
-    world.suspend(true);
-    world.push("a#y");
-    world.suspend(false);
-    world.run_all();
-    world.change_target("t1", |target| target.suspend = true);
-    world.push("a#z");
+    world.push("a#y create-first");
+    world.fail("a", "no");
     world.remove(["a"]);
-    world.target("t1");
     world.run_all();
-    assert_eq!(world.attempts("a").last(), Some(&"succeeded"));
-    world.expect([("b", "good")]);
+    assert_eq!(&*world.intent_of("a").identity, "y", "x is deleted, and y is what b requires");
+    assert_eq!(world.why("a"), "it is to be deleted, and is still required by b");
 }

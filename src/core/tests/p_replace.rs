@@ -259,3 +259,20 @@ fn p7_an_old_one_that_is_wanted_again_under_another_name_waits_for_nothing() {
     world.run_all();
     world.expect([("db", "failed"), ("archive", "good")]);
 }
+
+#[test]
+fn p7_an_approved_thing_that_changes_again_before_its_release_needs_no_other_approval() {
+    let mut world = World::new(["t1"]);
+    world.push("db#one");
+    world.run_all();
+    world.manual();
+    world.push("db#two approve");
+    world.request(RequestKind::ApproveRemovals, Scope::default());
+    world.push("db=2#two approve");
+    world.deploy();
+    world.run_all();
+    assert_eq!(&*world.intent_of("db").identity, "two");
+    world.push("db#three approve");
+    world.deploy();
+    assert_eq!(&*world.intent_of("db").identity, "two", "this one nobody has approved");
+}

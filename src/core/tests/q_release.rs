@@ -237,6 +237,7 @@ fn q7_going_back_before_the_release_leaves_nothing_to_release() {
         world.push(other);
         world.push_with("db#one; app <- db", |push| push.prune = true);
         assert_eq!(world.state.counts().unreleased, 0, "after {other}");
+        assert!(world.row_of("db").pending.is_none() && world.row_of("app").pending.is_none());
         world.deploy();
         world.expect_granted([]);
     }
@@ -475,4 +476,17 @@ fn q7_a_digest_releases_what_was_shown_or_nothing() {
     world.release(only, all);
     world.expect_granted(["r2"]);
     assert_eq!(world.state.counts().unreleased, 1);
+}
+
+#[test]
+fn q7_a_digest_covers_the_facts_that_are_taken() {
+    let mut world = manual_fact();
+    let mut digests = Vec::new();
+    for size in ["size=6", "size=7", "size=6"] {
+        let names = Some(vec!["a".into()]);
+        world.request(RequestKind::Repair, Scope { target: None, names });
+        world.learn("a", size);
+        digests.push(world.state.release_digest(&Scope::default()).unwrap());
+    }
+    assert!(digests[0] != digests[1] && digests[0] == digests[2], "{digests:?}");
 }

@@ -1,7 +1,9 @@
 //! X4: cycles of any length are refused with their path; depth and breadth neither recurse nor stall.
 
+use super::notation::Declared;
 use super::world::World;
-use crate::core::{OnChange, RefusalKind, limits};
+use crate::core::{Input, InputSource, Intent, IntentParts, OnChange, RefusalKind, limits};
+use std::sync::Arc;
 
 /// How often each resource may be thought over while all are deployed, one fails, and all are deleted. What is quadratic takes a hundred thousand
 /// times that.
@@ -117,4 +119,11 @@ fn x4_what_is_larger_than_its_bound_is_refused() {
     assert_eq!(refusal(&format!("b; a{}", facts(limits::INPUTS))), None);
     let inputs = refusal(&format!("b; a{}", facts(limits::INPUTS + 1)));
     assert_eq!(inputs, Some(RefusalKind::TooLarge("attributes or values in attributesFrom", limits::INPUTS)));
+    let values = (0..=limits::INPUTS).map(|n| (format!("v{n}").into(), InputSource::File { path: "/f".into() }));
+    let input = Input { path: "/x".into(), format: Some("".into()), values: values.collect() };
+    let mut world = World::new(["t1"]);
+    let mut parts = IntentParts::from(Declared::parse("a").intent());
+    parts.inputs.push(input);
+    world.push_with("", |push| push.upserts.push(Arc::new(Intent::new(parts))));
+    assert_eq!(world.refused.first().map(|refusal| refusal.kind.clone()), inputs);
 }

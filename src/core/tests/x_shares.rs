@@ -150,3 +150,35 @@ fn x4_nothing_is_granted_before_all_is_thought_over() {
         world.expect_granted(["e"]);
     }
 }
+
+#[test]
+fn x4_an_edge_that_goes_while_others_are_told_is_counted_as_what_it_was_told() {
+    for (share, dependent) in (1..9).flat_map(|share| (0..12).map(move |n| (share, format!("r{n}")))) {
+        let mut world = fan(12);
+        world.set_share(share, true);
+        world.change("hub");
+        world.requires(&dependent, []);
+        world.settle();
+        world.requires(&dependent, ["hub"]);
+        world.run_all();
+        assert_eq!(world.state.counts().compliant, 13);
+    }
+}
+
+#[test]
+fn x4_h8_what_many_wait_for_is_as_urgent_as_the_most_urgent_of_them() {
+    let mut world = fan(12);
+    world.push("other@t1");
+    world.run_all();
+    world.forget_grants();
+    world.change_settings(|settings| settings.max_in_flight = Some(1));
+    world.suspend(true);
+    world.set_share(3, false);
+    let only = |name: &str| Scope { target: None, names: Some(vec![name.into()]) };
+    world.change("other");
+    world.change("r5");
+    world.request(RequestKind::Deploy, only("r5"));
+    world.request(RequestKind::Repair, only("hub"));
+    world.suspend(false);
+    world.expect_granted(["hub"]);
+}
