@@ -43,6 +43,11 @@ impl Resource {
         self.row.attempted.is_some() || self.row.last_attempt.is_some() || self.row.remote_identity.is_some()
     }
 
+    /// Something may be on its target because of it, or come there by what an executor has.
+    pub(super) fn may_exist(&self) -> bool {
+        self.ever_attempted() || self.run.is_some()
+    }
+
     /// Nothing is wrong with it but a difference that was found and left.
     fn drifted(&self) -> bool {
         self.row.observed.differs() && self.row.last_result == LastResult::Succeeded && self.attempted_current()

@@ -311,7 +311,7 @@ impl EnvironmentState {
     pub(super) fn replaces_by_approval(&self, intent: &Intent) -> bool {
         let live = self.live.get(&intent.name).and_then(|&id| self.get(id));
         let replaces =
-            live.is_some_and(|live| live.ever_attempted() && identity_key(&live.row.intent) != identity_key(intent));
+            live.is_some_and(|live| live.may_exist() && identity_key(&live.row.intent) != identity_key(intent));
         replaces && intent.policy.replace == Replace::Approve
     }
 

@@ -235,6 +235,23 @@ fn p7_what_was_never_attempted_needs_no_approval() {
 }
 
 #[test]
+fn p7_what_an_executor_has_may_be_made_already_and_is_replaced_by_nothing_that_never_replaces() {
+    for begun in [false, true] {
+        for how in ["never", "approve"] {
+            let mut world = World::new(["t1"]);
+            world.push(&format!("db#one {how}"));
+            if begun {
+                world.begin("db");
+            }
+            world.push(&format!("db#two {how}"));
+            world.run_all();
+            assert_eq!((&*world.intent_of("db").identity, tombstones(&world)), ("one", 0));
+            world.expect_granted(["db"]);
+        }
+    }
+}
+
+#[test]
 fn p7_the_old_one_goes_first_where_the_new_one_would_wait_for_what_only_the_old_one_keeps() {
     let mut world = World::new(["t1"]);
     world.push("disk#d1; db#one create-first <- disk");
