@@ -82,7 +82,8 @@ fn vector(model: &Model, res: &Res, view: &ResourceView, differences: &mut Vec<S
     check.same("life", &row.life, &res.life);
     check.same("intent", &row.intent, &res.intent);
     check.same("set", &row.set, &res.set);
-    check.same("after", &row.after, &res.after);
+    // What a replaced one stays for was looked at before (`replace.rs`).
+    check.same("after", &row.after, &res.after.or(res.successor));
     check.same("queued", &view.queued, &res.queued);
     let run = view.running.as_ref().map(|run| (run.attempt, &run.executor, run.operation, run.begun));
     let expected = res.run.as_ref().map(|run| (run.attempt, &run.executor, run.operation, run.begun));
@@ -202,11 +203,13 @@ impl Model {
         }
         if !res.live() {
             let kept = self.kept(res, false).then(|| "RequiredBy".to_string());
+            let replaced = self.successor(res).map(|successor| format!("SuccessorFirst {}", successor.intent.name));
             let yields = self.yielding(res, false).then(|| "DependentsYielding".to_string());
-            let free = if self.kept(res, true) { Vec::new() } else { self.places(res) };
+            let held = self.kept(res, true) || self.successor(res).is_some();
+            let free = if held { Vec::new() } else { self.places(res) };
             let first =
                 res.after.and_then(|id| self.all.get(id)).map(|first| format!("TombstoneFirst {}", first.intent.name));
-            return kept.into_iter().chain(yields).chain(first).chain(free).collect();
+            return kept.into_iter().chain(replaced).chain(yields).chain(first).chain(free).collect();
         }
         // In which order it is told of the others that it waits for, the documents do not say.
         let requirements = self.requirements(res);
@@ -252,6 +255,7 @@ fn label(hold: &Hold) -> String {
         Hold::TombstoneFirst { name } => format!("TombstoneFirst {name}"),
         Hold::RequiredBy { .. } => "RequiredBy".into(),
         Hold::DependentsYielding => "DependentsYielding".into(),
+        Hold::SuccessorFirst { name } => format!("SuccessorFirst {name}"),
         Hold::ExecutorUnavailable { pool, .. } => format!("ExecutorUnavailable {pool}"),
         Hold::Concurrency { target, .. } => format!("Concurrency {target}"),
         Hold::RetryAt { .. } => "RetryAt".into(),

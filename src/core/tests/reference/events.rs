@@ -4,7 +4,7 @@
 
 use super::super::super::{
     AttemptId, Event, ExecutorName, LastResult, Life, Mode, Name, Observed, OpenRequest, Operation, OutcomeKind,
-    Reason, RepairAction, RepairSchedule, RequestId, RequestKind, ResourceId, Scope, Timestamp,
+    Reason, RepairAction, RepairSchedule, Replace, RequestId, RequestKind, ResourceId, Scope, Timestamp,
 };
 use super::follow::Seen;
 use super::model::{Executor, Model, Res, Run, Stray, satisfies};
@@ -23,10 +23,13 @@ impl Model {
                 self.rate_changes(target);
                 self.targets.insert(target.name.clone(), target.clone());
             }
-            Event::TargetRemoved(name) => drop((self.targets.remove(name), self.buckets.remove(name))),
+            Event::TargetRemoved(name) => {
+                drop((self.targets.remove(name), self.buckets.remove(name)));
+            }
             Event::ExecutorConnected { executor, pool, credits, .. } => {
                 let known = Executor { pool: pool.clone(), connected: true, credits: *credits };
                 self.executors.insert(executor.clone(), known);
+                self.pools.one_came(pool);
             }
             Event::ExecutorDisconnected(executor) => {
                 self.executors.entry(executor.clone()).and_modify(|known| known.connected = false);
@@ -37,6 +40,7 @@ impl Model {
             }
             Event::Finished(executor, outcome) => self.finish(executor, outcome),
             Event::Stop => self.stopping = true,
+            Event::PoolChanged(_) | Event::PoolRemoved(_) | Event::PoolUnavailable(..) => self.take_pool(event),
             _ => {}
         }
     }
@@ -130,11 +134,13 @@ impl Model {
     /// What waited for something that has gone waits for what else its name was, or is the same thing: `core` says for which of them first.
     fn next_before(&self, res: &Res) -> Option<ResourceId> {
         let same = |other: &&Res| other.thing() == res.thing() || other.intent.name == res.intent.name;
+        let create_first = res.intent.policy.replace == Replace::CreateFirst;
+        let must = |id: &ResourceId| !create_first || self.all[id].thing() == res.thing();
         let tombstones = self.all.values().filter(|other| !other.live() && other.id != res.id).filter(same);
         let first: Vec<ResourceId> = tombstones.map(|other| other.id).collect();
         let chosen = self.waits_in_core.get(&res.id).copied().filter(|chosen| first.contains(chosen));
         // In which order tombstones go that waited for each other, is open.
-        chosen.or(first.last().copied().filter(|_| res.live()))
+        chosen.or(first.iter().rfind(|id| must(id)).copied().filter(|_| res.live()))
     }
 
     /// Whether a tombstone requires what comes under a name that was nobody's, is open.
@@ -182,14 +188,17 @@ impl Model {
             let inside = (scope.names.is_none() || named)
                 && scope.target.as_ref().is_none_or(|target| *target == res.intent.target);
             let enough = kind == RequestKind::Report || !res.reports();
+            let enough = enough && !res.owes();
             let runs = enough && res.run.as_ref().is_some_and(|run| run.hash == res.intent.hash() && !run.stranger);
             if !res.live() || !inside || self.undefined(res) {
                 continue;
             }
+            // "A receiver with a debt is attempted even if its intent is unchanged."
+            let owed = res.debt.is_some() && !res.skipped;
             let since = at.is_some_and(|at| res.verified.is_some_and(|verified| verified >= at));
             let wanted = (kind == RequestKind::Repair && !since)
                 || (kind == RequestKind::Report && !since && self.can_be_looked_at(id))
-                || kind == RequestKind::Deploy && (needs(res, true) || (named && res.skipped));
+                || kind == RequestKind::Deploy && (needs(res, true) || owed || (named && res.skipped));
             let reason = match kind {
                 RequestKind::Repair => Reason::UserRepair,
                 RequestKind::Report => Reason::Report,
@@ -363,7 +372,8 @@ impl Model {
         // "A finished dependency, failed too, releases its dependents from waiting; if it is not good, they are Skipped."
         let unsatisfied = others.iter().any(|other| !satisfies(res, other));
         let must = others.iter().all(|other| !self.busy(other)) && !self.yielding(res, false);
-        let may = others.iter().all(|other| self.perhaps_idle(other)) && !self.yielding(res, true);
+        // A verification asks for no grants back before its turn has come; a skip needs none of them.
+        let may = others.iter().all(|other| self.perhaps_idle(other)) && (res.good() || !self.yielding(res, true));
         if unsatisfied && res.after.is_none() && (must || may && seen.skipped.contains(&id)) {
             self.skips.insert(id);
             let res = self.all.get_mut(id).unwrap();
@@ -378,6 +388,8 @@ impl Model {
         self.requests.clear();
         self.suspended.clear();
         self.forget_rates();
+        self.starts.clear();
+        self.pools = super::pools::Pools::default();
         self.executors.clear();
         self.strays.retain(|attempt, _| !self.dry.contains(attempt));
         for id in self.ids() {

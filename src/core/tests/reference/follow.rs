@@ -147,6 +147,7 @@ impl Model {
     fn follow_grant(&mut self, executor: &ExecutorName, grant: &Arc<Grant>, effects: &Effects) -> Result<(), String> {
         let Some(id) = grant.resource else {
             let stray = Stray { executor: executor.clone(), target: grant.intent.target.clone() };
+            *self.starts.entry(grant.intent.target.clone()).or_default() += 1;
             self.dry.insert(grant.attempt);
             self.strays.insert(grant.attempt, stray);
             return Ok(());
@@ -160,6 +161,7 @@ impl Model {
         let res = self.all.get(id).ok_or(format!("{name} is granted and unknown"))?;
         self.startable(res, true).map_err(|why| format!("{name} is granted although {why}"))?;
         self.check_grant(res, grant)?;
+        self.check_order(id, &grant.intent.target)?;
         let run = Run {
             attempt: grant.attempt,
             executor: executor.clone(),
@@ -254,6 +256,7 @@ impl Model {
         let returned = run.operation == Operation::Delete && self.requirements(res).iter().any(|other| other.live());
         renamed
             || awaited
+            || self.successor(res).is_some()
             || returned
             || res.cancelled
             || run.revoking

@@ -3,8 +3,9 @@
 //! Deliberately absent: any look at the state. What an action means is decided when it is played.
 
 use super::super::super::{
-    DeletionPolicy, DryRunItem, Forget, Intent, IntentParts, Mode, Name, Notify, Policy, Push, PushMode, RateLimit,
-    Repair, RepairAction, RepairSchedule, RequestKind, Retry, Scope, Settings, Target, Window, Windows,
+    DeletionPolicy, DryRunItem, Forget, Intent, IntentParts, Mode, Name, Notify, Policy, Pool, Push, PushMode,
+    RateLimit, Repair, RepairAction, RepairSchedule, Replace, RequestKind, Retry, Scope, Settings, Target, Window,
+    Windows,
 };
 use super::world::{Action, End, POOLS};
 use std::sync::Arc;
@@ -12,13 +13,17 @@ use std::sync::Arc;
 const NAMES: usize = 24;
 const TARGETS: usize = 4;
 
-/// A small generator of numbers (splitmix64).
-struct Random(u64);
+/// A small generator of numbers (splitmix64), and what the whole trace is like.
+struct Random {
+    state: u64,
+    /// Nearly all stands on one target, and only few attempts may be in flight: who goes first can be seen.
+    crowded: bool,
+}
 
 impl Random {
     fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.0;
+        self.state = self.state.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut z = self.state;
         z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
         z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
         z ^ (z >> 31)
@@ -48,7 +53,7 @@ impl Random {
 
     fn intent(&mut self, n: usize) -> Arc<Intent> {
         let reach = if self.chance(3) { NAMES } else { n };
-        let edges = if reach == 0 { 0 } else { self.below(4).min(reach) };
+        let edges = if reach == 0 { 0 } else { self.below(if self.crowded { 2 } else { 4 }).min(reach) };
         let requires = (0..edges).map(|_| format!("r{}", self.below(reach)).into()).collect();
         let thing = match self.below(100) {
             0..4 => 100 + n,
@@ -58,11 +63,17 @@ impl Random {
         let target = match self.below(50) {
             0 => 9,
             1 => self.below(TARGETS),
+            _ if self.crowded => 0,
             _ => thing % TARGETS,
         };
         let policy = Policy {
             mode: if self.chance(12) { Mode::Observe } else { Mode::Enforce },
             protected: self.chance(4),
+            replace: match self.below(100) {
+                0..25 => Replace::CreateFirst,
+                25..35 => Replace::Never,
+                _ => Replace::DeleteFirst,
+            },
             notify: Notify { send: self.chance(25), receive: !self.chance(10) },
             deletion_policy: if self.chance(12) { DeletionPolicy::Orphan } else { DeletionPolicy::Delete },
             ..Policy::default()
@@ -131,7 +142,8 @@ impl Random {
             _ => Retry::default(),
         };
         let action = if self.chance(40) { RepairAction::Report } else { RepairAction::Correct };
-        let max_in_flight = [None, None, Some(2), Some(5)][self.below(4)];
+        let most = if self.crowded { [Some(1), Some(1), Some(2), None] } else { [None, None, Some(2), Some(5)] };
+        let max_in_flight = most[self.below(4)];
         Settings {
             suspend,
             max_in_flight,
@@ -166,15 +178,41 @@ impl Random {
         }
     }
 
+    fn request(&mut self) -> Action {
+        let (target, names) = (self.chance(40), self.chance(40));
+        let target = target.then(|| format!("t{}", self.below(TARGETS)).into());
+        let scope = Scope { target, names: names.then(|| self.names(6)) };
+        let kind = self.kind();
+        Action::Request(kind, scope)
+    }
+
+    fn pool(&mut self) -> Action {
+        let name: Name = POOLS[self.below(2)].into();
+        match self.below(8) {
+            0 => Action::PoolRemoved(name),
+            1 | 2 => Action::PoolUnavailable(name, Some("no such image".into())),
+            3 => Action::PoolUnavailable(name, None),
+            _ => {
+                let min = self.below(3) as u32;
+                let max = min + self.below(6) as u32;
+                Action::Pool(Pool { name, min, max, idle_timeout_ms: 1_000 * self.below(30) as u64 })
+            }
+        }
+    }
+
     fn end(&mut self) -> End {
         [End::Same, End::Changed, End::Changed, End::Identified, End::Failed, End::FailedHalfway, End::Same, End::Lost]
             [self.below(8)]
     }
 
     fn action(&mut self) -> Action {
-        let executor = self.below(4);
+        // Those of the pool of the first target.
+        let executor = if self.crowded { self.below(2) * 2 } else { self.below(4) };
         let pick = self.below(8);
         match self.below(1000) {
+            100..130 if self.crowded => self.request(),
+            // A new owner counts its starts anew.
+            917..928 if self.crowded => self.request(),
             0..130 => self.push(false),
             130..330 => Action::Begin(executor, pick),
             330..600 => {
@@ -198,18 +236,14 @@ impl Random {
             850..880 => {
                 let (n, suspend) = (self.below(TARGETS), self.chance(20));
                 let windows = Windows { deploy: self.windows(), repair: self.windows() };
+                let pool = if self.chance(10) { self.below(2) } else { n % 2 };
                 let rate_limit = self.chance(25).then_some(RateLimit { attempts: 4, period_ms: 8_000 });
-                Action::Target(Target { windows, rate_limit, ..target(n, suspend) })
+                Action::Target(Target { windows, rate_limit, pool: POOLS[pool].into(), ..target(n, suspend) })
             }
             880..885 => Action::TargetRemoved(format!("t{}", self.below(TARGETS)).into()),
-            885..908 => {
-                let (target, names) = (self.chance(40), self.chance(40));
-                let target = target.then(|| format!("t{}", self.below(TARGETS)).into());
-                let scope = Scope { target, names: names.then(|| self.names(6)) };
-                let kind = self.kind();
-                Action::Request(kind, scope)
-            }
-            908..914 => {
+            885..908 => self.request(),
+            908..911 => self.pool(),
+            911..914 => {
                 let count = 1 + self.below(4);
                 let items = (0..count).map(|_| {
                     let n = self.below(NAMES);
@@ -244,10 +278,16 @@ pub(super) fn target(n: usize, suspend: bool) -> Target {
 
 /// The trace of a seed.
 pub(super) fn trace(seed: u64) -> Vec<Action> {
-    let mut random = Random(seed);
+    let mut random = Random { state: seed, crowded: seed.is_multiple_of(3) };
     let mut actions: Vec<Action> = (0..TARGETS).map(|n| Action::Target(target(n, false))).collect();
     actions.extend((0..3).map(|n| Action::Connect(n, 2 + n as u32 * 3)));
     actions.push(random.push(true));
+    if seed % 2 == 0 {
+        actions.extend([random.pool(), random.pool()]);
+    }
+    if random.crowded {
+        actions.push(Action::Settings(random.settings(false)));
+    }
     let more = 300 + random.below(200);
     actions.extend((0..more).map(|_| random.action()));
     actions

@@ -9,6 +9,8 @@ use super::super::super::{
 };
 use super::holds::{Bucket, Suspended};
 use super::notify::Debt;
+use super::order::Place;
+use super::pools::Pools;
 use super::table::Table;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -76,6 +78,12 @@ pub(super) struct Res {
     pub maybe_changed: bool,
     /// A user has cancelled its work, and its time has not come.
     pub cancelled: bool,
+    /// As a tombstone: what took its name and is made first.
+    pub successor: Option<ResourceId>,
+    /// Where it stands in the queue, also while an executor may give it back.
+    pub place: Option<Place>,
+    /// It joined the queue, or a higher class, in this step.
+    pub joined: bool,
 }
 
 /// One executor as the scheduler knows it.
@@ -125,6 +133,15 @@ pub(super) struct Model {
     /// The rates of targets, as they stood at `flowed`.
     pub buckets: BTreeMap<Name, Bucket>,
     pub flowed: Timestamp,
+    /// Steps so far: the time that the queue knows.
+    pub steps: u64,
+    /// What has started on a target since its owner is new.
+    pub starts: BTreeMap<Name, u64>,
+    pub pools: Pools,
+    /// What this trace has met of what is rare.
+    pub met: BTreeSet<&'static str>,
+    /// Something of a dry run waits.
+    pub dry_runs_wait: bool,
 }
 
 impl Res {
@@ -154,6 +171,9 @@ impl Res {
             debt: None,
             maybe_changed: false,
             cancelled: false,
+            successor: None,
+            place: None,
+            joined: false,
         }
     }
 
@@ -203,6 +223,7 @@ impl Res {
     /// "A second request for a queued resource joins the tail of the higher class."
     pub(super) fn queue(&mut self, reason: Reason) {
         self.cancelled = false;
+        self.joined |= self.queued.is_none_or(|queued| reason < queued);
         self.queued = Some(self.queued.map_or(reason, |queued| queued.min(reason)));
     }
 }
@@ -330,6 +351,7 @@ impl Model {
             // "deleted on the target when nothing live or tombstoned requires it"
             // In which order tombstones go that waited for each other as long as they lived, is open.
             held(!lenient && res.after.is_some_and(|id| self.all.contains_key(id)), "a tombstone comes first")?;
+            held(self.successor(res).is_some(), "what replaces it comes first")?;
             held(self.kept(res, lenient), "something requires the tombstone")?;
             return held(!lenient && self.yielding(res, false), "grants of dependents are out");
         }
@@ -355,7 +377,10 @@ impl Model {
 
     /// "queuing a requirement revokes its dependents' grants, and awaits each answer". `lenient`: a delete requires nothing to be good.
     pub(super) fn yielding(&self, res: &Res, lenient: bool) -> bool {
-        self.dependents(res.id, lenient).iter().any(|other| other.unbegun() && !(lenient && other.deleting()))
+        // Whether what it replaces gives its grants back first, is open.
+        let replaced = self.all.values().any(|other| other.successor == Some(res.id) && other.unbegun());
+        let dependents = self.dependents(res.id, lenient);
+        replaced && !lenient || dependents.iter().any(|other| other.unbegun() && !(lenient && other.deleting()))
     }
 
     /// Whether only its place is in its way. A held verification asks for no grants back before its turn has come.

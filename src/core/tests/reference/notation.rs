@@ -2,7 +2,7 @@
 //!
 //! Deliberately absent: anything that plays a trace.
 
-use super::super::super::{DeletionPolicy, Intent, IntentParts, Mode, Push, PushMode};
+use super::super::super::{DeletionPolicy, Intent, IntentParts, Mode, Push, PushMode, Replace};
 use super::world::Action;
 use std::sync::Arc;
 
@@ -48,6 +48,9 @@ fn told_intent(intent: &Intent) -> String {
     }
     if policy.protected {
         words.push("protected".into());
+    }
+    if policy.replace != Replace::DeleteFirst {
+        words.push(format!("{:?}", policy.replace));
     }
     if policy.notify.send {
         words.push("send".into());

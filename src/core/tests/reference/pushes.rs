@@ -2,7 +2,7 @@
 
 use super::super::super::{
     Effects, EnvironmentState, Forget, Intent, LastResult, Life, Message, Name, Observed, Push, PushMode, Reason,
-    ResourceId, ResourceRow, VersionRecord,
+    Replace, ResourceId, VersionRecord,
 };
 use super::follow::version_in;
 use super::model::{Model, Res, thing};
@@ -43,6 +43,10 @@ impl Model {
         let expected: BTreeSet<Name> = plan.refused.union(&plan.members).cloned().collect();
         let names: BTreeSet<Name> =
             names.into_iter().filter(|name| !foreign.contains(name) || expected.contains(name)).collect();
+        let removed = |intent: &Intent| plan.removed.contains(&intent.name) || push.removals.contains(&intent.name);
+        if push.upserts.iter().any(|intent| self.never_replaces(intent, removed(intent))) {
+            self.met.insert("never replaced");
+        }
         if accepted.is_none() != whole || names != expected {
             return Err(format!("answered {accepted:?}, refusing {refused:?}, expected {plan:?}"));
         }
@@ -53,7 +57,7 @@ impl Model {
                 if record.number != self.version || accepted != Some(self.version) {
                     return Err(format!("version {} follows {}", record.number, self.version.0 - 1));
                 }
-                self.accept(&plan, push, record, &|id| state.row(id).cloned())
+                self.accept(&plan, push, record, state)
             }
             found => Err(format!("recorded {found:?}, expected {plan:?}")),
         }
@@ -90,6 +94,8 @@ impl Model {
                 refused.insert(intent.name.clone());
             } else if upserts.iter().any(|other| other.name == intent.name) {
                 twice.insert(intent.name.clone());
+            } else if self.never_replaces(intent, removed.contains(&intent.name)) {
+                refused.insert(intent.name.clone());
             } else {
                 upserts.push(Arc::clone(intent));
             }
@@ -162,7 +168,7 @@ impl Model {
         plan: &Plan,
         push: &Push,
         record: &VersionRecord,
-        row: &dyn Fn(ResourceId) -> Option<ResourceRow>,
+        state: &EnvironmentState,
     ) -> Result<(), String> {
         let given = record.intents.iter().filter(|entry| entry.intent.is_some());
         let ids: BTreeMap<Name, ResourceId> = given.map(|entry| (entry.name.clone(), entry.resource)).collect();
@@ -172,9 +178,11 @@ impl Model {
         let kept: BTreeSet<ResourceId> = ids.values().copied().collect();
         let again: Vec<ResourceId> =
             plan.removed.iter().filter_map(|name| self.live_named(name)).map(|res| res.id).collect();
-        let replaced = plan.upserts.keys().filter_map(|name| self.live_named(name)).map(|res| res.id);
+        let named = plan.upserts.keys().filter_map(|name| self.live_named(name)).filter(|res| !kept.contains(&res.id));
+        let replaced: BTreeMap<Name, ResourceId> = named.map(|res| (res.intent.name.clone(), res.id)).collect();
+        let replaced_ids = replaced.values().copied();
         let leaving: BTreeSet<ResourceId> =
-            replaced.chain(again.iter().copied()).filter(|id| !kept.contains(id)).collect();
+            replaced_ids.chain(again.iter().copied()).filter(|id| !kept.contains(id)).collect();
         self.loosen_circles(&leaving);
         for id in leaving {
             self.bury(id, push.approved);
@@ -202,18 +210,25 @@ impl Model {
         }
         for (name, intent) in &plan.upserts {
             let id = ids[name];
-            let after = row(id).and_then(|row| row.after);
+            let after = state.row(id).and_then(|row| row.after);
             let tombstones = self.all.values().filter(|res| !res.live());
-            let first: Vec<_> = tombstones
-                .filter(|res| res.thing() == thing(intent) || res.intent.name == *name)
-                .map(|res| res.id)
-                .collect();
+            let create_first = intent.policy.replace == Replace::CreateFirst;
+            let same = |res: &Res| res.thing() == thing(intent);
+            let mine: Vec<&Res> = tombstones.filter(|res| same(res) || res.intent.name == *name).collect();
+            // The new one comes before what only its name was; what it requires may make that impossible.
+            let just = |res: &Res| create_first && replaced.get(name) == Some(&res.id);
+            // Whether what was removed before under this name goes first, is open.
+            let must: Vec<_> = mine.iter().filter(|res| same(res) || !create_first).map(|res| res.id).collect();
+            let alone = intent.requires.is_empty();
+            let first: Vec<_> = mine.iter().filter(|res| same(res) || !alone || !just(res)).map(|res| res.id).collect();
             // Whether one that was there before, and comes back under this name, waits for what had it, the documents do not say.
             let known = before.contains(&id);
-            if after.map_or(!known && !first.is_empty(), |id| !first.contains(&id)) {
+            if after.map_or(!known && !must.is_empty(), |id| !first.contains(&id)) {
                 return Err(format!("{name} must wait for one of {first:?}, and waits for {after:?}"));
             }
             self.all.get_mut(id).unwrap().after = after;
+            let old = replaced.get(name).filter(|_| create_first && !known).copied();
+            old.map_or(Ok(()), |old| self.replace(old, id, state))?;
         }
         Ok(())
     }

@@ -51,12 +51,16 @@ impl Model {
             Hold::TombstoneFirst { name } => {
                 res.after.and_then(|id| self.all.get(id)).is_some_and(|first| first.intent.name == *name)
             }
+            Hold::SuccessorFirst { name } => {
+                self.successor(res).is_some_and(|successor| successor.intent.name == *name)
+            }
             Hold::RequiredBy { .. } => !res.live() && !self.dependents(res.id, false).is_empty(),
             Hold::DependentsYielding => self.yielding(res, false),
-            Hold::ExecutorUnavailable { pool, .. } => self
-                .targets
-                .get(&res.intent.target)
-                .is_some_and(|target| target.pool == *pool && self.nobody_there(target)),
+            Hold::ExecutorUnavailable { pool, message } => {
+                let target = self.targets.get(&res.intent.target);
+                target.is_some_and(|target| target.pool == *pool && self.nobody_there(target))
+                    && self.says_why(pool, message.as_ref())
+            }
             Hold::Concurrency { target, .. } => *target == res.intent.target && res.queued.is_some(),
             Hold::InFlight { most } => self.settings.max_in_flight == Some(*most) && self.too_many(),
             Hold::Rate { target, until } => {
@@ -74,7 +78,7 @@ impl Model {
         let target = self.targets.get(&res.intent.target);
         let told = |kind: fn(&Hold) -> bool| why.iter().any(kind);
         let idle = !waits && res.run.is_none();
-        let plain: [(bool, fn(&Hold) -> bool, &str); 12] = [
+        let plain: [(bool, fn(&Hold) -> bool, &str); 13] = [
             (res.run.is_some(), |hold| matches!(hold, Hold::Running(_)), "that it runs"),
             (waits && self.stopping && target.is_some(), |hold| matches!(hold, Hold::Stopping), "that the owner stops"),
             (waits && self.settings.suspend, |hold| matches!(hold, Hold::EnvironmentSuspended), "the suspension"),
@@ -92,6 +96,11 @@ impl Model {
                 waits && target.is_some_and(|target| target.suspend),
                 |hold| matches!(hold, Hold::TargetSuspended { .. }),
                 "the suspension of its target",
+            ),
+            (
+                waits && self.successor(res).is_some(),
+                |hold| matches!(hold, Hold::SuccessorFirst { .. }),
+                "what replaces it",
             ),
             (waits && self.closed(res), |hold| matches!(hold, Hold::OutsideWindow { .. }), "the window"),
             (waits && !res.live() && res.protected(), |hold| matches!(hold, Hold::Protected), "the protection"),

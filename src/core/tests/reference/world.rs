@@ -5,13 +5,13 @@
 
 use super::super::super::{
     AttemptId, Change, DryRunId, DryRunItem, DryRunRequest, Effects, EnvironmentState, Epoch, Event, ExecutorName,
-    Finding, Forget, Grant, Message, Name, OpenGrant, OpenRequest, Operation, Outcome, OutcomeKind, Push, Record,
+    Finding, Forget, Grant, Message, Name, OpenGrant, OpenRequest, Operation, Outcome, OutcomeKind, Pool, Push, Record,
     Request, RequestId, RequestKind, ResourceId, ResourceRow, Scope, SessionNumber, Settings, Snapshot, Target,
     Timestamp, step,
 };
 use super::compare::compare;
 use super::follow::{Seen, skips};
-use super::model::Model;
+use super::model::{Model, Res};
 use super::notation::told;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -37,6 +37,10 @@ pub(super) enum Action {
     Settings(Settings),
     Target(Target),
     TargetRemoved(Name),
+    Pool(Pool),
+    PoolRemoved(Name),
+    /// And why.
+    PoolUnavailable(Name, Option<Name>),
     Connect(usize, u32),
     Disconnect(usize),
     Lose(usize),
@@ -144,6 +148,9 @@ impl World {
             Action::Settings(settings) => self.step(&Event::SettingsChanged(settings.clone())),
             Action::Target(target) => self.step(&Event::TargetChanged(target.clone())),
             Action::TargetRemoved(name) => self.step(&Event::TargetRemoved(name.clone())),
+            Action::Pool(pool) => self.step(&Event::PoolChanged(pool.clone())),
+            Action::PoolRemoved(name) => self.step(&Event::PoolRemoved(name.clone())),
+            Action::PoolUnavailable(name, why) => self.step(&Event::PoolUnavailable(name.clone(), why.clone())),
             Action::Connect(n, credits) => self.connect(*n, *credits),
             Action::Disconnect(n) => self.disconnect(*n),
             Action::Lose(n) => self.lose(*n),
@@ -393,14 +400,17 @@ impl World {
             let fine = if res.live() {
                 res.good() || undefined || left || waits
             } else {
-                res.protected() || !self.model.dependents(res.id, false).is_empty()
+                res.protected()
+                    || !self.model.dependents(res.id, false).is_empty()
+                    || self.model.successor(res).is_some()
             };
             if !fine {
                 return Err(format!("{} does not converge: {res:?}", res.intent.name));
             }
         }
         // A delete that is never to be, because what was removed is protected, is not over.
-        let protected = self.model.all.values().any(|res| !res.live() && res.protected());
+        let stays = |res: &Res| !res.live() && (res.protected() || self.model.successor(res).is_some());
+        let protected = self.model.all.values().any(stays);
         if !protected && !self.state.quiet() {
             return Err("nothing is left to do, and core is not quiet".into());
         }
@@ -418,9 +428,10 @@ impl World {
         model.flow();
         model.waits_in_core =
             self.state.views().filter_map(|view| Some((view.row.resource, view.row.after?))).collect();
-        // What rings while something is cancelled is due after it.
-        let cancels = matches!(event, Some(Event::Request(request)) if request.kind == RequestKind::Cancel);
-        if event.is_some() && !cancels {
+        // What rings while something is cancelled, or is to be looked at, is due after it.
+        let last = [RequestKind::Cancel, RequestKind::Report];
+        let rings_last = matches!(event, Some(Event::Request(request)) if last.contains(&request.kind));
+        if event.is_some() && !rings_last {
             model.ring(event);
         }
         match event {
@@ -429,7 +440,7 @@ impl World {
             Some(event) => model.take(event),
             None => {}
         }
-        if cancels {
+        if rings_last {
             model.ring(event);
         }
         if let Some(event) = event {
@@ -446,12 +457,16 @@ impl World {
         model.rearm(event, &seen);
         model.settle(&seen);
         model.raise(event, &seen);
+        model.take_successors(&self.state)?;
+        model.take_places();
         model.check_outcomes(&open, effects)?;
         model.check_requests(effects)?;
         model.check_skips(effects)?;
         model.follow(effects)?;
         compare(model, &self.state)?;
         model.check_granted()?;
+        model.dry_runs_wait = self.state.open_dry_runs() > 0;
+        model.check_pools(effects)?;
         model.remember();
         model.check_timers(event, &self.state)?;
         self.store.check(&self.state)?;
