@@ -110,7 +110,7 @@ pub struct ResourceRow {
     pub version: VersionNumber,
     /// Live, tombstone, not released yet, or gone.
     pub life: Life,
-    /// The tombstone that must be deleted before this one may run.
+    /// The tombstone that must be deleted before this one may run; of a tombstone, what takes its place and must be good before it goes.
     pub after: Option<ResourceId>,
     /// The hash of the last attempt that began or may have begun.
     pub attempted: Option<Hash>,

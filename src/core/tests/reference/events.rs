@@ -395,6 +395,8 @@ impl Model {
         for id in self.ids() {
             let res = self.all.get_mut(id).unwrap();
             res.queued = None;
+            // Until when it is left alone is in history, where there is a time.
+            res.cancelled &= res.due.is_some();
             // Whether a delete has begun, only its outcome tells.
             res.delete_began = !res.live() && res.failures > 0;
             if !res.live() {

@@ -210,9 +210,8 @@ impl Random {
         let executor = if self.crowded { self.below(2) * 2 } else { self.below(4) };
         let pick = self.below(8);
         match self.below(1000) {
-            100..130 if self.crowded => self.request(),
-            // A new owner counts its starts anew.
-            917..928 if self.crowded => self.request(),
+            // Hardly a new owner, which counts its starts anew.
+            100..130 | 917..928 if self.crowded => self.request(),
             0..130 => self.push(false),
             130..330 => Action::Begin(executor, pick),
             330..600 => {
@@ -282,7 +281,7 @@ pub(super) fn trace(seed: u64) -> Vec<Action> {
     let mut actions: Vec<Action> = (0..TARGETS).map(|n| Action::Target(target(n, false))).collect();
     actions.extend((0..3).map(|n| Action::Connect(n, 2 + n as u32 * 3)));
     actions.push(random.push(true));
-    if seed % 2 == 0 {
+    if seed.is_multiple_of(2) {
         actions.extend([random.pool(), random.pool()]);
     }
     if random.crowded {

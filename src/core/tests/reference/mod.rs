@@ -139,7 +139,9 @@ fn compare_seeds(odd: u64) {
         let actions = generator::trace(seed);
         if let Ok(rare) = play(&actions) {
             played += 1;
-            rare.into_iter().for_each(|what| *met.entry(what).or_insert(0) += 1);
+            for what in rare {
+                *met.entry(what).or_insert(0) += 1;
+            }
             continue;
         }
         let (difference, trace) = play(&shorten(actions)).unwrap_err();

@@ -99,7 +99,7 @@ impl Model {
             // A held verification of something good holds nobody.
             let blocks = !self.perhaps_idle(it);
             let certainly = |other: &Res| blocks && self.waits_in_the_queue(other);
-            let waits = |other: &&Res| if certain { certainly(other) } else { self.may_wait_for(other, it) };
+            let waits = |other: &&Res| if certain { certainly(other) } else { may_wait_for(other, it) };
             let waiters = if certain { self.dependents(id, true) } else { self.all.values().collect() };
             for other in waiters.into_iter().filter(|other| waits(other) && reached.insert(other.id)) {
                 best = best.min(if certain { other.queued.unwrap_or(Reason::Report) } else { self.may_lend(other) });
@@ -121,17 +121,17 @@ impl Model {
         let queued = res.live() && res.queued.is_some() && res.run.is_none() && res.after.is_none();
         queued && !res.reports() && !self.stopping && self.stopped(res).is_none() && !self.undefined(res)
     }
-
-    fn may_wait_for(&self, other: &Res, res: &Res) -> bool {
-        let requires = |one: &Res, two: &Res| one.intent.requires.contains(&two.intent.name);
-        requires(other, res)
-            || other.after == Some(res.id)
-            || other.successor == Some(res.id)
-            || !other.live() && requires(res, other)
-    }
 }
 
 fn waits_longer(other: &Res, res: &Res) -> bool {
     let latest = other.place.map(|place| place.latest);
     latest.zip(res.place).is_some_and(|(latest, place)| latest < place.waits_since)
+}
+
+fn may_wait_for(other: &Res, res: &Res) -> bool {
+    let requires = |one: &Res, two: &Res| one.intent.requires.contains(&two.intent.name);
+    requires(other, res)
+        || other.after == Some(res.id)
+        || other.successor == Some(res.id)
+        || !other.live() && requires(res, other)
 }

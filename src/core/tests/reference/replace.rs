@@ -18,7 +18,7 @@ impl Model {
     /// Not good yet: what the tombstone stays for.
     pub(super) fn successor(&self, res: &Res) -> Option<&Res> {
         let successor = self.all.get(res.successor?).filter(|_| !res.live())?;
-        (successor.live() && !(successor.good() && !self.undefined(successor))).then_some(successor)
+        (successor.live() && !successor.good()).then_some(successor)
     }
 
     /// A new thing under the name of an old one: one of the two comes first.
@@ -38,8 +38,8 @@ impl Model {
         Err(format!("{} is replaced, and neither comes first", self.all[&old].intent.name))
     }
 
-    /// How long the old one stays: as long as the new one is wanted and not good.
-    pub(super) fn take_successors(&mut self, state: &EnvironmentState) -> Result<(), String> {
+    /// How long the old one stays: as long as the new one is wanted and not good. What a push makes of it, is open.
+    pub(super) fn take_successors(&mut self, pushed: bool, state: &EnvironmentState) -> Result<(), String> {
         for id in self.ids() {
             let told =
                 state.row(id).and_then(|row| row.after).filter(|other| self.all.get(*other).is_some_and(Res::live));
@@ -57,7 +57,7 @@ impl Model {
                 let alone = successor.intent.requires.is_empty();
                 same && alone && successor.after.is_none() && successor.intent.policy.replace == Replace::CreateFirst
             });
-            if let Some(successor) = stays.filter(|_| told != res.successor) {
+            if let Some(successor) = stays.filter(|_| told != res.successor && !pushed) {
                 return Err(format!("{} stays no more for {:?}", res.intent.name, successor.id));
             }
             let new = std::mem::replace(&mut self.all.get_mut(id).unwrap().successor, told);

@@ -457,7 +457,7 @@ impl World {
         model.rearm(event, &seen);
         model.settle(&seen);
         model.raise(event, &seen);
-        model.take_successors(&self.state)?;
+        model.take_successors(matches!(event, Some(Event::Push(_))), &self.state)?;
         model.take_places();
         model.check_outcomes(&open, effects)?;
         model.check_requests(effects)?;
