@@ -15,7 +15,7 @@ use std::fmt::Write as _;
 use std::ops::RangeInclusive;
 
 /// In how many seeds a deliberate bug must be noticed, when nothing else is said.
-const MUTANT_SEEDS: u64 = 60;
+const MUTANT_SEEDS: u64 = 100;
 
 #[derive(Debug, Default, Serialize)]
 #[serde(rename_all = "camelCase")]

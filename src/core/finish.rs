@@ -179,6 +179,9 @@ impl EnvironmentState {
             row.verified_at = Some(now);
         } else if changed {
             resource.remember_change();
+        } else if differs && run.credited {
+            // What was found is true of the intent that it was found with: coming back to that one takes another attempt.
+            row.succeeded = None;
         }
         self.touch(id);
         if let Some(before) = news {

@@ -264,7 +264,7 @@ impl World {
     }
 
     fn begin_attempt(&mut self, executor: &ExecutorName, attempt: AttemptId) {
-        let (now, took) = (self.now, self.random.between(1, 250));
+        let (now, took) = (self.now, self.faults.takes_ms(250, &mut self.random));
         let Some(held) = self.executors.get_mut(executor).and_then(|state| state.held.get_mut(&attempt)) else {
             return;
         };
@@ -285,7 +285,7 @@ impl World {
 
     /// An attempt goes on to its next phase; the process may be killed before each.
     pub(super) fn goes_on(&mut self, executor: &ExecutorName, attempt: AttemptId, phase: Phase) {
-        let took = self.random.between(1, 400);
+        let took = self.faults.takes_ms(400, &mut self.random);
         let Some((grant, run)) = self.executors.get_mut(executor).and_then(|state| state.run_mut(attempt)) else {
             return;
         };

@@ -7,7 +7,7 @@ use super::random::Random;
 use super::stream::SILENCE_MS;
 use super::words::Fault;
 use super::world::World;
-use crate::core::{ExecutorName, Name};
+use crate::core::{ExecutorName, Name, RequestKind, Scope};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// How long after a fault what happens is counted as happening under it.
@@ -26,6 +26,9 @@ struct Planned {
     met: Vec<Place>,
 }
 
+/// The longest that a phase of an attempt takes: longer than an owner needs to follow another one, mostly.
+const SLOW_MS: u64 = 6_000;
+
 pub(super) struct Faults {
     /// None any more.
     pub(super) healed: bool,
@@ -37,6 +40,8 @@ pub(super) struct Faults {
     kill: usize,
     /// Percent of what executors say.
     repeat: usize,
+    /// Percent of the phases of attempts that take seconds: an owner that dies is followed by another one while they last.
+    slow: usize,
     weights: [usize; 9],
     /// Nothing goes wrong at random: processes die where it is planned.
     planned: Option<Planned>,
@@ -83,6 +88,7 @@ impl Faults {
             crash: some(300),
             kill: some(200),
             repeat: some(25),
+            slow: some(12),
             weights: std::array::from_fn(|_| some(10)),
             planned: None,
             counts: BTreeMap::new(),
@@ -133,6 +139,15 @@ impl Faults {
     /// Whether something that was said is heard again later.
     pub(super) fn repeats(&mut self, random: &mut Random) -> bool {
         !self.healed && self.planned.is_none() && random.chance(self.repeat)
+    }
+
+    /// How long a phase of an attempt takes, at most `most_ms` as a rule.
+    pub(super) fn takes_ms(&self, most_ms: u64, random: &mut Random) -> u64 {
+        if !self.healed && random.chance(self.slow) {
+            random.between(1_000, SLOW_MS)
+        } else {
+            random.between(1, most_ms)
+        }
     }
 
     /// From now on a process dies at each of these points, counted from 1, and nothing else goes wrong.
@@ -299,9 +314,15 @@ impl World {
                 self.targets.hung.clear();
             }
             _ => {
-                let target = self.users.some_target(&mut self.random);
+                let busy = self.targets.busy();
+                let target = self.random.pick(&busy).cloned().filter(|_| self.random.chance(70));
+                let target = target.unwrap_or_else(|| self.users.some_target(&mut self.random));
                 self.note(&format!("{target} hangs"));
-                self.targets.hung.insert(target);
+                self.targets.hung.insert(target.clone());
+                // Somebody notices, and it is due again while it still hangs.
+                if self.random.chance(50) {
+                    self.request(RequestKind::Cancel, Scope { target: Some(target), names: None });
+                }
             }
         }
     }

@@ -337,6 +337,12 @@ impl Journal {
         live.next().map(|intent| format!("{} requires it", intent.name))
     }
 
+    /// What could not be looked at is as it was, where another word on it has come into force meanwhile.
+    fn says_nothing(&self, resource: ResourceId, grant: &Grant) -> bool {
+        let overtaken = || self.current.get(&resource).is_none_or(|intent| intent.hash() != grant.intent.hash());
+        grant.operation == Operation::Observe && (self.manual || overtaken())
+    }
+
     fn outcome(&mut self, by: Epoch, resource: ResourceId, outcome: &Outcome, found: &mut Vec<Violation>) {
         let attempt = outcome.attempt;
         let mut wrong = |checker, detail: String| found.push(Violation { checker, detail });
@@ -370,9 +376,7 @@ impl Journal {
         match &outcome.kind {
             OutcomeKind::Failed { .. } | OutcomeKind::Lost if deletes => drop(self.delete_tried.insert(resource)),
             OutcomeKind::Revoked | OutcomeKind::Lost => {}
-            // What could not be looked at is as it was, where another word on it has come into force meanwhile.
-            OutcomeKind::Failed { .. }
-                if self.manual && grant.as_ref().is_some_and(|grant| grant.operation == Operation::Observe) => {}
+            OutcomeKind::Failed { .. } if grant.as_ref().is_some_and(|grant| self.says_nothing(resource, grant)) => {}
             OutcomeKind::Skipped { .. } => drop(self.skipped.insert(resource)),
             kind => {
                 // A delete that found nothing is granted once more; it has begun by then, and what is live and requires it is undefined.

@@ -74,6 +74,11 @@ impl Targets {
         self.objects.iter()
     }
 
+    /// Where somebody is at work.
+    pub(super) fn busy(&self) -> Vec<TargetName> {
+        self.at_work.iter().filter(|(_, works)| !works.is_empty()).map(|(target, _)| target.clone()).collect()
+    }
+
     /// Who works for a resource now, anywhere.
     pub(super) fn works_for(&self, resource: ResourceId) -> Option<&AtWork> {
         let mut all = self.at_work.values().flatten().filter(|work| !self.frozen.contains(&work.executor));

@@ -57,7 +57,7 @@ pub(super) struct Users {
 
 impl Users {
     pub(super) fn new(size: Size, random: &mut Random) -> Self {
-        let max_delay_ms = if random.chance(50) { random.between(4_000, 15_000) } else { 60_000 };
+        let max_delay_ms = if random.chance(50) { random.between(1_000, 9_000) } else { 60_000 };
         let retry = Retry { base_delay_ms: 1_000, max_delay_ms, factor: 2.0, jitter: 0.2 };
         let mut users = Self {
             calls: BTreeMap::new(),

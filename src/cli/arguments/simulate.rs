@@ -12,7 +12,7 @@ pub(crate) struct SimulateOptions {
     /// Play the seeds from A to B, both included
     #[arg(long, value_name = "A..B", value_parser = seeds)]
     pub(crate) seeds: Option<RangeInclusive<u64>>,
-    /// Play with deliberate bugs, each until the checker that is declared for it notices; by default in the seeds 1..60
+    /// Play with deliberate bugs, each until the checker that is declared for it notices; by default in the seeds 1..100
     #[arg(long, conflicts_with_all = ["seed", "mutant"])]
     pub(crate) mutants: bool,
     /// Play with this deliberate bug

@@ -1,7 +1,7 @@
 //! B: what gets scheduled. The chain is r1 ← r2 ← r3, each on its own target.
 
 use super::world::World;
-use crate::core::{Compliance, LastResult, Life, Reason, RepairAction};
+use crate::core::{Compliance, LastResult, Life, Reason, RepairAction, RequestKind, Scope};
 
 #[test]
 fn b1_a_deploy_when_all_is_good_runs_nothing() {
@@ -203,6 +203,21 @@ fn b14_an_intent_whose_last_attempt_failed_stale_is_attempted_again_when_it_come
     world.change("r1");
     world.forget_grants();
     world.fail("r1", "half-way");
+    world.expect_granted(["r1"]);
+    world.redeclare("r1", |declared| declared.attributes = "1".into());
+    world.expect_compliance("r1", Compliance::NonCompliant);
+    world.run_all();
+    world.expect([("r1", "good"), ("r2", "good")]);
+}
+
+#[test]
+fn b14_a_difference_that_was_found_stale_is_corrected_when_its_intent_comes_back() {
+    let mut world = World::good_chain();
+    world.request(RequestKind::Report, Scope::default());
+    world.begin("r1");
+    world.change("r1");
+    world.forget_grants();
+    world.succeed_changed("r1");
     world.expect_granted(["r1"]);
     world.redeclare("r1", |declared| declared.attributes = "1".into());
     world.expect_compliance("r1", Compliance::NonCompliant);
