@@ -1,4 +1,4 @@
-//! The group commit: one transaction that locks, compares, appends, replaces and counts.
+//! The group commit: one transaction that compares, counts, appends and replaces.
 
 use super::errors::Failure;
 use super::{insert, ownership, state};
@@ -80,13 +80,19 @@ pub(super) async fn probe(connection: &mut PgConnection, fence: &Fence, batch: &
 
 /// Nothing is written of a batch that was committed before.
 async fn write(connection: &mut PgConnection, fence: &Fence, batch: &Batch) -> Result<(), Failure> {
-    let locked = ownership::lock(connection, fence).await?;
-    if !batch_check::is_next_batch(locked.last_batch, batch.number)? {
-        return Ok(());
-    }
     let sorted = Sorted::new(&batch.records);
-    if let Some(first) = sorted.versions.first() {
-        batch_check::check_successor(locked.version, first.number)?;
+    let versions = sorted.versions.first().zip(sorted.versions.last()).map(|(first, last)| (first.number, last.number));
+    if !ownership::advance(connection, fence, batch.number, versions).await? {
+        // Why not is asked only now: one statement less for every batch that is as it should be.
+        let locked = ownership::lock(connection, fence).await?;
+        if !batch_check::is_next_batch(locked.last_batch, batch.number)? {
+            return Ok(());
+        }
+        if let Some((first, _)) = versions {
+            batch_check::check_successor(locked.version, first)?;
+        }
+        // What stood in the way has been undone just now; nothing can come between any more.
+        ownership::advance(connection, fence, batch.number, versions).await?;
     }
     let environment = fence.environment;
     insert::records(connection, environment, &sorted).await?;
@@ -102,13 +108,6 @@ async fn write(connection: &mut PgConnection, fence: &Fence, batch: &Batch) -> R
             .execute(&mut *connection)
             .await?;
     }
-    let version = sorted.versions.last().map_or(locked.version, |version| version.number);
-    sqlx::query("UPDATE environment SET last_batch = $2, version = $3 WHERE id = $1")
-        .bind(environment)
-        .bind(batch.number as i64)
-        .bind(version.0 as i64)
-        .execute(connection)
-        .await?;
     Ok(())
 }
 

@@ -93,6 +93,7 @@ async fn resources(connection: &mut PgConnection, environment: i64) -> Result<Ve
         resources.push(state::read(&row, &mut names)?);
     }
     drop(rows);
+    resources.sort_unstable_by_key(|row: &ResourceRow| row.resource);
     for row in sqlx::query(state::SELECT_PENDING).bind(environment).fetch_all(connection).await? {
         let (resource, pending) = state::read_pending(&row, &mut names)?;
         if let Ok(at) = resources.binary_search_by_key(&resource, |row: &ResourceRow| row.resource)

@@ -13,7 +13,30 @@ pub(super) struct Owned {
     pub(super) version: VersionNumber,
 }
 
-/// Locks the environment's row and compares epoch and claim: what every write does first.
+/// Counts a batch, and the first and the last of its versions, where all of them are the next ones of this owner: what every write does first.
+/// `false`: they are not, and nothing has changed.
+pub(super) async fn advance(
+    connection: &mut PgConnection,
+    fence: &Fence,
+    batch: u64,
+    versions: Option<(VersionNumber, VersionNumber)>,
+) -> Result<bool, Failure> {
+    let counted = sqlx::query(
+        "UPDATE environment SET last_batch = $4, version = COALESCE($6, version)
+             WHERE id = $1 AND epoch = $2 AND claim = $3 AND last_batch = $4 - 1 AND version = COALESCE($5 - 1, version)",
+    )
+    .bind(fence.environment)
+    .bind(fence.epoch.0 as i64)
+    .bind(fence.claim)
+    .bind(batch as i64)
+    .bind(versions.map(|(first, _)| first.0 as i64))
+    .bind(versions.map(|(_, last)| last.0 as i64))
+    .execute(connection)
+    .await?;
+    Ok(counted.rows_affected() == 1)
+}
+
+/// Locks the environment's row and compares epoch and claim.
 pub(super) async fn lock(connection: &mut PgConnection, fence: &Fence) -> Result<Owned, Failure> {
     owned(connection, fence, "SELECT epoch, claim, last_batch, version FROM environment WHERE id = $1 FOR UPDATE").await
 }

@@ -28,7 +28,8 @@ const UPSERT: &str = "
          EXCLUDED.reload_because, EXCLUDED.reload_after, EXCLUDED.maybe_changed, EXCLUDED.removal_approved, EXCLUDED.facts,
          EXCLUDED.pending_version, EXCLUDED.secret_digest, EXCLUDED.facts_in_force)";
 
-/// Live resources, tombstones and what is not released. A tombstone's intent is the last that was wanted.
+/// Live resources, tombstones and what is not released, in no order: a database that knows nothing yet of how much there is would sort it all on
+/// disk. A tombstone's intent is the last that was wanted.
 pub(super) const SELECT: &str = "
     SELECT state.*, intent.name, intent.kind, intent.target, intent.identity, intent.attributes, intent.requires, intent.policy, intent.inputs, intent.labels
     FROM resource_state state
@@ -37,8 +38,7 @@ pub(super) const SELECT: &str = "
         WHERE intent.environment = state.environment AND intent.resource = state.resource AND intent.version <= state.version AND kind IS NOT NULL
         ORDER BY intent.version DESC LIMIT 1
     ) intent
-    WHERE state.environment = $1 AND state.life IN (1, 2, 5)
-    ORDER BY state.resource";
+    WHERE state.environment = $1 AND state.life IN (1, 2, 5)";
 
 /// What is accepted of live resources and not released: what their `pending_version` says, and where that removes them, the last intent before.
 pub(super) const SELECT_PENDING: &str = "
@@ -53,8 +53,7 @@ pub(super) const SELECT_PENDING: &str = "
             AND kind IS NOT NULL
         ORDER BY intent.version DESC LIMIT 1
     ) intent
-    WHERE state.environment = $1 AND state.life = 1 AND state.pending_version IS NOT NULL
-    ORDER BY state.resource";
+    WHERE state.environment = $1 AND state.life = 1 AND state.pending_version IS NOT NULL";
 
 /// Bytes of a row's texts.
 pub(super) fn weight(row: &ResourceRow) -> usize {
