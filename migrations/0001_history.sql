@@ -154,6 +154,7 @@ CREATE TABLE resource_state (
     maybe_changed   boolean NOT NULL,
     removal_approved boolean NOT NULL, -- of a tombstone, or of what waits to be one: however much was removed with it
     secret_digest   bytea CHECK (octet_length(secret_digest) = 16), -- keyed, of the secrets that its newest intent takes; the key is not in here
+    once_secret     text,             -- attributes in which secrets may be although its newest intent says what they are, or nothing of them: JSON
     facts           text,             -- what the newest success learned: a line `name value` each, the value JSON
     facts_in_force  text,             -- the facts that it takes as they were when it was released, where they are others by now: a line `resource fact value` each
     pending_version bigint,            -- accepted and not released: what it says of the resource is not in force

@@ -1,4 +1,6 @@
 #![doc = include_str!("ARCHITECTURE.md")]
+// It panics where nobody reads stderr any more; `cli::output::tell` does not.
+#![warn(clippy::print_stderr)]
 
 pub mod core;
 

@@ -3,6 +3,7 @@
 use super::ready::{Entry, Work};
 use super::state::{EnvironmentState, Open, Run, TargetIndex};
 use super::{AttemptId, ExecutorName, Grant, Life, Message, Operation, Pool, PoolName, Reason, Record, ResourceId};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 impl EnvironmentState {
@@ -126,6 +127,7 @@ impl EnvironmentState {
             hash: hash.unwrap_or(grant.hash),
             facts: self.known_facts(&resource.row.intent, resource.row.facts_in_force.as_deref()),
             secret_digest: resource.deployed_digest(),
+            once_secret: resource.row.once_secret.clone(),
             version: resource.row.version,
             remote_identity: resource.row.remote_identity.clone(),
             reload: resource.row.reload.as_ref().filter(|_| resource.is_live()).map(|debt| debt.because.clone()),
@@ -181,6 +183,7 @@ impl EnvironmentState {
             hash: intent.hash(),
             facts: self.known_facts(&intent, None),
             secret_digest: None,
+            once_secret: BTreeSet::new(),
             intent,
             version: self.version,
             reason,

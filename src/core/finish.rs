@@ -177,6 +177,9 @@ impl EnvironmentState {
             row.failures = 0;
             row.error = None;
             row.verified_at = Some(now);
+            if !differs {
+                row.is_as_said();
+            }
         } else if changed {
             resource.remember_change();
         } else if differs && run.credited {

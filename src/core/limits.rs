@@ -18,6 +18,8 @@ pub const FACTS_BYTES: usize = 16_384;
 pub const FACT_NAME_BYTES: usize = 64;
 /// Attributes of one resource that are filled from elsewhere, and values in the format of one.
 pub const INPUTS: usize = 64;
+/// Attributes of one thing of which is remembered that there were secrets in them; with more of them, all of the thing is hidden.
+pub const ONCE_SECRET: usize = 16;
 /// Bytes of the attributes of one resource: a Kubernetes object cannot be larger either.
 pub const ATTRIBUTES_BYTES: usize = 1_048_576;
 /// Names in one `requires` list.

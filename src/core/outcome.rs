@@ -2,6 +2,7 @@
 
 use super::{AttemptId, Epoch, Facts, Hash, Intent, KnownFact, Name, ResourceId, Timestamp, VersionNumber};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// What the executor is asked to do.
@@ -67,6 +68,8 @@ pub struct Grant {
     pub facts: Vec<KnownFact>,
     /// The digest of the secrets that are deployed, where the attempt is to verify them: with others it leaves the target as it is.
     pub secret_digest: Option<Hash>,
+    /// Attributes in which secrets may be found, beside those that the intent fills from secrets.
+    pub once_secret: BTreeSet<Name>,
     /// The version in which that intent was accepted.
     pub version: VersionNumber,
     /// Why.

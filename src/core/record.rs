@@ -4,6 +4,7 @@ use super::{
     AttemptId, DryRunId, ExecutorName, Facts, Grant, Hash, Intent, LastResult, Life, Name, Observed, Operation,
     Outcome, Reason, RequestId, RequestKind, ResourceId, Scope, Settings, Target, TargetName, Timestamp, VersionNumber,
 };
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// One append to history.
@@ -147,6 +148,8 @@ pub struct ResourceRow {
     pub facts_in_force: Option<Name>,
     /// The keyed digest of the secrets that its newest intent takes; `None`: none, or no attempt has reported it yet.
     pub secret_digest: Option<Hash>,
+    /// Attributes that were filled from secrets and are no longer: there may still be secrets in the thing. Empty text: anywhere in it.
+    pub once_secret: BTreeSet<Name>,
     /// It is to be told to reload.
     pub reload: Option<ReloadDebt>,
     /// An attempt whose result does not count may have changed it: its next success notifies, even if it finds nothing to do.
@@ -184,6 +187,7 @@ impl ResourceRow {
             facts: Facts::default(),
             facts_in_force: None,
             secret_digest: None,
+            once_secret: BTreeSet::new(),
             reload: None,
             maybe_changed: false,
             removal_approved: false,

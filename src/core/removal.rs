@@ -163,6 +163,7 @@ impl EnvironmentState {
     pub(super) fn take_over(&mut self, tombstone: ResourceId, successor: ResourceId) {
         let Some(old) = self.get(tombstone).map(|resource| resource.row.clone()) else { return };
         if let Some(resource) = self.get_mut(successor) {
+            resource.row.may_hold(old.holds());
             resource.row.remote_identity = old.remote_identity;
             // Something may exist on the target, although nothing was attempted under the successor's number.
             resource.row.last_attempt = resource.row.last_attempt.or(old.last_attempt);
@@ -188,7 +189,7 @@ impl EnvironmentState {
         let row = &mut resource.row;
         row.life = Life::Live;
         row.set = set.clone();
-        row.intent = Arc::clone(intent);
+        row.take_intent(intent);
         row.version = version;
         row.attempted = None;
         row.succeeded = None;

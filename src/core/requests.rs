@@ -175,9 +175,10 @@ impl EnvironmentState {
         let intent = Arc::clone(&entry.intent);
         let known = self.live.get(&intent.name).and_then(|&id| self.get(id));
         let remote_identity = known.and_then(|resource| resource.row.remote_identity.clone());
+        let once_secret = self.held_by_what_is_meant(&intent);
         let Some(grant) = self.make_grant(index, intent, attempt, Reason::DryRun, Operation::DryRun) else { return };
         self.open.insert(attempt, Open::DryRun { id, item, target: index, executor: executor.clone() });
-        self.send_grant(executor, Arc::new(super::Grant { remote_identity, ..grant }));
+        self.send_grant(executor, Arc::new(super::Grant { once_secret, remote_identity, ..grant }));
     }
 
     pub(super) fn finish_dry_run(&mut self, id: DryRunId, item: u32, kind: &OutcomeKind) {

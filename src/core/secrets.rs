@@ -4,9 +4,16 @@
 //! The first digest completes the hash of the intent and changes nothing. An attempt that only verifies is told the digest of what is deployed: an
 //! executor that finds another one touches nothing, and says so; then the resource had an update, which is deployed as any change. An attempt that
 //! is a change takes the secrets as they are.
+//!
+//! What was filled from a secret once may hold it for longer than the intent says so: until an attempt has made that attribute something else. Until
+//! then executors are told of it, so that they show nothing of what they find there.
 
+use super::derive::identity_key;
+use super::limits::ONCE_SECRET;
 use super::state::{EnvironmentState, Resource, Run};
-use super::{Finding, Hash, InputSource, Intent, Name, ResourceId};
+use super::{Finding, Hash, InputSource, Intent, Name, ResourceId, ResourceRow};
+use std::collections::BTreeSet;
+use std::sync::Arc;
 
 impl InputSource {
     /// Its value is known to executors alone.
@@ -30,6 +37,53 @@ impl Intent {
     /// It takes any.
     pub fn takes_secrets(&self) -> bool {
         self.secrets().next().is_some()
+    }
+
+    /// The attributes that secrets fill.
+    fn secret_attributes(&self) -> BTreeSet<Name> {
+        self.secrets().map(|(path, ..)| path.clone()).collect()
+    }
+
+    /// It says what this attribute is, in public.
+    fn gives(&self, path: &str) -> bool {
+        let is_said = || {
+            let attributes: Result<serde_json::Value, _> = serde_json::from_str(&self.attributes);
+            attributes.is_ok_and(|attributes| attributes.pointer(path).is_some())
+        };
+        !path.is_empty() && (self.inputs.iter().any(|input| *input.path == *path) || is_said())
+    }
+}
+
+impl ResourceRow {
+    /// Takes another intent for the same thing.
+    pub(super) fn take_intent(&mut self, intent: &Arc<Intent>) {
+        let before = std::mem::replace(&mut self.intent, Arc::clone(intent));
+        self.may_hold(before.secret_attributes());
+    }
+
+    /// In these attributes of the thing there may be secrets.
+    pub(super) fn may_hold(&mut self, attributes: BTreeSet<Name>) {
+        self.once_secret.extend(attributes);
+        if self.once_secret.is_empty() {
+            return;
+        }
+        // These are hidden anyway.
+        let hidden = self.intent.secret_attributes();
+        self.once_secret.retain(|path| !hidden.contains(path));
+        if self.once_secret.len() > ONCE_SECRET || self.once_secret.contains("") {
+            self.once_secret = BTreeSet::from(["".into()]);
+        }
+    }
+
+    /// All that there may be, whatever the intent says of them.
+    pub(super) fn holds(&self) -> BTreeSet<Name> {
+        self.once_secret.iter().cloned().chain(self.intent.secret_attributes()).collect()
+    }
+
+    /// The thing is as the intent says: what that says is no secret any more.
+    pub(super) fn is_as_said(&mut self) {
+        let intent = Arc::clone(&self.intent);
+        self.once_secret.retain(|path| !intent.gives(path));
     }
 }
 
@@ -70,6 +124,13 @@ impl Resource {
 }
 
 impl EnvironmentState {
+    /// Where there may be secrets in the thing that an intent means, which may be known already, under this name or another.
+    pub(super) fn held_by_what_is_meant(&self, intent: &Intent) -> BTreeSet<Name> {
+        let known = [self.live.get(&intent.name), self.identities.get(&identity_key(intent))];
+        let rows = known.into_iter().flatten().filter_map(|&id| self.get(id)).map(|resource| &resource.row);
+        rows.flat_map(ResourceRow::holds).collect()
+    }
+
     /// An attempt that was to verify found other secrets: from now on the resource has an update. Returns whether it was so.
     pub(super) fn take_rotation(&mut self, id: ResourceId, run: &Run, finding: &Finding) -> bool {
         let Some(resource) = self.get_mut(id).filter(|resource| resource.was_told_of_a_rotation(run, finding)) else {

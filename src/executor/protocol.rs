@@ -112,6 +112,7 @@ pub fn grant_to_wire(grant: &Grant, environment: &str) -> wire::Grant {
         reload: grant.reload.is_some(),
         inputs: inputs::to_wire(grant),
         secret_digest: grant.secret_digest.map(|digest| digest.0.to_vec()).unwrap_or_default(),
+        once_secret: grant.once_secret.iter().map(ToString::to_string).collect(),
     }
 }
 

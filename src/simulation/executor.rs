@@ -332,6 +332,7 @@ impl World {
         }
         let digest = self.vault.digest(&grant.intent).filter(|_| grant.operation != Operation::Delete);
         let rotated = grant.secret_digest.is_some() && grant.secret_digest != digest;
+        let of_another = self.is_of_another(grant);
         let finding = match grant.operation {
             // It was to verify what is deployed: that these secrets are others is for its owner to say.
             Operation::Enforce | Operation::Observe if rotated => Finding::same(),
@@ -344,7 +345,11 @@ impl World {
             }
             _ => self.look_or_change(grant),
         };
-        let finding = Finding { secret_digest: digest, ..finding };
+        let mut finding = Finding { secret_digest: digest, ..finding };
+        if of_another && !finding.diff.is_empty() {
+            // Nobody knows any more what was in it (`docs/reliability.md`): not played.
+            finding.diff = "(of another)\n".into();
+        }
         self.note(&format!("{executor} did {:?} {name}: {:?} (attempt {attempt})", grant.operation, finding.change));
         if let Some((_, run)) = self.executors.get_mut(executor).and_then(|state| state.run_mut(attempt)) {
             run.finding = Some(finding);
@@ -436,7 +441,7 @@ impl World {
 
     /// A result as it leaves the executor: what was read as a secret is in none of its texts, by the rules of `executor/worker/attempt.rs`.
     fn without_secrets(&self, grant: &Grant, mut kind: OutcomeKind) -> OutcomeKind {
-        if !grant.intent.takes_secrets() {
+        if !grant.intent.takes_secrets() && !self.hides_what_was(grant) {
             return kind;
         }
         let secrets = self.vault.redactor(&grant.intent);
@@ -456,6 +461,20 @@ impl World {
             finding.diff = "(sensitive)\n".into();
         }
         kind
+    }
+
+    /// What is there was made for a resource that was given up since.
+    fn is_of_another(&self, grant: &Grant) -> bool {
+        let known = |id| {
+            let row = self.store.journal.rows.get(&id);
+            row.is_some_and(|row| matches!(row.life, Life::Live | Life::Tombstone))
+        };
+        self.targets.made_for(&grant.intent).is_some_and(|id| grant.resource.map_or(!known(id), |meant| meant != id))
+    }
+
+    /// There may be a secret in the thing that the intent does not take.
+    fn hides_what_was(&self, grant: &Grant) -> bool {
+        !grant.once_secret.is_empty() && !self.is(Mutant::ForgetOnceSecret)
     }
 
     fn end_attempt(&mut self, executor: &ExecutorName, attempt: AttemptId, kind: OutcomeKind) {

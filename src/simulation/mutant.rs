@@ -72,6 +72,7 @@ mutants! {
     RefuseNeighbours = OnlyBadIsRefused, "refuse-neighbours", "one bad intent refuses all of its push",
     OneLane = OthersGoOn, "one-lane", "an executor works on one target at a time",
     LeakInErrors = NoSecretLeaks, "leak-in-errors", "what a target says is not searched for secrets",
+    ForgetOnceSecret = NoSecretLeaks, "forget-once-secret", "a difference is told of a thing that held a secret until now",
     LeakInDiffs = NoSecretLeaks, "leak-in-diffs", "a difference is told with the secrets in it",
 
     ForgetSuspensions = NothingSuspendedStarts, "forget-suspensions", "a new owner does not know what users have suspended",

@@ -159,6 +159,11 @@ impl Targets {
         Finding { remote_identity: Some(identity), facts, ..finding }
     }
 
+    /// The resource for which what is there was made; `None`: nothing is there, or somebody else made it.
+    pub(super) fn made_for(&self, intent: &Intent) -> Option<ResourceId> {
+        self.objects.get(&key_of(intent))?.resource
+    }
+
     /// Deletes what is recorded: by identity where there is one, else what we made under that name.
     pub(super) fn delete(&mut self, grant: &Grant, by_name: bool) -> (Finding, Option<Violation>) {
         let key = key_of(&grant.intent);

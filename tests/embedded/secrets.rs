@@ -150,6 +150,45 @@ fn secrets_reach_their_targets_and_no_history_log_or_output() {
     assert!(!searched.is_empty(), "what is no secret is found there");
 }
 
+/// A text that says it, a link to it, and a file whose content is left as it is, become public.
+#[test]
+fn what_was_secret_once_is_in_no_difference_that_replaces_it() {
+    let from =
+        |path: &str| format!("  attributesFrom:\n    - {{path: {path}, environmentVariable: {{name: TOKEN}}}}\n");
+    let file = |name: &str, content: &str| {
+        resource(name, "host.File", &format!("{{path: FOLDER/{name}, mode: \"0600\"{content}}}"), "")
+    };
+    let link = |target: &str| resource("link", "host.Symlink", &format!("{{path: FOLDER/link{target}}}"), "");
+    let secret = [file("text", ""), from("/content"), file("left", ""), from("/content"), link(""), from("/target")];
+    let house = House::patient(LOCAL, &secret.concat());
+    let mut said = Said::default();
+    assert_eq!(said.run(&house, Some(FIRST), "deploy -f manifests").code, 0);
+
+    let public = [file("text", ", content: public"), file("left", ""), link(", target: elsewhere")].concat();
+    house.write("manifests/resources.yaml", &public);
+    assert_eq!(said.run(&house, None, "dry-run -f manifests").code, 2);
+    assert_eq!(said.run(&house, None, "deploy -f manifests").code, 0);
+    let newest = |said: &mut Said, name: &str| {
+        said.run(&house, None, &format!("history {name} -o json")).json()["items"][0]["diff"].clone()
+    };
+    assert_eq!((house.read("text").as_str(), house.read("left").as_str()), ("public", FIRST));
+    assert_eq!(newest(&mut said, "text"), "content: (sensitive)\n");
+    assert_eq!(newest(&mut said, "link"), "(sensitive)\n");
+
+    // What was left is still there; what was replaced is public from now on.
+    let later = [file("text", ", content: \"public, too\""), file("left", ", content: nothing"), link(", target: x")];
+    house.write("manifests/resources.yaml", &later.concat());
+    assert_eq!(said.run(&house, None, "deploy -f manifests").code, 0);
+    assert_eq!(newest(&mut said, "left"), "content: (sensitive)\n");
+    assert!(newest(&mut said, "text").as_str().unwrap().contains("-public\n"));
+    assert_eq!(newest(&mut said, "link"), "target: elsewhere -> x\n");
+
+    assert!(!said.0.contains(FIRST), "{}", said.0);
+    let mut found = Vec::new();
+    holding(&house.path("data"), &[FIRST.as_bytes().to_vec()], &mut found);
+    assert_eq!(found, [""; 0]);
+}
+
 /// The adaptor says it in a panic, which would go to the log of the process.
 #[test]
 fn a_panic_says_no_secret() {

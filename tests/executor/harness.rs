@@ -244,6 +244,7 @@ impl Work {
             hash: intent.hash(),
             facts: Vec::new(),
             secret_digest: None,
+            once_secret: std::collections::BTreeSet::new(),
             intent: Arc::new(intent),
             version: VersionNumber(1),
             reason: Reason::Change,

@@ -112,3 +112,65 @@ fn j_a_rotation_waits_for_what_holds_changes_and_its_failure_is_retried() {
     world.find_secrets("a", 2);
     world.expect([("a", "good"), ("b", "good")]);
 }
+
+/// In which attributes the attempt in an executor's hands may come across secrets that its intent does not take.
+fn hidden(world: &World) -> Vec<Name> {
+    world.held[&world.attempt("a")].grant.once_secret.iter().cloned().collect()
+}
+
+fn dry_run_hides(world: &mut World, intent: &str) -> Vec<Name> {
+    world.dry_run(intent);
+    let attempt = world.attempt("a");
+    let hidden = world.held[&attempt].grant.once_secret.iter().cloned().collect();
+    world.succeed("a");
+    hidden
+}
+
+#[test]
+fn j_what_was_secret_is_hidden_until_the_thing_is_something_else() {
+    let mut world = deployed();
+    assert_eq!(dry_run_hides(&mut world, "a=2"), ["/TOKEN".into()]);
+    // It says nothing of that attribute: what is there stays there.
+    world.push("a=2");
+    assert_eq!(hidden(&world), ["/TOKEN".into()]);
+    world.fail("a", "no");
+    world.restart();
+    world.deploy();
+    assert_eq!(hidden(&world), ["/TOKEN".into()]);
+    world.succeed("a");
+    world.push("a=3");
+    assert_eq!(hidden(&world), ["/TOKEN".into()]);
+    world.succeed("a");
+    // A difference that is only looked at leaves it; a deployed attribute is what it was made.
+    world.push(r#"a={"TOKEN":"public"}"#);
+    assert_eq!(hidden(&world), ["/TOKEN".into()]);
+    world.succeed("a");
+    world.push("a=4");
+    assert_eq!(hidden(&world), [] as [Name; 0]);
+    world.succeed("a");
+    assert_eq!(dry_run_hides(&mut world, "a=5"), [] as [Name; 0]);
+}
+
+#[test]
+fn j_what_was_secret_is_hidden_under_another_name_and_however_often_it_was_another_attribute() {
+    let mut world = deployed();
+    world.dry_run("other#a");
+    assert!(world.held[&world.attempt("other")].grant.once_secret.contains("/TOKEN"));
+    world.succeed("other");
+    // The same thing under another name: its delete, which may not have begun, is taken back.
+    world.push("c; d <- c");
+    world.push_with("a=2#a <- d", |_| {});
+    world.succeed("c");
+    world.succeed("d");
+    assert_eq!(hidden(&world), ["/TOKEN".into()]);
+    world.fail("a", "no");
+    for number in 0..20 {
+        world.push(&format!("a secret:N{number}"));
+        world.fail("a", "no");
+    }
+    world.push("a=6");
+    assert_eq!(hidden(&world), ["".into()], "too many to remember: nothing of it is shown");
+    world.succeed("a");
+    world.push("a=7");
+    assert_eq!(hidden(&world), ["".into()]);
+}

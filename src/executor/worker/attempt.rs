@@ -46,7 +46,7 @@ pub(super) async fn run(grant: &wire::Grant, cancellation: &mut watch::Receiver<
     let result = match AssertUnwindSafe(run_to_end(grant, cancellation)).catch_unwind().await {
         Ok(result) => result,
         // What it says is not known to be free of secrets.
-        Err(_) if takes_secrets(grant) => failure(grant.attempt, "the adaptor panicked while it was cancelled"),
+        Err(_) if meets_secrets(grant) => failure(grant.attempt, "the adaptor panicked while it was cancelled"),
         Err(panic) => failure(grant.attempt, &panic_message(panic.as_ref())),
     };
     tracing::debug!(attempt = grant.attempt, name = grant.name, error = result.error, "ended");
@@ -67,8 +67,7 @@ async fn run_to_end(grant: &wire::Grant, cancellation: &mut watch::Receiver<Canc
     let (known, deadline) = (Known::default(), desired.deadline);
     let can_hide = hides_all(&*adaptor, &desired);
     let result = {
-        let perform = AssertUnwindSafe(perform(&*adaptor, operation, desired, inputs, &grant.secret_digest, &known))
-            .catch_unwind();
+        let perform = AssertUnwindSafe(perform(&*adaptor, operation, desired, inputs, grant, &known)).catch_unwind();
         let overdue = tokio::time::sleep_until(Instant::now() + deadline);
         tokio::select! {
             biased;
@@ -107,7 +106,7 @@ fn prepare(grant: &wire::Grant, work: Work) -> Result<(Arc<dyn Adaptor>, Operati
         target: grant.target.clone(),
         connection: json("connection", &grant.connection)?,
         attributes: json("attributes", &grant.attributes)?,
-        sensitive: inputs.sensitive(),
+        sensitive: inputs.sensitive().into_iter().chain(grant.once_secret.iter().cloned()).collect(),
         remote_identity: if grant.remote_identity.is_empty() { None } else { Some(grant.remote_identity.clone()) },
         reload: grant.reload && operation == Operation::Enforce,
         attempt: grant.attempt,
@@ -131,12 +130,13 @@ async fn perform(
     operation: Operation,
     mut desired: Desired,
     inputs: Inputs,
-    deployed_digest: &[u8],
+    grant: &wire::Grant,
     known: &Known,
 ) -> Result<Done, AdaptorError> {
     let deleting = operation == Operation::Delete;
     let secret_digest = fill(&mut desired, inputs, deleting, known).await?;
-    let rotated = secret_digest.is_some_and(|Hash(found)| !deployed_digest.is_empty() && *deployed_digest != found);
+    let rotated =
+        secret_digest.is_some_and(|Hash(found)| !grant.secret_digest.is_empty() && *grant.secret_digest != found);
     if rotated && matches!(operation, Operation::Enforce | Operation::Observe) {
         // It was to verify what is deployed. That these secrets are others is an update, and its owner's to grant.
         let _ = known.found.set((Change::None, String::new()));
@@ -148,7 +148,10 @@ async fn perform(
     let _ = known.found.set((change, assessment.difference.diff.clone()));
     let applies = matches!(operation, Operation::Enforce | Operation::Delete) && change != Change::None;
     let identity = if applies { adaptor.apply(desired, &assessment).await? } else { None };
+    // Facts of what is still as it was.
+    let of_secrets = !grant.once_secret.is_empty() && change != Change::None && operation != Operation::Enforce;
     let facts = match operation {
+        _ if of_secrets => FactValues::new(),
         Operation::Enforce => adaptor.facts(desired, &assessment, true).await?,
         Operation::Observe => adaptor.facts(desired, &assessment, change == Change::None).await?,
         Operation::DryRun | Operation::Delete => FactValues::new(),
@@ -164,7 +167,7 @@ async fn fill(
     deleting: bool,
     known: &Known,
 ) -> Result<Option<Hash>, AdaptorError> {
-    let (inputs, secrets) = if desired.sensitive.is_empty() {
+    let (inputs, secrets) = if inputs.sensitive().is_empty() {
         (inputs, Secrets::default())
     } else {
         let work = desired.work.clone();
@@ -180,8 +183,9 @@ async fn fill(
     Ok(digest)
 }
 
-fn takes_secrets(grant: &wire::Grant) -> bool {
-    Inputs::parse(&grant.inputs).is_ok_and(|inputs| !inputs.sensitive().is_empty())
+/// Adaptors may come across some.
+fn meets_secrets(grant: &wire::Grant) -> bool {
+    !grant.once_secret.is_empty() || Inputs::parse(&grant.inputs).is_ok_and(|inputs| !inputs.sensitive().is_empty())
 }
 
 /// The adaptor shows nothing of what is secret here.

@@ -8,25 +8,25 @@ use crate::core::{
 };
 use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, Row};
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 
 const UPSERT: &str = "
     INSERT INTO resource_state (environment, resource, version, after_resource, due_at_ms, verified_at_ms, deployed_at_ms, last_attempt, changed_by,
         failures, life, last_result, observed, skipped, attempted, succeeded, set_name, error, drift, remote_identity,
-        reload_because, reload_after, maybe_changed, removal_approved, facts, pending_version, secret_digest, facts_in_force)
+        reload_because, reload_after, maybe_changed, removal_approved, facts, pending_version, secret_digest, facts_in_force, once_secret)
     SELECT $1, * FROM UNNEST($2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[], $8::bigint[], $9::bigint[],
         $10::bigint[], $11::smallint[], $12::smallint[], $13::smallint[], $14::boolean[], $15::bytea[], $16::bytea[], $17::text[], $18::text[],
-        $19::text[], $20::text[], $21::text[], $22::bigint[], $23::boolean[], $24::boolean[], $25::text[], $26::bigint[], $27::bytea[], $28::text[])
+        $19::text[], $20::text[], $21::text[], $22::bigint[], $23::boolean[], $24::boolean[], $25::text[], $26::bigint[], $27::bytea[], $28::text[], $29::text[])
     ON CONFLICT (environment, resource) DO UPDATE SET
         (version, after_resource, due_at_ms, verified_at_ms, deployed_at_ms, last_attempt, changed_by,
          failures, life, last_result, observed, skipped, attempted, succeeded, set_name, error, drift, remote_identity,
-         reload_because, reload_after, maybe_changed, removal_approved, facts, pending_version, secret_digest, facts_in_force) =
+         reload_because, reload_after, maybe_changed, removal_approved, facts, pending_version, secret_digest, facts_in_force, once_secret) =
         (EXCLUDED.version, EXCLUDED.after_resource, EXCLUDED.due_at_ms, EXCLUDED.verified_at_ms, EXCLUDED.deployed_at_ms, EXCLUDED.last_attempt,
          EXCLUDED.changed_by, EXCLUDED.failures, EXCLUDED.life, EXCLUDED.last_result, EXCLUDED.observed, EXCLUDED.skipped, EXCLUDED.attempted,
          EXCLUDED.succeeded, EXCLUDED.set_name, EXCLUDED.error, EXCLUDED.drift, EXCLUDED.remote_identity,
          EXCLUDED.reload_because, EXCLUDED.reload_after, EXCLUDED.maybe_changed, EXCLUDED.removal_approved, EXCLUDED.facts,
-         EXCLUDED.pending_version, EXCLUDED.secret_digest, EXCLUDED.facts_in_force)";
+         EXCLUDED.pending_version, EXCLUDED.secret_digest, EXCLUDED.facts_in_force, EXCLUDED.once_secret)";
 
 /// Live resources, tombstones and what is not released, in no order: a database that knows nothing yet of how much there is would sort it all on
 /// disk. A tombstone's intent is the last that was wanted.
@@ -102,8 +102,15 @@ pub(super) async fn upsert(
         .bind(column(rows, |row| row.facts.text()))
         .bind(column(rows, |row| row.pending.as_ref().map(|pending| pending.version.0 as i64)))
         .bind(column(rows, |row| row.secret_digest.map(|hash| hash.0)))
-        .bind(column(rows, |row| row.facts_in_force.as_deref()));
+        .bind(column(rows, |row| row.facts_in_force.as_deref()))
+        .bind(column(rows, once_secret));
     query.execute(connection).await.map(drop)
+}
+
+/// A list of names as JSON; most have none.
+fn once_secret(row: &ResourceRow) -> Option<String> {
+    let paths: Vec<&str> = row.once_secret.iter().map(|path| &**path).collect();
+    (!paths.is_empty()).then(|| serde_json::json!(paths).to_string())
 }
 
 /// Names that many rows share, each kept once.
@@ -147,6 +154,7 @@ pub(super) fn read(row: &PgRow, names: &mut Names) -> Result<ResourceRow, Failur
         facts: Facts::from_text(row.try_get("facts")?),
         facts_in_force: text(row, "facts_in_force")?,
         secret_digest: row.try_get::<Option<[u8; 16]>, _>("secret_digest")?.map(Hash),
+        once_secret: paths(row.try_get("once_secret")?)?,
         reload: reload(row, names)?,
         maybe_changed: row.try_get("maybe_changed")?,
         removal_approved: row.try_get("removal_approved")?,
@@ -163,6 +171,11 @@ pub(super) fn read_pending(row: &PgRow, names: &mut Names) -> Result<(ResourceId
         removed: row.try_get("removed")?,
     };
     Ok((resource(row.try_get("resource")?), pending))
+}
+
+fn paths(text: Option<&str>) -> Result<BTreeSet<Name>, Failure> {
+    let paths: Vec<String> = text.map(serde_json::from_str).transpose()?.unwrap_or_default();
+    Ok(paths.into_iter().map(Name::from).collect())
 }
 
 fn reload(row: &PgRow, names: &mut Names) -> Result<Option<ReloadDebt>, Failure> {
