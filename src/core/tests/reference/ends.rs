@@ -165,6 +165,11 @@ impl Res {
             // It counts for nothing, and may have left the target half-way: what is there is not known to be what succeeded.
             self.succeeded = None;
         }
+        let differs = matches!(kind, OutcomeKind::Succeeded(finding) if finding.change != Change::None);
+        if self.live() && stale && run.operation == Operation::Observe && differs {
+            // What it found is true of the intent that it was granted for, whichever counts now.
+            self.succeeded = None;
+        }
         if stale {
             // "A stale finish is recorded and never makes the resource good": the row keeps what was known of the intents that counted.
             return false;
