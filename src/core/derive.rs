@@ -43,9 +43,9 @@ impl Resource {
         self.row.attempted.is_some() || self.row.last_attempt.is_some() || self.row.remote_identity.is_some()
     }
 
-    /// Something may be on its target because of it, or come there by what an executor has.
-    pub(super) fn may_exist(&self) -> bool {
-        self.ever_attempted() || self.run.is_some()
+    /// That intent means another thing, and something may be on its target because of it, or come there by what an executor has.
+    pub(super) fn is_replaced_by(&self, intent: &Intent) -> bool {
+        (self.ever_attempted() || self.run.is_some()) && identity_key(&self.row.intent) != identity_key(intent)
     }
 
     /// Nothing is wrong with it but a difference that was found and left.

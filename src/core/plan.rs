@@ -82,9 +82,8 @@ impl EnvironmentState {
             return Some(RefusalKind::OtherSet(set.clone()));
         }
         let current = self.get(*self.live.get(&intent.name)?)?;
-        let replaces = identity_key(&current.row.intent) != identity_key(intent) && current.may_exist();
         let never = intent.policy.replace == Replace::Never && !push.removals.contains(&intent.name);
-        (replaces && never).then_some(RefusalKind::Replaces)
+        (never && current.is_replaced_by(intent)).then_some(RefusalKind::Replaces)
     }
 
     fn removals(&self, push: &Push, wanted: &BTreeMap<Name, Arc<Intent>>, refused: &BTreeSet<Name>) -> BTreeSet<Name> {

@@ -310,9 +310,7 @@ impl EnvironmentState {
     /// It would make its name another thing, and waits until that is approved.
     pub(super) fn replaces_by_approval(&self, intent: &Intent) -> bool {
         let live = self.live.get(&intent.name).and_then(|&id| self.get(id));
-        let replaces =
-            live.is_some_and(|live| live.may_exist() && identity_key(&live.row.intent) != identity_key(intent));
-        replaces && intent.policy.replace == Replace::Approve
+        intent.policy.replace == Replace::Approve && live.is_some_and(|live| live.is_replaced_by(intent))
     }
 
     /// The live resource whose replacement waits for an approval.
