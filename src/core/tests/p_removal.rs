@@ -1,9 +1,7 @@
-//! P: removal. Tombstones, orphans, and what comes back.
+//! P1 to P4: what is removed leaves a tombstone, which is deleted when nothing requires it any more, or an orphan.
 
 use super::world::World;
-use crate::core::{
-    Change, Event, Facts, Finding, Hash, Life, Name, OutcomeKind, Reason, RequestKind, ResourceRow, Scope,
-};
+use crate::core::{Event, Name, OutcomeKind, Reason, RequestKind, Scope};
 
 #[test]
 fn p1_it_is_deleted_after_all_that_required_it_is_gone() {
@@ -151,231 +149,6 @@ fn p4_a_create_that_runs_when_it_is_removed_is_deleted_after_it() {
 }
 
 #[test]
-fn p5_added_again_before_its_delete_begins_it_is_new_and_keeps_its_identity() {
-    for granted in [false, true] {
-        let mut world = World::new(["t1", "t2"]);
-        world.push("a; b@t2 <- a");
-        world.succeed_changed("a");
-        world.succeed("b");
-        if granted {
-            world.remove(["b"]);
-            world.succeed("b");
-        }
-        world.forget_grants();
-        world.remove(["a"]);
-        world.push("a");
-        if granted {
-            world.expect_granted(["delete a", "a"]);
-        } else {
-            world.expect_granted(["a"]);
-        }
-        assert_eq!(world.row_of("a").remote_identity.as_deref(), Some("id of a"));
-        world.expect_compliance("a", crate::core::Compliance::HasUpdate);
-        world.run_all();
-        world.expect([("a", "good")]);
-        assert!(world.history.rows.values().all(|row| row.life != Life::Deleted || &*row.intent.name == "b"));
-    }
-}
-
-#[test]
-fn p6_added_again_while_its_delete_runs_it_waits_for_it() {
-    let mut world = World::new(["t1"]);
-    world.push("a");
-    world.run_all();
-    world.remove(["a"]);
-    world.begin("a");
-    world.forget_grants();
-    world.push("a; d <- a");
-    world.expect_granted([]);
-    world.expect([("a", "queued"), ("d", "queued")]);
-    assert_eq!(world.why("a"), "the earlier a must be deleted on its target first");
-    world.restart();
-    world.expect_granted([]);
-    world.succeed("a");
-    world.expect_granted(["a"]);
-    world.succeed("a");
-    world.expect_granted(["d"]);
-}
-
-#[test]
-fn p6_a_failed_delete_still_comes_before_the_successor() {
-    let mut world = World::new(["t1"]);
-    world.push("a");
-    world.run_all();
-    world.remove(["a"]);
-    world.begin("a");
-    world.push("a");
-    world.forget_grants();
-    world.fail("a", "busy");
-    world.expect_granted([]);
-    world.advance(10_000);
-    world.expect_granted(["delete a"]);
-    world.succeed("a");
-    world.expect_granted(["a"]);
-}
-
-#[test]
-fn p7_another_identity_is_a_tombstone_and_a_new_one_that_waits_for_it() {
-    let mut world = World::new(["t1"]);
-    world.push("a#x; d <- a");
-    world.run_all();
-    world.forget_grants();
-    world.push("a#y");
-    world.expect_granted(["delete a"]);
-    world.begin("a");
-    world.push("a#z");
-    world.expect_granted([]);
-    world.succeed("a");
-    world.expect_granted(["a"]);
-    assert_eq!(&*world.intent_of("a").identity, "z");
-    world.run_all();
-    world.expect([("a", "good"), ("d", "good")]);
-}
-
-#[test]
-fn p7_the_same_identity_under_another_name_moves_and_destroys_nothing() {
-    let mut world = World::new(["t1"]);
-    world.push("old#x; d <- old");
-    world.succeed_changed("old");
-    world.run_all();
-    world.forget_grants();
-    world.push_with("new#x; d <- new", |push| push.removals = vec!["old".into()]);
-    world.expect_granted(["new"]);
-    assert_eq!(world.row_of("new").remote_identity.as_deref(), Some("id of old"));
-    world.run_all();
-    world.expect([("new", "good"), ("d", "good"), ("old", "unknown")]);
-}
-
-#[test]
-fn p7_two_names_that_change_places_destroy_nothing() {
-    let mut world = World::new(["t1"]);
-    world.push("a#x; b#y; c <- a b");
-    world.run_all();
-    world.forget_grants();
-    world.push("a#y; b#x");
-    world.run_all();
-    world.expect_granted(["a", "b"]);
-    world.expect([("a", "good"), ("b", "good"), ("c", "good")]);
-}
-
-#[test]
-fn p7_a_name_that_takes_over_what_another_one_leaves_destroys_nothing() {
-    let mut world = World::new(["t1"]);
-    world.push("b#x");
-    world.run_all();
-    world.forget_grants();
-    world.push("a#x; b#y");
-    world.run_all();
-    world.expect_granted(["b", "a"]);
-}
-
-#[test]
-fn p8_a_requirement_that_names_nothing_is_undefined_and_its_arrival_defines_it() {
-    let mut world = World::new(["t1"]);
-    world.push("b <- a");
-    world.expect([("b", "undefined")]);
-    assert_eq!(world.why("b"), "it requires a, which does not exist");
-    world.push("a");
-    world.expect_granted(["a"]);
-    world.succeed("a");
-    world.expect_granted(["b"]);
-}
-
-#[test]
-fn p8_a_requirement_that_becomes_an_orphan_makes_it_undefined_and_takes_its_grant_back() {
-    let mut world = World::new(["t1", "t2"]);
-    world.push("a orphan; b@t2 <- a");
-    world.succeed("a");
-    world.expect([("b", "granted")]);
-    world.remove(["a"]);
-    world.expect([("a", "orphan"), ("b", "undefined")]);
-    assert_eq!(world.attempts("b"), ["revoked"]);
-}
-
-#[test]
-fn p8_a_requirement_whose_delete_has_begun_is_undefined() {
-    let mut world = World::new(["t1", "t2"]);
-    world.push("a");
-    world.run_all();
-    world.remove(["a"]);
-    world.begin("a");
-    world.push("b@t2 <- a");
-    world.expect([("b", "undefined")]);
-    world.succeed("a");
-    world.expect([("a", "deleted"), ("b", "undefined")]);
-}
-
-#[test]
-fn p8_what_came_to_require_it_after_its_delete_began_does_not_hold_it() {
-    let mut world = World::new(["t1", "t2"]);
-    world.push("a; b@t2");
-    world.run_all();
-    world.remove(["a"]);
-    world.begin("a");
-    world.push("b@t2 <- a");
-    world.fail("a", "busy");
-    world.expect([("a", "tombstone"), ("b", "undefined")]);
-    assert_eq!(world.why("a"), "its last attempt failed: busy");
-    world.restart();
-    world.expect([("b", "undefined")]);
-    world.forget_grants();
-    world.advance(10_000);
-    world.expect_granted(["delete a"]);
-}
-
-#[test]
-fn p9_forgetting_ends_a_hopeless_tombstone_and_touches_nothing() {
-    let mut world = World::good_chain();
-    world.remove(["r1", "r2"]);
-    world.requires("r3", []);
-    world.fail("r2", "the device is scrapped");
-    world.forget_grants();
-    world.forget("r2");
-    world.expect([("r2", "orphan")]);
-    world.expect_granted(["delete r1"]);
-}
-
-#[test]
-fn p9_a_name_that_is_said_twice_forgets_one_thing() {
-    let mut world = World::new(["t1"]);
-    world.push("a#one");
-    world.run_all();
-    world.push("a#two");
-    let (names, author) = (vec!["a".into(), "a".into()], "ana".into());
-    world.step(Event::Forget(crate::core::Forget { names, author, message: "".into() }));
-    let left: Vec<_> = world.state.views().map(|view| (view.row.intent.identity.to_string(), view.row.life)).collect();
-    assert_eq!(left, [("one".to_owned(), Life::Tombstone)]);
-}
-
-#[test]
-fn p9_forgetting_what_runs_records_its_end() {
-    let mut world = World::chain();
-    world.begin("r1");
-    world.forget("r1");
-    world.expect([("r1", "orphan"), ("r2", "undefined")]);
-    world.restart();
-    let attempt = *world.held.keys().next().unwrap();
-    world.succeed("r1");
-    assert!(matches!(world.history.outcomes[&attempt].1.kind, OutcomeKind::Succeeded(_)));
-}
-
-#[test]
-fn p9_what_was_forgotten_while_it_ran_keeps_its_target_to_its_executor_also_after_a_restart() {
-    let mut world = World::new(["t1"]);
-    world.push("a");
-    world.begin("a");
-    world.forget("a");
-    world.connect("e2");
-    world.connected.remove("e1");
-    world.restart();
-    world.forget_grants();
-    world.push("b");
-    world.expect_granted([]);
-    world.lose("e1");
-    world.expect_granted(["b"]);
-}
-
-#[test]
 fn p1_a_delete_whose_executor_was_lost_may_have_begun_and_nothing_relies_on_the_tombstone_any_more() {
     let mut world = World::new(["t1", "t2"]);
     world.push("a");
@@ -400,22 +173,6 @@ fn p1_what_is_removed_while_its_retry_is_out_is_deleted_for_its_removal() {
     world.remove(["a"]);
     world.lose("e1");
     assert_eq!(world.view("a").queued, Some(crate::core::Reason::Change));
-}
-
-#[test]
-fn p4_what_takes_over_from_a_lost_create_is_deleted_too_when_it_is_removed_before_it_ran() {
-    let mut world = World::new(["t1"]);
-    world.push("a");
-    world.begin("a");
-    world.remove(["a"]);
-    world.lose_attempt("a");
-    world.keep_answers();
-    world.push("a=2");
-    world.answer_revokes();
-    world.remove(["a"]);
-    world.forget_grants();
-    world.answer_revokes();
-    world.expect_granted(["delete a"]);
 }
 
 #[test]
@@ -488,33 +245,6 @@ fn p_what_waits_for_a_delete_that_a_live_one_holds_leaves_the_environment_quiet(
 }
 
 #[test]
-fn p7_what_comes_after_one_that_never_ran_does_not_wait_for_another_thing_of_another_name() {
-    let mut world = World::new(["t1", "t2"]);
-    world.push("a");
-    world.run_all();
-    world.keep_answers();
-    world.remove(["a"]);
-    world.push("b=2#a");
-    assert_eq!(world.why("b"), "the earlier a must be deleted on its target first");
-    world.forget_grants();
-    world.push("b@t2");
-    world.expect_granted(["b"]);
-}
-
-#[test]
-fn p7_a_thing_that_moves_to_another_name_waits_for_nothing_that_had_its_old_name_and_what_takes_that_name_does() {
-    let mut world = World::new(["t1", "t2"]);
-    world.push("a");
-    world.run_all();
-    world.suspend(true);
-    world.push("a@t2");
-    world.push("a=2#x; b@t2#a");
-    world.suspend(false);
-    assert_eq!(world.why("a"), "the earlier a must be deleted on its target first");
-    world.expect([("b", "granted")]);
-}
-
-#[test]
 fn p_of_two_tombstones_of_one_name_both_are_deleted_and_neither_is_forgotten() {
     let mut world = World::new(["t1"]);
     world.push("a#x; d <- a");
@@ -577,36 +307,6 @@ fn p4_what_is_not_there_under_its_recorded_identity_is_looked_for_once_more() {
         world.finish("a", nothing);
         world.expect([("a", "deleted")]);
     }
-}
-
-#[test]
-fn p5_added_again_nothing_is_known_of_it_but_what_its_target_calls_it() {
-    let mut world = World::new(["t1", "t2"]);
-    world.push("a secret:X; on@t2 <- a");
-    let facts = Facts::new([("size", "5")]);
-    let (remote_identity, secret_digest) = (Some("id of a".into()), Some(Hash([1; 16])));
-    let finding = Finding { change: Change::Create, facts, remote_identity, secret_digest, diff: "- a".into() };
-    world.finish("a", OutcomeKind::Succeeded(finding.clone()));
-    world.run_all();
-    world.request(RequestKind::Report, Scope::default());
-    world.finish("a", OutcomeKind::Succeeded(finding));
-    world.run_all();
-    let before = world.row_of("a");
-    assert!(before.drift.is_some() && before.succeeded.is_some() && before.secret_digest.is_some());
-    assert!(!before.facts.is_empty());
-    world.suspend(true);
-    world.push_with("", |push| (push.removals, push.approved) = (vec!["a".into()], true));
-    world.push("a secret:X");
-    let row = world.row_of("a");
-    let new = ResourceRow::new(row.resource, row.set.clone(), row.intent.clone(), row.version);
-    let kept = ResourceRow {
-        last_attempt: before.last_attempt,
-        deployed_at: before.deployed_at,
-        changed_by: before.changed_by,
-        remote_identity: before.remote_identity,
-        ..new
-    };
-    assert_eq!(row, kept);
 }
 
 #[test]

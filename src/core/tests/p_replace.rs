@@ -293,3 +293,85 @@ fn p7_an_approved_thing_that_changes_again_before_its_release_needs_no_other_app
     world.deploy();
     assert_eq!(&*world.intent_of("db").identity, "two", "this one nobody has approved");
 }
+
+#[test]
+fn p7_another_identity_is_a_tombstone_and_a_new_one_that_waits_for_it() {
+    let mut world = World::new(["t1"]);
+    world.push("a#x; d <- a");
+    world.run_all();
+    world.forget_grants();
+    world.push("a#y");
+    world.expect_granted(["delete a"]);
+    world.begin("a");
+    world.push("a#z");
+    world.expect_granted([]);
+    world.succeed("a");
+    world.expect_granted(["a"]);
+    assert_eq!(&*world.intent_of("a").identity, "z");
+    world.run_all();
+    world.expect([("a", "good"), ("d", "good")]);
+}
+
+#[test]
+fn p7_the_same_identity_under_another_name_moves_and_destroys_nothing() {
+    let mut world = World::new(["t1"]);
+    world.push("old#x; d <- old");
+    world.succeed_changed("old");
+    world.run_all();
+    world.forget_grants();
+    world.push_with("new#x; d <- new", |push| push.removals = vec!["old".into()]);
+    world.expect_granted(["new"]);
+    assert_eq!(world.row_of("new").remote_identity.as_deref(), Some("id of old"));
+    world.run_all();
+    world.expect([("new", "good"), ("d", "good"), ("old", "unknown")]);
+}
+
+#[test]
+fn p7_two_names_that_change_places_destroy_nothing() {
+    let mut world = World::new(["t1"]);
+    world.push("a#x; b#y; c <- a b");
+    world.run_all();
+    world.forget_grants();
+    world.push("a#y; b#x");
+    world.run_all();
+    world.expect_granted(["a", "b"]);
+    world.expect([("a", "good"), ("b", "good"), ("c", "good")]);
+}
+
+#[test]
+fn p7_a_name_that_takes_over_what_another_one_leaves_destroys_nothing() {
+    let mut world = World::new(["t1"]);
+    world.push("b#x");
+    world.run_all();
+    world.forget_grants();
+    world.push("a#x; b#y");
+    world.run_all();
+    world.expect_granted(["b", "a"]);
+}
+
+#[test]
+fn p7_what_comes_after_one_that_never_ran_does_not_wait_for_another_thing_of_another_name() {
+    let mut world = World::new(["t1", "t2"]);
+    world.push("a");
+    world.run_all();
+    world.keep_answers();
+    world.remove(["a"]);
+    world.push("b=2#a");
+    assert_eq!(world.why("b"), "the earlier a must be deleted on its target first");
+    world.forget_grants();
+    world.push("b@t2");
+    world.expect_granted(["b"]);
+}
+
+#[test]
+fn p7_a_thing_that_moves_to_another_name_waits_for_nothing_that_had_its_old_name_and_what_takes_that_name_does() {
+    let mut world = World::new(["t1", "t2"]);
+    world.push("a");
+    world.run_all();
+    world.suspend(true);
+    world.push("a@t2");
+    world.push("a=2#x; b@t2#a");
+    world.suspend(false);
+    assert_eq!(world.why("a"), "the earlier a must be deleted on its target first");
+    world.expect([("b", "granted")]);
+}
