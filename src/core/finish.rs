@@ -3,7 +3,7 @@
 use super::notify::changed;
 use super::state::{EnvironmentState, Open, Resource, Run};
 use super::{
-    AttemptId, Change, ExecutorName, Finding, LastResult, Life, Message, Name, Observed, Operation, Outcome,
+    AttemptId, Change, ExecutorName, Finding, LastResult, Life, Message, Mode, Name, Observed, Operation, Outcome,
     OutcomeKind, Reason, Record, ResourceId,
 };
 
@@ -222,6 +222,9 @@ impl EnvironmentState {
         let row = &mut resource.row;
         let fresh = (run.credited && current) || (tombstone && run.operation == Operation::Delete);
         row.last_attempt = Some(run.attempt);
+        if fresh && run.reason.reports() && row.intent.policy.mode == Mode::Enforce {
+            return self.after_vain_look(id);
+        }
         if let Some(identity) = finding.and_then(|finding| finding.remote_identity.clone())
             && run.operation == Operation::Enforce
         {

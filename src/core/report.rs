@@ -1,12 +1,13 @@
 //! Reports: what has been deployed is looked at because a user asked, and left as it is, whatever the environment's policy says.
 //!
 //! A report only reads, so it waits for no neighbour and is skipped for none. What it finds is a verification's result: it is in history, and what
-//! differs is no longer good. Nobody is told to reload because of it: what is corrected later tells them then.
+//! differs is no longer good. Nobody is told to reload because of it: what is corrected later tells them then. Where a look fails, or its executor is
+//! lost, whoever asked is told by its outcome, and nothing follows from it: a retry would correct.
 //!
 //! Deliberately absent: what has not been deployed. It differs, and `status` says so.
 
 use super::state::{EnvironmentState, Resource};
-use super::{Mode, Reason, ResourceId};
+use super::{LastResult, Mode, Reason, ResourceId};
 
 impl Resource {
     /// There is something to look at: its intent is deployed, or is only ever looked at.
@@ -22,6 +23,19 @@ impl Resource {
 }
 
 impl EnvironmentState {
+    /// A look has found out nothing: what was known stands, and what was to come is still to come.
+    pub(super) fn after_vain_look(&mut self, id: ResourceId) {
+        self.touch(id);
+        if let Some(resource) = self.get(id).filter(|resource| resource.queued.is_none()) {
+            if resource.row.last_result == LastResult::Failed {
+                self.arm_retry(id);
+            } else {
+                self.arm_verification(id, false);
+            }
+        }
+        self.answer_requests(id);
+    }
+
     /// Queues a report. An owner that is there for reports only has nothing better to do with what is due anyway.
     pub(super) fn enqueue_report(&mut self, id: ResourceId) {
         self.drop_what_is_due(id);

@@ -1,5 +1,6 @@
 //! Reports: everything deployed is looked at, nothing is corrected, and what differs stays so until somebody or its time asks for more.
 
+use super::world::START;
 use super::world::World;
 use crate::core::{Event, Hold, Name, RepairAction, RequestKind, Scope};
 
@@ -127,4 +128,67 @@ fn a_report_of_some_looks_at_those() {
     let names = Some(["a", "b"].map(Name::from).into());
     world.request(RequestKind::Report, Scope { target: Some("t1".into()), names });
     world.expect_granted(["observe a"]);
+}
+
+/// A look that came to nothing, and what is known after it.
+fn vain_look(kind: RequestKind, how: fn(&mut World)) -> World {
+    let mut world = World::new(["t1"]);
+    world.push("a");
+    world.run_all();
+    let before = world.row_of("a");
+    world.forget_grants();
+    world.request(kind, Scope::default());
+    world.begin("a");
+    how(&mut world);
+    world.expect([("a", "good")]);
+    assert_eq!(world.history.open_requests().count(), 0, "whoever asked is still waiting");
+    let after = world.row_of("a");
+    assert_eq!((after.failures, after.error, after.due_at), (before.failures, before.error, before.due_at));
+    world.advance(3_600_000);
+    world
+}
+
+#[test]
+fn a_look_that_fails_or_is_lost_is_told_and_no_retry_corrects_because_of_it() {
+    for kind in [RequestKind::Report, RequestKind::FactRefresh] {
+        vain_look(kind, |world| world.fail("a", "no route")).expect_granted(["observe a"]);
+        let mut lost = vain_look(kind, |world| {
+            world.lose("e1");
+            world.connect("e2");
+        });
+        lost.expect_granted(["observe a"]);
+    }
+}
+
+#[test]
+fn after_a_vain_look_what_was_due_is_due_again() {
+    let mut world = World::new(["t1"]);
+    world.repair_every(60_000, RepairAction::Correct);
+    world.push("a");
+    world.run_all();
+    world.advance(20_000);
+    report(&mut world);
+    world.fail("a", "no route");
+    assert_eq!(world.row_of("a").due_at, Some(START.after_ms(60_000)));
+    world.advance(40_000);
+    world.expect_granted(["observe a", "a"]);
+    world.fail("a", "no route");
+    world.forget_grants();
+    report(&mut world);
+    world.fail("a", "no route");
+    world.expect([("a", "failed")]);
+    world.advance(60_000);
+    world.expect_granted(["observe a", "a"]);
+}
+
+#[test]
+fn a_look_at_what_is_only_ever_observed_fails_as_any_other() {
+    let mut world = World::new(["t1"]);
+    world.push("a observe");
+    world.run_all();
+    report(&mut world);
+    world.fail("a", "no route");
+    world.expect([("a", "failed")]);
+    world.advance(60_000);
+    world.expect_granted(["observe a", "observe a"]);
 }

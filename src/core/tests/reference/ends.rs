@@ -3,7 +3,7 @@
 //! Deliberately absent: which of the two notifies (`notify.rs`).
 
 use super::super::super::{
-    Change, ExecutorName, LastResult, Observed, Operation, Outcome, OutcomeKind, Reason, ResourceId, Timestamp,
+    Change, ExecutorName, LastResult, Mode, Observed, Operation, Outcome, OutcomeKind, Reason, ResourceId, Timestamp,
 };
 use super::model::{Model, Res, Run};
 
@@ -173,6 +173,14 @@ impl Res {
         if stale {
             // "A stale finish is recorded and never makes the resource good": the row keeps what was known of the intents that counted.
             return false;
+        }
+        if run.reason == Reason::Report
+            && self.intent.policy.mode == Mode::Enforce
+            && !matches!(kind, OutcomeKind::Succeeded(_))
+        {
+            // Whoever asked to be told, and for nothing to be corrected, is told that nothing was found out.
+            (self.cancelled, self.due) = (false, None);
+            return true;
         }
         (self.skipped, self.cancelled, self.due) = (false, false, None);
         if matches!(kind, OutcomeKind::Succeeded(_)) {
