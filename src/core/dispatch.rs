@@ -102,10 +102,11 @@ impl EnvironmentState {
     /// The executor that works on the target; a new choice only while nothing is granted there, so that no two ever work on it.
     pub(super) fn executor_for(&self, index: TargetIndex) -> Option<ExecutorName> {
         let place = self.target(index)?;
-        let pool = &place.target.as_ref()?.pool;
+        let target = place.target.as_ref()?;
         let free = |name: &ExecutorName| {
             let state = self.executors.get(name)?;
-            (state.connected && state.pool == *pool && state.holds.len() < state.credits as usize).then_some(())
+            let takes = place.granted < target.concurrency.saturating_add(state.lead());
+            (state.connected && state.pool == target.pool && state.free() > 0 && takes).then_some(())
         };
         if let Some(current) = place.executor.as_ref().filter(|_| place.granted > 0) {
             return free(current).map(|()| current.clone());
@@ -203,7 +204,7 @@ impl EnvironmentState {
         }
         self.dispatchable.extend(index);
         let Some(state) = self.executors.get_mut(executor) else { return };
-        let was_full = state.holds.len() >= state.credits as usize;
+        let was_full = state.free() == 0;
         state.holds.remove(&attempt);
         let pool = state.pool.clone();
         if was_full {

@@ -3,8 +3,21 @@
 use super::state::{EnvironmentState, ExecutorState, Open, TargetState};
 use super::{
     AttemptId, ExecutorName, Name, Outcome, OutcomeKind, PoolName, ResourceId, SessionNumber, Settings, Target,
-    TargetName,
+    TargetName, limits,
 };
+
+impl ExecutorState {
+    /// Grants that it takes before it has answered some.
+    pub(super) fn free(&self) -> u32 {
+        self.credits.saturating_sub(u32::try_from(self.holds.len()).unwrap_or(u32::MAX))
+    }
+
+    /// How many of them one target may take beyond what it runs at once. Targets that hang keep what they have taken: however many they are, half of
+    /// all credits are left for what others can run at once.
+    pub(super) fn lead(&self) -> u32 {
+        self.free().saturating_sub(self.credits / 2) / limits::LEAD_SHARE
+    }
+}
 
 impl EnvironmentState {
     /// It says what it still knows. Grants of ours that it does not know have not reached it, or never will: they were made for an earlier stream.

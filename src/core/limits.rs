@@ -4,6 +4,9 @@
 pub const DEFAULT_DEADLINE_MS: u64 = 600_000;
 /// Grants sent to a target ahead of its concurrency, so that an executor never waits for a commit.
 pub const GRANTS_AHEAD: u32 = 256;
+/// Half of an executor's credits are for what its targets can run at once; of what is left of the other half one target takes at most one in so many
+/// ahead. Eight targets with much to do have a hundred each, and those that hang never take all.
+pub const LEAD_SHARE: u32 = 8;
 /// Bytes of one error message kept from an executor; the rest is cut with a mark.
 pub const MESSAGE_BYTES: usize = 4_096;
 /// Bytes of one diff kept from an executor; the rest is cut with a mark.

@@ -163,18 +163,40 @@ fn q3_an_executor_gets_no_more_than_its_credits() {
     let mut world = World::without_executor();
     world.target("t1");
     world.target("t2");
-    world.push("a; b; c@t2");
-    let hello = Event::ExecutorConnected {
-        executor: "e1".into(),
-        pool: "pool".into(),
-        session: SessionNumber(1),
-        credits: 2,
-        holds: Vec::new(),
-    };
-    world.step(hello);
-    world.expect_granted(["a", "b"]);
+    world.target("t3");
+    world.push("a; b; c@t2; d@t3");
+    world.step(hello("e1", 2));
+    world.expect_granted(["a", "c"]);
     world.succeed("a");
-    world.expect_granted(["c"]);
+    world.expect_granted(["b"]);
+    world.succeed("c");
+    world.expect_granted(["d"]);
+}
+
+/// None of them ever answers: what they were granted ahead stays granted.
+#[test]
+fn q3_targets_that_hang_leave_credits_for_all_others() {
+    const CREDITS: u32 = 512;
+    let mut world = World::without_executor();
+    let hung: Vec<String> = (0..40).map(|number| format!("hung{number}")).collect();
+    let well: Vec<String> = (0..200).map(|number| format!("well{number}")).collect();
+    hung.iter().chain(&well).for_each(|target| world.target(target));
+    let much = |target: &String| (0..40).map(move |number| format!("{target}-{number}@{target}")).collect::<Vec<_>>();
+    world.push(&hung.iter().flat_map(much).collect::<Vec<_>>().join(";"));
+    world.step(hello("e1", CREDITS));
+    let granted =
+        |world: &World, target: &str| world.held.values().filter(|held| &*held.grant.intent.target == target).count();
+    let all: usize = hung.iter().map(|target| granted(&world, target)).sum();
+    assert!(hung.iter().all(|target| granted(&world, target) > 0));
+    assert_eq!(granted(&world, "hung0"), 1 + (CREDITS / 2 / (limits::LEAD_SHARE + 1)) as usize);
+    assert!(all <= CREDITS as usize / 2 + hung.len(), "{all}");
+    world.push(&well.iter().map(|target| format!("{target}-0@{target}")).collect::<Vec<_>>().join(";"));
+    assert!(well.iter().all(|target| granted(&world, target) == 1));
+}
+
+fn hello(executor: &str, credits: u32) -> Event {
+    let (pool, session, holds) = ("pool".into(), SessionNumber(1), Vec::new());
+    Event::ExecutorConnected { executor: executor.into(), pool, session, credits, holds }
 }
 
 /// What a hello does not name may have been on its way to the stream before: it is asked for, and only then granted again, for the new stream.

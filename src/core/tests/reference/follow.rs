@@ -298,11 +298,14 @@ impl Model {
             // Grants that are counted are not sent ahead.
             let counted = target.rate_limit.is_some() || self.settings.max_in_flight.is_some();
             let ahead = if counted { 0 } else { limits::GRANTS_AHEAD };
-            let room =
-                on_target < (target.concurrency + ahead) as usize && self.has_share(&target.name) && !self.too_many();
+            let room = self.has_share(&target.name) && !self.too_many();
             let free = self.executors.iter().find(|(name, executor)| {
                 let alone = workers.iter().all(|other| other.as_str() == &***name);
-                executor.connected && executor.pool == target.pool && self.held_by(name) < executor.credits && alone
+                // Half of the credits are for what targets run at once.
+                let left = executor.credits.saturating_sub(self.held_by(name));
+                let ahead = ahead.min(left.saturating_sub(executor.credits / 2) / limits::LEAD_SHARE);
+                let takes = left > 0 && on_target < (target.concurrency + ahead) as usize;
+                executor.connected && executor.pool == target.pool && takes && alone
             });
             if let (Some((name, _)), true) = (free, room) {
                 return Err(format!("{} could start on {name} and is not granted", res.intent.name));
