@@ -22,7 +22,13 @@ pub fn main() -> ExitCode {
     };
     telemetry::start(verbosity(&arguments), arguments.output.log_format);
     match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
-        Ok(runtime) => runtime.block_on(crate::cli::run(arguments)).into(),
+        Ok(runtime) => {
+            let exit = runtime.block_on(crate::cli::run(arguments));
+            // A thread that writes to somebody who does not read would be waited for without end.
+            runtime.shutdown_timeout(crate::cli::limits::LOG_LAST_WORDS);
+            telemetry::flush();
+            exit.into()
+        }
         Err(error) => {
             tell(format_args!("error: cannot start the threads of this process\n  because: {error}"));
             Exit::Infrastructure.into()

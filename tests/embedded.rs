@@ -15,6 +15,8 @@ mod facts;
 mod house;
 #[path = "embedded/logs.rs"]
 mod logs;
+#[path = "embedded/readers.rs"]
+mod readers;
 #[path = "embedded/release.rs"]
 mod release;
 #[path = "embedded/report.rs"]

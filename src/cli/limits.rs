@@ -66,9 +66,15 @@ pub(crate) const SESSION_AGAIN: Duration = Duration::from_secs(1);
 pub(crate) const SESSION_AGAIN_AT_MOST: Duration = Duration::from_mins(1);
 /// A session that lasted so long was well.
 pub(crate) const SESSION_WELL: Duration = Duration::from_mins(1);
+/// Attempts that `logs -f` looks back at: more than end between two looks, and what one that stood still can take in at once.
+pub(crate) const LOGS_BEHIND: usize = 16_384;
 /// Lines that wait to be written before more are dropped.
 pub(crate) const TOLD_LINES: usize = 4_096;
 /// How long the last lines may take when the process ends.
 pub(crate) const TOLD_LAST_WORDS: Duration = Duration::from_secs(5);
+/// Lines of the log that wait to be written before more are dropped.
+pub(crate) const LOG_LINES: usize = 8_192;
+/// How long the last lines of the log may take when the process ends.
+pub(crate) const LOG_LAST_WORDS: Duration = Duration::from_secs(1);
 /// Attempts shown.
 pub(crate) const SHOWN_ATTEMPTS: u32 = 5;

@@ -7,6 +7,8 @@ use crate::cluster::limits::{EVENT_NOTE_BYTES, EVENT_TIMEOUT, EVENTS_QUEUE};
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::Client;
 use kube::runtime::events::{Event, EventType, Recorder, Reporter};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::mpsc;
 
 /// Something that happened.
@@ -59,6 +61,7 @@ impl Happened {
 #[derive(Clone)]
 pub struct Events {
     queue: mpsc::Sender<(Event, ObjectReference)>,
+    dropped: Arc<AtomicU64>,
 }
 
 impl Events {
@@ -67,8 +70,14 @@ impl Events {
         let reporter = Reporter { controller: "homeostat".to_owned(), instance: Some(instance.to_owned()) };
         let recorder = Recorder::new(client, reporter);
         let (queue, mut waiting) = mpsc::channel::<(Event, ObjectReference)>(EVENTS_QUEUE);
+        let dropped = Arc::new(AtomicU64::new(0));
+        let counted = Arc::clone(&dropped);
         tokio::spawn(async move {
             while let Some((event, about)) = waiting.recv().await {
+                let missed = counted.swap(0, Ordering::Relaxed);
+                if missed > 0 {
+                    tracing::warn!(missed, "more events at once than can be told; they were dropped");
+                }
                 match tokio::time::timeout(EVENT_TIMEOUT, recorder.publish(&event, &about)).await {
                     Ok(Ok(())) => {}
                     Ok(Err(error)) => tracing::debug!(%error, reason = event.reason, "event not recorded"),
@@ -76,7 +85,7 @@ impl Events {
                 }
             }
         });
-        Self { queue }
+        Self { queue, dropped }
     }
 
     /// Tells of something. `kind` is one of ours.
@@ -98,7 +107,7 @@ impl Events {
             ..ObjectReference::default()
         };
         if self.queue.try_send((event, about)).is_err() {
-            tracing::debug!(kind, object = object.name, "too many events at once; one was dropped");
+            self.dropped.fetch_add(1, Ordering::Relaxed);
         }
     }
 }

@@ -32,6 +32,8 @@ pub struct StatusKey {
 struct Waiting {
     order: VecDeque<StatusKey>,
     newest: HashMap<StatusKey, Value>,
+    /// Statuses that were never written, because a newer one of the same object came.
+    replaced: u64,
 }
 
 /// The writer. Cheap to clone.
@@ -54,6 +56,8 @@ impl StatusWriter {
         let mut waiting = self.waiting();
         if waiting.newest.insert(key.clone(), status).is_none() {
             waiting.order.push_back(key);
+        } else {
+            waiting.replaced += 1;
         }
         self.wake.notify_one();
     }
@@ -61,7 +65,9 @@ impl StatusWriter {
     /// Hands in a status again, unless a newer one waits.
     fn put_back(&self, key: StatusKey, status: Value) {
         let mut waiting = self.waiting();
-        if !waiting.newest.contains_key(&key) {
+        if waiting.newest.contains_key(&key) {
+            waiting.replaced += 1;
+        } else {
             waiting.newest.insert(key.clone(), status);
             waiting.order.push_back(key);
         }
@@ -75,6 +81,13 @@ impl StatusWriter {
         Some((key, status))
     }
 
+    fn tell_replaced(&self) {
+        let replaced = std::mem::take(&mut self.waiting().replaced);
+        if replaced > 0 {
+            tracing::debug!(replaced, "statuses were replaced by newer ones before they could be written");
+        }
+    }
+
     async fn run(self, cluster: Cluster) {
         let slots = Arc::new(Semaphore::new(STATUS_AT_ONCE));
         let mut bucket = Bucket::new(Instant::now());
@@ -84,10 +97,11 @@ impl StatusWriter {
                 tokio::time::sleep(wait).await;
             }
             let (key, status) = loop {
-                match self.next() {
-                    Some(next) => break next,
-                    None => self.wake.notified().await,
+                if let Some(next) = self.next() {
+                    break next;
                 }
+                self.tell_replaced();
+                self.wake.notified().await;
             };
             let (writer, cluster) = (self.clone(), cluster.clone());
             tokio::spawn(async move {
@@ -154,9 +168,37 @@ impl Bucket {
 
 #[cfg(test)]
 mod tests {
-    use super::{Bucket, STATUS_BURST, STATUS_RATE};
+    #![allow(clippy::unwrap_used)]
+    use super::{Bucket, Cluster, Kind, STATUS_AT_ONCE, STATUS_BURST, STATUS_RATE, StatusKey, StatusWriter};
     use std::time::Duration;
     use tokio::time::Instant;
+
+    /// It takes connections, and never answers.
+    #[tokio::test]
+    async fn r14_while_the_api_server_stands_still_the_newest_status_of_each_object_waits_and_no_more() {
+        let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", silent.local_addr().unwrap()).parse().unwrap();
+        let client = kube::Client::try_from(kube::Config::new(url)).unwrap();
+        let writer = StatusWriter::start(Cluster::new(client, "test"));
+        let key = |number: u64| StatusKey {
+            kind: Kind::Resource,
+            namespace: "default".to_owned(),
+            name: format!("r{number}"),
+            uid: number.to_string(),
+        };
+        let (objects, rounds) = (100, 200);
+        for round in 0..rounds {
+            for number in 0..objects {
+                writer.put(key(number), round.into());
+            }
+            tokio::task::yield_now().await;
+        }
+        let waiting = writer.waiting();
+        assert_eq!((waiting.order.len(), waiting.newest.len()), (objects as usize, objects as usize));
+        assert!(waiting.newest.values().all(|status| *status == rounds - 1));
+        let under_way = objects * rounds - waiting.replaced - objects;
+        assert!(under_way <= STATUS_AT_ONCE as u64, "{under_way}");
+    }
 
     #[test]
     fn a_burst_is_free_and_then_the_rate_holds() {

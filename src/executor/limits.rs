@@ -8,6 +8,10 @@ pub(crate) const GREETING_TIMEOUT: Duration = Duration::from_secs(10);
 pub(crate) const HANDSHAKES: usize = 64;
 /// Heartbeats that may be missed before a stream is given up.
 pub(crate) const MISSED_HEARTBEATS: u32 = 3;
+/// What either side of a stream may have to say of one grant, at most: it is granted and asked back, begun and ended, answered and acknowledged.
+pub(crate) const SAID_PER_GRANT: usize = 4;
+/// What it may have to say beside that.
+pub(crate) const SAID_BESIDE: usize = 64;
 /// How long children of an earlier run may take to end: the grace for cancelled work, several times.
 pub(crate) const EARLIER_TIME: Duration = Duration::from_secs(45);
 /// How often a held lock is tried again.

@@ -23,7 +23,7 @@ use super::{
 };
 use crate::core::{AttemptId, DryRunId, IntentRecord, Name, RequestId, Retention, Snapshot, Timestamp, VersionNumber};
 use async_trait::async_trait;
-use errors::{classify, settle};
+use errors::{classify_session, settle};
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{PgConnection, PgPool, Postgres};
@@ -76,7 +76,7 @@ impl PostgresStore {
     }
 
     async fn acquire(&self, doing: &'static str) -> Result<PoolConnection<Postgres>, HistoryError> {
-        self.pool.acquire().await.map_err(|error| classify(doing, error))
+        self.pool.acquire().await.map_err(|error| classify_session(doing, error))
     }
 }
 

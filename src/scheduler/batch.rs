@@ -3,6 +3,7 @@
 use super::Committed;
 use crate::core::{Effects, EnvironmentState, Message, PoolName, ResourceId, ResourceRow};
 use crate::history::{Batch, HistoryError};
+use crate::scheduler::limits::PENDING_CHANGES;
 use std::mem::take;
 
 /// A caller that is answered when what it caused is committed.
@@ -15,6 +16,8 @@ pub(crate) struct Reply<C> {
 pub(super) struct Pending<C> {
     effects: Effects,
     replies: Vec<Reply<C>>,
+    /// So many changes may gather before they are looked through.
+    tidy_above: usize,
 }
 
 /// A closed batch: what is written, and what follows when it is.
@@ -49,7 +52,7 @@ pub(crate) enum Verdict {
 
 impl<C> Pending<C> {
     pub(super) fn from(effects: Effects) -> Self {
-        Self { effects, replies: Vec::new() }
+        Self { effects, replies: Vec::new(), tidy_above: PENDING_CHANGES }
     }
 
     /// Where steps put their effects.
@@ -87,8 +90,23 @@ impl<C> Pending<C> {
         self.effects.records.len() + self.effects.rows.len()
     }
 
+    /// Messages gathered so far.
+    pub(super) fn messages(&self) -> usize {
+        self.effects.messages.len()
+    }
+
+    /// Lets each changed resource count once, where many have gathered.
+    pub(super) fn tidy(&mut self) {
+        if self.effects.changed.len() > self.tidy_above {
+            self.effects.changed.sort_unstable();
+            self.effects.changed.dedup();
+            self.tidy_above = PENDING_CHANGES.max(2 * self.effects.changed.len());
+        }
+    }
+
     /// Takes everything out, with the rows as they stand now: each resource once, the newest wins.
     pub(super) fn close(&mut self, state: &EnvironmentState, number: u64) -> Closed<C> {
+        self.tidy_above = PENDING_CHANGES;
         let Effects { records, mut rows, left, messages, changed } = take(&mut self.effects);
         rows.sort_unstable();
         rows.dedup();

@@ -6,7 +6,7 @@
 
 use super::batch::{Closed, Pending, answers};
 use crate::core::{Effects, EnvironmentState, Event, Message, RequestId, Timestamp, step};
-use crate::scheduler::limits::PENDING_RECORDS;
+use crate::scheduler::limits::{PENDING_MESSAGES, PENDING_RECORDS};
 use std::collections::BTreeMap;
 
 /// The state of one environment and what is not committed of it. `C` is whoever waits for an answer.
@@ -45,6 +45,7 @@ impl<C> Heart<C> {
                 self.answer(&said);
             }
         }
+        self.pending.tidy();
     }
 
     /// Steps an event whose answer is for `caller`, after the commit. What many steps take in is answered after the last of them.
@@ -57,6 +58,7 @@ impl<C> Heart<C> {
             message => self.pending.reply(caller, message),
         }
         self.pending.add(effects);
+        self.pending.tidy();
     }
 
     /// Answers callers that have waited; what else is an answer.
@@ -77,7 +79,7 @@ impl<C> Heart<C> {
 
     /// Whether more may be taken in before the batch under way is committed.
     pub(crate) fn has_room(&self) -> bool {
-        self.pending.size() < PENDING_RECORDS
+        self.pending.size() < PENDING_RECORDS && self.pending.messages() < PENDING_MESSAGES
     }
 
     /// Whether a batch is under way.
@@ -124,8 +126,10 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use crate::core::{
-        Epoch, Intent, IntentParts, Push, PushMode, Request, RequestKind, Scope, SessionNumber, Target, Windows,
+        AttemptId, Epoch, Intent, IntentParts, Outcome, OutcomeKind, Push, PushMode, Request, RequestKind, Scope,
+        SessionNumber, Target, Windows,
     };
+    use crate::scheduler::limits::PENDING_CHANGES;
     use std::sync::Arc;
 
     fn target() -> Event {
@@ -182,6 +186,40 @@ mod tests {
             _ => None,
         });
         to.collect()
+    }
+
+    #[test]
+    fn what_gathers_while_history_is_away_is_bounded_also_where_it_changes_nothing() {
+        let mut heart: Heart<()> =
+            Heart::new(EnvironmentState::new("env".into(), Epoch(1), Timestamp(0)), Effects::default());
+        heart.take(vec![target(), hello("one"), Event::Push(push())], Timestamp(0));
+        let under_way = heart.hand_over().unwrap();
+        // Somebody answers what nobody asked for; each answer is acknowledged.
+        let stray = |number| {
+            let kind = OutcomeKind::Lost;
+            let outcome = Outcome { attempt: AttemptId(number), began_at: None, finished_at: Timestamp(0), kind };
+            Event::Finished("one".into(), outcome)
+        };
+        let mut strays = 0;
+        while heart.has_room() {
+            strays += 1;
+            heart.take(vec![stray(1_000 + strays)], Timestamp(0));
+        }
+        assert_eq!(strays, PENDING_MESSAGES as u64);
+        heart.wrote();
+        drop(under_way);
+        heart.hand_over().unwrap();
+        assert!(heart.has_room());
+        // It comes and goes, and all that waits for it changes each time.
+        let Event::TargetChanged(here) = target() else { unreachable!() };
+        let many = (0..64).map(|number| intent(&format!("b{number}"))).collect();
+        let held = Event::TargetChanged(Target { suspend: true, ..here });
+        heart.take(vec![held, Event::Push(Push { upserts: many, ..push() })], Timestamp(0));
+        for _ in 0..=PENDING_CHANGES / 64 {
+            heart.take(vec![Event::ExecutorDisconnected("one".into()), hello("one")], Timestamp(0));
+        }
+        let changed = heart.gathered().changed.len();
+        assert!((64..=PENDING_CHANGES).contains(&changed), "{changed}");
     }
 
     #[test]

@@ -4,6 +4,10 @@ use std::time::Duration;
 
 /// Records that may gather before nothing more is taken in until the batch under way is committed.
 pub(crate) const PENDING_RECORDS: usize = 16_384;
+/// Messages that may gather as well: some for each record, and answers to what changed nothing.
+pub(crate) const PENDING_MESSAGES: usize = 4 * PENDING_RECORDS;
+/// Changes that are gathered before those of the same resource are counted as one.
+pub(crate) const PENDING_CHANGES: usize = 65_536;
 /// Batches that are kept: more than a second's worth of the fastest commits.
 pub(crate) const KEPT_BATCHES: usize = 1_024;
 /// Records and rows in them, but for the newest batch, which is kept whatever its size.
@@ -17,6 +21,6 @@ pub(crate) const RETENTION_EVERY: Duration = Duration::from_hours(1);
 /// How long the loop sleeps when no timer is armed; events wake it at once.
 pub(crate) const LOOP_IDLE: Duration = Duration::from_hours(1);
 /// First and longest pause between two tries of the same commit.
-pub(crate) const COMMIT_PAUSE: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(5));
+pub(crate) const COMMIT_PAUSE: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
 /// After how much silence the writer asks whether everything that was acknowledged is still there.
 pub(crate) const LOOK_BACK: Duration = Duration::from_secs(30);

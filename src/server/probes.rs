@@ -2,13 +2,14 @@
 //! answers. The only endpoints without authentication; they say nothing else.
 
 use crate::history::Store;
-use crate::server::limits::{ANSWER, BEAT, CHECK, STUCK};
+use crate::server::limits::{ANSWER, BEAT, CHECK, CHECKS, STUCK};
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::routing::get;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 /// Says whether the process can do its work now; the text says what is missing.
@@ -32,12 +33,18 @@ pub struct Health {
     started: Instant,
     last_beat_ms: Arc<AtomicI64>,
     ready: Readiness,
+    checks: Arc<Semaphore>,
 }
 
 impl Health {
     /// Starts the heartbeat. Needs a tokio runtime.
     pub fn start(ready: Readiness) -> Self {
-        let health = Self { started: Instant::now(), last_beat_ms: Arc::default(), ready };
+        let health = Self {
+            started: Instant::now(),
+            last_beat_ms: Arc::default(),
+            ready,
+            checks: Arc::new(Semaphore::new(CHECKS)),
+        };
         let beating = health.clone();
         tokio::spawn(async move {
             let mut beats = tokio::time::interval(BEAT);
@@ -74,7 +81,11 @@ async fn livez(State(health): State<Health>) -> (StatusCode, &'static str) {
 }
 
 async fn readyz(State(health): State<Health>) -> (StatusCode, String) {
-    match tokio::time::timeout(CHECK, (health.ready)()).await {
+    let check = async {
+        let _turn = health.checks.acquire().await;
+        (health.ready)().await
+    };
+    match tokio::time::timeout(CHECK, check).await {
         Ok(Ok(())) => (StatusCode::OK, "ok\n".to_owned()),
         Ok(Err(missing)) => (StatusCode::SERVICE_UNAVAILABLE, format!("{missing}\n")),
         Err(_) => (StatusCode::SERVICE_UNAVAILABLE, "no answer in time\n".to_owned()),

@@ -1,6 +1,6 @@
 //! An executor that lies, driven by hand.
 
-use crate::harness::{ENVIRONMENT, Owner, PATIENCE};
+use crate::harness::{ENVIRONMENT, Owner, PATIENCE, Work};
 use homeostat::core::{Event, OutcomeKind, limits};
 use homeostat::executor::Times;
 use homeostat::executor::protocol::wire;
@@ -120,4 +120,50 @@ async fn a_silent_one_is_disconnected_and_a_second_stream_replaces_the_first() {
     };
     assert_eq!(tokio::time::timeout(PATIENCE, end).await.unwrap(), Code::Aborted);
     owner.event("disconnect", |event| matches!(event, Event::ExecutorDisconnected(_)).then_some(())).await;
+}
+
+/// R14: it goes on speaking, so that it is never silent, and reads nothing of what it is sent.
+#[tokio::test(flavor = "multi_thread")]
+async fn r14_one_that_does_not_listen_is_given_up_and_holds_up_nobody() {
+    let second = std::time::Duration::from_secs(1);
+    let times = Times { heartbeat: second, lease: 3 * second, ..Times::default() };
+    let mut owner = Owner::start(times);
+    let (sender, inbound) = dial(&owner, hello(ENVIRONMENT, 0)).await.unwrap();
+    owner.connected("liar").await;
+    let speaking = tokio::spawn(async move {
+        while sender.send(wire::FromExecutor::default()).await.is_ok() {
+            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        }
+    });
+    let large = serde_json::json!({"key": "a", "value": "x".repeat(limits::ATTRIBUTES_BYTES - 100)});
+    owner.grant("liar", (1..=10).map(|attempt| Work::new(attempt, "test.Nothing", large.clone())));
+    let _executor = owner.executor("e1");
+    owner.connected("e1").await;
+    owner.grant("e1", [Work::new(11, "test.Nothing", serde_json::json!({}))]);
+    owner.success(11).await;
+    owner
+        .event("disconnect", |event| {
+            matches!(event, Event::ExecutorDisconnected(name) if &**name == "liar").then_some(())
+        })
+        .await;
+    assert!(owner.endpoint.connected(ENVIRONMENT).iter().all(|executor| &*executor.executor == "e1"));
+    drop(inbound);
+    speaking.abort();
+}
+
+/// It answers what it was never granted, and each answer is acknowledged; it reads none of that.
+#[tokio::test(flavor = "multi_thread")]
+async fn r14_one_that_is_acknowledged_without_end_and_does_not_listen_is_given_up() {
+    let mut owner = Owner::start(Times::default());
+    let (_sender, _inbound) = dial(&owner, hello(ENVIRONMENT, 0)).await.unwrap();
+    owner.connected("liar").await;
+    let gone = |event: &Event| matches!(event, Event::ExecutorDisconnected(_)).then_some(());
+    let mut attempt = 0;
+    while !owner.endpoint.connected(ENVIRONMENT).is_empty() {
+        for _ in 0..100_000 {
+            attempt += 1;
+            owner.acknowledge("liar", attempt);
+        }
+    }
+    owner.event("disconnect", gone).await;
 }

@@ -1,6 +1,6 @@
 //! R8: another server takes over: in order, while the old one lives on and refuses writes, and without the last commits that were acknowledged.
 
-use crate::restarts::{advance, under_load};
+use crate::restarts::{advance, resume, under_load};
 use crate::server::Server;
 use crate::town::Town;
 use rustix::process::Signal;
@@ -18,6 +18,7 @@ async fn r8_writes_go_on_at_a_standby_that_was_promoted() {
         primary.end(Signal::INT).await;
         replica.promote().await;
         proxy.lead_to(&replica.socket());
+        resume(progress).await;
         advance(progress).await;
     })
     .await;
@@ -40,6 +41,7 @@ async fn r8_a_demoted_primary_keeps_no_connection() {
         crate::eventually("a standby that has it all", async || primary.ask::<bool>(caught_up).await.then_some(())).await;
         replica.promote().await;
         proxy.lead_new_to(&replica.socket());
+        resume(progress).await;
         advance(progress).await;
     })
     .await;
@@ -62,6 +64,7 @@ async fn r8_a_replica_that_lost_the_last_commits_gets_them_again() {
         let kept = replica.ask::<i64>("SELECT version FROM homeostat.environment").await;
         assert!((kept as u64) < acknowledged, "commits that were acknowledged are lost: {kept} of {acknowledged}");
         proxy.lead_to(&replica.socket());
+        resume(progress).await;
         advance(progress).await;
     })
     .await;

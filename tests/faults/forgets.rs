@@ -141,6 +141,26 @@ async fn r8_a_run_whose_take_was_lost_takes_again_and_goes_on() {
     run_through_a_failover(false).await;
 }
 
+/// Its tables are gone: waiting would not bring them back. It says what is wrong, and the next process begins anew.
+#[tokio::test(flavor = "multi_thread")]
+async fn r8_a_run_whose_tables_were_dropped_says_so_and_can_be_started_again() {
+    let folder = TempDir::new().unwrap();
+    let folder = folder.path();
+    let server = Server::start().await;
+    let proxy = Proxy::to(&server.socket());
+    declare(folder, "one");
+    let running = Running::start(folder, &proxy);
+    running.says("created", 1).await;
+    server.execute(&["DROP SCHEMA homeostat CASCADE"]).await;
+    declare(folder, "two");
+    running.says("they were dropped, or this is another database", 1).await;
+    running.stop().await;
+    let running = Running::start(folder, &proxy);
+    eventually("the second content", async || (content(folder) == "two").then_some(())).await;
+    running.stop().await;
+    assert_eq!(audit::history(&server.options(), ENVIRONMENT, true).await.messages.len(), 1);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn r8_a_run_whose_environment_was_lost_as_a_whole_makes_it_again() {
     run_through_a_failover(true).await;

@@ -16,6 +16,7 @@ mod forgets;
 mod frozen;
 mod full;
 mod gate;
+mod hung;
 mod poison;
 mod probes;
 mod proxy;

@@ -7,6 +7,7 @@ use crate::{in_time, rounds};
 use rustix::process::Signal;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 use tokio::sync::watch;
 
 /// Pushes new values for three things, one version after the other, until it is told to stop; says how many were acknowledged.
@@ -51,6 +52,16 @@ pub(crate) async fn advance(progress: &mut watch::Receiver<u64>) {
     in_time("progress", progress.wait_for(|reached| *reached >= wanted)).await.unwrap();
 }
 
+/// How soon writes go on when there is a database again.
+const RESUMED: Duration = Duration::from_secs(10);
+
+/// Waits for the first version that is acknowledged from now on.
+pub(crate) async fn resume(progress: &mut watch::Receiver<u64>) {
+    let before = *progress.borrow();
+    let resumed = progress.wait_for(|reached| *reached > before);
+    tokio::time::timeout(RESUMED, resumed).await.expect("writes that go on in time").unwrap();
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a6_r7_a_server_that_is_stopped_again_and_again_loses_nothing_acknowledged() {
     let mut server = Server::start().await;
@@ -59,6 +70,7 @@ async fn a6_r7_a_server_that_is_stopped_again_and_again_loses_nothing_acknowledg
         for round in 0..rounds(6) {
             server.end([Signal::QUIT, Signal::KILL, Signal::INT][round % 3]).await;
             server.restart().await;
+            resume(progress).await;
             advance(progress).await;
         }
     })

@@ -117,8 +117,12 @@ impl Town {
 
     /// A target for things of the host, beside the one whose things are in this town's world.
     pub(crate) async fn add_local_target(&self) {
-        let target = target("local", &json!({"type": "local"}));
-        self.scheduler.send(Event::TargetChanged(target)).await.unwrap();
+        self.add_target("local", &json!({"type": "local"})).await;
+    }
+
+    /// A target with this connection.
+    pub(crate) async fn add_target(&self, name: &str, connection: &Value) {
+        self.scheduler.send(Event::TargetChanged(target(name, connection))).await.unwrap();
     }
 
     /// Whether a statement in its database waits for a lock.

@@ -32,6 +32,7 @@ impl Signals {
                 }
                 if sender.send_replace(true) {
                     tell("stopping at once; what runs is closed as lost, and made good by the next run");
+                    crate::telemetry::flush();
                     std::process::exit(i32::from(Exit::Interrupted.code()));
                 }
             }

@@ -7,7 +7,7 @@
 use crate::cli::arguments::LogsOptions;
 use crate::cli::document::AttemptDocument;
 use crate::cli::embedded::{Place, Reading};
-use crate::cli::limits::{LOGS_LOOK, LOGS_PAGE};
+use crate::cli::limits::{LOGS_BEHIND, LOGS_LOOK, LOGS_PAGE};
 use crate::cli::output::{Output, styled_diff, time};
 use crate::cli::verbs::history::result_style;
 use crate::cli::{CliError, Exit};
@@ -53,7 +53,16 @@ async fn follow(options: &LogsOptions, environment: &Name, mut told: Told, outpu
             continue;
         };
         match told.more(&*open.store, environment, options.name.as_deref()).await {
-            Ok(attempts) => told.print(attempts, output)?,
+            Ok(attempts) => {
+                let missed = told.leave_behind(&attempts, LOGS_BEHIND);
+                if missed > 0 {
+                    let up_to = if options.name.is_some() { "up to " } else { "" };
+                    output.note(&format!(
+                        "{up_to}{missed} attempts are too far back to be shown here: `homeostat history --attempts`"
+                    ));
+                }
+                told.print(attempts, output)?;
+            }
             Err(error) => {
                 tracing::debug!(%error, "history cannot be read; whoever works next is waited for");
                 if let Some(gone) = place.take() {
@@ -65,7 +74,7 @@ async fn follow(options: &LogsOptions, environment: &Name, mut told: Told, outpu
 }
 
 impl Told {
-    /// Attempts above what was told as a whole, newest first.
+    /// Attempts above what was told as a whole, newest first, but for what is too far back.
     async fn more(
         &self,
         store: &dyn Store,
@@ -79,11 +88,26 @@ impl Told {
             let new = page.iter().take_while(|attempt| attempt.attempt.0 > self.floor).map(AttemptDocument::from);
             let known = attempts.len();
             attempts.extend(new);
-            if page.len() < LOGS_PAGE as usize || attempts.len() - known < page.len() {
+            let all = page.len() < LOGS_PAGE as usize || attempts.len() - known < page.len();
+            if all || attempts.len() >= LOGS_BEHIND {
                 return Ok(attempts);
             }
             below = page.last().map(|attempt| attempt.attempt);
         }
+    }
+
+    /// Where so many were read, and there may be more before them: what is before them is told no more. How many attempts that are.
+    fn leave_behind(&mut self, attempts: &[AttemptDocument], most: usize) -> u64 {
+        let oldest = attempts.iter().map(|attempt| attempt.attempt).min();
+        let Some(last) = oldest.filter(|_| attempts.len() >= most).map(|oldest| oldest.saturating_sub(1)) else {
+            return 0;
+        };
+        let before = std::mem::take(&mut self.above);
+        let known = before.range(..=last).count() as u64;
+        self.above = before.into_iter().filter(|attempt| *attempt > last).collect();
+        let missed = last.saturating_sub(self.floor).saturating_sub(known);
+        self.floor = self.floor.max(last);
+        missed
     }
 
     /// Prints those that have ended and were not told yet, in the order of their ends.
@@ -172,6 +196,20 @@ mod tests {
         assert_eq!(take(&[(6, Some(60)), (5, Some(70)), (4, Some(30)), (3, Some(80))]), [6, 5, 3]);
         assert_eq!(take(&[]), [0_u64; 0]);
         assert_eq!(take(&[(7, Some(90))]), [7]);
+    }
+
+    #[test]
+    fn what_is_too_far_back_is_counted_once_and_followed_no_more() {
+        let mut told = Told::default();
+        let attempts =
+            |from: u64, to: u64| (from..=to).rev().map(|number| attempt(number, Some(1))).collect::<Vec<_>>();
+        assert_eq!(told.leave_behind(&attempts(1, 3), 4), 0);
+        assert_eq!(told.take(vec![attempt(3, Some(1)), attempt(2, None), attempt(1, Some(1))]).len(), 2);
+        // The second has not ended; of the others four are read, and two were not.
+        assert_eq!(told.leave_behind(&attempts(6, 9), 4), 3);
+        assert_eq!(told.take(attempts(6, 9)).len(), 4);
+        assert_eq!(told.leave_behind(&attempts(10, 10), 1), 0);
+        assert_eq!(told.take(attempts(10, 10)).len(), 1);
     }
 
     #[test]

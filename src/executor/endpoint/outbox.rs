@@ -1,8 +1,10 @@
 //! What waits to be sent to one executor, in order.
 //!
-//! Bounded by the executor's credits: the scheduler grants no more than them, and revokes and acknowledges only what it granted.
+//! Bounded by the executor's credits: the scheduler grants no more than them, and revokes only what it granted. It acknowledges whatever it is told,
+//! also what it never granted; who tells much and reads nothing is given up.
 
 use crate::core::{AttemptId, Grant, Name, limits};
+use crate::executor::limits::{SAID_BESIDE, SAID_PER_GRANT};
 use crate::executor::protocol::{grant_to_wire, wire};
 use prost::Message as _;
 use std::collections::{HashSet, VecDeque};
@@ -16,32 +18,47 @@ pub(super) enum Outgoing {
     Acknowledge(AttemptId),
 }
 
+/// What a side may have to say at once of everything that this executor holds and can be granted.
+pub(super) fn most_said(credits: u32, holds: &[AttemptId]) -> usize {
+    SAID_PER_GRANT * (credits as usize + holds.len()) + SAID_BESIDE
+}
+
 /// The queue of one session, and the grants that the executor has not answered.
 #[derive(Debug)]
 pub(super) struct Outbox {
     environment: Name,
     credits: usize,
+    most: usize,
     queue: VecDeque<Outgoing>,
     unanswered: HashSet<u64>,
     retire: bool,
 }
 
-/// More was granted than the executor takes: a mistake of the scheduler.
-#[derive(Debug)]
-pub(super) struct CreditsExceeded;
+/// Why a thing cannot be queued.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Overflow {
+    /// More was granted than the executor takes: a mistake of the scheduler.
+    Credits,
+    /// The executor does not read what it is sent.
+    Unread,
+}
 
 impl Outbox {
     pub(super) fn new(environment: Name, credits: u32, holds: &[AttemptId]) -> Self {
         let unanswered = holds.iter().map(|attempt| attempt.0).collect();
-        Self { environment, credits: credits as usize, queue: VecDeque::new(), unanswered, retire: false }
+        let most = most_said(credits, holds);
+        Self { environment, credits: credits as usize, most, queue: VecDeque::new(), unanswered, retire: false }
     }
 
     /// Queues one thing.
-    pub(super) fn push(&mut self, outgoing: Outgoing) -> Result<(), CreditsExceeded> {
+    pub(super) fn push(&mut self, outgoing: Outgoing) -> Result<(), Overflow> {
+        if self.queue.len() >= self.most {
+            return Err(Overflow::Unread);
+        }
         if let Outgoing::Grant(grant) = &outgoing {
             // What it holds from before a reconnect may have been answered already, and was granted within its credits.
             if self.unanswered.len() >= self.credits.max(1) && !self.unanswered.contains(&grant.attempt.0) {
-                return Err(CreditsExceeded);
+                return Err(Overflow::Credits);
             }
             self.unanswered.insert(grant.attempt.0);
         }
@@ -60,6 +77,11 @@ impl Outbox {
 
     pub(super) fn in_flight(&self) -> usize {
         self.unanswered.len()
+    }
+
+    /// Things that wait to be sent.
+    pub(super) fn waiting(&self) -> usize {
+        self.queue.len()
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -89,5 +111,22 @@ impl Outbox {
             self.queue.pop_front();
         }
         batch
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_reads_nothing_is_not_told_without_end() {
+        let mut outbox = Outbox::new("env".into(), 2, &[AttemptId(1)]);
+        let most = most_said(2, &[AttemptId(1)]);
+        for number in 0..most as u64 {
+            assert_eq!(outbox.push(Outgoing::Acknowledge(AttemptId(number))), Ok(()));
+        }
+        assert_eq!(outbox.push(Outgoing::Acknowledge(AttemptId(0))), Err(Overflow::Unread));
+        assert_eq!(outbox.take().acknowledged.len(), most);
+        assert_eq!(outbox.push(Outgoing::Acknowledge(AttemptId(0))), Ok(()));
     }
 }

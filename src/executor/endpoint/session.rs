@@ -4,7 +4,7 @@
 //! meanwhile is bounded by what an executor with so many credits can have to say.
 
 use super::attachment::{Attachment, Member};
-use super::outbox::{Outbox, Outgoing};
+use super::outbox::{Outbox, Outgoing, Overflow, most_said};
 use super::{ConnectedExecutor, lock};
 use crate::core::{AttemptId, Event, ExecutorName, SessionNumber, Timestamp};
 use crate::executor::limits::MISSED_HEARTBEATS;
@@ -25,6 +25,7 @@ pub(super) enum Close {
     CreditsExceeded,
     Silent,
     TooMuch,
+    Unread,
 }
 
 /// One stream, as others see it.
@@ -59,11 +60,18 @@ impl Session {
         let pushed = lock(&self.outbox).push(outgoing);
         match pushed {
             Ok(()) => self.wake.notify_one(),
-            Err(exceeded) => {
-                tracing::error!(executor = %self.greeting.executor, credits = self.greeting.credits, ?exceeded, "granted beyond its credits: a bug");
+            Err(Overflow::Credits) => {
+                tracing::error!(executor = %self.greeting.executor, credits = self.greeting.credits, "granted beyond its credits: a bug");
                 self.close(Close::CreditsExceeded);
             }
+            Err(Overflow::Unread) => self.give_up_unread(),
         }
+    }
+
+    fn give_up_unread(&self) {
+        let waiting = lock(&self.outbox).waiting();
+        tracing::warn!(executor = %self.greeting.executor, waiting, "the executor does not read what it is sent; its stream is given up");
+        self.close(Close::Unread);
     }
 
     pub(super) fn retire(&self) {
@@ -158,7 +166,7 @@ impl Reader<'_> {
     async fn read(&mut self) -> Option<Close> {
         let silence = self.attachment.times.heartbeat * MISSED_HEARTBEATS;
         // Everything it holds and everything it can be granted: begun and finished, and as much again for answers to revocations.
-        let most_pending = 4 * (self.session.greeting.credits as usize + self.session.greeting.holds.len()) + 64;
+        let most_pending = most_said(self.session.greeting.credits, &self.session.greeting.holds);
         let closing = self.session.closing();
         tokio::pin!(closing);
         loop {
@@ -228,9 +236,14 @@ async fn write(
     loop {
         let permit = tokio::select! {
             why = &mut closing => return end(&outbound, why).await,
-            permit = outbound.reserve() => match permit {
-                Ok(permit) => permit,
-                Err(_) => return,
+            permit = tokio::time::timeout(times.lease, outbound.reserve()) => match permit {
+                Ok(Ok(permit)) => permit,
+                Ok(Err(_)) => return,
+                // It has not been answered for so long, and has cancelled its work; it may speak, but it does not listen.
+                Err(_) => {
+                    session.give_up_unread();
+                    continue;
+                }
             },
         };
         if first.is_none() && lock(&session.outbox).is_empty() {
@@ -255,6 +268,7 @@ async fn end(outbound: &mpsc::Sender<Result<wire::FromOwner, Status>>, why: Clos
         Close::Ended | Close::Silent => Status::unavailable("the executor was given up for ended"),
         Close::Superseded => Status::aborted("the executor connected again"),
         Close::CreditsExceeded => Status::internal("more was granted than the executor takes"),
+        Close::Unread => Status::aborted("the executor does not read what it is sent"),
         Close::TooMuch => Status::resource_exhausted("the executor says more than it can have to say"),
     };
     let _ = tokio::time::timeout(std::time::Duration::from_secs(1), outbound.send(Err(status))).await;

@@ -115,6 +115,7 @@ impl Session {
                 "cancelled work did not end within {} ms; this executor gives itself up",
                 limits::CANCEL_GRACE_MS
             );
+            crate::telemetry::flush();
             std::process::exit(EXIT_STUCK);
         }
         result

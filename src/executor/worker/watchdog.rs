@@ -58,6 +58,7 @@ impl Watchdog {
                         attempt,
                         "the attempt does not end after its deadline or cancellation; this executor gives itself up"
                     );
+                    crate::telemetry::flush();
                     std::process::exit(EXIT_STUCK);
                 }
                 drop(watchdog);

@@ -66,11 +66,30 @@ pub(super) fn settle<T>(
 
 /// The caller's error for one of the database.
 pub(super) fn classify(doing: &'static str, error: sqlx::Error) -> HistoryError {
-    match error.as_database_error() {
-        Some(database) if sqlstate(&error).is_some_and(|state| is_about_the_data(&state)) => {
+    match (sqlstate(&error), error.as_database_error()) {
+        (Some(state), Some(database)) if is_about_the_data(&state) => {
             HistoryError::Refused { reason: database.message().to_owned() }
         }
+        (Some(state), Some(database)) if is_about_the_schema(&state) => without_schema(database.message()),
         _ => HistoryError::Unavailable { doing, source: Box::new(error) },
+    }
+}
+
+/// The same, of an error that came before there was any data: while a session was made.
+pub(super) fn classify_session(doing: &'static str, error: sqlx::Error) -> HistoryError {
+    match classify(doing, error) {
+        // The role that we work as is not there.
+        HistoryError::Refused { reason } => without_schema(&reason),
+        other => other,
+    }
+}
+
+/// Waiting does not bring it back.
+fn without_schema(said: &str) -> HistoryError {
+    HistoryError::Schema {
+        found: format!("nothing that can be used ({said})"),
+        needed: "the tables that it made".into(),
+        advice: "they were dropped, or this is another database: restore a backup of it, or start again to begin with an empty history".into(),
     }
 }
 
@@ -81,6 +100,11 @@ fn sqlstate(error: &sqlx::Error) -> Option<String> {
 /// Whether the same data would fail again: wrong data, a violated constraint, a limit of the format.
 fn is_about_the_data(state: &str) -> bool {
     ["21", "22", "23", "54"].iter().any(|class| state.starts_with(class))
+}
+
+/// Whether tables, columns or functions are not there at all.
+fn is_about_the_schema(state: &str) -> bool {
+    ["3F000", "42P01", "42703", "42704", "42883"].contains(&state)
 }
 
 /// Whether the connection is as good as before. Not after anything but an answer of the database; and not where that answer is that it has become
@@ -101,7 +125,7 @@ mod tests {
             assert!(is_about_the_data(state), "{state}");
         }
         for state in ["40001", "53100", "57014", "57P01", "25006", "42501", "08006"] {
-            assert!(!is_about_the_data(state), "{state}");
+            assert!(!is_about_the_data(state) && !is_about_the_schema(state), "{state}");
         }
     }
 
