@@ -1,13 +1,14 @@
 //! `homeostat simulate`: plays seeds, and says what they broke and how to repeat it.
 
+mod cores;
 mod sweep;
 
 use super::arguments::SimulateOptions;
 use super::output::{Output, Table, tell};
 use super::{CliError, Exit};
 use crate::simulation::{
-    self, Coverage, Deaths, Fault, Kind, MANY_SEEDS, Mutant, Played, SECOND_DEATHS, Size, State, Violation, play,
-    why_impossible,
+    self, CellsOf, Coverage, Deaths, Fault, Kind, Mutant, Played, SECOND_DEATHS, Size, State, Violation, must_be_met,
+    play, why_impossible,
 };
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -35,7 +36,8 @@ struct SimulationDocument {
     /// How often each event found a resource in each state, under each fault.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     table: Vec<Cell>,
-    /// Cells that must be met by so many seeds, and were not; counted from 5,000 seeds on.
+    /// Cells that must be met by so many seeds, and were not: from 5,000 seeds on every one that can be, from 500 seeds on each two of event, fault and
+    /// state, the third being `any`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     empty_cells: Vec<Cell>,
     #[serde(skip)]
@@ -77,11 +79,11 @@ pub(crate) fn run(options: &SimulateOptions, output: Output) -> Result<Exit, Cli
         (None, None) => return Err(CliError::Usage("say which seeds: --seed N or --seeds A..B".to_owned())),
     };
     if options.sweep {
-        return sweep::run(seeds, options, output);
+        return sweep::run(&seeds, options, output);
     }
     let mut document = SimulationDocument::default();
-    for seed in seeds {
-        let played = play(seed, size, options.mutant, options.trace);
+    let play = |seed| play(seed, size, options.mutant, options.trace);
+    cores::each(&seeds, &options.flags(), play, |seed, played| {
         if options.trace || played.violation.is_some() {
             tell(played.trace.join("\n"));
         }
@@ -89,15 +91,24 @@ pub(crate) fn run(options: &SimulateOptions, output: Output) -> Result<Exit, Cli
         if let Some(failure) = document.failures.last().filter(|failure| failure.seed == seed) {
             output.note(&failure.text());
         }
-    }
+    });
     if options.table {
         document.table = cells(&document.coverage);
     }
-    if document.seeds >= MANY_SEEDS && options.mutant.is_none() {
-        document.empty_cells = empty_cells(&document.coverage);
+    if options.mutant.is_none() {
+        document.empty_cells = empty_cells(&document.coverage, document.seeds);
     }
     output.print(&document, || document.text())?;
     Ok(if document.failures.is_empty() && document.empty_cells.is_empty() { Exit::Done } else { Exit::NotCompliant })
+}
+
+impl SimulateOptions {
+    /// With which one of the seeds is repeated.
+    fn flags(&self) -> String {
+        let mut flags = self.mutant.map_or_else(String::new, |mutant| format!(" --mutant {}", mutant.name()));
+        flags.push_str(if self.long { " --long" } else { "" });
+        flags
+    }
 }
 
 impl SimulationDocument {
@@ -114,8 +125,7 @@ impl SimulationDocument {
         }
         self.coverage.add(&played.coverage);
         self.trace = options.seed.map(|_| played.hash);
-        let mut more = options.mutant.map_or_else(String::new, |mutant| format!(" --mutant {}", mutant.name()));
-        more.push_str(if options.long { " --long" } else { "" });
+        let more = options.flags();
         self.failures.extend(played.violation.map(|(event, violation)| Failure {
             seed: played.seed,
             event,
@@ -128,7 +138,7 @@ impl SimulationDocument {
 
     /// Cells that were met, of those that can be.
     fn coverage_counts(&self) -> (usize, usize) {
-        let possible = possible_cells();
+        let possible = simulation::possible_cells();
         let met = possible.iter().filter(|&&(kind, fault, state)| self.coverage.count(state, kind, fault) > 0);
         (met.count(), possible.len())
     }
@@ -164,7 +174,7 @@ impl SimulationDocument {
         let _ = writeln!(text, "cells met: {met} of {all} that can be");
         for cell in &self.empty_cells {
             let Cell { event, fault, state, .. } = cell;
-            let _ = writeln!(text, "EMPTY: no {event} found a resource that was {state} under the fault {fault}");
+            let _ = writeln!(text, "EMPTY: event {event}, state {state}, fault {fault} were never met together");
         }
         for failure in &self.failures {
             let _ = write!(text, "\n{}", failure.text());
@@ -173,19 +183,14 @@ impl SimulationDocument {
     }
 }
 
-/// Every cell that is not declared impossible.
-fn possible_cells() -> Vec<(Kind, Fault, State)> {
-    let rows = Kind::ALL.iter().flat_map(|&kind| Fault::ALL.iter().map(move |&fault| (kind, fault)));
-    let all = rows.flat_map(|(kind, fault)| State::ALL.iter().map(move |&state| (kind, fault, state)));
-    all.filter(|&(kind, fault, state)| why_impossible(state, kind, fault).is_none()).collect()
-}
-
-fn empty_cells(coverage: &Coverage) -> Vec<Cell> {
-    let empty = possible_cells().into_iter().filter(|&(kind, fault, state)| coverage.count(state, kind, fault) == 0);
-    let cell = |(kind, fault, state): (Kind, Fault, State)| Cell {
-        event: kind.word(),
-        fault: fault.word(),
-        state: state.word(),
+fn empty_cells(coverage: &Coverage, seeds: u64) -> Vec<Cell> {
+    let cells = must_be_met(seeds);
+    let empty = cells.into_iter().filter(|cell| cell.count(coverage) == 0);
+    let word = |word: Option<&'static str>| word.unwrap_or("any");
+    let cell = |cell: CellsOf| Cell {
+        event: word(cell.kind.map(Kind::word)),
+        fault: word(cell.fault.map(Fault::word)),
+        state: word(cell.state.map(State::word)),
         count: 0,
         impossible: None,
     };

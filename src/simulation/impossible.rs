@@ -3,9 +3,6 @@
 
 use super::words::{Fault, Kind, State};
 
-/// So many seeds must meet every cell that is not declared here. Fewer may leave rare ones empty.
-pub(crate) const MANY_SEEDS: u64 = 5_000;
-
 /// Why this can never happen; `None`: it can, and must.
 pub(crate) fn why_impossible(state: State, kind: Kind, fault: Fault) -> Option<&'static str> {
     let of_attempt = matches!(kind, Kind::Begun | Kind::Succeeded | Kind::Failed | Kind::Revoked | Kind::RevokeRefused);

@@ -50,6 +50,16 @@ impl Users {
         }))
     }
 
+    /// What is declared at the beginning.
+    pub(super) fn first_intent(&self, number: usize, random: &mut Random) -> Arc<Intent> {
+        loop {
+            let intent = self.intent(number, random);
+            if number >= self.accepted || is_acceptable(&intent, number) {
+                return intent;
+            }
+        }
+    }
+
     fn policy(&self, random: &mut Random) -> Policy {
         let replace = match random.below(20) {
             0 => Replace::Never,
@@ -66,6 +76,15 @@ impl Users {
             notify: Notify { send: random.chance(30), receive: random.chance(80) },
         }
     }
+}
+
+/// It bears its own identity, and its edges lead to lower numbers: whatever the others are, it is on no circle.
+fn is_acceptable(intent: &Intent, number: usize) -> bool {
+    let lower =
+        |name: &Name| name.strip_prefix('r').and_then(|of| of.parse().ok()).is_some_and(|of: usize| of < number);
+    intent.identity == intent.name
+        && intent.requires.iter().all(lower)
+        && intent.facts_taken().all(|of| lower(&of.name))
 }
 
 /// What fills attributes: facts of lower numbers, secrets. Which things take a secret is said by what they are, but not all of their intents do.

@@ -337,10 +337,11 @@ impl Journal {
         live.next().map(|intent| format!("{} requires it", intent.name))
     }
 
-    /// What could not be looked at is as it was, where another word on it has come into force meanwhile.
+    /// What could not be looked at is as it was: where a user only wanted to be told, and where another word on it has come into force meanwhile.
     fn says_nothing(&self, resource: ResourceId, grant: &Grant) -> bool {
         let overtaken = || self.current.get(&resource).is_none_or(|intent| intent.hash() != grant.intent.hash());
-        grant.operation == Operation::Observe && (self.manual || overtaken())
+        let only_told = grant.reason.reports() && grant.intent.policy.mode == Mode::Enforce;
+        grant.operation == Operation::Observe && (only_told || self.manual || overtaken())
     }
 
     fn outcome(&mut self, by: Epoch, resource: ResourceId, outcome: &Outcome, found: &mut Vec<Violation>) {

@@ -36,8 +36,8 @@ mod windows;
 mod words;
 mod world;
 
-pub(crate) use coverage::Coverage;
-pub(crate) use impossible::{MANY_SEEDS, why_impossible};
+pub(crate) use coverage::{CellsOf, Coverage, must_be_met, possible_cells};
+pub(crate) use impossible::why_impossible;
 pub(crate) use mutant::Mutant;
 pub(crate) use sweep::{Deaths, SECOND_DEATHS, Swept, sweep};
 pub(crate) use violation::Violation;

@@ -34,6 +34,8 @@ pub(super) struct Users {
     calls: BTreeMap<Caller, (Event, Option<OwnerId>)>,
     last_call: Caller,
     pub(super) names: usize,
+    /// So many of them are declared so that they cannot be refused: a world is as large as it says.
+    pub(super) accepted: usize,
     pub(super) targets: usize,
     /// Users of this world release by hand.
     pub(super) manual: bool,
@@ -63,6 +65,7 @@ impl Users {
             calls: BTreeMap::new(),
             last_call: 0,
             names: size.names + random.below(size.names),
+            accepted: size.names,
             targets: size.targets + random.below(5),
             manual: random.chance(30),
             windowed: random.chance(40),
@@ -120,7 +123,7 @@ pub(super) fn push_of(upserts: Vec<Arc<Intent>>, mode: PushMode) -> Push {
 impl World {
     /// The first push: everything.
     pub(super) fn users_begin(&mut self) {
-        let upserts = (0..self.users.names).map(|number| self.users.intent(number, &mut self.random)).collect();
+        let upserts = (0..self.users.names).map(|number| self.users.first_intent(number, &mut self.random)).collect();
         let push = push_of(upserts, PushMode::Each);
         self.say_to_owner(Event::Push(push));
     }

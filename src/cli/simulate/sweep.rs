@@ -38,23 +38,27 @@ struct Difference {
 }
 
 /// Sweeps the worlds of these seeds. Ends with [`Exit::NotCompliant`] where a run did not end as the one without faults.
-pub(super) fn run(seeds: RangeInclusive<u64>, options: &SimulateOptions, output: Output) -> Result<Exit, CliError> {
+pub(super) fn run(seeds: &RangeInclusive<u64>, options: &SimulateOptions, output: Output) -> Result<Exit, CliError> {
     let deaths = match options.at.as_slice() {
         [] => Deaths::All { second: SECOND_DEATHS },
         at => Deaths::At(at.iter().copied().filter(|&point| point > 0).collect()),
     };
     let mut document = SweepDocument::default();
-    for seed in seeds {
-        let swept = sweep(seed, &deaths, options.mutant);
-        if options.trace {
-            tell(swept.trace.join("\n"));
-        }
-        let known = document.failures.len();
-        document.add(swept);
-        for failure in document.failures.iter().skip(known) {
-            output.note(&failure.text);
-        }
-    }
+    super::cores::each(
+        seeds,
+        " --sweep",
+        |seed| sweep(seed, &deaths, options.mutant),
+        |_, swept| {
+            if options.trace {
+                tell(swept.trace.join("\n"));
+            }
+            let known = document.failures.len();
+            document.add(swept);
+            for failure in document.failures.iter().skip(known) {
+                output.note(&failure.text);
+            }
+        },
+    );
     output.print(&document, || document.text())?;
     Ok(if document.failures.is_empty() { Exit::Done } else { Exit::NotCompliant })
 }
