@@ -1,10 +1,12 @@
 //! History in PostgreSQL: the store of every real environment. The schema is in `migrations/`, and says why it is as it is.
 //!
-//! One transaction per batch, one statement per table in it, arrays instead of rows: what a commit costs is shared by all that is in it.
+//! One transaction per batch, one statement per table in it, arrays instead of rows: what a commit costs is shared by all that is in it. What comes all
+//! the time, attempts that begin and end, is one statement altogether (`attempts.rs`).
 //! Connections must be the session's own (no transaction pooler in between): they carry a role and timeouts.
 //!
 //! Deliberately absent: retries. An error says whether the same call may be made again; when to make it is the caller's policy.
 
+mod attempts;
 mod codes;
 mod commit;
 mod connect;
@@ -15,6 +17,7 @@ mod ownership;
 mod reads;
 mod retention;
 mod state;
+mod table;
 
 use super::floors::Floors;
 use super::{

@@ -1,4 +1,4 @@
-//! A faulty way to PostgreSQL: a proxy that reads just enough of the protocol to know a COMMIT when it sees one.
+//! A faulty way to PostgreSQL: a proxy that reads just enough of the protocol to know a commit when it sees one.
 //!
 //! It can let everything pass, be slow, be silent (accept, and never answer), lead to another server, and hold one commit: before the server gets it,
 //! or after the server has carried it out and before the client hears of it. Who holds it decides what becomes of it.
@@ -15,6 +15,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{oneshot, watch};
 
+/// How a statement begins that is a transaction by itself, and so commits without saying it.
+const WHOLE: &str = "WITH counted";
 /// `SSLRequest`, in the place of a protocol version.
 const SSL_REQUEST: u32 = 80_877_103;
 
@@ -29,7 +31,7 @@ pub(crate) enum Behaviour {
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Place {
-    /// The server has not got the COMMIT.
+    /// The server has not got it.
     Before,
     /// The server has carried it out; the client does not know.
     After,
@@ -267,13 +269,24 @@ impl Link<'_> {
             return self.server.send(&message).await;
         }
         self.remember(&message);
-        if message.first() != Some(&b'Q') || !message.get(5..).is_some_and(|text| text.starts_with(b"COMMIT")) {
+        let whole =
+            message.first() == Some(&b'B') && self.transaction.last().is_some_and(|text| text.starts_with(WHOLE));
+        if !whole && !(message.first() == Some(&b'Q') && message.get(5..).unwrap_or_default().starts_with(b"COMMIT")) {
             return self.server.send(&message).await;
         }
         if let Some(caught) = self.control.spring(Place::Before, &self.transaction) {
             held(caught).await?;
         }
         self.server.send(&message).await?;
+        if whole {
+            // Nothing is answered before the end of what belongs to it.
+            while let Some(message) = self.client.message().await {
+                self.server.send(&message).await?;
+                if message.first() == Some(&b'S') {
+                    break;
+                }
+            }
+        }
         // All of the answer, up to the server's being ready again.
         let mut answer = Vec::new();
         loop {

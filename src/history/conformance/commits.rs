@@ -12,7 +12,10 @@ pub(super) async fn a_batch_whose_reply_was_lost_is_committed_once(store: AnySto
     for _ in 0..3 {
         store.commit(&owned.fence, &batch).await.unwrap();
     }
-    store.commit(&owned.fence, &Batch { number: 2, records: vec![succeeded(1, 0)], rows: vec![] }).await.unwrap();
+    let ending = Batch { number: 2, records: vec![succeeded(1, 0)], rows: vec![] };
+    for _ in 0..3 {
+        store.commit(&owned.fence, &ending).await.unwrap();
+    }
     // Also when later ones have followed.
     store.commit(&owned.fence, &batch).await.unwrap();
     let snapshot = store.load(&owned.fence).await.unwrap();
@@ -24,10 +27,13 @@ pub(super) async fn a_batch_that_skips_a_number_finds_history_short(store: AnySt
     let mut owned = Owned::take(&store, "prod").await;
     owned.record(vec![version(1, vec![])]).await;
     owned.last_batch += 1;
-    let error = owned.commit(vec![version(2, vec![])], vec![]).await.unwrap_err();
-    assert!(matches!(error, HistoryError::Lost { last: Some(1), .. }), "{error}");
-    let said = error.to_string();
-    assert!(said.contains("batch 1 is the last one") && said.contains("batch 2 was before"), "{said}");
+    for records in [vec![version(2, vec![])], vec![grant(1, 0, "a")]] {
+        let error = owned.commit(records, vec![]).await.unwrap_err();
+        assert!(matches!(error, HistoryError::Lost { last: Some(1), .. }), "{error}");
+        let said = error.to_string();
+        assert!(said.contains("batch 1 is the last one") && said.contains("batch 2 was before"), "{said}");
+    }
+    assert_eq!(store.attempts("prod", None, None, 9).await.unwrap().len(), 0);
     store.load(&owned.fence).await.unwrap();
 }
 
@@ -36,9 +42,14 @@ pub(super) async fn a_refused_batch_writes_nothing(store: AnyStore) {
     let mut owned = Owned::take(&store, "prod").await;
     owned.record(vec![version(1, vec![wants(0, "a", "1")]), grant(1, 0, "a"), succeeded(1, 0)]).await;
     let before = format!("{:?}", store.load(&owned.fence).await.unwrap());
+    let b = || vec![new_row(1, intent("b", "1"), 2)];
     for bad in [succeeded(1, 0), grant(1, 0, "a"), version(4, vec![])] {
         let records = vec![version(2, vec![wants(1, "b", "1")]), grant(2, 1, "b"), skipped(3, 0), bad];
-        refusal(&owned.commit(records, vec![new_row(1, intent("b", "1"), 2)]).await);
+        refusal(&owned.commit(records, b()).await);
+        assert_eq!(format!("{:?}", store.load(&owned.fence).await.unwrap()), before);
+    }
+    for bad in [succeeded(1, 0), grant(1, 0, "a")] {
+        refusal(&owned.commit(vec![grant(2, 0, "a"), skipped(3, 0), bad], b()).await);
         assert_eq!(format!("{:?}", store.load(&owned.fence).await.unwrap()), before);
     }
     assert_eq!(store.versions("prod", None, 9).await.unwrap().len(), 1);
@@ -111,10 +122,14 @@ pub(super) async fn a_batch_of_thousands_is_one_batch(store: AnyStore) {
     let count = crate::history::limits::STATEMENT_ROWS as u32 + 1;
     let called = |number: u32| format!("file-{number}");
     let mut records = vec![version(1, (0..count).map(|number| wants(number, &called(number), "1")).collect())];
-    records.extend((0..count).map(|number| grant(u64::from(number) + 1, number, &called(number))));
-    records.extend((1..count).map(|number| succeeded(u64::from(number) + 1, number)));
     let rows = (0..count).map(|number| new_row(number, intent(&called(number), "1"), 1)).collect();
+    records.extend((0..count).map(|number| grant(u64::from(number) + 1, number, &called(number))));
     owned.commit(records, rows).await.unwrap();
+    let ends = (1..count).map(|number| succeeded(u64::from(number) + 1, number));
+    owned
+        .commit(ends.chain((0..count).map(|number| skipped(u64::from(count + number) + 1, 0))).collect(), vec![])
+        .await
+        .unwrap();
 
     let snapshot = store.load(&owned.fence).await.unwrap();
     assert_eq!(snapshot.resources.len(), count as usize);

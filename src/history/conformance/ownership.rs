@@ -78,6 +78,8 @@ pub(super) async fn a_taken_over_owner_writes_nothing(store: AnyStore) {
     assert!(is_fenced(&first.commit(vec![version(2, vec![])], vec![]).await));
     // Not even one that it had committed is acknowledged again: the answer would say that it is still the owner.
     assert!(is_fenced(&store.commit(&first.fence, &Batch { number: 1, ..Batch::default() }).await));
+    let attempt = Batch { number: 1, records: vec![grant(1, 0, "a")], rows: vec![] };
+    assert!(is_fenced(&store.commit(&first.fence, &attempt).await));
     assert!(is_fenced(&store.release(&first.fence).await));
     assert!(is_fenced(&store.forget_environment(&first.fence).await));
     assert_eq!(format!("{:?}", store.load(&second).await.unwrap()), before);

@@ -294,7 +294,9 @@ async fn of_two_owners_of_one_epoch_only_the_one_that_the_database_knows_writes(
     assert_eq!((lost.epoch, lost.environment), (known.epoch, known.environment));
     let stores: [AnyStore; 2] = [one, other];
     let batch = Batch { number: 1, records: vec![version(1, vec![])], rows: vec![] };
+    let attempt = Batch { number: 1, records: vec![grant(1, 0, "a")], rows: vec![] };
     assert!(is_fenced(&commit(&stores[0], &lost, &batch).await));
+    assert!(is_fenced(&commit(&stores[0], &lost, &attempt).await));
     assert!(is_fenced(&stores[0].release(&lost).await));
     commit(&stores[1], &known, &batch).await.unwrap();
 }

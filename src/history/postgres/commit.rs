@@ -1,13 +1,17 @@
 //! The group commit: one transaction that compares, counts, appends and replaces.
 
+use super::attempts::Attempts;
 use super::errors::Failure;
+use super::table::Table;
 use super::{insert, ownership, state};
 use crate::core::{
     DryRunId, Grant, IntentRecord, Name, Outcome, Record, RequestId, ResourceId, Settings, Target, Timestamp,
     VersionNumber, VersionRecord,
 };
 use crate::history::{Batch, Fence, batch_check, limits};
-use sqlx::{Connection, PgConnection};
+use sqlx::postgres::PgArguments;
+use sqlx::query::Query;
+use sqlx::{AssertSqlSafe, Connection, PgConnection, Postgres};
 use std::collections::BTreeMap;
 
 /// The records of a batch by table, each in the batch's order.
@@ -22,9 +26,9 @@ pub(super) struct Sorted<'a> {
     pub(super) dry_runs: Vec<(DryRunId, u32, &'a Name, Timestamp)>,
     pub(super) dry_run_results: Vec<(DryRunId, &'a Name, &'static str, &'a Name)>,
     /// Current state: the last one counts.
-    settings: Option<&'a Settings>,
+    pub(super) settings: Option<&'a Settings>,
     /// `None`: removed.
-    targets: BTreeMap<&'a Name, Option<&'a Target>>,
+    pub(super) targets: BTreeMap<&'a Name, Option<&'a Target>>,
 }
 
 impl<'a> Sorted<'a> {
@@ -57,10 +61,19 @@ impl<'a> Sorted<'a> {
     }
 }
 
+/// A statement, and what has been bound to it.
+pub(super) type Bound = Query<'static, Postgres, PgArguments>;
+
 /// Commits a checked batch.
 pub(super) async fn commit(connection: &mut PgConnection, fence: &Fence, batch: &Batch) -> Result<(), Failure> {
+    let sorted = Sorted::new(&batch.records);
+    if let Some(attempts) = Attempts::of(&sorted, &batch.rows)
+        && attempts.commit(connection, fence, batch.number).await?
+    {
+        return Ok(());
+    }
     let mut transaction = connection.begin().await?;
-    write(&mut transaction, fence, batch).await?;
+    write(&mut transaction, fence, batch, &sorted).await?;
     transaction.commit().await?;
     Ok(())
 }
@@ -73,14 +86,18 @@ pub(super) async fn probe(connection: &mut PgConnection, fence: &Fence, batch: &
         return Ok(());
     }
     let mut transaction = connection.begin().await?;
-    write(&mut transaction, fence, batch).await?;
+    write(&mut transaction, fence, batch, &Sorted::new(&batch.records)).await?;
     transaction.rollback().await?;
     Ok(())
 }
 
 /// Nothing is written of a batch that was committed before.
-async fn write(connection: &mut PgConnection, fence: &Fence, batch: &Batch) -> Result<(), Failure> {
-    let sorted = Sorted::new(&batch.records);
+async fn write(
+    connection: &mut PgConnection,
+    fence: &Fence,
+    batch: &Batch,
+    sorted: &Sorted<'_>,
+) -> Result<(), Failure> {
     let versions = sorted.versions.first().zip(sorted.versions.last()).map(|(first, last)| (first.number, last.number));
     if !ownership::advance(connection, fence, batch.number, versions).await? {
         // Why not is asked only now: one statement less for every batch that is as it should be.
@@ -95,9 +112,9 @@ async fn write(connection: &mut PgConnection, fence: &Fence, batch: &Batch) -> R
         ownership::advance(connection, fence, batch.number, versions).await?;
     }
     let environment = fence.environment;
-    insert::records(connection, environment, &sorted).await?;
+    insert::records(connection, environment, sorted).await?;
     for rows in chunks(&batch.rows, state::weight) {
-        state::upsert(connection, environment, rows).await?;
+        write_rows(connection, environment, &state::STATES, |query| state::bind(query, rows)).await?;
     }
     targets(connection, environment, &sorted.targets).await?;
     if let Some(settings) = sorted.settings {
@@ -109,6 +126,17 @@ async fn write(connection: &mut PgConnection, fence: &Fence, batch: &Batch) -> R
             .await?;
     }
     Ok(())
+}
+
+/// Writes rows of one table.
+pub(super) async fn write_rows(
+    connection: &mut PgConnection,
+    environment: i64,
+    table: &Table,
+    bind: impl FnOnce(Bound) -> Bound,
+) -> Result<(), sqlx::Error> {
+    let query = sqlx::query(AssertSqlSafe(table.statement(2, "$1", ""))).bind(environment);
+    bind(query).execute(connection).await.map(drop)
 }
 
 async fn targets(

@@ -1,8 +1,9 @@
 //! Appends to history: one statement per table, whatever the number of rows.
 
 use super::codes::{Code, Ending};
-use super::commit::{Sorted, chunks};
+use super::commit::{self, Bound, Sorted, chunks};
 use super::errors::Failure;
+use super::table::{Table, column};
 use crate::core::{
     DryRunId, Finding, Grant, IntentRecord, Name, Outcome, OutcomeKind, Record, RequestId, ResourceId, Timestamp,
     VersionNumber, VersionRecord,
@@ -24,10 +25,10 @@ pub(super) async fn records(
         intents(connection, environment, chunk).await?;
     }
     for chunk in chunks(&sorted.grants, |_| 0) {
-        grants(connection, environment, chunk).await?;
+        commit::write_rows(connection, environment, &GRANTS, |query| bind_grants(query, chunk)).await?;
     }
-    for chunk in chunks(&sorted.outcomes, |(_, outcome)| finding(&outcome.kind).map_or(0, finding_weight)) {
-        outcomes(connection, environment, chunk).await?;
+    for chunk in chunks(&sorted.outcomes, outcome_weight) {
+        commit::write_rows(connection, environment, &OUTCOMES, |query| bind_outcomes(query, chunk)).await?;
     }
     requests(connection, environment, &sorted.requests).await?;
     requests_done(connection, environment, &sorted.requests_done).await?;
@@ -38,9 +39,9 @@ pub(super) async fn records(
     Ok(())
 }
 
-/// Bytes of a finding's long texts.
-fn finding_weight(finding: &Finding) -> usize {
-    finding.diff.len() + finding.facts.text().map_or(0, str::len)
+/// Bytes of an outcome's long texts.
+pub(super) fn outcome_weight((_, outcome): &(ResourceId, &Outcome)) -> usize {
+    finding(&outcome.kind).map_or(0, |finding| finding.diff.len() + finding.facts.text().map_or(0, str::len))
 }
 
 /// Binds one array per column.
@@ -107,48 +108,70 @@ async fn intents(
     Ok(())
 }
 
-async fn grants(connection: &mut PgConnection, environment: i64, rows: &[(&Name, &Grant)]) -> Result<(), sqlx::Error> {
-    insert!(
-        connection,
-        environment,
-        "INSERT INTO resource_grant (environment, attempt, resource, version, epoch, granted_at_ms, operation, reason, intent_hash, executor, reload)
-             SELECT $1, * FROM UNNEST($2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::smallint[], $8::smallint[],
-                                      $9::bytea[], $10::text[], $11::text[])",
-        rows.iter().map(|(_, grant)| grant.attempt.0 as i64),
-        rows.iter().map(|(_, grant)| grant.resource.map(|resource| i64::from(resource.0))),
-        rows.iter().map(|(_, grant)| grant.version.0 as i64),
-        rows.iter().map(|(_, grant)| grant.epoch.0 as i64),
-        rows.iter().map(|(_, grant)| grant.granted_at.0),
-        rows.iter().map(|(_, grant)| grant.operation.code()),
-        rows.iter().map(|(_, grant)| grant.reason.code()),
-        rows.iter().map(|(_, grant)| grant.hash.0),
-        rows.iter().map(|(executor, _)| &***executor),
-        rows.iter().map(|(_, grant)| grant.reload.as_deref()),
-    )
+/// Every grant.
+pub(super) const GRANTS: Table = Table {
+    name: "resource_grant",
+    columns: &[
+        ("attempt", "bigint"),
+        ("resource", "bigint"),
+        ("version", "bigint"),
+        ("epoch", "bigint"),
+        ("granted_at_ms", "bigint"),
+        ("operation", "smallint"),
+        ("reason", "smallint"),
+        ("intent_hash", "bytea"),
+        ("executor", "text"),
+        ("reload", "text"),
+    ],
+    replaced_by: None,
+};
+
+/// Binds [`GRANTS`].
+pub(super) fn bind_grants(query: Bound, rows: &[(&Name, &Grant)]) -> Bound {
+    let query = column(query, rows, |(_, grant)| grant.attempt.0 as i64);
+    let query = column(query, rows, |(_, grant)| grant.resource.map(|resource| i64::from(resource.0)));
+    let query = column(query, rows, |(_, grant)| grant.version.0 as i64);
+    let query = column(query, rows, |(_, grant)| grant.epoch.0 as i64);
+    let query = column(query, rows, |(_, grant)| grant.granted_at.0);
+    let query = column(query, rows, |(_, grant)| grant.operation.code());
+    let query = column(query, rows, |(_, grant)| grant.reason.code());
+    let query = column(query, rows, |(_, grant)| grant.hash.0);
+    let query = column(query, rows, |(executor, _)| &***executor);
+    column(query, rows, |(_, grant)| grant.reload.as_deref())
 }
 
-async fn outcomes(
-    connection: &mut PgConnection,
-    environment: i64,
-    rows: &[(ResourceId, &Outcome)],
-) -> Result<(), sqlx::Error> {
-    insert!(
-        connection,
-        environment,
-        "INSERT INTO outcome (environment, attempt, resource, began_at_ms, finished_at_ms, kind, change, diff, message, remote_identity, facts)
-             SELECT $1, * FROM UNNEST($2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::smallint[], $7::smallint[], $8::text[],
-                                      $9::text[], $10::text[], $11::text[])",
-        rows.iter().map(|(_, outcome)| outcome.attempt.0 as i64),
-        rows.iter().map(|(resource, _)| i64::from(resource.0)),
-        rows.iter().map(|(_, outcome)| outcome.began_at.map(|at| at.0)),
-        rows.iter().map(|(_, outcome)| outcome.finished_at.0),
-        rows.iter().map(|(_, outcome)| ending(&outcome.kind).code()),
-        rows.iter().map(|(_, outcome)| finding(&outcome.kind).map(|finding| finding.change.code())),
-        rows.iter().map(|(_, outcome)| finding(&outcome.kind).map(|finding| &*finding.diff)),
-        rows.iter().map(|(_, outcome)| message(&outcome.kind)),
-        rows.iter().map(|(_, outcome)| finding(&outcome.kind).and_then(|finding| finding.remote_identity.as_deref())),
-        rows.iter().map(|(_, outcome)| finding(&outcome.kind).and_then(|finding| finding.facts.text())),
-    )
+/// How they ended, and skips.
+pub(super) const OUTCOMES: Table = Table {
+    name: "outcome",
+    columns: &[
+        ("attempt", "bigint"),
+        ("resource", "bigint"),
+        ("began_at_ms", "bigint"),
+        ("finished_at_ms", "bigint"),
+        ("kind", "smallint"),
+        ("change", "smallint"),
+        ("diff", "text"),
+        ("message", "text"),
+        ("remote_identity", "text"),
+        ("facts", "text"),
+    ],
+    replaced_by: None,
+};
+
+/// Binds [`OUTCOMES`].
+pub(super) fn bind_outcomes(query: Bound, rows: &[(ResourceId, &Outcome)]) -> Bound {
+    let query = column(query, rows, |(_, outcome)| outcome.attempt.0 as i64);
+    let query = column(query, rows, |(resource, _)| i64::from(resource.0));
+    let query = column(query, rows, |(_, outcome)| outcome.began_at.map(|at| at.0));
+    let query = column(query, rows, |(_, outcome)| outcome.finished_at.0);
+    let query = column(query, rows, |(_, outcome)| ending(&outcome.kind).code());
+    let query = column(query, rows, |(_, outcome)| finding(&outcome.kind).map(|finding| finding.change.code()));
+    let query = column(query, rows, |(_, outcome)| finding(&outcome.kind).map(|finding| &*finding.diff));
+    let query = column(query, rows, |(_, outcome)| message(&outcome.kind));
+    let query = column(query, rows, |(_, outcome)| {
+        finding(&outcome.kind).and_then(|finding| finding.remote_identity.as_deref())
+    });
+    column(query, rows, |(_, outcome)| finding(&outcome.kind).and_then(|finding| finding.facts.text()))
 }
 
 const fn ending(kind: &OutcomeKind) -> Ending {

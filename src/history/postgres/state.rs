@@ -1,32 +1,53 @@
 //! The current row of each resource: replaced in place, many at once, and read back with the intent that its version recorded.
 
 use super::codes::Code;
+use super::commit::Bound;
 use super::errors::Failure;
+use super::table::{Table, column};
 use crate::core::{
     AttemptId, Facts, Hash, Intent, IntentParts, Life, Name, Pending, ReloadDebt, ResourceId, ResourceRow, Timestamp,
     VersionNumber,
 };
+use sqlx::Row;
 use sqlx::postgres::PgRow;
-use sqlx::{PgConnection, Row};
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 
-const UPSERT: &str = "
-    INSERT INTO resource_state (environment, resource, version, after_resource, due_at_ms, verified_at_ms, deployed_at_ms, last_attempt, changed_by,
-        failures, life, last_result, observed, skipped, attempted, succeeded, set_name, error, drift, remote_identity,
-        reload_because, reload_after, maybe_changed, removal_approved, facts, pending_version, secret_digest, facts_in_force, once_secret)
-    SELECT $1, * FROM UNNEST($2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[], $8::bigint[], $9::bigint[],
-        $10::bigint[], $11::smallint[], $12::smallint[], $13::smallint[], $14::boolean[], $15::bytea[], $16::bytea[], $17::text[], $18::text[],
-        $19::text[], $20::text[], $21::text[], $22::bigint[], $23::boolean[], $24::boolean[], $25::text[], $26::bigint[], $27::bytea[], $28::text[], $29::text[])
-    ON CONFLICT (environment, resource) DO UPDATE SET
-        (version, after_resource, due_at_ms, verified_at_ms, deployed_at_ms, last_attempt, changed_by,
-         failures, life, last_result, observed, skipped, attempted, succeeded, set_name, error, drift, remote_identity,
-         reload_because, reload_after, maybe_changed, removal_approved, facts, pending_version, secret_digest, facts_in_force, once_secret) =
-        (EXCLUDED.version, EXCLUDED.after_resource, EXCLUDED.due_at_ms, EXCLUDED.verified_at_ms, EXCLUDED.deployed_at_ms, EXCLUDED.last_attempt,
-         EXCLUDED.changed_by, EXCLUDED.failures, EXCLUDED.life, EXCLUDED.last_result, EXCLUDED.observed, EXCLUDED.skipped, EXCLUDED.attempted,
-         EXCLUDED.succeeded, EXCLUDED.set_name, EXCLUDED.error, EXCLUDED.drift, EXCLUDED.remote_identity,
-         EXCLUDED.reload_because, EXCLUDED.reload_after, EXCLUDED.maybe_changed, EXCLUDED.removal_approved, EXCLUDED.facts,
-         EXCLUDED.pending_version, EXCLUDED.secret_digest, EXCLUDED.facts_in_force, EXCLUDED.once_secret)";
+/// The current rows.
+pub(super) const STATES: Table = Table {
+    name: "resource_state",
+    columns: &[
+        ("resource", "bigint"),
+        ("version", "bigint"),
+        ("after_resource", "bigint"),
+        ("due_at_ms", "bigint"),
+        ("verified_at_ms", "bigint"),
+        ("deployed_at_ms", "bigint"),
+        ("last_attempt", "bigint"),
+        ("changed_by", "bigint"),
+        ("failures", "bigint"),
+        ("life", "smallint"),
+        ("last_result", "smallint"),
+        ("observed", "smallint"),
+        ("skipped", "boolean"),
+        ("attempted", "bytea"),
+        ("succeeded", "bytea"),
+        ("set_name", "text"),
+        ("error", "text"),
+        ("drift", "text"),
+        ("remote_identity", "text"),
+        ("reload_because", "text"),
+        ("reload_after", "bigint"),
+        ("maybe_changed", "boolean"),
+        ("removal_approved", "boolean"),
+        ("facts", "text"),
+        ("pending_version", "bigint"),
+        ("secret_digest", "bytea"),
+        ("facts_in_force", "text"),
+        ("once_secret", "text"),
+    ],
+    replaced_by: Some("resource"),
+};
 
 /// Live resources, tombstones and what is not released, in no order: a database that knows nothing yet of how much there is would sort it all on
 /// disk. A tombstone's intent is the last that was wanted.
@@ -65,46 +86,36 @@ pub(super) fn weight(row: &ResourceRow) -> usize {
         + length(&row.facts_in_force)
 }
 
-/// Replaces or adds rows, each resource at most once.
-pub(super) async fn upsert(
-    connection: &mut PgConnection,
-    environment: i64,
-    rows: &[ResourceRow],
-) -> Result<(), sqlx::Error> {
-    fn column<'a, T>(rows: &'a [ResourceRow], value: impl Fn(&'a ResourceRow) -> T) -> Vec<T> {
-        rows.iter().map(value).collect()
-    }
-    let query = sqlx::query(UPSERT)
-        .bind(environment)
-        .bind(column(rows, |row| i64::from(row.resource.0)))
-        .bind(column(rows, |row| row.version.0 as i64))
-        .bind(column(rows, |row| row.after.map(|resource| i64::from(resource.0))))
-        .bind(column(rows, |row| row.due_at.map(|at| at.0)))
-        .bind(column(rows, |row| row.verified_at.map(|at| at.0)))
-        .bind(column(rows, |row| row.deployed_at.map(|at| at.0)))
-        .bind(column(rows, |row| row.last_attempt.map(|attempt| attempt.0 as i64)))
-        .bind(column(rows, |row| row.changed_by.map(|attempt| attempt.0 as i64)))
-        .bind(column(rows, |row| i64::from(row.failures)))
-        .bind(column(rows, |row| row.life.code()))
-        .bind(column(rows, |row| row.last_result.code()))
-        .bind(column(rows, |row| row.observed.code()))
-        .bind(column(rows, |row| row.skipped))
-        .bind(column(rows, |row| row.attempted.map(|hash| hash.0)))
-        .bind(column(rows, |row| row.succeeded.map(|hash| hash.0)))
-        .bind(column(rows, |row| &*row.set))
-        .bind(column(rows, |row| row.error.as_deref()))
-        .bind(column(rows, |row| row.drift.as_deref()))
-        .bind(column(rows, |row| row.remote_identity.as_deref()))
-        .bind(column(rows, |row| row.reload.as_ref().map(|debt| &*debt.because)))
-        .bind(column(rows, |row| row.reload.as_ref().map(|debt| debt.after.0 as i64)))
-        .bind(column(rows, |row| row.maybe_changed))
-        .bind(column(rows, |row| row.removal_approved))
-        .bind(column(rows, |row| row.facts.text()))
-        .bind(column(rows, |row| row.pending.as_ref().map(|pending| pending.version.0 as i64)))
-        .bind(column(rows, |row| row.secret_digest.map(|hash| hash.0)))
-        .bind(column(rows, |row| row.facts_in_force.as_deref()))
-        .bind(column(rows, once_secret));
-    query.execute(connection).await.map(drop)
+/// Binds [`STATES`], each resource at most once.
+pub(super) fn bind(query: Bound, rows: &[ResourceRow]) -> Bound {
+    let query = column(query, rows, |row| i64::from(row.resource.0));
+    let query = column(query, rows, |row| row.version.0 as i64);
+    let query = column(query, rows, |row| row.after.map(|resource| i64::from(resource.0)));
+    let query = column(query, rows, |row| row.due_at.map(|at| at.0));
+    let query = column(query, rows, |row| row.verified_at.map(|at| at.0));
+    let query = column(query, rows, |row| row.deployed_at.map(|at| at.0));
+    let query = column(query, rows, |row| row.last_attempt.map(|attempt| attempt.0 as i64));
+    let query = column(query, rows, |row| row.changed_by.map(|attempt| attempt.0 as i64));
+    let query = column(query, rows, |row| i64::from(row.failures));
+    let query = column(query, rows, |row| row.life.code());
+    let query = column(query, rows, |row| row.last_result.code());
+    let query = column(query, rows, |row| row.observed.code());
+    let query = column(query, rows, |row| row.skipped);
+    let query = column(query, rows, |row| row.attempted.map(|hash| hash.0));
+    let query = column(query, rows, |row| row.succeeded.map(|hash| hash.0));
+    let query = column(query, rows, |row| &*row.set);
+    let query = column(query, rows, |row| row.error.as_deref());
+    let query = column(query, rows, |row| row.drift.as_deref());
+    let query = column(query, rows, |row| row.remote_identity.as_deref());
+    let query = column(query, rows, |row| row.reload.as_ref().map(|debt| &*debt.because));
+    let query = column(query, rows, |row| row.reload.as_ref().map(|debt| debt.after.0 as i64));
+    let query = column(query, rows, |row| row.maybe_changed);
+    let query = column(query, rows, |row| row.removal_approved);
+    let query = column(query, rows, |row| row.facts.text());
+    let query = column(query, rows, |row| row.pending.as_ref().map(|pending| pending.version.0 as i64));
+    let query = column(query, rows, |row| row.secret_digest.map(|hash| hash.0));
+    let query = column(query, rows, |row| row.facts_in_force.as_deref());
+    column(query, rows, once_secret)
 }
 
 /// A list of names as JSON; most have none.

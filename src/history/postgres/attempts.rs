@@ -1,0 +1,82 @@
+//! The commit that is made all the time, in one statement: attempts that begin and end, and nothing else.
+//!
+//! Whoever waits for its attempt waits for every way to the database and back; a statement that is a transaction by itself takes one, where counting,
+//! each table, begin and commit take one each.
+//!
+//! Deliberately absent: why a batch was not counted. That is asked only where it was not (`commit.rs`).
+
+use super::commit::{Sorted, chunks};
+use super::errors::Failure;
+use super::insert::{self, GRANTS, OUTCOMES};
+use super::state::{self, STATES};
+use crate::core::{Grant, Name, Outcome, ResourceId, ResourceRow};
+use crate::history::Fence;
+use sqlx::{AssertSqlSafe, PgConnection};
+use std::fmt::Write as _;
+
+/// As `ownership::advance` for a batch without versions; everything else is written only where it found the row.
+const COUNT: &str = "WITH counted AS (UPDATE environment SET last_batch = $4
+    WHERE id = $1 AND epoch = $2 AND claim = $3 AND last_batch = $4 - 1 RETURNING id)";
+const COUNT_PARAMETERS: usize = 4;
+
+/// What such a batch writes.
+pub(super) struct Attempts<'a> {
+    grants: &'a [(&'a Name, &'a Grant)],
+    outcomes: &'a [(ResourceId, &'a Outcome)],
+    rows: &'a [ResourceRow],
+}
+
+/// Whether all of it fits a statement.
+fn fits<T>(items: &[T], weight: fn(&T) -> usize) -> bool {
+    chunks(items, weight).nth(1).is_none()
+}
+
+impl<'a> Attempts<'a> {
+    /// `None`: there is more to it, or too much of it.
+    pub(super) fn of(sorted: &'a Sorted<'a>, rows: &'a [ResourceRow]) -> Option<Self> {
+        let Sorted { versions, intents, grants, outcomes, requests, .. } = sorted;
+        let Sorted { requests_done, dry_runs, dry_run_results, settings, targets, .. } = sorted;
+        let only_attempts = versions.is_empty()
+            && intents.is_empty()
+            && requests.is_empty()
+            && requests_done.is_empty()
+            && dry_runs.is_empty()
+            && dry_run_results.is_empty()
+            && settings.is_none()
+            && targets.is_empty();
+        let fit = fits(grants, |_| 0) && fits(outcomes, insert::outcome_weight) && fits(rows, state::weight);
+        (only_attempts && fit).then_some(Self { grants, outcomes, rows })
+    }
+
+    /// `false`: the batch is not the next one of this owner, and nothing has been written.
+    pub(super) async fn commit(
+        &self,
+        connection: &mut PgConnection,
+        fence: &Fence,
+        number: u64,
+    ) -> Result<bool, Failure> {
+        let query = sqlx::query(AssertSqlSafe(self.statement()))
+            .bind(fence.environment)
+            .bind(fence.epoch.0 as i64)
+            .bind(fence.claim)
+            .bind(number as i64);
+        let query = if self.grants.is_empty() { query } else { insert::bind_grants(query, self.grants) };
+        let query = if self.outcomes.is_empty() { query } else { insert::bind_outcomes(query, self.outcomes) };
+        let query = if self.rows.is_empty() { query } else { state::bind(query, self.rows) };
+        Ok(query.execute(connection).await?.rows_affected() == 1)
+    }
+
+    /// What is empty is not in it; what is comes in the order in which it is bound.
+    fn statement(&self) -> String {
+        let tables =
+            [(&GRANTS, self.grants.is_empty()), (&OUTCOMES, self.outcomes.is_empty()), (&STATES, self.rows.is_empty())];
+        let mut statement = COUNT.to_owned();
+        let mut first = COUNT_PARAMETERS + 1;
+        for (table, _) in tables.into_iter().filter(|(_, empty)| !empty) {
+            let written = table.statement(first, "counted.id", "counted, ");
+            let _ = write!(statement, ", {}_rows AS ({written})", table.name);
+            first += table.columns.len();
+        }
+        statement + " SELECT FROM counted"
+    }
+}
