@@ -76,5 +76,7 @@ pub(crate) const TOLD_LAST_WORDS: Duration = Duration::from_secs(5);
 pub(crate) const LOG_LINES: usize = 8_192;
 /// How long the last lines of the log may take when the process ends.
 pub(crate) const LOG_LAST_WORDS: Duration = Duration::from_secs(1);
+/// Refusals that one answer lists before it says how many more there are.
+pub(crate) const LISTED_REFUSALS: usize = 100;
 /// Attempts shown.
 pub(crate) const SHOWN_ATTEMPTS: u32 = 5;

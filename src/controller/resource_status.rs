@@ -8,7 +8,7 @@ use crate::api::conditions::date_time;
 use crate::api::conditions::{ConditionType, Reason, Truth};
 use crate::api::{ObjectName, ResourceStatus, Text};
 use crate::controller::limits::DRIFT_CHARACTERS;
-use crate::core::{Compliance, Hold, LastResult, RefusalKind, ResourceView, Timestamp, limits};
+use crate::core::{Compliance, Hold, LastResult, RefusalKind, ResourceView, Timestamp, cycle_in_words, limits};
 
 /// How far the object's newest generation has come.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -258,11 +258,14 @@ fn refused(refusal: &Refusal) -> (Reason, String) {
             "its environment takes its intent by push (spec.source), not from Resource objects".to_owned(),
         ),
         Refusal::Environment(kind) => match kind {
-            RefusalKind::Cycle(path) => (Reason::DependencyCycle, format!("it requires itself: {}", path.join(" → "))),
+            RefusalKind::Cycle(path) => {
+                (Reason::DependencyCycle, format!("it requires itself: {}", cycle_in_words(path)))
+            }
             // Objects are pushed on whatever is the newest version.
             RefusalKind::StaleBase(newest) => (Reason::Pending, format!("version {newest} came first")),
             // Said of requests, never of objects.
             RefusalKind::StalePlan => (Reason::Pending, "what would be released has changed".to_owned()),
+            RefusalKind::TooManyRequests(open) => (Reason::Pending, format!("{open} requests are open already")),
             RefusalKind::DuplicateName => (Reason::DuplicateIdentity, "its name is used twice".to_owned()),
             RefusalKind::DuplicateIdentity(other) => (
                 Reason::DuplicateIdentity,

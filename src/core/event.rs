@@ -2,7 +2,7 @@
 
 use super::{
     AttemptId, DryRunId, ExecutorName, Intent, Name, Outcome, Pool, PoolName, RequestId, SessionNumber, Settings,
-    Target, TargetName, VersionNumber,
+    Target, TargetName, VersionNumber, limits,
 };
 use std::sync::Arc;
 
@@ -118,12 +118,14 @@ pub struct Refusal {
 /// The reasons for which an intent is refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RefusalKind {
-    /// It transitively requires itself; the names along the way, the first repeated at the end.
-    Cycle(Vec<Name>),
+    /// It transitively requires itself; the names along the way, the first repeated at the end. One list for all members, however many they are.
+    Cycle(Arc<[Name]>),
     /// The push was made on an older version than the newest, which is this one. Said of the push as a whole: the refusal has no name.
     StaleBase(VersionNumber),
     /// What would be released is not what was shown. Said of a request.
     StalePlan,
+    /// So many requests wait to be dealt with already. Said of a request.
+    TooManyRequests(usize),
     /// The same push names it twice.
     DuplicateName,
     /// Another resource already is this thing on this target.
@@ -134,6 +136,17 @@ pub enum RefusalKind {
     OtherSet(Name),
     /// A bound of `limits` is exceeded: what, and the bound.
     TooLarge(&'static str, usize),
+}
+
+/// The way around a cycle in words; of a long one the middle is left out.
+pub fn cycle_in_words(path: &[Name]) -> String {
+    let left_out = path.len().saturating_sub(limits::LISTED_NAMES);
+    if left_out <= 1 {
+        return path.join(" → ");
+    }
+    let words = |part: Option<&[Name]>| part.unwrap_or_default().join(" → ");
+    let (shown, end) = (path.get(..limits::LISTED_NAMES - 2), path.get(path.len() - 2..));
+    format!("{} → … {left_out} more … → {}", words(shown), words(end))
 }
 
 /// A user's request for work now.

@@ -57,6 +57,7 @@ mod tests;
 pub use effect::{Effects, Message};
 pub use event::{
     DryRunItem, DryRunRequest, Event, Forget, Push, PushMode, Refusal, RefusalKind, Request, RequestKind, Scope,
+    cycle_in_words,
 };
 pub use facts::{Facts, is_fact_name};
 pub use hash::Hash;

@@ -153,10 +153,11 @@ impl EnvironmentState {
                 return;
             }
             for members in cycles {
-                let path = super::cycles::path(&members, |name| requirements(self, wanted, removed, name));
+                let path: Arc<[Name]> =
+                    super::cycles::path(&members, |name| requirements(self, wanted, removed, name)).into();
                 for member in &members {
                     wanted.remove(member);
-                    refusals.push(Refusal { name: member.clone(), kind: RefusalKind::Cycle(path.clone()) });
+                    refusals.push(Refusal { name: member.clone(), kind: RefusalKind::Cycle(Arc::clone(&path)) });
                 }
             }
         }

@@ -5,13 +5,17 @@ use super::ready::{Entry, Work};
 use super::state::{DryRunState, EnvironmentState, Open, TargetIndex};
 use super::{
     AttemptId, Change, DeletionPolicy, DryRunId, DryRunRequest, ExecutorName, Message, Name, OpenRequest, Operation,
-    OutcomeKind, Reason, Record, Refusal, RefusalKind, Request, RequestId, RequestKind, ResourceId,
+    OutcomeKind, Reason, Record, Refusal, RefusalKind, Request, RequestId, RequestKind, ResourceId, limits,
 };
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 impl EnvironmentState {
     pub(super) fn request(&mut self, request: Request) {
+        if request.kind.is_work() && self.requests.len() >= limits::OPEN_REQUESTS {
+            let kind = RefusalKind::TooManyRequests(limits::OPEN_REQUESTS);
+            return self.out.messages.push(Message::Refused(vec![Refusal { name: "".into(), kind }]));
+        }
         if request.digest.is_some_and(|digest| self.release_digest(&request.scope) != Some(digest)) {
             let stale = Refusal { name: "".into(), kind: RefusalKind::StalePlan };
             return self.out.messages.push(Message::Refused(vec![stale]));

@@ -187,7 +187,7 @@ impl World {
             RefusalKind::TooLarge(_, bound) => pushed().any(|intent| intent.requires.len() > *bound),
             RefusalKind::Replaces => pushed().any(|intent| intent.policy.replace == Replace::Never),
             // Users here push to one set, and show nobody a plan.
-            RefusalKind::OtherSet(_) | RefusalKind::StalePlan => false,
+            RefusalKind::OtherSet(_) | RefusalKind::StalePlan | RefusalKind::TooManyRequests(_) => false,
             RefusalKind::DuplicateIdentity(other) => {
                 let things: Vec<_> = ever(other).iter().map(|intent| key_of(intent)).collect();
                 other != &refusal.name && pushed().any(|intent| things.contains(&key_of(intent)))

@@ -23,6 +23,7 @@ mod proxy;
 mod readers;
 mod restarts;
 mod server;
+mod shapes;
 mod starved;
 mod steps;
 mod town;

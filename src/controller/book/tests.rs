@@ -94,7 +94,7 @@ fn s6_what_was_refused_is_tried_again_with_the_next_edit() {
     let mut book = Book::default();
     book.saw_at(object("a", 1), 0);
     let batch = book.take_at(1_000).unwrap();
-    let cycle = RefusalKind::Cycle(vec!["a".into(), "b".into(), "a".into()]);
+    let cycle = RefusalKind::Cycle(["a", "b", "a"].map(Into::into).into());
     book.settled(&batch, &[core::Refusal { name: "a".into(), kind: cycle.clone() }]);
     let entry = book.get("a").unwrap();
     assert_eq!((entry.settled, &entry.acceptance), (Some(1), &Acceptance::Refused(Refusal::Environment(cycle))));

@@ -168,7 +168,7 @@ fn needs_a_human() {
     let rows = [
         (Refusal::Invalid("spec.type: unknown type host.Fil".into()), "InvalidSpec: spec.type: unknown type host.Fil"),
         (
-            Refusal::Environment(RefusalKind::Cycle(vec!["a".into(), "b".into(), "a".into()])),
+            Refusal::Environment(RefusalKind::Cycle(["a", "b", "a"].map(Into::into).into())),
             "DependencyCycle: it requires itself: a → b → a",
         ),
         (

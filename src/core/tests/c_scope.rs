@@ -1,7 +1,7 @@
 //! C: what a user's deploy or repair covers. Two resources on each of three targets; those of the third are only observed.
 
 use super::world::World;
-use crate::core::{Name, RequestKind, Scope};
+use crate::core::{Name, Refusal, RefusalKind, RequestKind, Scope, limits};
 
 /// good a1, failed a2; good b1, failed b2; observed and different o1, observed and failed o2.
 fn six() -> World {
@@ -103,4 +103,23 @@ fn c8_a_repair_includes_what_was_skipped_for_a_dependency_and_a_deploy_does_not(
     world.fail("a", "no");
     assert_eq!(world.attempts("b"), ["skipped", "skipped"]);
     assert_eq!(world.history.open_requests().count(), 0);
+}
+
+/// Each remembers what it covers, and is looked at whenever something has been dealt with.
+#[test]
+fn c_requests_that_are_not_dealt_with_do_not_gather_without_end() {
+    let mut world = World::new(["t1"]);
+    world.push("a");
+    world.begin("a");
+    for _ in 0..limits::OPEN_REQUESTS {
+        world.repair();
+        assert_eq!(world.refused, []);
+    }
+    world.repair();
+    let too_many = RefusalKind::TooManyRequests(limits::OPEN_REQUESTS);
+    assert_eq!(world.refused, [Refusal { name: "".into(), kind: too_many }]);
+    world.run_all();
+    world.push("a");
+    world.repair();
+    assert_eq!(world.refused, []);
 }

@@ -133,7 +133,7 @@ fn s6_a_mover_that_is_refused_keeps_its_identity_from_who_would_take_it() {
     world.push("a#x; z");
     world.push_with("a#y <- a; b#x", |push| push.mode = PushMode::Each);
     let kinds: Vec<_> = world.refused.iter().map(|refusal| (&*refusal.name, refusal.kind.clone())).collect();
-    let cycle = RefusalKind::Cycle(vec!["a".into(), "a".into()]);
+    let cycle = RefusalKind::Cycle(["a", "a"].map(Into::into).into());
     assert_eq!(kinds, [("a", cycle), ("b", RefusalKind::DuplicateIdentity("a".into()))]);
 }
 

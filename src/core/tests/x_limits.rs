@@ -32,6 +32,12 @@ fn x4_cycles_of_1_2_and_1000_are_refused_with_their_path() {
     }));
 }
 
+/// Each of them is told the whole way, which is there once.
+#[test]
+fn x4_a_cycle_of_100000_is_refused_with_one_path_for_all() {
+    assert_eq!(cycle_of(100_000).len(), 100_001);
+}
+
 #[test]
 fn x4_a_chain_of_100000_neither_recurses_nor_stalls() {
     let mut world = World::new(["t1"]).unchecked();
