@@ -142,6 +142,8 @@ impl EnvironmentState {
             (Some(tombstone), _) => {
                 self.wait_for(id, tombstone);
                 self.ask_back(tombstone);
+                // The same thing is deleted no more, also where its delete only waits for its turn.
+                self.unsettled.push_back(tombstone);
             }
             (None, _) => {}
         }

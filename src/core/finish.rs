@@ -76,6 +76,10 @@ impl EnvironmentState {
         self.count_removal(id);
         self.show(id);
         self.publish(id);
+        // Nothing was made after all: what takes its name needs no approval.
+        if self.get(id).is_some_and(|resource| resource.row.leaves() && !resource.ever_attempted()) {
+            self.release_where_automatic();
+        }
     }
 
     /// It never began: back into the queue, unless something newer stands there or nothing is left to do.

@@ -259,7 +259,20 @@ impl EnvironmentState {
             return names;
         }
         let groups = names.into_iter().map(|name| self.release_together(BTreeSet::from([name])));
-        groups.filter(|group| self.to_approve_in(group.iter()).is_none()).flatten().collect()
+        let free = groups.filter(|group| self.to_approve_in(group.iter()).is_none());
+        let all: BTreeSet<Name> = free.flatten().collect();
+        if self.to_approve_in(self.release_together(all.clone()).iter()).is_none() {
+            return all;
+        }
+        // Each of them can come into force without it, and all of them together cannot: as many as can.
+        let mut kept = BTreeSet::new();
+        for name in all {
+            let more = self.release_together(kept.iter().cloned().chain([name]).collect());
+            if self.to_approve_in(more.iter()).is_none() {
+                kept = more;
+            }
+        }
+        kept
     }
 
     /// The newer word on a live resource comes into force: a removal at once.

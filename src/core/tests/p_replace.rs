@@ -375,3 +375,31 @@ fn p7_a_thing_that_moves_to_another_name_waits_for_nothing_that_had_its_old_name
     assert_eq!(world.why("a"), "the earlier a must be deleted on its target first");
     world.expect([("b", "granted")]);
 }
+
+#[test]
+fn p7_what_an_executor_gave_back_was_never_made_and_needs_no_approval_any_more() {
+    let mut world = World::new(["t1"]);
+    world.push("db#one approve");
+    world.push("db#two approve");
+    assert!(world.why("db").contains("waits for an approval"));
+    world.suspend(true);
+    assert_eq!(&*world.intent_of("db").identity, "two");
+    world.suspend(false);
+    world.run_all();
+    world.expect([("db", "good")]);
+}
+
+#[test]
+fn p7_what_together_cannot_be_apart_from_a_replacement_waits_for_its_approval() {
+    let mut world = World::new(["t1"]);
+    world.push("a; b; c#one <- b");
+    world.run_all();
+    world.forget_grants();
+    // Either new edge may come into force without the new c; both would close a cycle with the old one.
+    world.push("a=2 <- c; b=2 <- a; c#two approve");
+    assert_eq!((&*world.intent_of("c").identity, tombstones(&world)), ("one", 0));
+    world.run_all();
+    world.request(RequestKind::ApproveRemovals, Scope::default());
+    world.run_all();
+    world.expect([("a", "good"), ("b", "good"), ("c", "good")]);
+}

@@ -112,3 +112,25 @@ fn p5_added_again_nothing_is_known_of_it_but_what_its_target_calls_it() {
     };
     assert_eq!(row, kept);
 }
+
+#[test]
+fn p5_what_is_released_again_while_its_delete_waits_for_its_turn_is_never_deleted() {
+    let mut world = World::new(["t1"]);
+    world.push("a; b");
+    world.succeed_changed("a");
+    world.run_all();
+    world.manual();
+    world.change_settings(|settings| settings.max_in_flight = Some(1));
+    world.repair();
+    world.begin("a");
+    world.succeed("a");
+    world.begin("b");
+    world.remove(["a"]);
+    world.deploy();
+    world.push("a=2");
+    world.deploy();
+    world.forget_grants();
+    world.succeed("b");
+    world.expect_granted(["a"]);
+    assert_eq!(world.row_of("a").remote_identity.as_deref(), Some("id of a"));
+}
