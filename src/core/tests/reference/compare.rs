@@ -2,16 +2,19 @@
 //!
 //! Where the documents allow several answers, [`Model::why`] lists all of them. Deliberately absent: texts and times.
 
-use super::super::super::{Blocked, EnvironmentState, Hold, LastResult, ResourceView};
+use super::super::super::{Blocked, Compliance, EnvironmentState, Hold, Intent, LastResult, Life, Name, ResourceView};
 use super::model::{Model, Res, satisfies};
+use super::release::Word;
 use std::collections::BTreeSet;
 use std::fmt::Debug;
+use std::sync::Arc;
 
 /// Everything that differs, one line each.
 pub(super) fn compare(model: &Model, state: &EnvironmentState) -> Result<(), String> {
     let mut differences = Vec::new();
     let known: BTreeSet<_> = state.views().map(|view| view.row.resource).collect();
-    let expected: BTreeSet<_> = model.ids().into_iter().collect();
+    let expected: BTreeSet<_> = model.ids().into_iter().chain(model.unreleased.keys().copied()).collect();
+    unreleased(model, state, &mut differences);
     for id in known.symmetric_difference(&expected) {
         let name = state.view(*id).map_or_else(
             || model.all.get(*id).map(|res| res.intent.name.clone()),
@@ -23,7 +26,15 @@ pub(super) fn compare(model: &Model, state: &EnvironmentState) -> Result<(), Str
     for res in model.all.values() {
         let Some(view) = state.view(res.id) else { continue };
         vector(model, res, &view, &mut differences);
-        let why = state.why(res.id);
+        let mut why = state.why(res.id);
+        let waits = why.iter().take_while(|hold| model.is_of_release(hold)).count();
+        let release: Vec<_> = why.drain(..waits).map(|hold| label(&hold)).collect();
+        let expected = res.pending.as_ref().map(|word| model.why_unreleased(&res.intent.name, word));
+        if release.len() > 1
+            || expected.as_ref().map_or(!release.is_empty(), |any| !release.iter().any(|it| any.contains(it)))
+        {
+            differences.push(format!("{}: waits for {release:?}, expected {expected:?}", res.intent.name));
+        }
         let first = why.first().map(label).unwrap_or_default();
         let allowed = model.why(res);
         if !allowed.contains(&first) {
@@ -58,6 +69,27 @@ pub(super) fn compare(model: &Model, state: &EnvironmentState) -> Result<(), Str
         differences.push(format!("version {} expected {}", state.version(), model.version));
     }
     if differences.is_empty() { Ok(()) } else { Err(differences.join("\n  ")) }
+}
+
+/// What is accepted and no live resource is.
+fn unreleased(model: &Model, state: &EnvironmentState, differences: &mut Vec<String>) {
+    for (id, word) in &model.unreleased {
+        let Some(view) = state.view(*id) else { continue };
+        let row = &view.row;
+        let (name, why) = (&word.intent.name, state.why(*id));
+        let same = row.intent == word.intent && row.set == word.set && row.version == word.version;
+        if !same || row.life != Life::Unreleased || view.compliance != Compliance::HasUpdate || view.good {
+            differences.push(format!("{name} ({id}): not released is {view:?}, expected {word:?}"));
+        }
+        let (told, expected): (Vec<_>, _) = (why.iter().map(label).collect(), model.why_unreleased(name, word));
+        if told.len() != 1 || !expected.contains(&told[0]) {
+            differences.push(format!("{name} ({id}): waits for {told:?}, expected one of {expected:?}"));
+        }
+    }
+    let (told, expected) = (state.versions(), model.versions());
+    if told != expected {
+        differences.push(format!("versions are {told:?}, expected {expected:?}"));
+    }
 }
 
 /// Collects what differs. Only that is put into words: equal values are compared some million times.
@@ -98,6 +130,11 @@ fn vector(model: &Model, res: &Res, view: &ResourceView, differences: &mut Vec<S
     let debt = row.reload.as_ref().map(|debt| (debt.because.clone(), debt.after));
     check.same("debt", &debt, &res.debt);
     check.same("maybe changed", &row.maybe_changed, &res.maybe_changed);
+    check.same("version", &row.version, &res.version);
+    let pending = |version, set: &Name, intent: &Arc<Intent>, removed| (version, set.clone(), intent.clone(), removed);
+    let told = row.pending.as_ref().map(|word| pending(word.version, &word.set, &word.intent, word.removed));
+    let word = res.pending.as_ref().map(|word| pending(word.version, &word.set, &word.intent, word.removed));
+    check.same("pending", &told, &word);
     check.same("removal approved", &row.removal_approved, &res.approved);
     if !res.live() {
         return;
@@ -115,6 +152,22 @@ fn vector(model: &Model, res: &Res, view: &ResourceView, differences: &mut Vec<S
 }
 
 impl Model {
+    pub(super) fn is_of_release(&self, hold: &Hold) -> bool {
+        matches!(hold, Hold::Release { .. } | Hold::ReplaceApproval { .. })
+    }
+
+    /// For what something waits that is accepted and not released.
+    pub(super) fn why_unreleased(&self, name: &Name, word: &Word) -> Vec<String> {
+        let removal = self.accepted(name).is_none();
+        let approval: Vec<String> = self
+            .awaits_replacement(name)
+            .into_iter()
+            .map(|of| format!("ReplaceApproval {of} {}", word.version))
+            .collect();
+        let plain = format!("Release {} {removal}", word.version);
+        if approval.is_empty() { vec![plain] } else { approval }
+    }
+
     /// The holds that may stand first: kind, and whom it names.
     pub(super) fn why(&self, res: &Res) -> Vec<String> {
         if res.run.is_some() {
@@ -183,7 +236,10 @@ impl Model {
     fn why_undefined(&self, res: &Res) -> Vec<String> {
         let target = &res.intent.target;
         let missing = res.intent.requires.iter().filter(|name| self.named(name).is_none_or(|other| !other.live()));
-        let missing = missing.map(|name| format!("RequirementMissing {name}"));
+        let missing = missing.map(|name| match self.unreleased.values().any(|word| word.intent.name == *name) {
+            true => format!("RequirementUnreleased {name}"),
+            false => format!("RequirementMissing {name}"),
+        });
         let requirements = self.requirements(res);
         let other = requirements.iter().filter(|other| self.undefined(other) || !other.live());
         let mut all: Vec<String> =
@@ -243,6 +299,9 @@ impl Model {
 fn label(hold: &Hold) -> String {
     match hold {
         Hold::Good { .. } => "Good".into(),
+        Hold::Release { version, removal } => format!("Release {version} {removal}"),
+        Hold::ReplaceApproval { name, version } => format!("ReplaceApproval {name} {version}"),
+        Hold::RequirementUnreleased { name } => format!("RequirementUnreleased {name}"),
         Hold::Running(_) => "Running".into(),
         Hold::Stopping => "Stopping".into(),
         Hold::EnvironmentSuspended => "EnvironmentSuspended".into(),

@@ -66,6 +66,8 @@ impl Model {
         }
         if self.all.get(id).is_some_and(|res| !res.live() && res.leaves_an_orphan()) {
             self.leave(id);
+        } else if run.operation != Operation::Delete && self.all.get(id).is_some() {
+            self.inherit(id);
         }
     }
 
@@ -94,17 +96,9 @@ impl Model {
                 return;
             }
         }
-        let res = &self.all[&id];
-        let heir =
-            self.all.values().find(|other| other.after == Some(id) && other.thing() == res.thing()).map(|heir| heir.id);
-        if let Some(heir) = heir.filter(|_| untouched && run.operation == Operation::Delete) {
-            // "Adding the same again before its delete begins cancels it (state New, remote identity kept)."
-            let (remote, debt, maybe_changed) = (res.remote.clone(), res.debt.clone(), res.maybe_changed);
-            let heir = self.all.get_mut(heir).unwrap();
-            (heir.remote, heir.touched) = (heir.remote.take().or(remote), true);
-            (heir.debt, heir.maybe_changed) = (heir.debt.take().or(debt), heir.maybe_changed || maybe_changed);
-            self.leave(id);
-            return;
+        if untouched && run.operation == Operation::Delete && self.heir(id).is_some() {
+            self.all.get_mut(id).unwrap().delete_began = false;
+            return self.inherit(id);
         }
         let res = self.all.get_mut(id).unwrap();
         if res.live() == (run.operation != Operation::Delete) && !run.stranger {
@@ -113,6 +107,24 @@ impl Model {
         } else if res.live() && run.stranger && !self.undefined(&self.all[&id]) && self.needs_deploy(&self.all[&id]) {
             self.all.get_mut(id).unwrap().queue(Reason::Change);
         }
+    }
+
+    /// The same thing, which waits for the end of this one.
+    fn heir(&self, id: ResourceId) -> Option<ResourceId> {
+        let res = self.all.get(id).filter(|res| !res.live())?;
+        let waits = |other: &&Res| other.live() && other.after == Some(id) && other.thing() == res.thing();
+        self.all.values().find(waits).map(|heir| heir.id)
+    }
+
+    /// "Adding the same again before its delete begins cancels it (state New, remote identity kept)."
+    pub(super) fn inherit(&mut self, id: ResourceId) {
+        let res = &self.all[&id];
+        let Some(heir) = self.heir(id).filter(|_| res.run.is_none() && !res.delete_began) else { return };
+        let (remote, debt, maybe_changed) = (res.remote.clone(), res.debt.clone(), res.maybe_changed);
+        let heir = self.all.get_mut(heir).unwrap();
+        (heir.remote, heir.touched) = (heir.remote.take().or(remote), true);
+        (heir.debt, heir.maybe_changed) = (heir.debt.take().or(debt), heir.maybe_changed || maybe_changed);
+        self.leave(id);
     }
 
     fn delete_ended(&mut self, id: ResourceId, run: &Run, kind: &OutcomeKind) {

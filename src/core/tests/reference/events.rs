@@ -3,8 +3,8 @@
 //! Deliberately absent: what is granted or asked back (`follow.rs`), and what a push is worth (`pushes.rs`).
 
 use super::super::super::{
-    AttemptId, Event, ExecutorName, LastResult, Life, Mode, Name, Observed, OpenRequest, Operation, OutcomeKind,
-    Reason, RepairAction, RepairSchedule, Replace, RequestId, RequestKind, ResourceId, Scope, Timestamp,
+    AttemptId, EnvironmentState, Event, ExecutorName, LastResult, Life, Mode, Name, Observed, OpenRequest, Operation,
+    OutcomeKind, Reason, RepairAction, RepairSchedule, Replace, RequestId, RequestKind, ResourceId, Scope, Timestamp,
 };
 use super::follow::Seen;
 use super::model::{Executor, Model, Res, Run, Stray, satisfies};
@@ -12,10 +12,11 @@ use std::collections::BTreeSet;
 
 impl Model {
     /// Everything but pushes, whose ids and versions have to be taken from the records.
-    pub(super) fn take(&mut self, event: &Event) {
+    pub(super) fn take(&mut self, event: &Event, state: &EnvironmentState) -> Result<(), String> {
         match event {
             Event::Request(request) => {
                 self.last_request.0 += 1;
+                self.release_for(request, state)?;
                 self.request(self.last_request, request.kind, &request.scope, None);
             }
             Event::SettingsChanged(settings) => self.settings = settings.clone(),
@@ -43,6 +44,7 @@ impl Model {
             Event::PoolChanged(_) | Event::PoolRemoved(_) | Event::PoolUnavailable(..) => self.take_pool(event),
             _ => {}
         }
+        Ok(())
     }
 
     /// "Good: repair interval. Bad: its own retry backoff."
@@ -166,7 +168,8 @@ impl Model {
             self.leave(id);
         } else {
             res.life = Life::Tombstone;
-            res.approved = approved;
+            res.approved |= approved;
+            res.pending = None;
             res.queued = None;
             res.due = None;
             res.failures = 0;
@@ -281,9 +284,12 @@ impl Model {
 
     /// What a push names and needs an attempt anyway may join the changes, whatever of it the push has changed: the documents leave that to `core`.
     pub(super) fn raise(&mut self, event: Option<&Event>, seen: &Seen) {
-        let Some(Event::Push(push)) = event else { return };
+        let upserts = if let Some(Event::Push(push)) = event { push.upserts.as_slice() } else { &[] };
         for (id, reason) in &seen.reasons {
-            let pushed = |res: &&mut Res| push.upserts.iter().any(|intent| intent.name == res.intent.name);
+            let released = self.released.clone();
+            let pushed = |res: &&mut Res| {
+                released.contains(&res.intent.name) || upserts.iter().any(|intent| intent.name == res.intent.name)
+            };
             if let Some(res) = self.all.get_mut(*id).filter(|res| res.queued > Some(Reason::Change)).filter(pushed) {
                 res.queue((*reason).max(Reason::Change));
             }

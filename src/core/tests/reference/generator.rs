@@ -72,6 +72,7 @@ impl Random {
             replace: match self.below(100) {
                 0..25 => Replace::CreateFirst,
                 25..35 => Replace::Never,
+                35..47 => Replace::Approve,
                 _ => Replace::DeleteFirst,
             },
             notify: Notify { send: self.chance(25), receive: !self.chance(10) },

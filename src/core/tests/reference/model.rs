@@ -11,6 +11,7 @@ use super::holds::{Bucket, Suspended};
 use super::notify::Debt;
 use super::order::Place;
 use super::pools::Pools;
+use super::release::Word;
 use super::table::Table;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -84,6 +85,10 @@ pub(super) struct Res {
     pub place: Option<Place>,
     /// It joined the queue, or a higher class, in this step.
     pub joined: bool,
+    /// The version that brought its intent, or removed it.
+    pub version: VersionNumber,
+    /// What is accepted of it and not released.
+    pub pending: Option<Word>,
 }
 
 /// One executor as the scheduler knows it.
@@ -117,6 +122,10 @@ pub(super) struct Model {
     pub targets: BTreeMap<Name, Target>,
     pub executors: BTreeMap<ExecutorName, Executor>,
     pub all: Table,
+    /// What is accepted and no live resource is.
+    pub unreleased: BTreeMap<ResourceId, Word>,
+    /// Names of which something is released in this step.
+    pub released: BTreeSet<Name>,
     pub strays: BTreeMap<AttemptId, Stray>,
     /// What users asked for and was not dealt with yet.
     pub requests: BTreeMap<RequestId, BTreeSet<ResourceId>>,
@@ -174,6 +183,8 @@ impl Res {
             successor: None,
             place: None,
             joined: false,
+            version: VersionNumber::default(),
+            pending: None,
         }
     }
 
@@ -286,11 +297,13 @@ impl Model {
     }
 
     pub(super) fn compliance(&self, res: &Res) -> Compliance {
-        if self.undefined(res) {
-            Compliance::Undefined
-        } else if res.has_update() {
+        if self.becomes_another(res) {
             Compliance::HasUpdate
-        } else if res.compliant() {
+        } else if self.undefined(res) {
+            Compliance::Undefined
+        } else if res.of_newest(Res::has_update) {
+            Compliance::HasUpdate
+        } else if res.of_newest(Res::compliant) {
             Compliance::Compliant
         } else {
             Compliance::NonCompliant

@@ -2,7 +2,7 @@
 
 use super::super::super::{
     Effects, EnvironmentState, Forget, Intent, LastResult, Life, Message, Name, Observed, Push, PushMode, Reason,
-    Replace, ResourceId, VersionRecord,
+    Replace, ResourceId, VersionNumber, VersionRecord,
 };
 use super::follow::version_in;
 use super::model::{Model, Res, thing};
@@ -18,6 +18,17 @@ pub(super) struct Plan {
     pub refused: BTreeSet<Name>,
     /// Members of refused cycles that the push does not name: they are as they were, and told of it.
     pub members: BTreeSet<Name>,
+}
+
+/// What comes into force.
+#[derive(Debug, Default)]
+pub(super) struct Change {
+    /// With their sets, and the versions that brought them.
+    pub upserts: BTreeMap<Name, (Name, Arc<Intent>, VersionNumber)>,
+    /// Whether that is approved, and by which versions.
+    pub removed: BTreeMap<Name, (bool, VersionNumber)>,
+    /// What is replaced may be deleted, however much it is.
+    pub approved: bool,
 }
 
 impl Model {
@@ -37,7 +48,7 @@ impl Model {
         let foreign: BTreeSet<Name> = push
             .removals
             .iter()
-            .filter(|name| self.live_named(name).is_some_and(|res| res.set != push.set))
+            .filter(|name| self.accepted(name).is_some_and(|(set, _)| set != push.set))
             .cloned()
             .collect();
         let expected: BTreeSet<Name> = plan.refused.union(&plan.members).cloned().collect();
@@ -66,14 +77,16 @@ impl Model {
     /// "`forget` ends a hopeless one": nothing on a target is touched.
     pub(super) fn forget(&mut self, forget: &Forget, effects: &Effects) -> Result<(), String> {
         // Of a live resource and the tombstones before it, the live one is meant.
-        let ids: Vec<ResourceId> = forget.names.iter().filter_map(|name| self.named(name)).map(|res| res.id).collect();
-        let version = ids.iter().any(|id| self.all[id].live());
+        let ids: Vec<ResourceId> = forget.names.iter().filter_map(|name| self.named_at_all(name)).collect();
+        let version = forget.names.iter().any(|name| self.accepted(name).is_some());
         if version_in(effects).is_some() {
             self.version.0 += 1;
         } else if version {
             return Err("what is forgotten is still in the newest version".into());
         }
         for id in ids {
+            let name = self.all.get(id).filter(|res| res.live()).map(|res| res.intent.name.clone());
+            self.unreleased.retain(|other, word| *other != id && Some(&word.intent.name) != name.as_ref());
             self.leave(id);
         }
         Ok(())
@@ -82,15 +95,15 @@ impl Model {
     /// "accepted or refused whole with all its errors"; or each for itself, where "every member [of a cycle] keeps its last accepted intent".
     pub(super) fn plan(&self, push: &Push) -> Plan {
         let named: BTreeSet<&Name> = push.upserts.iter().map(|intent| &intent.name).collect();
-        let mine = |name: &Name| self.live_named(name).is_some_and(|res| res.set == push.set);
-        let pruned = self.all.values().filter(|res| res.live() && push.prune && !named.contains(&res.intent.name));
-        let mut removed: BTreeSet<Name> = pruned.map(|res| res.intent.name.clone()).filter(mine).collect();
+        let mine = |name: &Name| self.accepted(name).is_some_and(|(set, _)| set == push.set);
+        let pruned = self.declared().into_keys().filter(|name| push.prune && !named.contains(name));
+        let mut removed: BTreeSet<Name> = pruned.filter(mine).collect();
         removed.extend(push.removals.iter().filter(|name| mine(name)).cloned());
         let (mut refused, mut members) = (BTreeSet::new(), BTreeSet::new());
         // "with all its errors": of what is named twice, the first one is looked at further.
         let (mut upserts, mut twice): (Vec<Arc<Intent>>, BTreeSet<Name>) = (Vec::new(), BTreeSet::new());
         for intent in &push.upserts {
-            if self.live_named(&intent.name).is_some_and(|res| res.set != push.set) {
+            if self.accepted(&intent.name).is_some_and(|(set, _)| set != push.set) {
                 refused.insert(intent.name.clone());
             } else if upserts.iter().any(|other| other.name == intent.name) {
                 twice.insert(intent.name.clone());
@@ -126,7 +139,7 @@ impl Model {
         let accepted = push.upserts.iter().filter(|intent| !refused.contains(&intent.name));
         let differs = |intent: &&Arc<Intent>| {
             removed.contains(&intent.name)
-                || self.live_named(&intent.name).is_none_or(|res| IntentText::of(&res.intent) != IntentText::of(intent))
+                || self.accepted(&intent.name).is_none_or(|(_, old)| !same_text(&old, intent))
         };
         let upserts = accepted.filter(differs).map(|intent| (intent.name.clone(), intent.clone())).collect();
         Plan { upserts, removed, refused, members }
@@ -134,9 +147,8 @@ impl Model {
 
     /// The intents by name as they would be. What was removed and added again is removed, also where its new intent is refused.
     fn wanted(&self, accepted: &[&Arc<Intent>], removed: &BTreeSet<Name>) -> BTreeMap<Name, Arc<Intent>> {
-        let kept = self.all.values().filter(|res| res.live());
-        let kept = kept.filter(|res| !removed.contains(&res.intent.name));
-        let mut wanted: BTreeMap<_, _> = kept.map(|res| (res.intent.name.clone(), res.intent.clone())).collect();
+        let kept = self.declared().into_iter().filter(|(name, _)| !removed.contains(name));
+        let mut wanted: BTreeMap<_, _> = kept.collect();
         wanted.extend(accepted.iter().map(|intent| (intent.name.clone(), (*intent).clone())));
         wanted
     }
@@ -149,21 +161,21 @@ impl Model {
         wanted: &BTreeMap<Name, Arc<Intent>>,
         removed: &BTreeSet<Name>,
     ) -> bool {
-        let kept = |name: &Name| self.live_named(name).filter(|_| !removed.contains(name));
-        let own = kept(&intent.name).is_some_and(|res| res.thing() == thing(intent));
+        let kept = |name: &Name| self.accepted(name).filter(|_| !removed.contains(name));
+        let own = kept(&intent.name).is_some_and(|(_, old)| thing(&old) == thing(intent));
         // Which of two that came together is the second, the documents do not say: by name.
         let earlier: BTreeSet<&Name> =
             accepted.iter().map(|other| &other.name).filter(|other| **other < intent.name).collect();
         let changes = |name: &Name| accepted.iter().any(|other| other.name == *name);
-        let holds = |name: &Name| kept(name).is_some_and(|res| res.thing() == thing(intent));
+        let holds = |name: &Name| kept(name).is_some_and(|(_, old)| thing(&old) == thing(intent));
         !own && wanted.values().any(|other| {
             let same = other.name != intent.name && thing(other) == thing(intent);
             same && (!changes(&other.name) || holds(&other.name) || earlier.contains(&other.name))
         })
     }
 
-    /// Takes an accepted version over, with the ids that `core` gave.
-    pub(super) fn accept(
+    /// Takes an accepted version over, with the ids that `core` gave: what comes into force at once, and what is laid beside it.
+    fn accept(
         &mut self,
         plan: &Plan,
         push: &Push,
@@ -175,22 +187,53 @@ impl Model {
         if !ids.keys().eq(plan.upserts.keys()) {
             return Err(format!("the version names {:?}, expected {:?}", ids.keys(), plan.upserts.keys()));
         }
-        let kept: BTreeSet<ResourceId> = ids.values().copied().collect();
+        let told = |name: &Name| {
+            let moves = self.live_named(name).is_some_and(|res| ids.values().any(|id| *id == res.id));
+            moves || record.intents.iter().any(|entry| entry.name == *name)
+        };
+        if let Some(name) = plan.removed.iter().find(|name| !told(name)) {
+            return Err(format!("the version does not say that {name} is removed"));
+        }
+        let change = self.lay(plan, push, &ids);
+        let mut ids = ids;
+        for name in change.upserts.keys().filter(|name| !plan.upserts.contains_key(*name)) {
+            let id = state.find(name).ok_or(format!("{name} should be released, and is not"))?;
+            ids.insert(name.clone(), id);
+        }
+        self.bring_into_force(&change, &ids, state)
+    }
+
+    /// What a version or a release changes in the tables.
+    pub(super) fn bring_into_force(
+        &mut self,
+        change: &Change,
+        ids: &BTreeMap<Name, ResourceId>,
+        state: &EnvironmentState,
+    ) -> Result<(), String> {
+        let kept: BTreeSet<ResourceId> = change.upserts.keys().map(|name| ids[name]).collect();
         let again: Vec<ResourceId> =
-            plan.removed.iter().filter_map(|name| self.live_named(name)).map(|res| res.id).collect();
-        let named = plan.upserts.keys().filter_map(|name| self.live_named(name)).filter(|res| !kept.contains(&res.id));
+            change.removed.keys().filter_map(|name| self.live_named(name)).map(|res| res.id).collect();
+        let named =
+            change.upserts.keys().filter_map(|name| self.live_named(name)).filter(|res| !kept.contains(&res.id));
         let replaced: BTreeMap<Name, ResourceId> = named.map(|res| (res.intent.name.clone(), res.id)).collect();
         let replaced_ids = replaced.values().copied();
         let leaving: BTreeSet<ResourceId> =
             replaced_ids.chain(again.iter().copied()).filter(|id| !kept.contains(id)).collect();
         self.loosen_circles(&leaving);
         for id in leaving {
-            self.bury(id, push.approved);
+            let name = self.all[&id].intent.name.clone();
+            let removal = change.removed.get(&name).copied();
+            let brought = change.upserts.get(&name).map(|(_, _, version)| *version);
+            let version = removal.map(|(_, at)| at).or(brought);
+            self.bury(id, removal.map_or(change.approved, |(approved, _)| approved));
+            if let Some((res, version)) = self.all.get_mut(id).zip(version) {
+                res.version = version;
+            }
         }
         let before: BTreeSet<ResourceId> = self.all.ids().into_iter().collect();
-        for (name, intent) in &plan.upserts {
+        for (name, (set, intent, version)) in &change.upserts {
             let id = ids[name];
-            let removed = again.contains(&id) && plan.removed.contains(name);
+            let removed = again.contains(&id) && change.removed.contains_key(name);
             let moved = self.all.get(id).is_some_and(|res| res.intent.name != *name);
             if moved && let Some(old) = self.all.get(id).map(|res| res.intent.name.clone()) {
                 self.loosen(&old);
@@ -200,15 +243,26 @@ impl Model {
                 self.answer(id);
             }
             match self.all.get_mut(id) {
-                Some(res) if res.live() && !removed && !moved => self.change(id, intent),
+                Some(res) if res.live() && !removed && !moved => {
+                    res.set.clone_from(set);
+                    self.change(id, intent);
+                }
                 // "the same identity under another name moves and destroys nothing": removed and added again, as far as its state goes.
-                Some(res) => res.come_back(&push.set, intent),
-                None => self.all.insert(id, Res::new(id, push.set.clone(), intent.clone())),
+                Some(res) => res.come_back(set, intent),
+                None => self.all.insert(id, Res::new(id, set.clone(), intent.clone())),
             }
+            let res = self.all.get_mut(id).unwrap();
+            (res.version, res.pending, res.approved) = (*version, None, false);
             // It is no tombstone any more: nobody waits for it to be deleted.
             self.waits_no_more_for(id);
+            // What was laid beside has a number of its own, also where the thing is still there.
+            let same = |res: &&Res| !res.live() && res.id < id && res.thing() == thing(intent);
+            if let Some(old) = self.all.values().find(same).map(|res| res.id).filter(|_| !before.contains(&id)) {
+                self.all.get_mut(id).unwrap().after = Some(old);
+                self.inherit(old);
+            }
         }
-        for (name, intent) in &plan.upserts {
+        for (name, (_, intent, _)) in &change.upserts {
             let id = ids[name];
             let after = state.row(id).and_then(|row| row.after);
             let tombstones = self.all.values().filter(|res| !res.live());
@@ -313,8 +367,13 @@ impl IntentText {
     }
 }
 
+/// Equal text makes no version.
+pub(super) fn same_text(one: &Intent, other: &Intent) -> bool {
+    IntentText::of(one) == IntentText::of(other)
+}
+
 /// Whether one name requires the other, directly or not.
-fn reaches(name: &Name, other: &Name, wanted: &BTreeMap<Name, Arc<Intent>>) -> bool {
+pub(super) fn reaches(name: &Name, other: &Name, wanted: &BTreeMap<Name, Arc<Intent>>) -> bool {
     let mut reached = BTreeSet::new();
     let mut open: Vec<&Name> = vec![name];
     while let Some(next) = open.pop() {

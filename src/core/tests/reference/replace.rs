@@ -10,8 +10,10 @@ impl Model {
     /// "Such an intent is refused", unless the name is removed in the same push. Where nothing was made, a name becomes nothing else.
     pub(super) fn never_replaces(&self, intent: &Intent, removed: bool) -> bool {
         let made = |res: &Res| res.touched || res.attempted.is_some() || res.run.is_some();
-        let becomes_another =
-            || self.live_named(&intent.name).is_some_and(|res| made(res) && res.thing() != thing(intent));
+        let becomes_another = || {
+            let old = self.live_named(&intent.name).filter(|_| self.accepted(&intent.name).is_some());
+            old.is_some_and(|res| made(res) && res.thing() != thing(intent))
+        };
         intent.policy.replace == Replace::Never && !removed && becomes_another()
     }
 

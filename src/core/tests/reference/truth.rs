@@ -2,7 +2,7 @@
 //!
 //! Deliberately absent: which of several comes first (`compare.rs`), and texts.
 
-use super::super::super::{Hold, LastResult, Timestamp, WindowKind};
+use super::super::super::{Hold, LastResult, Name, Timestamp, WindowKind};
 use super::model::{Model, Res};
 
 impl Model {
@@ -10,6 +10,11 @@ impl Model {
     pub(super) fn untrue(&self, res: &Res, due: Option<Timestamp>, why: &[Hold]) -> Option<String> {
         let lie = why.iter().find(|hold| !self.is_true(res, due, hold)).map(|hold| format!("{hold:?} is not true"));
         lie.or_else(|| self.left_out(res, due, why))
+    }
+
+    /// Accepted under this name, and not released.
+    fn is_new(&self, name: &Name) -> bool {
+        self.unreleased.values().any(|word| word.intent.name == *name)
     }
 
     fn is_true(&self, res: &Res, due: Option<Timestamp>, hold: &Hold) -> bool {
@@ -39,7 +44,12 @@ impl Model {
             }
             Hold::Protected => !res.live() && res.protected(),
             Hold::RemovalApproval { removals } => self.awaits_approval(res) && *removals == self.unapproved(),
-            Hold::RequirementMissing { name } => res.intent.requires.contains(name) && self.named(name).is_none(),
+            Hold::RequirementMissing { name } => {
+                res.intent.requires.contains(name) && self.named(name).is_none() && !self.is_new(name)
+            }
+            Hold::RequirementUnreleased { name } => {
+                res.intent.requires.contains(name) && self.named(name).is_none() && self.is_new(name)
+            }
             Hold::RequirementUndefined { name } => required(name).is_some_and(|other| {
                 if other.live() { self.undefined(other) } else { other.delete_began || other.deleting() }
             }),
@@ -142,7 +152,7 @@ impl Model {
             return None;
         }
         for name in &res.intent.requires {
-            let missing = |hold: &Hold| matches!(hold, Hold::RequirementMissing { name: told } if told == name);
+            let missing = |hold: &Hold| matches!(hold, Hold::RequirementMissing { name: told } | Hold::RequirementUnreleased { name: told } if told == name);
             let undefined = |hold: &Hold| matches!(hold, Hold::RequirementUndefined { name: told } if told == name);
             let in_the_way = |hold: &Hold| matches!(hold, Hold::RequirementNotGood { name: told, .. } | Hold::RequirementBusy { name: told } if told == name);
             let left = match self.named(name) {

@@ -5,9 +5,9 @@
 
 use super::super::super::{
     AttemptId, Change, DryRunId, DryRunItem, DryRunRequest, Effects, EnvironmentState, Epoch, Event, ExecutorName,
-    Finding, Forget, Grant, Message, Name, OpenGrant, OpenRequest, Operation, Outcome, OutcomeKind, Pool, Push, Record,
-    Request, RequestId, RequestKind, ResourceId, ResourceRow, Scope, SessionNumber, Settings, Snapshot, Target,
-    Timestamp, step,
+    Finding, Forget, Grant, Message, Name, OnChange, OpenGrant, OpenRequest, Operation, Outcome, OutcomeKind, Pool,
+    Push, Record, Request, RequestId, RequestKind, ResourceId, ResourceRow, Scope, SessionNumber, Settings, Snapshot,
+    Target, Timestamp, step,
 };
 use super::compare::compare;
 use super::follow::{Seen, skips};
@@ -354,7 +354,7 @@ impl World {
     /// Faults stop: everything is there again and succeeds. "convergence within a bound", and then "another step yields no effect" (X2, X3, I1).
     pub(super) fn heal(&mut self) -> Result<(), String> {
         self.trace.push("-- faults stop".into());
-        let settings = Settings { suspend: false, ..self.model.settings.clone() };
+        let settings = Settings { suspend: false, on_change: OnChange::Automatic, ..self.model.settings.clone() };
         if self.model.stopping {
             self.act(&Action::Restart { unsent: false })?;
         }
@@ -426,6 +426,7 @@ impl World {
         let model = &mut self.model;
         let open = model.open();
         model.flow();
+        model.released.clear();
         model.waits_in_core =
             self.state.views().filter_map(|view| Some((view.row.resource, view.row.after?))).collect();
         // What rings while something is cancelled, or is to be looked at, is due after it.
@@ -437,7 +438,10 @@ impl World {
         match event {
             Some(Event::Push(push)) => model.push(push, effects, &self.state)?,
             Some(Event::Forget(forget)) => model.forget(forget, effects)?,
-            Some(event) => model.take(event),
+            Some(event) => {
+                model.take(event, &self.state)?;
+                model.release_all(&self.state)?;
+            }
             None => {}
         }
         if rings_last {
