@@ -68,18 +68,18 @@ pub(crate) enum Command {
     Run(RunOptions),
     /// List the resources and their states
     Status(StatusOptions),
-    /// Show one resource: intent, state, latest attempts
-    Show(NameOptions),
+    /// Show resources: intent, state, latest attempts
+    Show(ResourcesOptions),
     /// Show what attempts have learned of resources: numbers, addresses, versions
     Facts(FactsOptions),
-    /// List the versions, or the attempts of one resource
+    /// List the versions, or the attempts of resources, also of those that are gone
     History(HistoryOptions),
     /// Say what attempts did and found, newest last; with -f also those to come
     Logs(LogsOptions),
     /// Show what intent changed between two versions, resource by resource
     Diff(DiffOptions),
-    /// Say why a resource is where it is, down to the root cause
-    Why(NameOptions),
+    /// Say why resources are where they are, down to the root cause
+    Why(ResourcesOptions),
     /// Make an earlier version's content the newest version, and deploy it
     Rollback(RollbackOptions),
     /// Remove resources from their targets: those named, or all; or end a whole environment
@@ -229,22 +229,21 @@ pub(crate) struct StatusOptions {
     pub(crate) state: StateOptions,
 }
 
+/// Resources of which much is said, so that some must be named or selected.
 #[derive(Clone, Debug, Args)]
-pub(crate) struct NameOptions {
-    /// The resource
-    #[arg(value_name = "NAME")]
-    pub(crate) name: String,
+pub(crate) struct ResourcesOptions {
+    #[command(flatten)]
+    pub(crate) select: SelectOptions,
     #[command(flatten)]
     pub(crate) state: StateOptions,
 }
 
 #[derive(Clone, Debug, Args)]
 pub(crate) struct FactsOptions {
-    /// Only those of this resource
-    #[arg(value_name = "NAME")]
-    pub(crate) name: Option<String>,
-    /// Look at the resource now, without changing it, and start nothing else
-    #[arg(long, requires = "name")]
+    #[command(flatten)]
+    pub(crate) select: SelectOptions,
+    /// Look at the resources now, without changing them, and start nothing else
+    #[arg(long)]
     pub(crate) refresh: bool,
     #[command(flatten)]
     pub(crate) state: StateOptions,
@@ -252,11 +251,10 @@ pub(crate) struct FactsOptions {
 
 #[derive(Clone, Debug, Args)]
 pub(crate) struct HistoryOptions {
-    /// Show the attempts of this resource instead of the versions
-    #[arg(value_name = "NAME")]
-    pub(crate) name: Option<String>,
-    /// Show the attempts of all resources instead of the versions
-    #[arg(long, conflicts_with = "name")]
+    #[command(flatten)]
+    pub(crate) select: SelectOptions,
+    /// Show attempts instead of the versions, as where resources are selected
+    #[arg(long)]
     pub(crate) attempts: bool,
     /// Show at most so many, newest first
     #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=100_000))]

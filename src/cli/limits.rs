@@ -80,3 +80,5 @@ pub(crate) const LOG_LAST_WORDS: Duration = Duration::from_secs(1);
 pub(crate) const LISTED_REFUSALS: usize = 100;
 /// Attempts shown.
 pub(crate) const SHOWN_ATTEMPTS: u32 = 5;
+/// Resources of which one command says all that is known: more than anybody reads, and a bounded answer.
+pub(crate) const SHOWN_RESOURCES: usize = 1_000;

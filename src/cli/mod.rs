@@ -19,6 +19,7 @@ pub(crate) mod output;
 pub(crate) mod progress;
 pub(crate) mod redact;
 pub(crate) mod refusal;
+pub(crate) mod selection;
 mod simulate;
 pub(crate) mod suggest;
 pub(crate) mod verbs;

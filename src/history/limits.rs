@@ -45,3 +45,5 @@ pub(crate) const OLD_LEASE_DAYS: i32 = 1;
 pub(super) const TRIMMED_ROWS: usize = 5_000;
 /// Bytes of an escaped text that are kept.
 pub(crate) const MENDED_BYTES: usize = 4_096;
+/// Resources whose attempts are looked for one by one; of more, all attempts are gone through until enough are theirs.
+pub(crate) const RESOURCES_ONE_BY_ONE: usize = 32;

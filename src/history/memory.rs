@@ -230,11 +230,11 @@ impl Store for MemoryStore {
     async fn attempts(
         &self,
         environment: &str,
-        name: Option<&str>,
+        names: Option<&[Name]>,
         before: Option<AttemptId>,
         limit: u32,
     ) -> Result<Vec<AttemptSummary>, HistoryError> {
-        Ok(self.read(environment, |tables| tables.attempts(name, before, limit)).unwrap_or_default())
+        Ok(self.read(environment, |tables| tables.attempts(names, before, limit)).unwrap_or_default())
     }
 
     async fn requests(

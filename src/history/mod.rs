@@ -119,11 +119,11 @@ pub trait Store: Send + Sync + 'static {
         environment: &str,
         version: VersionNumber,
     ) -> Result<Option<Vec<IntentRecord>>, HistoryError>;
-    /// The newest attempts first, of one resource name or of all, at most `limit`, below `before` where given.
+    /// The newest attempts first, of whatever ever had one of these names or of all, at most `limit`, below `before` where given.
     async fn attempts(
         &self,
         environment: &str,
-        name: Option<&str>,
+        names: Option<&[Name]>,
         before: Option<AttemptId>,
         limit: u32,
     ) -> Result<Vec<AttemptSummary>, HistoryError>;

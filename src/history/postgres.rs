@@ -190,11 +190,11 @@ impl Store for PostgresStore {
     async fn attempts(
         &self,
         environment: &str,
-        name: Option<&str>,
+        names: Option<&[Name]>,
         before: Option<AttemptId>,
         limit: u32,
     ) -> Result<Vec<AttemptSummary>, HistoryError> {
-        on_connection!(self, "reading attempts", self.patience.call, reads::attempts(environment, name, before, limit))
+        on_connection!(self, "reading attempts", self.patience.call, reads::attempts(environment, names, before, limit))
     }
 
     async fn requests(

@@ -209,7 +209,7 @@ async fn one_poisoned_message(store: Arc<dyn Store>) {
     scheduler.push(chain(3)).await.unwrap();
     settle(&scheduler).await;
     let marked = "[history cannot store what was said here: ";
-    let attempts = store.attempts("env", Some("r1"), None, 10).await.unwrap();
+    let attempts = store.attempts("env", Some(&["r1".into()]), None, 10).await.unwrap();
     let Some(OutcomeKind::Failed { message, .. }) = &attempts[0].outcome else { panic!("{attempts:?}") };
     assert!(message.starts_with(marked) && message.ends_with("no \\u{0} route"), "{message}");
     let rows = store.peek("env").await.unwrap().unwrap().resources;

@@ -28,11 +28,83 @@ fn resources_are_selected_by_what_they_are_and_how_they_stand() {
 }
 
 #[test]
+fn everything_that_is_said_of_resources_can_be_selected() {
+    let labelled = file("bad", "/proc/bad", "no", "").replace("{name: bad}", "{name: bad, labels: {tier: front}}");
+    let house = House::patient(LOCAL, &[small("held"), labelled].concat());
+    assert_eq!(house.run("deploy -f manifests -q").code, 1);
+    let lines = |words: &str| -> Vec<String> {
+        let ran = house.run(&format!("{words} -o json"));
+        let lines = ran.out.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+        lines.map(|line| line["name"].as_str().unwrap().to_owned()).collect()
+    };
+    let names = |words: &str| -> Vec<String> {
+        let items = house.run(&format!("{words} -o json")).json()["items"].as_array().unwrap().clone();
+        let name = |item: &serde_json::Value| item.get("name").unwrap_or(&item["items"][0]["name"]).clone();
+        items.iter().map(|item| name(item).as_str().unwrap().to_owned()).collect()
+    };
+    for (selector, meant) in [
+        ("--type host.Directory --target here", &["folder"][..]),
+        ("-l tier=front", &["bad"]),
+        ("-l !tier --type host.File", &["index", "motd"]),
+        ("--failed", &["bad"]),
+        ("--stale 1h", &["bad"]),
+        ("motd folder", &["folder", "motd"]),
+    ] {
+        for verb in ["status", "show", "why", "facts", "compliance"] {
+            assert_eq!(names(&format!("{verb} {selector}")), meant, "{verb} {selector}");
+        }
+        for mut found in [names(&format!("history {selector}")), lines(&format!("logs {selector}"))] {
+            found.sort();
+            assert_eq!(found, meant, "history and logs {selector}");
+        }
+    }
+    assert_eq!(names("facts --type host.File --refresh"), ["bad", "index", "motd"]);
+    assert_eq!(names("history index motd --limit 2").len(), 2);
+    assert!(house.run("why motd -o json").json()["good"].as_bool().unwrap(), "one that is named is told alone");
+
+    // Who is gone is known by name as long as there are attempts.
+    assert_eq!(house.run("delete index --yes -q").code, 1, "the bad one is still bad");
+    assert!(names("history index motd").iter().any(|name| name == "index"));
+    assert_eq!(lines("logs index").last().unwrap(), "index");
+    assert!(!names("history --type host.File").iter().any(|name| name == "index"));
+    assert_eq!(house.run("show index").code, 64);
+}
+
+#[test]
+fn what_needs_an_environment_makes_none() {
+    let house = House::new();
+    for verb in [
+        "deploy",
+        "repair",
+        "facts --refresh",
+        "rollback --to-version 1",
+        "suspend",
+        "resume",
+        "cancel",
+        "forget a --yes",
+        "delete a --yes",
+        "delete environment a --yes",
+        "clear environment a --yes",
+        "status",
+        "history",
+        "logs",
+        "check",
+    ] {
+        let ran = house.run(verb);
+        assert_eq!(ran.code, 64, "{verb}: {}", ran.err);
+        assert!(ran.err.contains("no environment is known with --data-dir data/deploy"), "{verb}: {}", ran.err);
+        assert!(!house.path("data").exists(), "{verb}");
+    }
+}
+
+#[test]
 fn what_selects_nothing_says_so_and_what_is_mistyped_is_refused() {
     let command = resource("ran", "host.Command", "{argv: [touch, FOLDER/ran], creates: FOLDER/ran}", "");
     let house = House::with(LOCAL, &(small("held") + &command));
     assert_eq!(house.run("deploy -f manifests -q").code, 0);
-    for verb in ["status", "repair", "deploy", "dry-run", "cancel", "compliance", "delete --yes", "forget --yes"] {
+    let readers = ["status", "compliance", "show", "why", "facts", "history", "logs"];
+    let orders = ["repair", "deploy", "dry-run", "cancel", "delete --yes", "forget --yes", "facts --refresh"];
+    for verb in readers.into_iter().chain(orders) {
         let target = house.run(&format!("{verb} --target her"));
         assert_eq!(target.code, 64, "{verb}: {}", target.out);
         assert!(target.err.contains("there is no target named her; did you mean here?"), "{verb}: {}", target.err);
@@ -40,13 +112,19 @@ fn what_selects_nothing_says_so_and_what_is_mistyped_is_refused() {
         assert!(kind.code == 64 && kind.err.contains("did you mean host.File?"), "{verb}: {}", kind.err);
         let name = house.run(&format!("{verb} mot"));
         assert!(name.code == 64 && name.err.contains("did you mean motd?"), "{verb}: {}", name.err);
-        let elsewhere = house.run(&format!("{verb} --environment hous"));
+        let elsewhere = house.run(&format!("{verb} motd --environment hous"));
         assert!(elsewhere.code == 64 && elsewhere.err.contains("did you mean house?"), "{verb}: {}", elsewhere.err);
     }
-    for verb in ["repair", "deploy", "dry-run", "cancel", "delete --yes"] {
+    for verb in readers.into_iter().chain(orders).filter(|verb| !verb.starts_with("forget")) {
         let nothing = house.run(&format!("{verb} --failed"));
         assert_eq!(nothing.code, 0, "{verb}: {}{}", nothing.out, nothing.err);
         assert!(nothing.err.contains("nothing is selected"), "{verb}: {}", nothing.err);
+    }
+    let nothing = house.run("logs --type host.User -l tier=front").err;
+    assert!(nothing.contains("types of resources here: host.Command, host.Directory, host.File\n"), "{nothing}");
+    assert!(nothing.contains("labels of resources here: none"), "{nothing}");
+    for verb in ["show", "why"] {
+        assert!(house.run(verb).err.contains("which resources? Name them, or select them"), "{verb}");
     }
     assert_eq!(house.run("forget --yes").code, 64, "something must be named");
     assert_eq!(house.run("forget --failed --yes").code, 64);

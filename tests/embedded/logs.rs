@@ -1,6 +1,6 @@
 //! What attempts said, and what they say while somebody else works.
 
-use crate::house::{House, eventually, file};
+use crate::house::{House, eventually, file, resource};
 use crate::run::Running;
 use crate::{LOCAL, small};
 use serde_json::Value;
@@ -46,8 +46,8 @@ struct Following {
 }
 
 impl Following {
-    fn start(house: &House) -> Self {
-        let mut process = house.command("logs -f -o json").stdout(Stdio::piped()).spawn().unwrap();
+    fn start(house: &House, selector: &str) -> Self {
+        let mut process = house.command(&format!("logs -f -o json {selector}")).stdout(Stdio::piped()).spawn().unwrap();
         let lines = BufReader::new(process.stdout.take().unwrap()).lines();
         let said = Arc::new(Mutex::new(Vec::new()));
         let heard = Arc::clone(&said);
@@ -78,7 +78,7 @@ fn what_other_processes_do_is_followed_from_one_to_the_next() {
     let house = House::with(LOCAL, &small("held"));
     let run = Running::start(&house, "-f manifests");
     run.eventually_says("created", Some("index"));
-    let logs = Following::start(&house);
+    let logs = Following::start(&house, "");
     logs.eventually_says("index", "created");
     house.write("made/motd", "changed by hand");
     assert_eq!(house.run("repair").code, 0);
@@ -91,9 +91,31 @@ fn what_other_processes_do_is_followed_from_one_to_the_next() {
     logs.eventually_says("index", "deleted");
     run.stop();
     let told = logs.said.lock().unwrap().clone();
-    let mut numbers: Vec<u64> = told.iter().map(|line| line["attempt"].as_u64().unwrap()).collect();
+    let ended = told.iter().filter(|line| line["result"] != "open");
+    let mut numbers: Vec<u64> = ended.map(|line| line["attempt"].as_u64().unwrap()).collect();
     numbers.sort_unstable();
     let all = numbers.len();
     numbers.dedup();
     assert_eq!(numbers.len(), all, "each attempt once: {told:?}");
+}
+
+#[test]
+fn what_lasts_is_told_when_it_is_open_and_who_joins_a_selection_is_followed() {
+    let waits =
+        "{argv: [sh, -c, \"until [ -e FOLDER/go ]; do sleep 0.1; done; touch FOLDER/done\"], creates: FOLDER/done}";
+    let house = House::with(LOCAL, &(small("held") + &resource("ran", "host.Command", waits, "index")));
+    let run = Running::start(&house, "-f manifests");
+    run.eventually_says("created", Some("index"));
+    let logs = Following::start(&house, "--type host.Command");
+    logs.eventually_says("ran", "open");
+    let again = resource("again", "host.Command", "{argv: [touch, FOLDER/again], creates: FOLDER/again}", "ran");
+    house.write("manifests/again.yaml", &again);
+    run.eventually_says("accepted", None);
+    house.write("go", "");
+    logs.eventually_says("ran", "created");
+    logs.eventually_says("again", "created");
+    run.stop();
+    let told = logs.said.lock().unwrap().clone();
+    assert!(told.iter().all(|line| line["name"] == "ran" || line["name"] == "again"), "{told:?}");
+    assert_eq!(told.iter().filter(|line| line["name"] == "ran").count(), 2, "{told:?}");
 }

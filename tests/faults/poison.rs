@@ -25,7 +25,7 @@ async fn q8_a_result_that_the_database_will_never_store_stops_nothing() {
     town.settle().await;
     let history = town.history().await;
     assert_eq!(history.count(SUCCEEDED), 22, "{history:?}");
-    let attempts = town.store.attempts(crate::town::ENVIRONMENT, Some("a"), None, 10).await.unwrap();
+    let attempts = town.store.attempts(crate::town::ENVIRONMENT, Some(&["a".into()]), None, 10).await.unwrap();
     let said: Vec<String> = attempts.iter().map(|attempt| format!("{:?}", attempt.outcome)).collect();
     assert!(said.iter().any(|said| said.contains("history cannot store") && said.contains("manners")), "{said:?}");
     assert!(!said.iter().any(|said| said.contains("blast")), "{said:?}");

@@ -1,6 +1,6 @@
 //! Options of the autonomous form, and of following what it does.
 
-use super::{ManifestOptions, StateOptions};
+use super::{ManifestOptions, SelectOptions, StateOptions};
 use clap::Args;
 
 #[derive(Clone, Debug, Args)]
@@ -19,9 +19,8 @@ pub(crate) struct RunOptions {
 
 #[derive(Clone, Debug, Args)]
 pub(crate) struct LogsOptions {
-    /// Only attempts of this resource
-    #[arg(value_name = "NAME")]
-    pub(crate) name: Option<String>,
+    #[command(flatten)]
+    pub(crate) select: SelectOptions,
     /// Go on with what attempts say from now on, until Ctrl-C
     #[arg(short, long)]
     pub(crate) follow: bool,

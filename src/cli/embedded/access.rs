@@ -28,8 +28,30 @@ impl Access<'_> {
         Self::run_as(false, options, output, prepare, work).await
     }
 
-    /// The same; a session that is there for reports only starts nothing else, whatever is due or was left over.
+    /// The same; an environment that is `declared` may be the first in a new data folder.
+    pub(crate) async fn begin<P, T>(
+        declared: bool,
+        options: &StateOptions,
+        output: Output,
+        prepare: impl AsyncFnOnce(&Place) -> Result<(Name, P), CliError>,
+        work: impl AsyncFnOnce(&mut Access<'_>, P) -> Result<T, CliError>,
+    ) -> Result<T, CliError> {
+        Self::work(declared, false, options, output, prepare, work).await
+    }
+
+    /// As [`Access::run`]; a session that is there for reports only starts nothing else, whatever is due or was left over.
     pub(crate) async fn run_as<P, T>(
+        report_only: bool,
+        options: &StateOptions,
+        output: Output,
+        prepare: impl AsyncFnOnce(&Place) -> Result<(Name, P), CliError>,
+        work: impl AsyncFnOnce(&mut Access<'_>, P) -> Result<T, CliError>,
+    ) -> Result<T, CliError> {
+        Self::work(false, report_only, options, output, prepare, work).await
+    }
+
+    async fn work<P, T>(
+        may_begin: bool,
         report_only: bool,
         options: &StateOptions,
         output: Output,
@@ -39,6 +61,9 @@ impl Access<'_> {
         if let Some(control) = Control::reach(options, output).await? {
             let work = async |beside: &mut Beside, prepared| work(&mut Access::Beside(beside), prepared).await;
             return Beside::run(control, options, output, prepare, work).await;
+        }
+        if !may_begin {
+            Place::expect_known(options)?;
         }
         let work = async |session: &mut Session, prepared| work(&mut Access::Own(session), prepared).await;
         Session::run_as(report_only, options, output, prepare, work).await
@@ -51,6 +76,7 @@ impl Access<'_> {
         prepare: impl AsyncFnOnce(&Place) -> Result<Name, CliError>,
     ) -> Result<(Name, bool), CliError> {
         let Some(control) = Control::reach(options, output).await? else {
+            Place::expect_known(options)?;
             return Place::owned(options, output, async |place, owners| {
                 let environment = prepare(place).await?;
                 end::end_in(place, owners, &environment, false).await?;
@@ -83,6 +109,7 @@ impl Access<'_> {
             })
             .await;
         }
+        Place::expect_known(options)?;
         Place::owned(options, output, async |place, owners| {
             let work = async |session: &mut Session, prepared| work(&mut Access::Own(session), prepared).await;
             let finished = Session::on(place, owners, false, output, prepare, work).await?;

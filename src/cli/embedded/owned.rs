@@ -51,6 +51,7 @@ impl Owned<'_> {
             })
             .await;
         }
+        Place::expect_known(options)?;
         Place::owned(options, output, async |place, owners| {
             let (environment, prepared) = prepare(place).await?;
             let owner = owner_of(owners.own());

@@ -83,6 +83,14 @@ impl Place {
         }
     }
 
+    /// Refuses a data folder in which no environment was ever deployed, before anything is started or written there.
+    pub(crate) fn expect_known(options: &StateOptions) -> Result<(), EmbeddedError> {
+        if options.database_url.is_some() || options.data_dir.join("postgres").exists() {
+            return Ok(());
+        }
+        Err(EmbeddedError::Nothing { folder: options.data_dir.clone() })
+    }
+
     /// Opens history to read, lets `work` look at it, and closes it whatever came of it.
     pub(crate) async fn visited<T>(
         options: &StateOptions,
@@ -103,9 +111,7 @@ impl Place {
         if options.database_url.is_some() {
             return Self::open(options, output, None).await;
         }
-        if !options.data_dir.join("postgres").exists() {
-            return Err(EmbeddedError::Nothing { folder: options.data_dir.clone() });
-        }
+        Self::expect_known(options)?;
         match FolderLock::acquire(&options.data_dir) {
             Ok(lock) => Self::open(options, output, Some(lock)).await,
             Err(LockError::Held { .. }) => {

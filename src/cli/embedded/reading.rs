@@ -1,11 +1,12 @@
 //! An environment as history knows it, read without owning it: a verb that only reads never changes who works on what.
 
 use super::{EmbeddedError, Place};
-use crate::cli::arguments::StateOptions;
+use crate::cli::arguments::{SelectOptions, StateOptions};
 use crate::cli::output::{Output, time};
+use crate::cli::selection::Selection;
 use crate::cli::{CliError, suggest};
 use crate::core::{
-    EnvironmentState, Epoch, IntentRecord, Life, Name, ResourceView, Snapshot, Timestamp, VersionNumber,
+    AttemptId, EnvironmentState, Epoch, IntentRecord, Life, Name, ResourceView, Snapshot, Timestamp, VersionNumber,
 };
 use crate::history::Store;
 use std::collections::BTreeSet;
@@ -19,6 +20,8 @@ pub(crate) struct Reading {
     pub(crate) environment: Name,
     /// Its state.
     pub(crate) state: EnvironmentState,
+    /// No attempt above this number was made when the state was read.
+    pub(crate) last_attempt: AttemptId,
     /// When it was read.
     pub(crate) now: Timestamp,
     /// Another process holds the data folder, and may work on the environment.
@@ -38,10 +41,64 @@ impl Reading {
     async fn of(place: &Place, options: &StateOptions) -> Result<Self, CliError> {
         let environment = place.environment(options.environment.as_deref(), None).await?;
         let now = time::now();
-        let state = peek(&*place.store, &environment, now)
+        let snapshot = place
+            .store
+            .peek(&environment)
             .await?
             .ok_or_else(|| EmbeddedError::Nothing { folder: place.folder.clone() })?;
-        Ok(Self { store: Arc::clone(&place.store), environment, state, now, at_work: place.is_held_elsewhere() })
+        let last_attempt = snapshot.last_attempt;
+        let state = EnvironmentState::restore(environment.clone(), Epoch(0), snapshot, now).0;
+        let (store, at_work) = (Arc::clone(&place.store), place.is_held_elsewhere());
+        Ok(Self { store, environment, state, last_attempt, now, at_work })
+    }
+
+    /// The resources that are meant, by name. That something was asked for and nothing is meant by it is told.
+    ///
+    /// # Errors
+    /// [`CliError::Usage`] with a suggestion where a name, a target or a type does not exist.
+    pub(crate) fn select(&self, options: &SelectOptions, output: Output) -> Result<Vec<ResourceView>, CliError> {
+        for name in &options.names {
+            self.find(name)?;
+        }
+        let mut views = self.fitting(options, output)?;
+        views.sort_by(|one, other| one.row.intent.name.cmp(&other.row.intent.name));
+        Ok(views)
+    }
+
+    /// The names whose attempts are meant; `None`: everybody's. What is named need not be known any more, as long as it has attempts.
+    ///
+    /// # Errors
+    /// As [`Reading::select`].
+    pub(crate) async fn select_attempts(
+        &self,
+        options: &SelectOptions,
+        output: Output,
+    ) -> Result<Option<Vec<Name>>, CliError> {
+        let selection = Selection::new(options);
+        for name in &options.names {
+            let gone = self.state.find_any(name).is_none();
+            if gone && self.store.attempts(&self.environment, Some(&[name.as_str().into()]), None, 1).await?.is_empty()
+            {
+                self.find(name)?;
+            }
+        }
+        if selection.is_all() {
+            return Ok(None);
+        }
+        if selection.names_only() {
+            return Ok(Some(options.names.iter().map(|name| name.as_str().into()).collect()));
+        }
+        Ok(Some(self.fitting(options, output)?.into_iter().map(|view| view.row.intent.name.clone()).collect()))
+    }
+
+    fn fitting(&self, options: &SelectOptions, output: Output) -> Result<Vec<ResourceView>, CliError> {
+        let selection = Selection::new(options);
+        selection.check_place(&self.state, None)?;
+        let selection = selection.within(&self.state, None, self.now);
+        if let Some(nothing) = selection.nothing(&self.state, None) {
+            output.note(&nothing);
+        }
+        Ok(self.state.views().filter(|view| selection.covers(&view.row.intent)).collect())
     }
 
     /// The resource of this name.

@@ -4,8 +4,8 @@
 
 use crate::cli::arguments::CancelOptions;
 use crate::cli::embedded::{Owned, Place, author, snapshot_state};
-use crate::cli::manifests::{NOTHING_SELECTED, Selection};
 use crate::cli::output::{Output, time};
+use crate::cli::selection::Selection;
 use crate::cli::verbs::confirm;
 use crate::cli::{CliError, Exit};
 use crate::core::{EnvironmentState, Name, Request, RequestId, RequestKind, ResourceView, Timestamp};
@@ -38,8 +38,8 @@ pub(crate) async fn run(options: CancelOptions, output: Output) -> Result<Exit, 
         let state = snapshot_state(&*place.store, &environment).await?;
         selection.check(&state, None)?;
         let selection = selection.within(&state, None, time::now());
-        if selection.selects_nothing(&state, None) {
-            output.note(NOTHING_SELECTED);
+        if let Some(nothing) = selection.nothing(&state, None) {
+            output.note(&nothing);
         }
         Ok((environment, selection))
     };

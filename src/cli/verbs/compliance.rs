@@ -8,7 +8,6 @@ use crate::cli::arguments::ComplianceOptions;
 use crate::cli::document::State;
 use crate::cli::embedded::Reading;
 use crate::cli::limits::COMPLIANCE_PAGE;
-use crate::cli::manifests::Selection;
 use crate::cli::output::{Output, Table, state_style, time};
 use crate::cli::{CliError, Exit};
 use crate::core::{Mode, Name, ResourceView, Timestamp, VersionNumber};
@@ -85,10 +84,7 @@ struct Declaration {
 /// Prints the report, and fails with [`Exit::NotCompliant`] where something is not compliant, or not proven to be.
 pub(crate) async fn run(options: ComplianceOptions, output: Output) -> Result<Exit, CliError> {
     Reading::with(&options.state, output, async |reading| {
-        for name in &options.select.names {
-            reading.find(name)?;
-        }
-        let document = report(&options, reading).await?;
+        let document = report(&options, reading, output).await?;
         output.print(&document, || text(&document, reading.now, output.is_wide()))?;
         let proven = document.compliant == document.items.len();
         Ok(if proven { Exit::Done } else { Exit::NotCompliant })
@@ -96,19 +92,15 @@ pub(crate) async fn run(options: ComplianceOptions, output: Output) -> Result<Ex
     .await
 }
 
-async fn report(options: &ComplianceOptions, reading: &Reading) -> Result<ComplianceDocument, CliError> {
+async fn report(
+    options: &ComplianceOptions,
+    reading: &Reading,
+    output: Output,
+) -> Result<ComplianceDocument, CliError> {
     let versions = versions(reading).await?;
-    let selection = Selection::new(&options.select);
-    selection.check_place(&reading.state, None)?;
-    let selection = selection.within(&reading.state, None, reading.now);
     let max_age_ms = options.max_age.map(crate::api::Duration::as_ms);
-    let mut items: Vec<Standing> = reading
-        .state
-        .views()
-        .filter(|view| selection.covers(&view.row.intent))
-        .map(|view| standing(reading, &view, max_age_ms, &versions))
-        .collect();
-    items.sort_by(|one, other| one.name.cmp(&other.name));
+    let views = reading.select(&options.select, output)?;
+    let items: Vec<Standing> = views.iter().map(|view| standing(reading, view, max_age_ms, &versions)).collect();
     let count = |verdict| items.iter().filter(|item| item.verdict == verdict).count();
     Ok(ComplianceDocument {
         environment: reading.environment.clone(),

@@ -4,8 +4,8 @@ use super::confirm;
 use super::summary::RunDocument;
 use crate::cli::arguments::{DeleteOptions, WholeEnvironment};
 use crate::cli::embedded::{Access, Finished, Place, find, push_of, snapshot_state};
-use crate::cli::manifests::{NOTHING_SELECTED, Selection};
 use crate::cli::output::{Output, time};
+use crate::cli::selection::Selection;
 use crate::cli::{CliError, Exit};
 use crate::core::{EnvironmentState, Name, Push, RequestKind, Scope};
 use std::collections::BTreeMap;
@@ -50,8 +50,8 @@ pub(super) async fn prepare(
     let selection = Selection::new(&options.select);
     selection.check_place(&state, None)?;
     let selection = selection.within(&state, None, time::now());
-    if selection.selects_nothing(&state, None) {
-        output.note(NOTHING_SELECTED);
+    if let Some(nothing) = selection.nothing(&state, None) {
+        output.note(&nothing);
     }
     let (pushes, removed) = removals(options, &selection, &state);
     if whole || !removed.is_empty() {

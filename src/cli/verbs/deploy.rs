@@ -4,8 +4,9 @@ use super::confirm;
 use super::summary::RunDocument;
 use crate::cli::arguments::DeployOptions;
 use crate::cli::embedded::{Access, Place, author, push_of, snapshot_state};
-use crate::cli::manifests::{self, Declared, NOTHING_SELECTED, Selection};
+use crate::cli::manifests::{self, Declared};
 use crate::cli::output::{Output, time};
+use crate::cli::selection::Selection;
 use crate::cli::{CliError, Exit, SET, refusal};
 use crate::core::{
     Effects, EnvironmentState, Event, Hash, Name, OnChange, Push, PushPlan, Refusal, RefusalKind, Request, RequestId,
@@ -28,24 +29,26 @@ pub(crate) async fn run(options: DeployOptions, output: Output) -> Result<Exit, 
         let prepared = prepare(&options, &selection, declared.as_ref(), place, &environment, output).await?;
         Ok((environment, prepared))
     };
-    let finished = Access::run(&options.state, output, prepare, async |session, (push, selection, replaced)| {
-        if let Some(declared) = &declared {
-            session.configure(declared).await?;
-        }
-        if let Some(push) = push {
-            session.push(push).await?;
-        }
-        if !replaced.is_empty() {
-            let scope = Scope { target: None, names: Some(replaced) };
-            session.request(RequestKind::ApproveRemovals, scope).await?;
-        }
-        match options.digest {
-            Some(digest) => session.release(selection.scope(), digest).await?,
-            None => session.request(RequestKind::Deploy, selection.scope()).await?,
-        };
-        session.wait().await
-    })
-    .await?;
+    let may_begin = declared.is_some();
+    let finished =
+        Access::begin(may_begin, &options.state, output, prepare, async |session, (push, selection, replaced)| {
+            if let Some(declared) = &declared {
+                session.configure(declared).await?;
+            }
+            if let Some(push) = push {
+                session.push(push).await?;
+            }
+            if !replaced.is_empty() {
+                let scope = Scope { target: None, names: Some(replaced) };
+                session.request(RequestKind::ApproveRemovals, scope).await?;
+            }
+            match options.digest {
+                Some(digest) => session.release(selection.scope(), digest).await?,
+                None => session.request(RequestKind::Deploy, selection.scope()).await?,
+            };
+            session.wait().await
+        })
+        .await?;
     RunDocument::new(finished).print(output, false)
 }
 
@@ -61,8 +64,8 @@ async fn prepare(
     let state = snapshot_state(&*place.store, environment).await?;
     selection.check(&state, declared)?;
     let selection = selection.within(&state, declared, time::now());
-    if selection.selects_nothing(&state, declared) {
-        output.note(NOTHING_SELECTED);
+    if let Some(nothing) = selection.nothing(&state, declared) {
+        output.note(&nothing);
     }
     let settings = declared.map_or(state.settings(), |declared| &declared.settings);
     if options.digest.is_some() && settings.on_change == OnChange::Automatic {

@@ -6,8 +6,9 @@
 use super::deploy::digest;
 use crate::cli::arguments::DryRunOptions;
 use crate::cli::embedded::{Copy, Session, push_of};
-use crate::cli::manifests::{self, Declared, NOTHING_SELECTED, Selection};
+use crate::cli::manifests::{self, Declared};
 use crate::cli::output::{Output, styled_diff, time};
+use crate::cli::selection::Selection;
 use crate::cli::{CliError, Exit, SET, refusal};
 use crate::core::{DryRunItem, EnvironmentState, Name, Push};
 use crate::history::DryRunResult;
@@ -48,8 +49,8 @@ pub(crate) async fn run(options: DryRunOptions, output: Output) -> Result<Exit, 
     let copy = Copy::of(&options.state, declared.as_ref(), output).await?;
     selection.check(&copy.state, declared.as_ref())?;
     let selection = selection.within(&copy.state, declared.as_ref(), time::now());
-    if selection.selects_nothing(&copy.state, declared.as_ref()) {
-        output.note(NOTHING_SELECTED);
+    if let Some(nothing) = selection.nothing(&copy.state, declared.as_ref()) {
+        output.note(&nothing);
     }
     let items = items(&copy.state, declared.as_ref(), &selection, options.prune)?;
     let compliant = compliant(&copy.state, &items);

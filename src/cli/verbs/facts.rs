@@ -1,90 +1,105 @@
-//! `homeostat facts [NAME]`: what attempts have learned of resources; with `--refresh`, of one resource as it is now.
+//! `homeostat facts [NAME…]`: what attempts have learned of resources; with `--refresh`, as they are now.
 
 use crate::cli::arguments::FactsOptions;
 use crate::cli::document::{FactsDocument, ListDocument};
 use crate::cli::embedded::{Access, Place, Reading, find, snapshot_state};
-use crate::cli::output::{Output, Table};
+use crate::cli::output::{Output, Table, time};
+use crate::cli::selection::Selection;
 use crate::cli::{CliError, Exit};
-use crate::core::{Name, RequestKind, ResourceView, Scope};
-use std::fmt::Write as _;
+use crate::core::{EnvironmentState, Name, RequestKind, ResourceView, Scope, limits};
+use std::collections::BTreeMap;
 
 /// Prints the facts.
 pub(crate) async fn run(options: FactsOptions, output: Output) -> Result<Exit, CliError> {
-    let failed = match (&options.name, options.refresh) {
-        (Some(name), true) => refresh(&options, name, output).await?,
-        _ => None,
-    };
+    let failed = if options.refresh { refresh(&options, output).await? } else { Vec::new() };
     let shown = Reading::with(&options.state, output, async |reading| show(&options, reading, output)).await?;
-    match failed {
-        Some(error) => Err(CliError::NotDone(error)),
-        None => Ok(shown),
+    if failed.is_empty() {
+        return Ok(shown);
     }
+    let first = failed.iter().take(limits::LISTED_NAMES).cloned().collect::<Vec<_>>().join("\n");
+    let more = failed.len().saturating_sub(limits::LISTED_NAMES);
+    Err(CliError::NotDone(if more == 0 { first } else { format!("{first}\n… and {more} more") }))
 }
 
-/// Looks at one resource; nothing else starts. Returns why that failed.
-async fn refresh(options: &FactsOptions, name: &str, output: Output) -> Result<Option<String>, CliError> {
+/// Looks at resources; nothing else starts. Returns why that failed.
+async fn refresh(options: &FactsOptions, output: Output) -> Result<Vec<String>, CliError> {
     let prepare = async |place: &Place| {
         let environment = place.environment(options.state.environment.as_deref(), None).await?;
         let state = snapshot_state(&*place.store, &environment).await?;
-        let view = find(&state, name)?;
-        let scope = Scope { target: None, names: Some(vec![view.row.intent.name.clone()]) };
-        if !state.can_be_refreshed(name) {
-            let reason = format!(
-                "the newest intent of {name} is not deployed; its facts come with the next deploy\n  `homeostat why {name}` says what it waits for"
-            );
-            return Err(CliError::Usage(reason));
-        }
-        Ok((environment, scope))
+        Ok((environment, to_refresh(options, &state, output)?))
     };
-    let finished = Access::run_as(true, &options.state, output, prepare, async |session, scope| {
-        session.request(RequestKind::FactRefresh, scope).await?;
-        session.wait().await
+    let (finished, names) = Access::run_as(true, &options.state, output, prepare, async |session, names: Vec<Name>| {
+        if !names.is_empty() {
+            session.request(RequestKind::FactRefresh, Scope { target: None, names: Some(names.clone()) }).await?;
+        }
+        Ok((session.wait().await?, names))
     })
     .await?;
     if finished.interrupted {
         return Err(CliError::Interrupted);
     }
-    let attempt = finished.attempts.into_iter().find(|attempt| *attempt.name == *name);
-    Ok(match attempt {
-        Some(attempt) => attempt.error.map(|error| format!("the facts of {name} cannot be read: {error}")),
+    // The newest comes first, and counts.
+    let attempts = finished.attempts.into_iter().rev().map(|attempt| (attempt.name.clone(), attempt.error));
+    let attempts: BTreeMap<Name, Option<Name>> = attempts.collect();
+    let failed = |name: &Name| match attempts.get(name) {
+        Some(error) => error.as_ref().map(|error| format!("the facts of {name} cannot be read: {error}")),
         None => Some(format!("the facts of {name} were not read; `homeostat why {name}` says what it waits for")),
-    })
+    };
+    Ok(names.iter().filter_map(failed).collect())
+}
+
+/// What is meant, and can be looked at. What is named must be.
+fn to_refresh(options: &FactsOptions, state: &EnvironmentState, output: Output) -> Result<Vec<Name>, CliError> {
+    for name in &options.select.names {
+        find(state, name)?;
+    }
+    let selection = Selection::new(&options.select);
+    selection.check_place(state, None)?;
+    let selection = selection.within(state, None, time::now());
+    let meant = state.views().map(|view| view.row.intent).filter(|intent| selection.covers(intent));
+    let (ready, others): (Vec<Name>, Vec<Name>) =
+        meant.map(|intent| intent.name.clone()).partition(|name| state.can_be_refreshed(name));
+    let Some(name) = others.first() else { return Ok(ready) };
+    let reason = format!(
+        "the newest intent of {name} is not deployed; its facts come with the next deploy\n  `homeostat why {name}` says what it waits for"
+    );
+    if !options.select.names.is_empty() {
+        return Err(CliError::Usage(reason));
+    }
+    let more = if others.len() == 1 { String::new() } else { format!("\n  so it is with {} more", others.len() - 1) };
+    output.note(&format!("{reason}{more}"));
+    Ok(ready)
 }
 
 fn show(options: &FactsOptions, reading: &Reading, output: Output) -> Result<Exit, CliError> {
-    let views: Vec<ResourceView> = match &options.name {
-        Some(name) => vec![reading.find(name)?],
-        None => reading.state.views().filter(|view| !view.row.facts.is_empty()).collect(),
-    };
-    let mut items: Vec<FactsDocument> = views.iter().map(FactsDocument::from).collect();
-    items.sort_by(|one, other| one.name.cmp(&other.name));
+    let asked = !Selection::new(&options.select).is_all();
+    let mut views = reading.select(&options.select, output)?;
+    views.retain(|view| asked || !view.row.facts.is_empty());
     let document = ListDocument {
         environment: reading.environment.clone(),
         version: reading.state.version(),
         counts: None,
         suspensions: Vec::new(),
-        items,
+        items: views.iter().map(FactsDocument::from).collect(),
     };
-    output.print(&document, || text(&document.items, options.name.as_deref()))?;
+    output.print(&document, || text(&document.items, asked))?;
     Ok(Exit::Done)
 }
 
-fn text(items: &[FactsDocument], asked: Option<&str>) -> String {
+fn text(items: &[FactsDocument], asked: bool) -> String {
     let mut table = Table::new(&["NAME", "FACT", "VALUE"]);
     for item in items {
         for (fact, value) in &item.facts {
             table.row(vec![item.name.to_string(), fact.to_string(), shown(value)]);
         }
     }
-    if !table.is_empty() {
-        return table.render();
+    match items {
+        _ if !table.is_empty() => table.render(),
+        [] if asked => String::new(),
+        [one] => format!("nothing is known of {}\n", one.name),
+        [one, others @ ..] => format!("nothing is known of {} and {} others\n", one.name, others.len()),
+        [] => "no facts are known\n".to_owned(),
     }
-    let mut text = String::new();
-    let _ = match asked {
-        Some(name) => writeln!(text, "nothing is known of {name}"),
-        None => writeln!(text, "no facts are known"),
-    };
-    text
 }
 
 /// A text without its quotes, anything else as JSON.

@@ -4,8 +4,8 @@
 use super::confirm;
 use crate::cli::arguments::ForgetOptions;
 use crate::cli::embedded::{Owned, Place, author, find, snapshot_state};
-use crate::cli::manifests::{NOTHING_SELECTED, Selection};
 use crate::cli::output::{Output, time};
+use crate::cli::selection::Selection;
 use crate::cli::{CliError, Exit};
 use crate::core::{EnvironmentState, Forget, Life, Name, ResourceRow, VersionNumber};
 use serde::Serialize;
@@ -76,11 +76,11 @@ fn left_behind(options: &ForgetOptions, state: &EnvironmentState) -> Result<Vec<
         return Err(CliError::Usage(reason.to_owned()));
     }
     let selection = selection.within(state, None, time::now());
+    if let Some(nothing) = selection.nothing(state, None) {
+        return Err(CliError::Usage(nothing));
+    }
     let meant = state.views().map(|view| view.row.intent).filter(|intent| selection.covers(intent));
     let names: BTreeSet<Name> = meant.map(|intent| intent.name.clone()).collect();
-    if names.is_empty() {
-        return Err(CliError::Usage(NOTHING_SELECTED.to_owned()));
-    }
     let one = |row: ResourceRow| LeftBehind {
         name: row.intent.name.clone(),
         kind: row.intent.kind.clone(),

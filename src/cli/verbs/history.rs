@@ -1,19 +1,20 @@
-//! `homeostat history [NAME]`: the versions of the environment, or the attempts of a resource.
+//! `homeostat history`: the versions of the environment; of resources that are named or selected, their attempts, also where a name is gone long ago.
 
 use crate::cli::arguments::HistoryOptions;
 use crate::cli::document::{AttemptDocument, AttemptResult, ListDocument, VersionDocument};
 use crate::cli::embedded::Reading;
 use crate::cli::output::{Output, Table, time};
 use crate::cli::{CliError, Exit};
-use crate::core::Timestamp;
+use crate::core::{Name, Timestamp};
 use crate::history::VersionSummary;
 use console::Style;
 
 /// Prints versions or attempts, newest first.
 pub(crate) async fn run(options: HistoryOptions, output: Output) -> Result<Exit, CliError> {
     Reading::with(&options.state, output, async |reading| {
-        if options.attempts || options.name.is_some() {
-            attempts(&options, reading, output).await?;
+        let names = reading.select_attempts(&options.select, output).await?;
+        if options.attempts || names.is_some() {
+            attempts(&options, names.as_deref(), reading, output).await?;
         } else {
             versions(&options, reading, output).await?;
         }
@@ -28,14 +29,25 @@ async fn versions(options: &HistoryOptions, reading: &Reading, output: Output) -
     output.print(&document, || versions_table(&versions, reading.now, output.is_wide()).render())
 }
 
-async fn attempts(options: &HistoryOptions, reading: &Reading, output: Output) -> Result<(), CliError> {
-    let attempts = reading.store.attempts(&reading.environment, options.name.as_deref(), None, options.limit).await?;
-    if let (Some(name), true) = (&options.name, attempts.is_empty()) {
-        reading.find(name)?;
-        output.note(&format!("{name} was never attempted; `homeostat why {name}` says why"));
-    }
+async fn attempts(
+    options: &HistoryOptions,
+    names: Option<&[Name]>,
+    reading: &Reading,
+    output: Output,
+) -> Result<(), CliError> {
+    let attempts = reading.store.attempts(&reading.environment, names, None, options.limit).await?;
+    note_never(names, attempts.is_empty(), output);
     let document = list(reading, attempts.iter().map(AttemptDocument::from).collect());
-    output.print(&document, || attempts_table(&document.items, reading.now, output.is_wide()).render())
+    // Some may have ended since the state was read.
+    output.print(&document, || attempts_table(&document.items, time::now(), output.is_wide()).render())
+}
+
+/// Says it where nothing that is meant was ever attempted.
+pub(super) fn note_never(names: Option<&[Name]>, never: bool, output: Output) {
+    if let (Some([name, others @ ..]), true) = (names, never) {
+        let others = if others.is_empty() { String::new() } else { format!(" and {} others", others.len()) };
+        output.note(&format!("never attempted: {name}{others}; `homeostat why {name}` says why"));
+    }
 }
 
 fn list<T>(reading: &Reading, items: Vec<T>) -> ListDocument<T> {

@@ -27,3 +27,34 @@ mod summary;
 
 pub(crate) use summary::HeldDocument;
 pub(crate) use why::WhyDocument;
+
+use super::CliError;
+use super::arguments::SelectOptions;
+use super::limits::SHOWN_RESOURCES;
+use super::selection::Selection;
+
+/// Refuses a verb that says much of each resource where none is named or selected.
+fn require_selection(options: &SelectOptions) -> Result<(), CliError> {
+    if !Selection::new(options).is_all() {
+        return Ok(());
+    }
+    let reason = "which resources? Name them, or select them: --target, --type, -l, --failed, --stale\n  \
+                  `homeostat status` lists them all";
+    Err(CliError::Usage(reason.to_owned()))
+}
+
+/// Refuses to say much of more resources than anybody reads.
+fn refuse_too_many(resources: usize) -> Result<(), CliError> {
+    if resources <= SHOWN_RESOURCES {
+        return Ok(());
+    }
+    Err(CliError::Usage(format!(
+        "{resources} resources are selected, and at most {SHOWN_RESOURCES} are shown one by one; select fewer\n  \
+         `homeostat status` with the same words lists them all"
+    )))
+}
+
+/// Whether one resource is named, and nothing else is said of it.
+fn names_one(options: &SelectOptions) -> bool {
+    options.names.len() == 1 && Selection::new(options).names_only()
+}

@@ -3,8 +3,9 @@
 use super::summary::RunDocument;
 use crate::cli::arguments::RepairOptions;
 use crate::cli::embedded::{Access, Place, push_of, snapshot_state};
-use crate::cli::manifests::{self, Declared, NOTHING_SELECTED, Selection};
+use crate::cli::manifests::{self, Declared};
 use crate::cli::output::{Output, time};
+use crate::cli::selection::Selection;
 use crate::cli::{CliError, Exit, SET};
 use crate::core::{Name, RequestKind};
 
@@ -51,8 +52,8 @@ async fn prepare(
         }
     }
     let selection = selection.within(&state, None, time::now());
-    if selection.selects_nothing(&state, None) {
-        output.note(NOTHING_SELECTED);
+    if let Some(nothing) = selection.nothing(&state, None) {
+        output.note(&nothing);
     }
     Ok((environment, selection))
 }

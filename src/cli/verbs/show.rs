@@ -1,52 +1,81 @@
-//! `homeostat show NAME`: one resource, its intent, its state and its latest attempts.
+//! `homeostat show NAME…`: resources, each with its intent, its state and its latest attempts.
 
-use crate::cli::arguments::NameOptions;
-use crate::cli::document::{AttemptDocument, ResourceDocument, ShowDocument, State};
+use crate::cli::arguments::ResourcesOptions;
+use crate::cli::document::{AttemptDocument, ListDocument, ResourceDocument, ShowDocument, State};
 use crate::cli::embedded::Reading;
 use crate::cli::embedded::control::{Answer, Control, Order};
 use crate::cli::limits::SHOWN_ATTEMPTS;
 use crate::cli::output::{Output, state_style, styled_diff, time};
 use crate::cli::verbs::history::attempts_table;
 use crate::cli::{CliError, Exit, redact};
-use crate::core::{Hold, ResourceView, Timestamp};
+use crate::core::{Hold, Name, ResourceView, Timestamp};
 use std::fmt::Write;
 
-/// Prints the resource.
-pub(crate) async fn run(options: NameOptions, output: Output) -> Result<Exit, CliError> {
-    let known = match Control::reach(&options.state, output).await? {
-        Some(control) => holds_beside(&control, &options).await?,
-        None => None,
-    };
-    Reading::with(&options.state, output, async |reading| show(&options, reading, known, output).await).await
+/// Prints the resources: one that is named as a document of its own, else a list.
+pub(crate) async fn run(options: ResourcesOptions, output: Output) -> Result<Exit, CliError> {
+    super::require_selection(&options.select)?;
+    let control = Control::reach(&options.state, output).await?;
+    Reading::with(&options.state, output, async |reading| {
+        let views = reading.select(&options.select, output)?;
+        super::refuse_too_many(views.len())?;
+        let control = control.filter(|control| control.runs(&reading.environment));
+        let mut documents = Vec::new();
+        for view in &views {
+            let holds = match &control {
+                Some(control) => holds_beside(control, &reading.environment, view).await?,
+                None => reading.state.why(view.row.resource),
+            };
+            documents.push(document(reading, view, holds).await?);
+        }
+        print(&options, reading, &views, documents, output)
+    })
+    .await
 }
 
-/// What a process that runs the environment knows of what holds the resource; `None` where it does not run it.
-async fn holds_beside(control: &Control, options: &NameOptions) -> Result<Option<Vec<Hold>>, CliError> {
-    let Some(environment) = control.environment(&options.state).await? else { return Ok(None) };
-    let name = options.name.clone();
-    match control.order(&Order::Holds { environment, name }).await? {
-        Answer::Holds { holds } => Ok(Some(holds)),
+/// What the process that runs the environment knows of what holds the resource.
+async fn holds_beside(control: &Control, environment: &Name, view: &ResourceView) -> Result<Vec<Hold>, CliError> {
+    let name = view.row.intent.name.to_string();
+    match control.order(&Order::Holds { environment: environment.clone(), name }).await? {
+        Answer::Holds { holds } => Ok(holds),
         other => Err(other.unexpected()),
     }
 }
 
-async fn show(
-    options: &NameOptions,
-    reading: &Reading,
-    known: Option<Vec<Hold>>,
-    output: Output,
-) -> Result<Exit, CliError> {
-    let view = reading.find(&options.name)?;
-    let attempts = reading.store.attempts(&reading.environment, Some(&options.name), None, SHOWN_ATTEMPTS).await?;
-    let document = ShowDocument {
-        resource: ResourceDocument::from(&view),
+async fn document(reading: &Reading, view: &ResourceView, holds: Vec<Hold>) -> Result<ShowDocument, CliError> {
+    let name = [view.row.intent.name.clone()];
+    let attempts = reading.store.attempts(&reading.environment, Some(&name), None, SHOWN_ATTEMPTS).await?;
+    Ok(ShowDocument {
+        resource: ResourceDocument::from(view),
         attributes: redact::attributes(&view.row.intent),
         attributes_from: view.row.intent.inputs.clone(),
-        facts: super::facts::values(&view),
-        holds: known.unwrap_or_else(|| reading.state.why(view.row.resource)),
+        facts: super::facts::values(view),
+        holds,
         attempts: attempts.iter().map(AttemptDocument::from).collect(),
+    })
+}
+
+fn print(
+    options: &ResourcesOptions,
+    reading: &Reading,
+    views: &[ResourceView],
+    mut documents: Vec<ShowDocument>,
+    output: Output,
+) -> Result<Exit, CliError> {
+    let one = |(document, view): (&ShowDocument, &ResourceView)| text(document, view, reading.now, output.is_wide());
+    if let ([view], true) = (views, super::names_one(&options.select))
+        && let Some(document) = documents.pop()
+    {
+        output.print(&document, || one((&document, view)))?;
+        return Ok(Exit::Done);
+    }
+    let document = ListDocument {
+        environment: reading.environment.clone(),
+        version: reading.state.version(),
+        counts: None,
+        suspensions: Vec::new(),
+        items: documents,
     };
-    output.print(&document, || text(&document, &view, reading.now, output.is_wide()))?;
+    output.print(&document, || document.items.iter().zip(views).map(one).collect::<Vec<_>>().join("\n"))?;
     Ok(Exit::Done)
 }
 

@@ -4,7 +4,6 @@ use super::suspend;
 use crate::cli::arguments::StatusOptions;
 use crate::cli::document::{ListDocument, ResourceDocument, State, SuspensionDocument};
 use crate::cli::embedded::Reading;
-use crate::cli::manifests::Selection;
 use crate::cli::output::{Output, Table, state_style, time};
 use crate::cli::{CliError, Exit};
 use crate::core::{Counts, ResourceView, Timestamp};
@@ -15,15 +14,7 @@ pub(crate) async fn run(options: StatusOptions, output: Output) -> Result<Exit, 
 }
 
 fn list(options: &StatusOptions, reading: &Reading, output: Output) -> Result<Exit, CliError> {
-    for name in &options.select.names {
-        reading.find(name)?;
-    }
-    let selection = Selection::new(&options.select);
-    selection.check_place(&reading.state, None)?;
-    let selection = selection.within(&reading.state, None, reading.now);
-    let wanted = |view: &ResourceView| selection.covers(&view.row.intent);
-    let mut views: Vec<ResourceView> = reading.state.views().filter(wanted).collect();
-    views.sort_by(|one, other| one.row.intent.name.cmp(&other.row.intent.name));
+    let views = reading.select(&options.select, output)?;
     let document = ListDocument {
         environment: reading.environment.clone(),
         version: reading.state.version(),

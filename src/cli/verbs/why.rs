@@ -1,9 +1,9 @@
-//! `homeostat why NAME`: sentences from the resource down to the root cause, and what to do next.
+//! `homeostat why NAME…`: sentences from each resource down to the root cause, and what to do next.
 
 use super::suspend;
 use crate::api::closest;
-use crate::cli::arguments::NameOptions;
-use crate::cli::document::State;
+use crate::cli::arguments::ResourcesOptions;
+use crate::cli::document::{ListDocument, State};
 use crate::cli::embedded::control::{Answer, Control, Order};
 use crate::cli::embedded::{Reading, find};
 use crate::cli::output::{Output, state_style, time};
@@ -36,33 +36,60 @@ struct Link {
     sentences: Vec<String>,
 }
 
-/// Prints why the resource is where it is. A process that runs the environment knows better than history: who is connected, and what is full.
-pub(crate) async fn run(options: NameOptions, output: Output) -> Result<Exit, CliError> {
-    let document = match Control::reach(&options.state, output).await? {
-        Some(control) => beside(&control, &options).await?,
-        None => None,
-    };
-    let document = match document {
-        Some(document) => document,
-        None => Reading::with(&options.state, output, async |reading| explain(&options, reading)).await?,
-    };
-    output.print(&document, || text(&document))?;
-    Ok(if document.good { Exit::Done } else { Exit::NotCompliant })
+/// Prints why resources are where they are: one that is named as a document of its own, else a list. A process that runs the environment knows
+/// better than history: who is connected, and what is full.
+pub(crate) async fn run(options: ResourcesOptions, output: Output) -> Result<Exit, CliError> {
+    super::require_selection(&options.select)?;
+    let control = Control::reach(&options.state, output).await?;
+    if let ([name], Some(control), true) = (&*options.select.names, &control, super::names_one(&options.select))
+        && let Some(environment) = control.environment(&options.state).await?
+    {
+        return print_one(&beside(control, &environment, name).await?, output);
+    }
+    Reading::with(&options.state, output, async |reading| {
+        let views = reading.select(&options.select, output)?;
+        super::refuse_too_many(views.len())?;
+        let control = control.filter(|control| control.runs(&reading.environment));
+        let mut documents = Vec::new();
+        for view in &views {
+            let name = &*view.row.intent.name;
+            documents.push(match &control {
+                Some(control) => beside(control, &reading.environment, name).await?,
+                None => explain(name, reading)?,
+            });
+        }
+        match &*documents {
+            [document] if super::names_one(&options.select) => print_one(document, output),
+            _ => print_list(documents, reading, output),
+        }
+    })
+    .await
 }
 
-/// `None` where the process does not run the environment.
-async fn beside(control: &Control, options: &NameOptions) -> Result<Option<WhyDocument>, CliError> {
-    let Some(environment) = control.environment(&options.state).await? else { return Ok(None) };
-    let name = options.name.clone();
-    match control.order(&Order::Why { environment, name }).await? {
-        Answer::Why { document } => Ok(Some(document)),
+/// What the process says that runs the environment.
+async fn beside(control: &Control, environment: &Name, name: &str) -> Result<WhyDocument, CliError> {
+    match control.order(&Order::Why { environment: environment.clone(), name: name.to_owned() }).await? {
+        Answer::Why { document } => Ok(document),
         other => Err(other.unexpected()),
     }
 }
 
-fn explain(options: &NameOptions, reading: &Reading) -> Result<WhyDocument, CliError> {
+fn explain(name: &str, reading: &Reading) -> Result<WhyDocument, CliError> {
     let knows = if reading.at_work { Knows::OnlyHistory } else { Knows::NobodyWorks };
-    document(&reading.state, &options.name, reading.now, knows)
+    document(&reading.state, name, reading.now, knows)
+}
+
+fn print_one(document: &WhyDocument, output: Output) -> Result<Exit, CliError> {
+    output.print(document, || text(document))?;
+    Ok(if document.good { Exit::Done } else { Exit::NotCompliant })
+}
+
+fn print_list(items: Vec<WhyDocument>, reading: &Reading, output: Output) -> Result<Exit, CliError> {
+    let good = items.iter().all(|document| document.good);
+    let (environment, version) = (reading.environment.clone(), reading.state.version());
+    let document = ListDocument { environment, version, counts: None, suspensions: Vec::new(), items };
+    output.print(&document, || document.items.iter().map(text).collect::<Vec<_>>().join("\n"))?;
+    Ok(if good { Exit::Done } else { Exit::NotCompliant })
 }
 
 /// Who says it.

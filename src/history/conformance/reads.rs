@@ -2,9 +2,9 @@
 
 use super::scenario::*;
 use crate::core::{
-    AttemptId, DryRunId, IntentRecord, Life, OnChange, OpenGrant, OpenRequest, Operation, Pending, RateLimit, Reason,
-    Record, Repair, RepairAction, RepairSchedule, RequestId, RequestKind, ResourceId, ResourceRow, Retention, Retry,
-    Scope, Settings, Snapshot, Target, Timestamp, VersionNumber, Window, Windows,
+    AttemptId, DryRunId, IntentRecord, Life, Name, OnChange, OpenGrant, OpenRequest, Operation, Pending, RateLimit,
+    Reason, Record, Repair, RepairAction, RepairSchedule, RequestId, RequestKind, ResourceId, ResourceRow, Retention,
+    Retry, Scope, Settings, Snapshot, Target, Timestamp, VersionNumber, Window, Windows,
 };
 
 fn settings(suspend: bool) -> Settings {
@@ -270,15 +270,27 @@ pub(super) async fn attempts_of_one_name_are_found(store: AnyStore) {
         ])
         .await;
 
-    let found = store.attempts("prod", Some("a"), None, 9).await.unwrap();
+    let found = store.attempts("prod", Some(&["a".into()]), None, 9).await.unwrap();
     let found: Vec<_> = found.iter().map(|attempt| (attempt.attempt.0, &*attempt.name)).collect();
     assert_eq!(found, [(4, "a"), (3, "a"), (1, "was-a")]);
-    let page = store.attempts("prod", Some("a"), Some(AttemptId(4)), 1).await.unwrap();
+    let page = store.attempts("prod", Some(&["a".into()]), Some(AttemptId(4)), 1).await.unwrap();
     assert_eq!(page.iter().map(|attempt| attempt.attempt.0).collect::<Vec<_>>(), [3]);
     // Open ones are found after a load too.
     store.load(&owned.fence).await.unwrap();
-    assert_eq!(store.attempts("prod", Some("a"), None, 9).await.unwrap().len(), 3);
-    assert!(store.attempts("prod", Some("nobody"), None, 9).await.unwrap().is_empty());
+    assert_eq!(store.attempts("prod", Some(&["a".into()]), None, 9).await.unwrap().len(), 3);
+    assert!(store.attempts("prod", Some(&["nobody".into()]), None, 9).await.unwrap().is_empty());
+    assert!(store.attempts("prod", Some(&[]), None, 9).await.unwrap().is_empty());
+    // Of several, each attempt once; and the same of as many as are looked for in another way.
+    let others = || (3..100).map(|number| (number, format!("x{number}")));
+    owned.record(vec![version(3, others().map(|(number, name)| wants(number, &name, "1")).collect())]).await;
+    let several: Vec<Name> = ["a ", "was-a", "a", "nobody"].map(Name::from).to_vec();
+    let many: Vec<Name> = several.iter().cloned().chain(others().map(|(_, name)| name.into())).collect();
+    for names in [&several[..], &many[..]] {
+        let found = store.attempts("prod", Some(names), None, 9).await.unwrap();
+        assert_eq!(found.iter().map(|attempt| attempt.attempt.0).collect::<Vec<_>>(), [5, 4, 3, 2, 1]);
+        let page = store.attempts("prod", Some(names), Some(AttemptId(4)), 2).await.unwrap();
+        assert_eq!(page.iter().map(|attempt| attempt.attempt.0).collect::<Vec<_>>(), [3, 2]);
+    }
 }
 
 pub(super) async fn every_kind_of_outcome_comes_back(store: AnyStore) {

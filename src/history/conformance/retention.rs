@@ -75,7 +75,7 @@ pub(super) async fn s7_old_attempts_go_in_the_order_of_their_numbers(store: AnyS
         owned.record(vec![succeeded(attempt, 0)]).await;
     }
     let numbers = async || {
-        let attempts = store.attempts("prod", Some("a"), None, 9).await.unwrap();
+        let attempts = store.attempts("prod", Some(&["a".into()]), None, 9).await.unwrap();
         attempts.iter().map(|attempt| attempt.attempt.0).collect::<Vec<_>>()
     };
     // The second ended at 22.

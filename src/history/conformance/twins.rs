@@ -2,7 +2,7 @@
 
 use super::scenario::*;
 use crate::core::{
-    AttemptId, DryRunId, Hash, Life, Record, RequestId, RequestKind, ResourceRow, Retention, Scope, Timestamp,
+    AttemptId, DryRunId, Hash, Life, Name, Record, RequestId, RequestKind, ResourceRow, Retention, Scope, Timestamp,
     VersionNumber,
 };
 use crate::history::memory::MemoryStore;
@@ -137,10 +137,11 @@ async fn knowledge(store: &dyn Store, fence: &Fence) -> String {
         let intents = store.intents_at("prod", VersionNumber(number)).await.unwrap();
         writeln!(known, "{number} {intents:?}").unwrap();
     }
-    for name in [None, Some("file-0"), Some("file-3")] {
+    let many: Vec<Name> = (2..100).map(|number| format!("file-{number}").into()).collect();
+    for names in [None, Some(&["file-0".into()][..]), Some(&["file-3".into(), "file-1".into()][..]), Some(&many[..])] {
         for before in [None, Some(AttemptId(snapshot.last_attempt.0 / 2))] {
-            let attempts = store.attempts("prod", name, before, 5).await.unwrap();
-            writeln!(known, "{name:?} {before:?} {attempts:?}").unwrap();
+            let attempts = store.attempts("prod", names, before, 5).await.unwrap();
+            writeln!(known, "{names:?} {before:?} {attempts:?}").unwrap();
         }
     }
     writeln!(known, "{:?}", store.requests("prod", Some(RequestId(15)), 9).await.unwrap()).unwrap();

@@ -211,20 +211,27 @@ impl Tables {
         Some(newest.map(|(_, record)| record).filter(|record| record.intent.is_some()).cloned().collect())
     }
 
-    pub(super) fn attempts(&self, name: Option<&str>, before: Option<AttemptId>, limit: u32) -> Vec<AttemptSummary> {
+    pub(super) fn attempts(
+        &self,
+        names: Option<&[Name]>,
+        before: Option<AttemptId>,
+        limit: u32,
+    ) -> Vec<AttemptSummary> {
+        let asked: Option<BTreeSet<&Name>> = names.map(|names| names.iter().collect());
         let numbers: BTreeSet<AttemptId> = self.grants.keys().chain(self.outcomes.keys()).copied().collect();
         let older = numbers.into_iter().rev().filter(|attempt| before.is_none_or(|before| *attempt < before));
-        older.filter_map(|attempt| self.attempt(attempt, name)).take(limit as usize).collect()
+        older.filter_map(|attempt| self.attempt(attempt, asked.as_ref())).take(limit as usize).collect()
     }
 
-    /// `None` where the resource never had the name that is asked for.
-    fn attempt(&self, attempt: AttemptId, asked: Option<&str>) -> Option<AttemptSummary> {
+    /// `None` where the resource never had a name that is asked for.
+    fn attempt(&self, attempt: AttemptId, asked: Option<&BTreeSet<&Name>>) -> Option<AttemptSummary> {
         let grant = self.grants.get(&attempt);
         let end = self.outcomes.get(&attempt);
         let resource = end.map(|(resource, _)| *resource).or_else(|| grant?.1.resource)?;
         let records = self.intents.get(&resource);
-        let was_called =
-            |asked: &str| records.is_some_and(|records| records.iter().any(|(_, record)| &*record.name == asked));
+        let was_called = |asked: &BTreeSet<&Name>| {
+            records.is_some_and(|records| records.iter().any(|(_, record)| asked.contains(&record.name)))
+        };
         if !asked.is_none_or(was_called) {
             return None;
         }

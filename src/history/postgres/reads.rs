@@ -6,6 +6,7 @@ use super::state::{self, Names};
 use crate::core::{
     AttemptId, DryRunId, Facts, Finding, IntentRecord, Name, OutcomeKind, RequestId, Timestamp, VersionNumber,
 };
+use crate::history::limits::RESOURCES_ONE_BY_ONE;
 use crate::history::{AttemptSummary, DryRunResult, RequestSummary, VersionSummary};
 use sqlx::postgres::PgRow;
 use sqlx::{Connection, PgConnection, Row};
@@ -93,7 +94,6 @@ const ATTEMPTS: &str = "
         (SELECT attempt FROM outcome WHERE environment = $1 AND attempt < $2 ORDER BY attempt DESC LIMIT $3)
     ), page AS (SELECT attempt FROM numbers ORDER BY attempt DESC LIMIT $3)";
 
-/// The same for the resources that ever had a name: ended attempts by index, open ones from the few that are open.
 pub(super) async fn requests(
     connection: &mut PgConnection,
     environment: &str,
@@ -126,8 +126,9 @@ fn request(row: &PgRow) -> Result<RequestSummary, Failure> {
     })
 }
 
-const ATTEMPTS_OF: &str = "
-    WITH called AS (SELECT DISTINCT resource FROM intent WHERE environment = $1 AND name = $4),
+/// The same of a few resources: ended attempts by index, open ones from the few that are open.
+const ATTEMPTS_OF_FEW: &str = "
+    WITH called AS (SELECT unnest($4::bigint[]) AS resource),
     numbers AS (
         (SELECT recent.attempt FROM called CROSS JOIN LATERAL (
              SELECT attempt FROM outcome
@@ -138,6 +139,14 @@ const ATTEMPTS_OF: &str = "
          WHERE environment = $1 AND attempt < $2 AND attempt >= (SELECT open_from FROM environment WHERE id = $1)
              AND resource IN (SELECT resource FROM called)
              AND NOT EXISTS (SELECT FROM outcome WHERE outcome.environment = open.environment AND outcome.attempt = open.attempt))
+    ), page AS (SELECT attempt FROM numbers ORDER BY attempt DESC LIMIT $3)";
+
+/// The same of many: attempts one by one, the newest first, until enough of them are theirs.
+const ATTEMPTS_OF_MANY: &str = "
+    WITH numbers AS (
+        (SELECT attempt FROM resource_grant WHERE environment = $1 AND attempt < $2 AND resource = ANY ($4) ORDER BY attempt DESC LIMIT $3)
+        UNION
+        (SELECT attempt FROM outcome WHERE environment = $1 AND attempt < $2 AND resource = ANY ($4) ORDER BY attempt DESC LIMIT $3)
     ), page AS (SELECT attempt FROM numbers ORDER BY attempt DESC LIMIT $3)";
 
 const ATTEMPT_COLUMNS: &str = "
@@ -153,7 +162,7 @@ const ATTEMPT_COLUMNS: &str = "
 pub(super) async fn attempts(
     connection: &mut PgConnection,
     environment: &str,
-    name: Option<&str>,
+    names: Option<&[Name]>,
     before: Option<AttemptId>,
     limit: u32,
 ) -> Result<Vec<AttemptSummary>, Failure> {
@@ -162,14 +171,29 @@ pub(super) async fn attempts(
         .fetch_optional(&mut *connection)
         .await?;
     let Some(id) = id else { return Ok(Vec::new()) };
-    let page = if name.is_some() { ATTEMPTS_OF } else { ATTEMPTS };
+    let resources = match names {
+        Some(names) => Some(ever_called(connection, id, names).await?),
+        None => None,
+    };
+    let page = match &resources {
+        None => ATTEMPTS,
+        Some(few) if few.len() <= RESOURCES_ONE_BY_ONE => ATTEMPTS_OF_FEW,
+        Some(_) => ATTEMPTS_OF_MANY,
+    };
     let query = sqlx::query(sqlx::AssertSqlSafe(format!("{page}{ATTEMPT_COLUMNS}")))
         .bind(id)
         .bind(before.map_or(i64::MAX, |before| before.0 as i64))
         .bind(i64::from(limit));
-    let query = if let Some(name) = name { query.bind(name) } else { query };
+    let query = if let Some(resources) = resources { query.bind(resources) } else { query };
     let rows = query.fetch_all(connection).await?;
     rows.iter().map(attempt).collect()
+}
+
+/// The resources that have, or ever had, one of these names.
+async fn ever_called(connection: &mut PgConnection, environment: i64, names: &[Name]) -> Result<Vec<i64>, Failure> {
+    let names: Vec<&str> = names.iter().map(|name| &**name).collect();
+    let query = sqlx::query_scalar("SELECT DISTINCT resource FROM intent WHERE environment = $1 AND name = ANY ($2)");
+    Ok(query.bind(environment).bind(names).fetch_all(connection).await?)
 }
 
 fn attempt(row: &PgRow) -> Result<AttemptSummary, Failure> {
