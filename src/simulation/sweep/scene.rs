@@ -11,7 +11,8 @@
 //! - rows of what is gone: what is removed before it was ever attempted is an orphan, and a moment later it is a tombstone that has been deleted;
 //! - where calls overlap, how often a thing was changed on its target: a word that is overtaken may have been applied before. Where nothing overlaps, a
 //!   death changes nothing once more: what was made is found again;
-//! - whether what is to be deleted is compliant: nobody is told.
+//! - whether what is to be deleted is compliant: nobody is told;
+//! - a debt to reload more than without faults, of what is held: what it requires was lost, which is a failure. Not one less.
 
 use super::super::targets::{Key, key_of};
 use super::super::world::World;
@@ -24,6 +25,8 @@ use std::collections::{BTreeMap, BTreeSet};
 pub(super) struct Scene {
     /// What must be equal, by what it is about.
     told: BTreeMap<String, String>,
+    /// What owes a reload.
+    owes: BTreeSet<String>,
     /// Changes of each thing on its target since the last rest, where nothing has overlapped.
     changes: Option<BTreeMap<Key, u64>>,
 }
@@ -31,7 +34,7 @@ pub(super) struct Scene {
 impl Scene {
     pub(super) fn of(world: &mut World, alone: bool) -> Self {
         let changes = Some(world.targets.take_changes()).filter(|_| alone);
-        let mut told = BTreeMap::new();
+        let (mut told, mut owes) = (BTreeMap::new(), BTreeSet::new());
         for (key, object) in world.targets.objects() {
             let whose = if object.resource.is_some() { "ours" } else { "a stranger's" };
             let created = if object.created { "created" } else { "adopted" };
@@ -50,10 +53,12 @@ impl Scene {
                 let number = numbers.entry(about.clone()).or_default();
                 *number += 1;
                 let why = state.why(view.row.resource);
-                told.insert(format!("{about}, {number}"), describe(world, &view, &why));
+                let about = format!("{about}, {number}");
+                owes.extend(view.row.reload.is_some().then(|| about.clone()));
+                told.insert(about, describe(world, &view, &why));
             }
         }
-        Self { told, changes }
+        Self { told, owes, changes }
     }
 }
 
@@ -79,7 +84,7 @@ fn describe(world: &World, view: &ResourceView, why: &[Hold]) -> String {
     let undefined = view.blocked == Blocked::Undefined;
     format!(
         "{compliance:?} good={good} undefined={undefined} last={:?} skipped={skipped} observed={:?} queued={waits} of {:?} error={:?} drift={:?} identity {identity} fact={:?} secret={} \
-         in-force={:?} owes-reload={} is-to-reload-for={owes:?} approved={} pending={pending:?} waits-for-tombstone={} why={holds:?}",
+         in-force={:?} is-to-reload-for={owes:?} approved={} pending={pending:?} waits-for-tombstone={} why={holds:?}",
         row.last_result,
         row.observed,
         row.version,
@@ -88,7 +93,6 @@ fn describe(world: &World, view: &ResourceView, why: &[Hold]) -> String {
         row.facts.get("value"),
         row.secret_digest.is_some(),
         row.facts_in_force.is_some(),
-        row.reload.is_some(),
         row.removal_approved,
         row.after.is_some(),
     )
@@ -124,6 +128,9 @@ fn difference(calm: &Scene, scene: &Scene) -> Option<String> {
             told(scene, about),
             told(calm, about)
         ));
+    }
+    if let Some(about) = calm.owes.difference(&scene.owes).next() {
+        return Some(format!("{about} owes no reload, and does without faults"));
     }
     let (calm, now) = (calm.changes.as_ref()?, scene.changes.as_ref()?);
     let keys: BTreeSet<&Key> = calm.keys().chain(now.keys()).collect();

@@ -44,6 +44,8 @@ pub(super) enum Step {
     Refuse(Name),
     /// A secret becomes another one; drawn from this.
     Rotate(u64),
+    /// All comes to rest, and nobody looks.
+    Settle,
     /// All comes to rest, and is looked at. `alone`: since the last rest nothing has overlapped.
     Rest {
         alone: bool,
@@ -122,7 +124,8 @@ impl Writer<'_> {
     }
 
     fn free(&mut self) {
-        match self.random.below(4) {
+        let how = self.random.below(4);
+        match how {
             0 => {
                 self.by_hand();
                 self.request(RequestKind::Repair, Scope::default());
@@ -139,6 +142,11 @@ impl Writer<'_> {
             self.overlapping(&mut said);
             let pause = self.random.between(0, PAUSE_MS);
             self.steps.push(Step::Pause(pause));
+        }
+        if how < 2 {
+            // What becomes undefined meanwhile is no longer asked for, and whether it does depends on what was done before.
+            self.steps.push(Step::Settle);
+            self.request(RequestKind::Repair, Scope::default());
         }
         self.steps.push(Step::Rest { alone: false });
     }

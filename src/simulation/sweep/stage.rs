@@ -56,6 +56,7 @@ impl World {
                 self.targets.refusing.clear();
                 self.everything_becomes_good();
             }
+            Step::Settle => self.await_that("the world to settle", Self::rests),
             Step::Rest { .. } => {
                 self.await_that("the world to rest", Self::rests);
                 self.forgive_what_is_not_required();
@@ -63,11 +64,15 @@ impl World {
         }
     }
 
-    /// Whoever does not require something any more need not reload for it.
+    /// Whoever does not require something any more need not reload for it, nor for what no longer tells anybody.
     fn forgive_what_is_not_required(&mut self) {
-        let rows = self.store.journal.rows.values().filter(|row| row.life == Life::Live);
-        let required: BTreeSet<_> =
-            rows.flat_map(|row| row.intent.requires.iter().map(|name| (key_of(&row.intent), name.clone()))).collect();
+        let live = || self.store.journal.rows.values().filter(|row| row.life == Life::Live).map(|row| &row.intent);
+        let sends: BTreeSet<_> = live().filter(|intent| intent.policy.notify.send).map(|intent| &intent.name).collect();
+        let required: BTreeSet<_> = live()
+            .flat_map(|intent| intent.requires.iter().map(move |name| (intent, name)))
+            .filter(|(_, name)| sends.contains(name))
+            .map(|(intent, name)| (key_of(intent), name.clone()))
+            .collect();
         self.targets.forgive(|key, name| required.contains(&(key.clone(), name.clone())));
     }
 
@@ -92,8 +97,12 @@ impl World {
         let thinks = process.heart.due_in_ms(process.wall(self.now)) == Some(0);
         let held = self.executors.values().any(|executor| !executor.held.is_empty());
         let heard = self.now >= process.started_at + LOOK_MS;
-        let stays =
-            |view: &ResourceView| view.running.is_none() && state.why(view.row.resource).first().is_some_and(stays);
+        let stays = |view: &ResourceView| {
+            let why = state.why(view.row.resource);
+            // What waits for its release says nothing of what is in force.
+            let mut of_what_is_in_force = why.iter().filter(|hold| !matches!(hold, Hold::Release { .. }));
+            view.running.is_none() && of_what_is_in_force.next().is_none_or(stays)
+        };
         self.users.are_answered() && heard && !thinks && !held && state.views().all(|view| stays(&view))
     }
 }
