@@ -74,7 +74,9 @@ pub(crate) async fn executor(options: worker::Options) -> Result<Exit, CliError>
     let child = options.exit_with_stream;
     say_no_panics();
     host::supervise_programs(options.lock.as_deref().map(worker::programs_lock));
-    match worker::run(options).await {
+    // As a task, so that it stays on the thread that reads its stream: from the main thread each message would take two switches.
+    let work = tokio::spawn(worker::run(options)).await;
+    match work.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic())) {
         // The owner was killed, or stopped at once: whoever started it knows, and nobody else reads what a child says.
         Err(error @ WorkerError::OwnerGone { .. }) if child => {
             tracing::info!(%error, "ends with its owner");

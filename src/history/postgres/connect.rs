@@ -42,6 +42,16 @@ pub(super) async fn open(
     let pool = PgPoolOptions::new()
         .max_connections(max_connections)
         .acquire_timeout(patience.acquire)
+        // A connection is tried when it is given back. Trying it again before its next use would cost each of a chain of commits a way there and back.
+        .test_before_acquire(false)
+        .before_acquire(|connection, used| {
+            Box::pin(async move {
+                if used.idle_for > limits::IDLE_UNTRIED {
+                    return Ok(connection.ping().await.is_ok());
+                }
+                Ok(true)
+            })
+        })
         .after_connect(move |connection, _| {
             let session = session.clone();
             Box::pin(async move { sqlx::raw_sql(session).execute(connection).await.map(drop) })
