@@ -4,7 +4,7 @@ use crate::audit;
 use crate::proxy::{Place, Proxy};
 use crate::town::BRIEF;
 use crate::{in_time, rounds, server};
-use futures::future::join_all;
+use futures::future::{BoxFuture, join_all};
 use homeostat::core::{Name, Record, Timestamp, VersionNumber, VersionRecord};
 use homeostat::history::postgres::PostgresStore;
 use homeostat::history::{Batch, HistoryError, Owner, Store};
@@ -31,6 +31,16 @@ pub(crate) fn batch(number: u64, version: u64, message: &str) -> Batch {
     Batch { number, records: vec![Record::Version(version)], rows: Vec::new() }
 }
 
+/// Asks until history answers: with so many writers for so few connections it may take one longer than a call waits.
+async fn answered<'a, T>(ask: impl Fn() -> BoxFuture<'a, Result<T, HistoryError>>) -> Result<T, HistoryError> {
+    loop {
+        match ask().await {
+            Err(HistoryError::Unavailable { .. }) => {}
+            answer => return answer,
+        }
+    }
+}
+
 /// Takes the environment from whoever has it, writes until it is taken over, and takes it again when somebody has written since: all at once would
 /// only take it from each other. Returns what was acknowledged.
 async fn write(
@@ -40,23 +50,23 @@ async fn write(
     wanted: usize,
     written: Arc<watch::Sender<u64>>,
 ) -> Vec<String> {
-    let mut acknowledged = Vec::new();
+    let (this, mut acknowledged) = (owner(&name), Vec::new());
     let mut progress = written.subscribe();
     while acknowledged.len() < wanted {
         let before = *progress.borrow();
-        let fence = store.take(ENVIRONMENT, &owner(&name), &all).await.unwrap();
-        if let Ok(snapshot) = store.load(&fence).await {
+        let fence = answered(|| store.take(ENVIRONMENT, &this, &all)).await.unwrap();
+        if let Ok(snapshot) = answered(|| store.load(&fence)).await {
             for number in 1.. {
                 let message = format!("{name} {}", acknowledged.len());
                 let batch = batch(number, snapshot.version.0 + number, &message);
-                match store.commit(&fence, &batch).await {
+                match answered(|| store.commit(&fence, &batch)).await {
                     Ok(()) => acknowledged.push(message),
                     Err(HistoryError::Fenced { .. }) => break,
                     Err(error) => panic!("{error}: {error:?}"),
                 }
                 written.send_modify(|written| *written += 1);
                 // As one does whose first reply was lost: it counts once, also where it was taken over meanwhile.
-                let again = store.commit(&fence, &batch).await;
+                let again = answered(|| store.commit(&fence, &batch)).await;
                 assert!(matches!(again, Ok(()) | Err(HistoryError::Fenced { .. })), "{again:?}");
                 if acknowledged.len() == wanted {
                     return acknowledged;
