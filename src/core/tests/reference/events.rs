@@ -3,8 +3,9 @@
 //! Deliberately absent: what is granted or asked back (`follow.rs`), and what a push is worth (`pushes.rs`).
 
 use super::super::super::{
-    AttemptId, EnvironmentState, Event, ExecutorName, LastResult, Life, Mode, Name, Observed, OpenRequest, Operation,
-    OutcomeKind, Reason, RepairAction, RepairSchedule, Replace, RequestId, RequestKind, ResourceId, Scope, Timestamp,
+    AttemptId, Effects, EnvironmentState, Event, ExecutorName, LastResult, Life, Message, Mode, Name, Observed,
+    OpenRequest, Operation, OutcomeKind, Reason, RefusalKind, RepairAction, RepairSchedule, Replace, RequestId,
+    RequestKind, ResourceId, Scope, Timestamp,
 };
 use super::follow::Seen;
 use super::model::{Executor, Model, Res, Run, Stray, satisfies};
@@ -12,8 +13,15 @@ use std::collections::BTreeSet;
 
 impl Model {
     /// Everything but pushes, whose ids and versions have to be taken from the records.
-    pub(super) fn take(&mut self, event: &Event, state: &EnvironmentState) -> Result<(), String> {
+    pub(super) fn take(&mut self, event: &Event, effects: &Effects, state: &EnvironmentState) -> Result<(), String> {
         match event {
+            Event::Request(request) if request.digest.is_some() && self.refuses => {
+                self.met.insert("refused as stale");
+                let stale = |message: &Message| matches!(message, Message::Refused(all) if all.iter().any(|one| one.kind == RefusalKind::StalePlan));
+                if !effects.messages.iter().any(stale) {
+                    return Err("what was shown is not what would be released, and it is not refused".into());
+                }
+            }
             Event::Request(request) => {
                 self.last_request.0 += 1;
                 self.release_for(request, state)?;
@@ -237,13 +245,20 @@ impl Model {
 
     /// "changing a setting re-arms from the last attempt", which may be due at once: `core` chooses the moment within the interval.
     pub(super) fn rearm(&mut self, event: Option<&Event>, seen: &Seen) {
-        if !matches!(event, Some(Event::SettingsChanged(_))) || self.settings.repair.schedule == RepairSchedule::Off {
+        // So may the end of a look that found nothing out: what was due before it is due again.
+        let ended =
+            matches!(event, Some(Event::Finished(..) | Event::ExecutorLost(_) | Event::ExecutorConnected { .. }));
+        let changed = matches!(event, Some(Event::SettingsChanged(_)));
+        if !(ended || changed) || self.settings.repair.schedule == RepairSchedule::Off {
             return;
         }
+        let overdue = |res: &Res| self.verification_bounds(res.verified).is_some_and(|(from, _)| from <= self.now);
         // One that is due at once may be skipped at once.
         let due = seen.reasons.iter().filter(|(_, reason)| **reason == Reason::Repair).map(|(id, _)| id);
-        for id in due.chain(&seen.skipped) {
-            let verified = self.all.get(*id).is_some_and(|res| {
+        let due: Vec<ResourceId> =
+            due.chain(&seen.skipped).copied().filter(|id| changed || self.all.get(*id).is_some_and(overdue)).collect();
+        for id in due {
+            let verified = self.all.get(id).is_some_and(|res| {
                 res.live()
                     && res.last_result == LastResult::Succeeded
                     && res.queued.is_none()
@@ -251,7 +266,7 @@ impl Model {
                     && !self.undefined(res)
             });
             if verified {
-                self.all.get_mut(*id).unwrap().queue(Reason::Repair);
+                self.all.get_mut(id).unwrap().queue(Reason::Repair);
             }
         }
     }

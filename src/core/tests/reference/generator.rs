@@ -3,9 +3,9 @@
 //! Deliberately absent: any look at the state. What an action means is decided when it is played.
 
 use super::super::super::{
-    DeletionPolicy, DryRunItem, Forget, Intent, IntentParts, Mode, Name, Notify, Policy, Pool, Push, PushMode,
-    RateLimit, Repair, RepairAction, RepairSchedule, Replace, RequestKind, Retry, Scope, Settings, Target, Window,
-    Windows,
+    DeletionPolicy, DryRunItem, Forget, Intent, IntentParts, Mode, Name, Notify, OnChange, Policy, Pool, Push,
+    PushMode, RateLimit, Repair, RepairAction, RepairSchedule, Replace, RequestKind, Retry, Scope, Settings, Target,
+    Window, Windows,
 };
 use super::world::{Action, End, POOLS};
 use std::sync::Arc;
@@ -18,6 +18,8 @@ struct Random {
     state: u64,
     /// Nearly all stands on one target, and only few attempts may be in flight: who goes first can be seen.
     crowded: bool,
+    /// What is accepted mostly waits until a user deploys it.
+    manual: bool,
 }
 
 impl Random {
@@ -145,9 +147,11 @@ impl Random {
         let action = if self.chance(40) { RepairAction::Report } else { RepairAction::Correct };
         let most = if self.crowded { [Some(1), Some(1), Some(2), None] } else { [None, None, Some(2), Some(5)] };
         let max_in_flight = most[self.below(4)];
+        let on_change = if self.manual && self.chance(80) { OnChange::Manual } else { OnChange::Automatic };
         Settings {
             suspend,
             max_in_flight,
+            on_change,
             retry,
             repair: Repair { schedule, jitter_ms, action },
             ..Settings::default()
@@ -183,6 +187,9 @@ impl Random {
         let (target, names) = (self.chance(40), self.chance(40));
         let target = target.then(|| format!("t{}", self.below(TARGETS)).into());
         let scope = Scope { target, names: names.then(|| self.names(6)) };
+        if self.manual && self.chance(50) {
+            return Action::DeployShown(scope, self.chance(60));
+        }
         let kind = self.kind();
         Action::Request(kind, scope)
     }
@@ -212,7 +219,7 @@ impl Random {
         let pick = self.below(8);
         match self.below(1000) {
             // Hardly a new owner, which counts its starts anew.
-            100..130 | 917..928 if self.crowded => self.request(),
+            100..130 | 917..928 if self.crowded || self.manual => self.request(),
             0..130 => self.push(false),
             130..330 => Action::Begin(executor, pick),
             330..600 => {
@@ -278,14 +285,18 @@ pub(super) fn target(n: usize, suspend: bool) -> Target {
 
 /// The trace of a seed.
 pub(super) fn trace(seed: u64) -> Vec<Action> {
-    let mut random = Random { state: seed, crowded: seed.is_multiple_of(3) };
+    let mut random = Random {
+        state: seed,
+        crowded: seed.is_multiple_of(3),
+        manual: seed % std::env::var("MM").map_or(5, |m| m.parse().unwrap()) == 3,
+    };
     let mut actions: Vec<Action> = (0..TARGETS).map(|n| Action::Target(target(n, false))).collect();
     actions.extend((0..3).map(|n| Action::Connect(n, 2 + n as u32 * 3)));
     actions.push(random.push(true));
     if seed.is_multiple_of(2) {
         actions.extend([random.pool(), random.pool()]);
     }
-    if random.crowded {
+    if random.crowded || random.manual {
         actions.push(Action::Settings(random.settings(false)));
     }
     let more = 300 + random.below(200);

@@ -126,6 +126,8 @@ pub(super) struct Model {
     pub unreleased: BTreeMap<ResourceId, Word>,
     /// Names of which something is released in this step.
     pub released: BTreeSet<Name>,
+    /// What a request would release is not what was shown.
+    pub refuses: bool,
     pub strays: BTreeMap<AttemptId, Stray>,
     /// What users asked for and was not dealt with yet.
     pub requests: BTreeMap<RequestId, BTreeSet<ResourceId>>,
@@ -297,7 +299,8 @@ impl Model {
     }
 
     pub(super) fn compliance(&self, res: &Res) -> Compliance {
-        if self.becomes_another(res) {
+        // Its removal is the newest word on it.
+        if res.pending.as_ref().is_some_and(|word| word.removed) {
             Compliance::HasUpdate
         } else if self.undefined(res) {
             Compliance::Undefined

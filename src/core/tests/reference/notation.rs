@@ -17,8 +17,8 @@ pub(super) fn told(action: &Action) -> String {
         Action::Settings(settings) => {
             let repair = &settings.repair;
             format!(
-                "settings suspend={} most={:?} repair {:?} {:?}",
-                settings.suspend, settings.max_in_flight, repair.schedule, repair.action
+                "settings suspend={} {:?} most={:?} repair {:?} {:?}",
+                settings.suspend, settings.on_change, settings.max_in_flight, repair.schedule, repair.action
             )
         }
         Action::Target(target) => format!(

@@ -65,11 +65,6 @@ impl Model {
         self.live_named(name).map(|res| res.id).or(new).or_else(|| self.named(name).map(|res| res.id))
     }
 
-    /// Its name is accepted as another thing.
-    pub(super) fn becomes_another(&self, res: &Res) -> bool {
-        res.live() && self.unreleased.values().any(|word| word.intent.name == res.intent.name)
-    }
-
     /// What each name becomes of which something is not released; `None`: nothing.
     fn words(&self) -> BTreeMap<Name, Option<Arc<Intent>>> {
         let live = self.all.values().filter(|res| res.pending.is_some()).map(|res| res.intent.name.clone());
@@ -282,6 +277,18 @@ impl Model {
         };
         let named = |name: &Name| scope.names.as_ref().is_none_or(|names| names.contains(name));
         words.keys().filter(|name| named(name) && here(name)).cloned().collect()
+    }
+
+    /// What a user's deploy of this scope would bring into force, and what that replaces.
+    pub(super) fn would_release(&self, scope: &Scope) -> Vec<String> {
+        let names = self.releasable(self.covered(scope));
+        let text = |intent: Option<&Arc<Intent>>| intent.map(|intent| format!("{:?}", &***intent));
+        let told = |name: &Name| {
+            let (live, next) =
+                (self.live_named(name).map(|res| &res.intent), self.accepted(name).map(|(_, next)| next));
+            format!("{name}: {:?} instead of {:?}", text(next.as_ref()), text(live))
+        };
+        names.iter().map(told).collect()
     }
 
     /// What a request brings into force before it is carried out.

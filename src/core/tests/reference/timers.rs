@@ -71,7 +71,7 @@ impl Model {
     }
 
     /// "Repair spreads its work over the interval"; the generated cron schedules fire at whole multiples of some minutes.
-    fn verification_bounds(&self, verified: Option<Timestamp>) -> Option<Bounds> {
+    pub(super) fn verification_bounds(&self, verified: Option<Timestamp>) -> Option<Bounds> {
         let from = verified.unwrap_or(self.now);
         let repair = &self.settings.repair;
         match &repair.schedule {

@@ -5,9 +5,9 @@
 
 use super::super::super::{
     AttemptId, Change, DryRunId, DryRunItem, DryRunRequest, Effects, EnvironmentState, Epoch, Event, ExecutorName,
-    Finding, Forget, Grant, Message, Name, OnChange, OpenGrant, OpenRequest, Operation, Outcome, OutcomeKind, Pool,
-    Push, Record, Request, RequestId, RequestKind, ResourceId, ResourceRow, Scope, SessionNumber, Settings, Snapshot,
-    Target, Timestamp, step,
+    Finding, Forget, Grant, Hash, Message, Name, OnChange, OpenGrant, OpenRequest, Operation, Outcome, OutcomeKind,
+    Pool, Push, Record, Request, RequestId, RequestKind, ResourceId, ResourceRow, Scope, SessionNumber, Settings,
+    Snapshot, Target, Timestamp, step,
 };
 use super::compare::compare;
 use super::follow::{Seen, skips};
@@ -33,6 +33,8 @@ pub(super) enum Action {
     Push(Push),
     Forget(Forget),
     Request(RequestKind, Scope),
+    /// A user's deploy of what was shown: just now, or when something was shown last.
+    DeployShown(Scope, bool),
     DryRun(Vec<DryRunItem>),
     Settings(Settings),
     Target(Target),
@@ -96,6 +98,8 @@ pub(super) struct World {
     fleet: Vec<Member>,
     epoch: u64,
     unsent: Vec<Message>,
+    /// What was last shown of a release: its digest, and what it was.
+    shown: Option<(Hash, Vec<String>)>,
     pub trace: Vec<String>,
 }
 
@@ -120,6 +124,7 @@ impl World {
             fleet: (0..4).map(member).collect(),
             epoch: 1,
             unsent: Vec::new(),
+            shown: None,
             trace: Vec::new(),
         }
     }
@@ -140,6 +145,7 @@ impl World {
                 message: "".into(),
                 digest: None,
             })),
+            Action::DeployShown(scope, now) => self.deploy_shown(scope, *now),
             Action::DryRun(items) => self.step(&Event::DryRun(DryRunRequest {
                 id: DryRunId(0),
                 items: items.clone(),
@@ -167,6 +173,23 @@ impl World {
             Action::Stop => self.step(&Event::Stop),
             Action::Restart { .. } => self.restart(),
         }
+    }
+
+    /// "Approving a digest releases exactly that plan or is refused as stale."
+    fn deploy_shown(&mut self, scope: &Scope, now: bool) -> Result<(), String> {
+        let would = self.model.would_release(scope);
+        let digest = self.state.release_digest(scope);
+        if digest.is_some() == would.is_empty() {
+            return Err(format!("the digest of what would be released is {digest:?}, expected one of {would:?}"));
+        }
+        if now {
+            self.shown = digest.map(|digest| (digest, would.clone()));
+        }
+        let Some((digest, shown)) = self.shown.clone() else { return Ok(()) };
+        self.model.refuses = shown != would;
+        let kind = RequestKind::Deploy;
+        let (scope, author, message) = (scope.clone(), "user".into(), "".into());
+        self.step(&Event::Request(Request { id: RequestId(0), kind, scope, author, message, digest: Some(digest) }))
     }
 
     fn connect(&mut self, n: usize, credits: u32) -> Result<(), String> {
@@ -439,7 +462,7 @@ impl World {
             Some(Event::Push(push)) => model.push(push, effects, &self.state)?,
             Some(Event::Forget(forget)) => model.forget(forget, effects)?,
             Some(event) => {
-                model.take(event, &self.state)?;
+                model.take(event, effects, &self.state)?;
                 model.release_all(&self.state)?;
             }
             None => {}
