@@ -23,10 +23,10 @@ pub(crate) async fn run(options: LogsOptions, output: Output) -> Result<Exit, Cl
     let followed = Reading::with(&options.state, output, async |reading| {
         let names = reading.select_attempts(&options.select, output).await?;
         let names = names.as_deref();
-        let attempts = reading.store.attempts(&reading.environment, names, None, options.limit).await?;
-        note_never(names, attempts.is_empty(), output);
         let mut followed = Followed::new(&options.select, reading, names);
-        print(followed.past(attempts).iter().map(AttemptDocument::from), output)?;
+        let (attempts, never) = followed.past(&*reading.store, names, options.limit).await?;
+        note_never(names, never, output);
+        print(attempts.iter().map(AttemptDocument::from), output)?;
         Ok(followed)
     })
     .await?;

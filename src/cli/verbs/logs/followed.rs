@@ -64,14 +64,26 @@ impl Followed {
         Self { environment: reading.environment.clone(), meant: Meant::new(options, &reading.state, names), told }
     }
 
-    /// What is told of the past: what has ended, in the order of its end. What is newer than the state comes later.
-    pub(super) fn past(&mut self, mut attempts: Vec<AttemptSummary>) -> Vec<AttemptSummary> {
-        attempts.retain(|attempt| attempt.finished_at.is_some() && attempt.attempt <= self.told.newest);
+    /// What is told of the past: so many that have ended, the newest, in the order of their ends; and whether nothing was ever attempted. What is
+    /// newer than the state comes later.
+    pub(super) async fn past(
+        &mut self,
+        store: &dyn Store,
+        names: Option<&[Name]>,
+        most: u32,
+    ) -> Result<(Vec<AttemptSummary>, bool), CliError> {
+        let before = Some(AttemptId(self.told.newest.0 + 1));
+        // What is open takes nobody's place.
+        let open = u32::try_from(self.told.open.len()).unwrap_or(u32::MAX);
+        let mut attempts = store.attempts(&self.environment, names, before, most.saturating_add(open)).await?;
+        let never = attempts.is_empty();
+        attempts.retain(|attempt| attempt.finished_at.is_some());
+        attempts.truncate(most as usize);
         for attempt in &attempts {
             self.told.open.remove(&attempt.attempt);
         }
         attempts.sort_by_key(|attempt| (attempt.finished_at, attempt.attempt));
-        attempts
+        Ok((attempts, never))
     }
 
     /// Whether nobody's attempts are left out.
