@@ -271,7 +271,8 @@ impl Link<'_> {
         self.remember(&message);
         let whole =
             message.first() == Some(&b'B') && self.transaction.last().is_some_and(|text| text.starts_with(WHOLE));
-        if !whole && !(message.first() == Some(&b'Q') && message.get(5..).unwrap_or_default().starts_with(b"COMMIT")) {
+        let commits = message.first() == Some(&b'Q') && message.get(5..).unwrap_or_default().starts_with(b"COMMIT");
+        if !whole && !commits {
             return self.server.send(&message).await;
         }
         if let Some(caught) = self.control.spring(Place::Before, &self.transaction) {

@@ -27,7 +27,7 @@ pub(super) fn compare(model: &Model, state: &EnvironmentState) -> Result<(), Str
         let Some(view) = state.view(res.id) else { continue };
         vector(model, res, &view, &mut differences);
         let mut why = state.why(res.id);
-        let waits = why.iter().take_while(|hold| model.is_of_release(hold)).count();
+        let waits = why.iter().take_while(|hold| Model::is_of_release(hold)).count();
         let release: Vec<_> = why.drain(..waits).map(|hold| label(&hold)).collect();
         let expected = res.pending.as_ref().map(|word| model.why_unreleased(&res.intent.name, word));
         if release.len() > 1
@@ -152,7 +152,7 @@ fn vector(model: &Model, res: &Res, view: &ResourceView, differences: &mut Vec<S
 }
 
 impl Model {
-    pub(super) fn is_of_release(&self, hold: &Hold) -> bool {
+    pub(super) fn is_of_release(hold: &Hold) -> bool {
         matches!(hold, Hold::Release { .. } | Hold::ReplaceApproval { .. })
     }
 
@@ -236,9 +236,9 @@ impl Model {
     fn why_undefined(&self, res: &Res) -> Vec<String> {
         let target = &res.intent.target;
         let missing = res.intent.requires.iter().filter(|name| self.named(name).is_none_or(|other| !other.live()));
-        let missing = missing.map(|name| match self.unreleased.values().any(|word| word.intent.name == *name) {
-            true => format!("RequirementUnreleased {name}"),
-            false => format!("RequirementMissing {name}"),
+        let missing = missing.map(|name| {
+            let waits = self.unreleased.values().any(|word| word.intent.name == *name);
+            format!("{} {name}", if waits { "RequirementUnreleased" } else { "RequirementMissing" })
         });
         let requirements = self.requirements(res);
         let other = requirements.iter().filter(|other| self.undefined(other) || !other.live());
