@@ -285,11 +285,7 @@ pub(super) fn target(n: usize, suspend: bool) -> Target {
 
 /// The trace of a seed.
 pub(super) fn trace(seed: u64) -> Vec<Action> {
-    let mut random = Random {
-        state: seed,
-        crowded: seed.is_multiple_of(3),
-        manual: seed % std::env::var("MM").map_or(5, |m| m.parse().unwrap()) == 3,
-    };
+    let mut random = Random { state: seed, crowded: seed.is_multiple_of(3), manual: seed % 5 == 3 };
     let mut actions: Vec<Action> = (0..TARGETS).map(|n| Action::Target(target(n, false))).collect();
     actions.extend((0..3).map(|n| Action::Connect(n, 2 + n as u32 * 3)));
     actions.push(random.push(true));
