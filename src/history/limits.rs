@@ -24,8 +24,8 @@ pub(crate) const LOCK_COMMAND_CHARS: usize = 256;
 pub(crate) const OLDEST_POSTGRES: u32 = 14;
 /// How long a call waits for a connection of the pool: longer than a failover's first hiccup, shorter than a user's patience.
 pub(crate) const ACQUIRE: Duration = Duration::from_secs(10);
-/// How long a connection may be idle before it is tried when it is needed: its server may have been restarted meanwhile.
-pub(crate) const IDLE_UNTRIED: Duration = Duration::from_millis(500);
+/// How long a connection may be idle before it is tried when it is needed: no server is restarted in less.
+pub(crate) const IDLE_UNTRIED: Duration = Duration::from_millis(50);
 /// How long a session of ours may keep a transaction open and say nothing, in milliseconds. An owner that is frozen in mid-commit holds the lock of
 /// its environment no longer than this, and a takeover waits no longer for it; between two statements of a transaction we only build arrays.
 pub(crate) const IDLE_IN_TRANSACTION_MS: u32 = 5_000;
