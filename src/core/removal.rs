@@ -17,6 +17,10 @@ impl EnvironmentState {
         self.dequeue(id);
         self.disarm(id);
         let Some(resource) = self.get_mut(id) else { return };
+        if !resource.is_current(resource.row.succeeded) {
+            // What it was last wanted to be it never became, and no next owner could tell.
+            resource.row.succeeded = resource.row.succeeded.filter(|_| !resource.takes_facts);
+        }
         resource.row.life = Life::Tombstone;
         resource.row.version = version;
         resource.row.failures = 0;

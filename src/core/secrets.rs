@@ -93,8 +93,12 @@ fn completed(hash: Hash, digest: Option<Hash>) -> Hash {
 }
 
 impl Resource {
-    /// The hash of its newest intent as an attempt would run it now; `None` while that is not completely known.
+    /// The hash of its newest intent as an attempt would run it now; `None` while that is not completely known. A tombstone stays what was attempted
+    /// last: the facts that it took may be others by now.
     pub(super) fn hash(&self) -> Option<Hash> {
+        if self.takes_facts && !self.is_live() {
+            return self.row.attempted;
+        }
         self.with_facts.map(|hash| completed(hash, self.row.secret_digest))
     }
 

@@ -295,3 +295,47 @@ fn j_what_is_accepted_and_not_released_takes_its_facts_when_it_is_released() {
     world.expect_granted(["b"]);
     assert_eq!(given(&world, "b"), ["a.size=5"]);
 }
+
+/// `c` requires `b`, which took a fact of `a` and is removed.
+fn removed_taker(prepare: fn(&mut World)) -> World {
+    let mut world = World::new(["t1", "t2", "t3"]);
+    world.push("a; b@t2 takes:a.size; c@t3 <- b");
+    world.learn("a", "size=5");
+    world.run_all();
+    prepare(&mut world);
+    world.forget_grants();
+    world
+}
+
+#[test]
+fn j_what_is_removed_stands_as_it_was_whatever_becomes_of_the_facts_that_it_took() {
+    for restarts in [false, true] {
+        let mut world = removed_taker(|world| {
+            world.remove(["b"]);
+            repair(world, "a");
+            world.learn("a", "size=6");
+        });
+        if restarts {
+            world.restart();
+        }
+        world.change("c");
+        world.expect_granted(["c"]);
+    }
+}
+
+#[test]
+fn j_what_was_removed_before_it_took_a_new_fact_does_not_count_as_deployed() {
+    for restarts in [false, true] {
+        let mut world = removed_taker(|world| {
+            repair(world, "a");
+            world.learn("a", "size=6");
+            world.remove(["b"]);
+        });
+        if restarts {
+            world.restart();
+        }
+        world.change("c");
+        world.expect_granted([]);
+        world.expect([("c", "skipped")]);
+    }
+}
