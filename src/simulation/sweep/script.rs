@@ -10,7 +10,7 @@
 //! A user waits for each answer before the next call: what is said again after a lost answer is then no news.
 //!
 //! Deliberately absent: cancelling, which takes what happens to be under way; windows and schedules, which are times; reports: one whose executor dies
-//! counts as a failure, and is followed by an attempt that corrects (`docs/reliability.md`).
+//! finds nothing out, and is not made again.
 
 use super::super::intents::is_there;
 use super::super::orders::with;
