@@ -17,7 +17,6 @@ use std::fmt::Write as _;
 /// As `ownership::advance` for a batch without versions; everything else is written only where it found the row.
 const COUNT: &str = "WITH counted AS (UPDATE environment SET last_batch = $4
     WHERE id = $1 AND epoch = $2 AND claim = $3 AND last_batch = $4 - 1 RETURNING id)";
-const COUNT_PARAMETERS: usize = 4;
 
 /// What such a batch writes.
 pub(super) struct Attempts<'a> {
@@ -71,7 +70,7 @@ impl<'a> Attempts<'a> {
         let tables =
             [(&GRANTS, self.grants.is_empty()), (&OUTCOMES, self.outcomes.is_empty()), (&STATES, self.rows.is_empty())];
         let mut statement = COUNT.to_owned();
-        let mut first = COUNT_PARAMETERS + 1;
+        let mut first = 5; // after those of COUNT
         for (table, _) in tables.into_iter().filter(|(_, empty)| !empty) {
             let written = table.statement(first, "counted.id", "counted, ");
             let _ = write!(statement, ", {}_rows AS ({written})", table.name);
