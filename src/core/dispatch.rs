@@ -206,8 +206,8 @@ impl EnvironmentState {
         let Some(state) = self.executors.get_mut(executor) else { return };
         let was_full = state.free() == 0;
         state.holds.remove(&attempt);
-        let pool = state.pool.clone();
         if was_full {
+            let pool = state.pool.clone();
             self.wake_pool(&pool);
         }
     }

@@ -26,21 +26,26 @@ impl EnvironmentState {
             return;
         }
         let many = resource.dependents.len() > self.share.told_at_once();
-        let told = if many { Vec::new() } else { resource.dependents.iter().copied().collect() };
-        if let Some(resource) = self.get_mut(id) {
-            resource.published = now;
-        }
+        let Some(resource) = self.get_mut(id) else { return };
+        resource.published = now;
         if many {
             self.telling.insert(id, Telling { before, last: None, most_urgent: None });
             return;
         }
+        // Taken out rather than copied: this is done twice for every attempt.
+        let told = std::mem::take(&mut resource.dependents);
         for &dependent in &told {
             self.tell(dependent, before, now);
         }
-        if now.busy && !before.busy {
-            for dependent in told {
-                self.ask_back(dependent);
-            }
+        let turns_busy = now.busy && !before.busy;
+        let asked: Vec<ResourceId> = if turns_busy { told.iter().copied().collect() } else { Vec::new() };
+        if let Some(resource) = self.get_mut(id) {
+            resource.dependents = told;
+        }
+        for dependent in asked {
+            self.ask_back(dependent);
+        }
+        if turns_busy {
             self.borrow_priority(id);
         }
     }
