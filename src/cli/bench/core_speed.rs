@@ -21,8 +21,6 @@ const CHANGED: usize = 10;
 struct Brain {
     state: EnvironmentState,
     granted: VecDeque<(ExecutorName, Arc<Grant>)>,
-    /// Where steps put their effects: one after the other, as in a scheduler.
-    effects: Effects,
     result: Name,
     /// Time spent in steps, and the longest of them.
     spent: Duration,
@@ -34,8 +32,7 @@ impl Brain {
         let state = EnvironmentState::new("bench".into(), Epoch(1), Timestamp(0));
         let result = "y".repeat(RESULT_BYTES).into();
         let (spent, longest) = (Duration::ZERO, Duration::ZERO);
-        let (granted, effects) = (VecDeque::new(), Effects::default());
-        let mut brain = Self { state, granted, effects, result, spent, longest };
+        let mut brain = Self { state, granted: VecDeque::new(), result, spent, longest };
         for number in 0..targets {
             brain.take(Event::TargetChanged(workload::target(target_name(number), 1)));
         }
@@ -61,21 +58,17 @@ impl Brain {
 
     /// What comes of it is looked at, and freed, when its time is taken.
     fn step(&mut self, event: Event) -> Duration {
+        let mut effects = Effects::default();
         let began = Instant::now();
-        step(&mut self.state, event, Timestamp(0), &mut self.effects);
+        step(&mut self.state, event, Timestamp(0), &mut effects);
         let took = began.elapsed();
         self.spent += took;
         self.longest = self.longest.max(took);
-        let Effects { records, rows, left, messages, changed } = &mut self.effects;
-        let grants = messages.drain(..).filter_map(|message| match message {
+        let grants = effects.messages.into_iter().filter_map(|message| match message {
             Message::Grant(executor, _, grant) => Some((executor, grant)),
             _ => None,
         });
         self.granted.extend(grants);
-        records.clear();
-        rows.clear();
-        left.clear();
-        changed.clear();
         took
     }
 
