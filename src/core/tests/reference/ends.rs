@@ -64,10 +64,12 @@ impl Model {
                 self.follow_stale(id);
             }
         }
+        // "Adding the same again … cancels it": also where nothing would be deleted.
+        if run.operation != Operation::Delete && self.all.get(id).is_some() {
+            self.inherit(id);
+        }
         if self.all.get(id).is_some_and(|res| !res.live() && res.leaves_an_orphan()) {
             self.leave(id);
-        } else if run.operation != Operation::Delete && self.all.get(id).is_some() {
-            self.inherit(id);
         }
     }
 
@@ -121,8 +123,9 @@ impl Model {
         let res = &self.all[&id];
         let Some(heir) = self.heir(id).filter(|_| res.run.is_none() && !res.delete_began) else { return };
         let (remote, debt, maybe_changed) = (res.remote.clone(), res.debt.clone(), res.maybe_changed);
+        let touched = res.touched || res.attempted.is_some();
         let heir = self.all.get_mut(heir).unwrap();
-        (heir.remote, heir.touched) = (heir.remote.take().or(remote), true);
+        (heir.remote, heir.touched) = (heir.remote.take().or(remote), heir.touched || touched);
         (heir.debt, heir.maybe_changed) = (heir.debt.take().or(debt), heir.maybe_changed || maybe_changed);
         self.leave(id);
     }

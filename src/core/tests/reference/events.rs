@@ -167,12 +167,13 @@ impl Model {
         });
     }
 
-    /// "A resource that is removed leaves a *tombstone*."
-    pub(super) fn bury(&mut self, id: ResourceId, approved: bool) {
+    /// "A resource that is removed leaves a *tombstone*." `moves`: what it is goes on under another name.
+    pub(super) fn bury(&mut self, id: ResourceId, approved: bool, moves: bool) {
         self.answer(id);
         let res = self.all.get_mut(id).unwrap();
         // What an executor has still needs its one outcome: until then even an orphan stays.
-        if res.leaves_an_orphan() && res.run.is_none() {
+        let orphan = res.leaves_an_orphan() && res.run.is_none();
+        if orphan && !moves {
             self.leave(id);
         } else {
             res.life = Life::Tombstone;

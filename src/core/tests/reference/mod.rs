@@ -39,6 +39,7 @@
 //!
 //! - While something waits for its release, what a version removes and adds again was never removed (B17 has it New), and removing a name by name
 //!   approves that it is deleted. What comes into force later has a number of its own, also where its thing is still there.
+//! - Whether a tombstone is forgotten with what is accepted under its name and not released.
 //! - Compliance of a name that is accepted as another thing, and is undefined as what it is.
 //!
 //! Deliberately absent: code shared with `core` or with the other checks of these tests; facts and their refresh, secrets.

@@ -144,6 +144,8 @@ pub(super) struct Model {
     /// The rates of targets, as they stood at `flowed`.
     pub buckets: BTreeMap<Name, Bucket>,
     pub flowed: Timestamp,
+    /// In this step a user asks for a deploy.
+    pub user_deploys: bool,
     /// Steps so far: the time that the queue knows.
     pub steps: u64,
     /// What has started on a target since its owner is new.
@@ -391,12 +393,17 @@ impl Model {
         self.dependents(res.id, lenient).iter().any(|other| !res.delete_began || !lenient && !other.live())
     }
 
-    /// "queuing a requirement revokes its dependents' grants, and awaits each answer". `lenient`: a delete requires nothing to be good.
+    /// "queuing a requirement revokes its dependents' grants, and awaits each answer". `lenient`: a delete requires nothing to be good. What only
+    /// looks waits for no neighbour, and gives nothing back for one.
     pub(super) fn yielding(&self, res: &Res, lenient: bool) -> bool {
         // Whether what it replaces gives its grants back first, is open.
         let replaced = self.all.values().any(|other| other.successor == Some(res.id) && other.unbegun());
         let dependents = self.dependents(res.id, lenient);
-        replaced && !lenient || dependents.iter().any(|other| other.unbegun() && !(lenient && other.deleting()))
+        let yields = |other: &Res| {
+            let asked = other.run.as_ref().is_some_and(|run| run.revoking) && !lenient;
+            other.unbegun() && !(lenient && other.deleting()) && (asked || !other.reports())
+        };
+        replaced && !lenient || dependents.into_iter().any(yields)
     }
 
     /// Whether only its place is in its way. A held verification asks for no grants back before its turn has come.

@@ -113,8 +113,9 @@ impl Model {
     fn may_lend(&self, res: &Res) -> Reason {
         let place = res.place.map(|place| place.class.min(place.lent));
         let known = [res.queued, place].into_iter().flatten().min();
+        let joins = if self.user_deploys { Reason::UserDeploy } else { Reason::Change };
         let falls_out = res.live() && !res.was_undefined && self.undefined(res);
-        known.into_iter().chain(falls_out.then_some(Reason::Change)).min().unwrap_or(Reason::Report)
+        known.into_iter().chain(falls_out.then_some(joins)).min().unwrap_or(Reason::Report)
     }
 
     fn waits_in_the_queue(&self, res: &Res) -> bool {

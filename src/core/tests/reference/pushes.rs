@@ -75,9 +75,18 @@ impl Model {
     }
 
     /// "`forget` ends a hopeless one": nothing on a target is touched.
-    pub(super) fn forget(&mut self, forget: &Forget, effects: &Effects) -> Result<(), String> {
+    pub(super) fn forget(
+        &mut self,
+        forget: &Forget,
+        effects: &Effects,
+        state: &EnvironmentState,
+    ) -> Result<(), String> {
         // Of a live resource and the tombstones before it, the live one is meant.
-        let ids: Vec<ResourceId> = forget.names.iter().filter_map(|name| self.named_at_all(name)).collect();
+        let mut ids: Vec<ResourceId> = forget.names.iter().filter_map(|name| self.named_at_all(name)).collect();
+        // Whether the tombstone under the name of something unreleased is forgotten with that, is open.
+        let new = forget.names.iter().filter(|name| self.unreleased.values().any(|word| word.intent.name == **name));
+        let stays = new.filter_map(|name| self.named(name)).filter(|res| !res.live() && state.row(res.id).is_none());
+        ids.extend(stays.map(|res| res.id).collect::<Vec<_>>());
         let version = forget.names.iter().any(|name| self.accepted(name).is_some());
         if version_in(effects).is_some() {
             self.version.0 += 1;
@@ -225,7 +234,8 @@ impl Model {
             let removal = change.removed.get(&name).copied();
             let brought = change.upserts.get(&name).map(|(_, _, version)| *version);
             let version = removal.map(|(_, at)| at).or(brought);
-            self.bury(id, removal.map_or(change.approved, |(approved, _)| approved));
+            let moves = change.upserts.values().any(|(_, intent, _)| thing(intent) == self.all[&id].thing());
+            self.bury(id, removal.map_or(change.approved, |(approved, _)| approved), moves);
             if let Some((res, version)) = self.all.get_mut(id).zip(version) {
                 res.version = version;
             }
@@ -281,6 +291,12 @@ impl Model {
                 return Err(format!("{name} must wait for one of {first:?}, and waits for {after:?}"));
             }
             self.all.get_mut(id).unwrap().after = after;
+            // What was removed before under this name may stay for it.
+            for old in self.ids() {
+                if create_first && !self.all[&old].live() && state.row(old).and_then(|row| row.after) == Some(id) {
+                    self.all.get_mut(old).unwrap().successor = Some(id);
+                }
+            }
             let old = replaced.get(name).filter(|_| create_first && !known).copied();
             old.map_or(Ok(()), |old| self.replace(old, id, state))?;
         }

@@ -447,6 +447,7 @@ impl World {
     fn after(&mut self, event: Option<&Event>, effects: &Effects) -> Result<(), String> {
         self.store.take(&self.state, effects);
         let model = &mut self.model;
+        model.user_deploys = matches!(event, Some(Event::Request(request)) if request.kind == RequestKind::Deploy);
         let open = model.open();
         model.flow();
         model.released.clear();
@@ -460,7 +461,7 @@ impl World {
         }
         match event {
             Some(Event::Push(push)) => model.push(push, effects, &self.state)?,
-            Some(Event::Forget(forget)) => model.forget(forget, effects)?,
+            Some(Event::Forget(forget)) => model.forget(forget, effects, &self.state)?,
             Some(event) => {
                 model.take(event, effects, &self.state)?;
                 model.release_all(&self.state)?;
