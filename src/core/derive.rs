@@ -75,7 +75,7 @@ impl EnvironmentState {
             return resource.delete_granted() || resource.delete_failed();
         }
         !resource.missing.is_empty()
-            || resource.hash().is_none()
+            || resource.with_facts.is_none()
             || resource.undefined_requirements > 0
             || self.target(resource.target).is_none_or(|target| target.target.is_none())
     }

@@ -9,26 +9,27 @@ use super::{
 
 impl EnvironmentState {
     /// An executor reports an end. Reports of attempts it was not granted, or that have ended before, change nothing.
-    pub(super) fn finish(&mut self, executor: &ExecutorName, outcome: &Outcome) {
+    pub(super) fn finish(&mut self, executor: &ExecutorName, outcome: Outcome) {
         self.out.messages.push(Message::Acknowledge(executor.clone(), outcome.attempt));
         if self.holder_of(outcome.attempt) == Some(executor) {
-            let kind = self.believed(outcome);
-            self.close(Outcome { kind, ..*outcome });
+            let outcome = self.believed(outcome);
+            self.close(outcome);
         }
     }
 
     /// What begun work did is not unsaid by giving it back, and skipping is not an executor's to decide: nobody knows what such an attempt did.
-    fn believed(&self, outcome: &Outcome) -> OutcomeKind {
+    fn believed(&self, outcome: Outcome) -> Outcome {
         let run = match self.open.get(&outcome.attempt) {
             Some(Open::Resource(id)) => self.get(*id).and_then(|resource| resource.run.as_ref()),
             _ => None,
         };
         let begun = outcome.began_at.is_some() || run.is_some_and(|run| run.begun);
-        match &outcome.kind {
+        let kind = match outcome.kind {
             OutcomeKind::Revoked if begun => OutcomeKind::Lost,
             OutcomeKind::Skipped { .. } => OutcomeKind::Lost,
-            kind => kind.clone(),
-        }
+            kind => kind,
+        };
+        Outcome { kind, ..outcome }
     }
 
     fn holder_of(&self, attempt: AttemptId) -> Option<&ExecutorName> {

@@ -66,7 +66,7 @@ impl EnvironmentState {
             Event::Begun(executor, attempts) | Event::RevokeRefused(executor, attempts) => {
                 self.begin(&executor, &attempts);
             }
-            Event::Finished(executor, outcome) => self.finish(&executor, &outcome),
+            Event::Finished(executor, outcome) => self.finish(&executor, outcome),
             Event::ReportOnly => self.only_report(),
             Event::Tick => {}
             Event::Stop => self.stop(),

@@ -21,6 +21,8 @@ const CHANGED: usize = 10;
 struct Brain {
     state: EnvironmentState,
     granted: VecDeque<(ExecutorName, Arc<Grant>)>,
+    /// Where steps put their effects: one after the other, as in a scheduler.
+    effects: Effects,
     result: Name,
     /// Time spent in steps, and the longest of them.
     spent: Duration,
@@ -32,7 +34,8 @@ impl Brain {
         let state = EnvironmentState::new("bench".into(), Epoch(1), Timestamp(0));
         let result = "y".repeat(RESULT_BYTES).into();
         let (spent, longest) = (Duration::ZERO, Duration::ZERO);
-        let mut brain = Self { state, granted: VecDeque::new(), result, spent, longest };
+        let (granted, effects) = (VecDeque::new(), Effects::default());
+        let mut brain = Self { state, granted, effects, result, spent, longest };
         for number in 0..targets {
             brain.take(Event::TargetChanged(workload::target(target_name(number), 1)));
         }
@@ -58,17 +61,21 @@ impl Brain {
 
     /// What comes of it is looked at, and freed, when its time is taken.
     fn step(&mut self, event: Event) -> Duration {
-        let mut effects = Effects::default();
         let began = Instant::now();
-        step(&mut self.state, event, Timestamp(0), &mut effects);
+        step(&mut self.state, event, Timestamp(0), &mut self.effects);
         let took = began.elapsed();
         self.spent += took;
         self.longest = self.longest.max(took);
-        let grants = effects.messages.into_iter().filter_map(|message| match message {
+        let Effects { records, rows, left, messages, changed } = &mut self.effects;
+        let grants = messages.drain(..).filter_map(|message| match message {
             Message::Grant(executor, _, grant) => Some((executor, grant)),
             _ => None,
         });
         self.granted.extend(grants);
+        records.clear();
+        rows.clear();
+        left.clear();
+        changed.clear();
         took
     }
 
