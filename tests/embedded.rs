@@ -98,7 +98,7 @@ fn the_life_of_an_environment() {
         "
         RESULT  NAME  ATTEMPT  TOOK  ERROR
         updated  motd  7  TIME  -
-        version 2: 1 changed, 2 unchanged, 0 failed, 0 skipped; 1 attempts in TIME (RATE)",
+        version 2: 1 changed, 2 unchanged, 0 failed, 0 skipped; 1 attempt in TIME (RATE)",
     );
     house.check("dry-run -f manifests", 0, "nothing would change: 3 of 3 resources as declared (version 2)");
     house.check(
@@ -126,7 +126,7 @@ fn the_life_of_an_environment() {
         "
         RESULT  NAME  ATTEMPT  TOOK  ERROR
         updated  motd  8  TIME  -
-        version 3: 1 changed, 2 unchanged, 0 failed, 0 skipped; 1 attempts in TIME (RATE)",
+        version 3: 1 changed, 2 unchanged, 0 failed, 0 skipped; 1 attempt in TIME (RATE)",
     );
     assert_eq!(house.read("made/motd"), "held");
     house.check(

@@ -32,6 +32,8 @@ pub(crate) const DATABASE_CONNECTIONS: u32 = 4;
 pub(crate) const LEASE_MS: u64 = 30_000;
 /// How long the last commits, and giving the environment up, may take.
 pub(crate) const SESSION_STOP: Duration = Duration::from_secs(15);
+/// How long a session that ends may take to drop what history no longer keeps; the next one goes on with the rest.
+pub(crate) const SESSION_TRIM: Duration = Duration::from_secs(5);
 /// Looks at the state are at most so far apart.
 pub(crate) const GLANCE_INTERVAL: Duration = Duration::from_millis(50);
 /// One look costs a visit to every resource: this part of the time that has passed goes by between two.

@@ -52,6 +52,7 @@ pub struct Scheduler {
     calls: mpsc::Sender<Call>,
     committed: broadcast::Sender<Arc<Committed>>,
     ended: watch::Receiver<Option<String>>,
+    trims: mpsc::Sender<retention::Asked>,
 }
 
 /// What a handle asks of its loop.
@@ -104,8 +105,9 @@ impl Scheduler {
             };
             end.send_replace(Some(reason));
         });
-        let scheduler = Self { epoch, inbox, calls, committed, ended };
-        retention::spawn(scheduler.clone(), store, fence);
+        let (trims, asked) = mpsc::channel(1);
+        let scheduler = Self { epoch, inbox, calls, committed, ended, trims };
+        retention::spawn(scheduler.clone(), store, fence, asked);
         Ok(scheduler)
     }
 
@@ -184,6 +186,14 @@ impl Scheduler {
         match answered.await {
             Ok(answer) => Ok(answer),
             Err(_) => Err(self.gone().await),
+        }
+    }
+
+    /// Drops from history what is no longer kept, and waits until that is done, was tried in vain, or the loop has ended.
+    pub async fn trim(&self) {
+        let (asks, done) = oneshot::channel();
+        if self.trims.send(asks).await.is_ok() {
+            let _ = done.await;
         }
     }
 

@@ -1,4 +1,4 @@
-//! Retention: the owner of an environment drops what it no longer keeps, some rows at a time, once at its start and every hour.
+//! Retention: the owner of an environment drops what it no longer keeps, some rows at a time, once at its start, every hour, and when it is told to.
 //!
 //! Beside the loop, not in it: nothing waits for it but, for the time of one call, the next commit.
 
@@ -6,18 +6,23 @@ use super::{Scheduler, now};
 use crate::history::{Fence, HistoryError, Store};
 use crate::scheduler::limits::RETENTION_EVERY;
 use std::sync::Arc;
+use tokio::sync::{mpsc, oneshot};
+
+/// Whoever wants to know that what is no longer kept has been dropped.
+pub(super) type Asked = oneshot::Sender<()>;
 
 /// Ends with the scheduler.
-pub(super) fn spawn(scheduler: Scheduler, store: Arc<dyn Store>, fence: Fence) {
+pub(super) fn spawn(scheduler: Scheduler, store: Arc<dyn Store>, fence: Fence, asked: mpsc::Receiver<Asked>) {
     tokio::spawn(async move {
         tokio::select! {
             _ = scheduler.ended() => {}
-            () = keep_trimming(&scheduler, &*store, &fence) => {}
+            () = keep_trimming(&scheduler, &*store, &fence, asked) => {}
         }
     });
 }
 
-async fn keep_trimming(scheduler: &Scheduler, store: &dyn Store, fence: &Fence) {
+async fn keep_trimming(scheduler: &Scheduler, store: &dyn Store, fence: &Fence, mut asked: mpsc::Receiver<Asked>) {
+    let mut asks: Option<Asked> = None;
     loop {
         let Ok(retention) = scheduler.read(|state| state.settings().retention).await else { return };
         let mut dropped = 0;
@@ -39,6 +44,10 @@ async fn keep_trimming(scheduler: &Scheduler, store: &dyn Store, fence: &Fence) 
                 tracing::warn!(environment = %fence.name, %error, "history keeps more than it should; tried again in an hour");
             }
         }
-        tokio::time::sleep(RETENTION_EVERY).await;
+        if let Some(asks) = asks.take() {
+            // Who asked may wait no longer.
+            let _ = asks.send(());
+        }
+        asks = tokio::time::timeout(RETENTION_EVERY, asked.recv()).await.ok().flatten();
     }
 }

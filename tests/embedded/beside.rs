@@ -73,7 +73,7 @@ fn verbs_work_beside_a_process_that_runs_the_environment() {
             -changed by hand
             +held
             \\ No newline at end of file
-        version 1: 1 changed, 2 unchanged, 0 failed, 0 skipped; 1 attempts in TIME (RATE)",
+        version 1: 1 changed, 2 unchanged, 0 failed, 0 skipped; 1 attempt in TIME (RATE)",
     );
     house.write("elsewhere/all.yaml", &(environment(LOCAL, 1) + &small("held again")));
     check(
@@ -83,7 +83,7 @@ fn verbs_work_beside_a_process_that_runs_the_environment() {
         "
         RESULT  NAME  ATTEMPT  TOOK  ERROR
         updated  motd  N  TIME  -
-        version 2: 1 changed, 2 unchanged, 0 failed, 0 skipped; 1 attempts in TIME (RATE)",
+        version 2: 1 changed, 2 unchanged, 0 failed, 0 skipped; 1 attempt in TIME (RATE)",
     );
     check(
         &house,
@@ -92,7 +92,7 @@ fn verbs_work_beside_a_process_that_runs_the_environment() {
         "
         RESULT  NAME  ATTEMPT  TOOK  ERROR
         updated  motd  N  TIME  -
-        version 3: 1 changed, 2 unchanged, 0 failed, 0 skipped; 1 attempts in TIME (RATE)",
+        version 3: 1 changed, 2 unchanged, 0 failed, 0 skipped; 1 attempt in TIME (RATE)",
     );
     assert_eq!(house.read("made/motd"), "held");
     house.refuses(
@@ -112,7 +112,7 @@ fn verbs_work_beside_a_process_that_runs_the_environment() {
         "
         RESULT  NAME  ATTEMPT  TOOK  ERROR
         deleted  index  N  TIME  -
-        version 4: 1 changed, 2 unchanged, 0 failed, 0 skipped; 1 attempts in TIME (RATE)",
+        version 4: 1 changed, 2 unchanged, 0 failed, 0 skipped; 1 attempt in TIME (RATE)",
     );
     assert!(!house.path("made/index").exists());
     check(
@@ -120,7 +120,7 @@ fn verbs_work_beside_a_process_that_runs_the_environment() {
         "forget motd --yes",
         0,
         "
-        forgot 1 resources (version 5); what is on their targets stays there
+        forgot 1 resource (version 5); what is on its target stays there
           what the manifests still declare comes back with the next `homeostat deploy -f`",
     );
     assert!(house.run("history").out.contains("second"));
@@ -163,7 +163,7 @@ fn orders_take_effect_at_once_and_why_knows_what_only_the_process_knows() {
         "
         environment house is resumed
           AUTHOR suspended the environment TIME: a new disk
-          1 resources wait; the process that runs the environment goes on with them",
+          1 resource waits; the process that runs the environment goes on with it",
     );
 
     let mut waiting = house.command("deploy").stdout(Stdio::piped()).spawn().unwrap();
@@ -195,7 +195,7 @@ fn what_the_process_does_not_run_or_cannot_give_away_is_refused() {
     assert_eq!(house.run("why hay --environment barn").code, 0, "history knows");
     let delete = house.run("delete environment barn --yes");
     assert_eq!(delete.code, 4, "nobody runs executors for it: {}", delete.err);
-    let gone = "nothing is known of environment barn any more; 1 resources are left on their targets";
+    let gone = "nothing is known of environment barn any more; 1 resource stays on its target";
     house.check("clear environment barn --yes", 0, gone);
     assert!(house.path("hay").exists());
     assert_eq!(house.run("status").code, 0, "the other one is all there is");
@@ -210,7 +210,7 @@ fn an_environment_ends_while_it_is_run_and_begins_anew_when_its_files_change() {
     assert_eq!(house.run("clear environment house").code, 64, "nobody has confirmed it");
     let cleared = house.run("clear environment house --yes");
     assert_eq!(cleared.code, 0, "{}", cleared.err);
-    assert!(cleared.out.contains("nothing is known of environment house any more; 3 resources are left"));
+    assert!(cleared.out.contains("nothing is known of environment house any more; 3 resources stay on their targets"));
     assert!(cleared.err.contains("still declare house: take it out of them"), "{}", cleared.err);
     run.eventually_says("ended", None);
     assert_eq!(house.run("status").code, 64, "nothing is known");

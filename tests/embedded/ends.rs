@@ -134,7 +134,7 @@ fn what_selects_nothing_says_so_and_what_is_mistyped_is_refused() {
         "
         RESULT  NAME  ATTEMPT  TOOK  ERROR
         unchanged  ran  5  TIME  -
-        version 2: 0 changed, 4 unchanged, 0 failed, 0 skipped; 1 attempts in TIME (RATE)",
+        version 2: 0 changed, 4 unchanged, 0 failed, 0 skipped; 1 attempt in TIME (RATE)",
     );
     assert!(house.path("ran").exists(), "what a program did cannot be taken back");
     assert_eq!(house.run("forget --type host.Directory --yes").code, 0);
@@ -155,7 +155,7 @@ fn an_environment_is_cleared_and_its_resources_stay() {
         error: nothing was done: this needs a confirmation, and there is no terminal to ask on
           add --yes to confirm",
     );
-    let gone = "nothing is known of environment house any more; 3 resources are left on their targets";
+    let gone = "nothing is known of environment house any more; 3 resources stay on their targets";
     house.check("clear environment house --yes", 0, gone);
     assert_eq!(house.run("status").code, 64);
     assert_eq!(house.read("made/motd"), "held");
@@ -196,8 +196,8 @@ fn history_memory_and_folder_are_checked() {
         "
         CHECK  HOLDS  FOUND
         versions  yes  2 versions without a gap
-        intent  yes  1 resources as the newest version wants them
-        memory  yes  1 resources restored as they are stored
+        intent  yes  1 resource as the newest version wants it
+        memory  yes  1 resource restored as stored
         attempts  yes  5 attempts, with all that the current state names
         grants  yes  0 without an end, all waited for
         folder  yes  the files of the data folder can be used

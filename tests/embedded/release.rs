@@ -30,7 +30,7 @@ fn q7_a_users_deploy_and_delete_release_what_they_cover() {
         "
         RESULT  NAME  ATTEMPT  TOOK  ERROR
         updated  motd  4  TIME  -
-        version 2: 1 changed, 2 unchanged, 0 failed, 0 skipped; 1 attempts in TIME (RATE)",
+        version 2: 1 changed, 2 unchanged, 0 failed, 0 skipped; 1 attempt in TIME (RATE)",
     );
     assert_eq!(house.read("made/motd"), "held again");
     assert_eq!(house.run("rollback --to-version 1 -q").code, 0);

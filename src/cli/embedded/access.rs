@@ -16,43 +16,22 @@ pub(crate) enum Access<'a> {
     Beside(&'a mut Beside),
 }
 
+/// What an environment is worked on for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// It is known, and whatever is due or was left over goes on.
+    Work,
+    /// The same; it is declared, and may be the first in a new data folder.
+    Begin,
+    /// It is known, and nothing but what is asked for starts: reports, and looks at facts.
+    Report,
+}
+
 impl Access<'_> {
     /// Lets `prepare` choose the environment and check what can be checked before anything is owned, and does `work` on it: in a session, or through
     /// the process that holds the data folder and takes orders.
     pub(crate) async fn run<P, T>(
-        options: &StateOptions,
-        output: Output,
-        prepare: impl AsyncFnOnce(&Place) -> Result<(Name, P), CliError>,
-        work: impl AsyncFnOnce(&mut Access<'_>, P) -> Result<T, CliError>,
-    ) -> Result<T, CliError> {
-        Self::run_as(false, options, output, prepare, work).await
-    }
-
-    /// The same; an environment that is `declared` may be the first in a new data folder.
-    pub(crate) async fn begin<P, T>(
-        declared: bool,
-        options: &StateOptions,
-        output: Output,
-        prepare: impl AsyncFnOnce(&Place) -> Result<(Name, P), CliError>,
-        work: impl AsyncFnOnce(&mut Access<'_>, P) -> Result<T, CliError>,
-    ) -> Result<T, CliError> {
-        Self::work(declared, false, options, output, prepare, work).await
-    }
-
-    /// As [`Access::run`]; a session that is there for reports only starts nothing else, whatever is due or was left over.
-    pub(crate) async fn run_as<P, T>(
-        report_only: bool,
-        options: &StateOptions,
-        output: Output,
-        prepare: impl AsyncFnOnce(&Place) -> Result<(Name, P), CliError>,
-        work: impl AsyncFnOnce(&mut Access<'_>, P) -> Result<T, CliError>,
-    ) -> Result<T, CliError> {
-        Self::work(false, report_only, options, output, prepare, work).await
-    }
-
-    async fn work<P, T>(
-        may_begin: bool,
-        report_only: bool,
+        purpose: Purpose,
         options: &StateOptions,
         output: Output,
         prepare: impl AsyncFnOnce(&Place) -> Result<(Name, P), CliError>,
@@ -62,11 +41,11 @@ impl Access<'_> {
             let work = async |beside: &mut Beside, prepared| work(&mut Access::Beside(beside), prepared).await;
             return Beside::run(control, options, output, prepare, work).await;
         }
-        if !may_begin {
+        if purpose != Purpose::Begin {
             Place::expect_known(options)?;
         }
         let work = async |session: &mut Session, prepared| work(&mut Access::Own(session), prepared).await;
-        Session::run_as(report_only, options, output, prepare, work).await
+        Session::run_as(purpose == Purpose::Report, options, output, prepare, work).await
     }
 
     /// Ends the environment that `prepare` chooses, without a look at its targets. Whether the files of the process that ran it still declare it.

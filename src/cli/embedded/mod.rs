@@ -29,7 +29,7 @@ mod session;
 mod signals;
 mod wait;
 
-pub(crate) use access::Access;
+pub(crate) use access::{Access, Purpose};
 pub(crate) use author::author;
 pub(crate) use beside::Beside;
 pub(crate) use copy::Copy;

@@ -46,7 +46,7 @@ database there; nothing here is needed to read them.
 | file | what it is | may it be deleted? |
 |---|---|---|
 | `secrets.key` | with it executors tell that a secret has changed, without saying what it is; its owner alone may read it | \
-yes, while nothing runs; then everything that takes a secret is deployed once more |
+yes, while nothing runs; then everything that takes a secret is deployed once more, after the next look at it |
 | `README.md` | this | yes; the next run writes it again |
 
 Who did what: `homeostat audit --environment NAME`. What is as declared, and since when that is proven: `homeostat compliance --environment NAME`.

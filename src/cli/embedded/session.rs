@@ -5,7 +5,7 @@ use super::signals::Signals;
 use super::{EmbeddedError, Finished, Owners, Place, author, readme};
 use crate::cli::CliError;
 use crate::cli::arguments::StateOptions;
-use crate::cli::limits::{LEASE_MS, SESSION_STOP};
+use crate::cli::limits::{LEASE_MS, SESSION_STOP, SESSION_TRIM};
 use crate::cli::manifests::Declared;
 use crate::cli::output::Output;
 use crate::core::{
@@ -118,6 +118,9 @@ impl Session {
     ) -> Result<T, CliError> {
         let mut session = Self::open(opening).await?;
         let done = work(&mut session).await;
+        if done.is_ok() {
+            session.trim().await;
+        }
         let closed = session.close().await;
         let done = done?;
         closed?;
@@ -242,6 +245,12 @@ impl Session {
     /// What is committed from now on.
     pub(crate) fn commits(&self) -> broadcast::Receiver<Arc<Committed>> {
         self.scheduler.subscribe()
+    }
+
+    /// Drops what history no longer keeps: most sessions are over before their first look at it is, and what they have accepted came after that.
+    /// What cannot be dropped in time is left to the next.
+    async fn trim(&self) {
+        let _ = tokio::time::timeout(SESSION_TRIM, self.scheduler.trim()).await;
     }
 
     /// Ends the executors, then the ownership.

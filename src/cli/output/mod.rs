@@ -118,6 +118,16 @@ impl Output {
     }
 }
 
+/// `1 resource`, `3 resources`.
+pub(crate) fn counted(count: usize, one: &str) -> String {
+    format!("{count} {one}{}", either(count, "", "s"))
+}
+
+/// The words for one, or those for none and for several.
+pub(crate) const fn either<'a>(count: usize, one: &'a str, several: &'a str) -> &'a str {
+    if count == 1 { one } else { several }
+}
+
 /// Writes a line to stderr. Nobody may read it any more, and there is no other place to say so: the work goes on.
 pub(crate) fn tell(text: impl std::fmt::Display) {
     let _ = writeln!(std::io::stderr().lock(), "{text}");

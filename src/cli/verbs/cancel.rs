@@ -4,7 +4,7 @@
 
 use crate::cli::arguments::CancelOptions;
 use crate::cli::embedded::{Owned, Place, author, snapshot_state};
-use crate::cli::output::{Output, time};
+use crate::cli::output::{Output, counted, either, time};
 use crate::cli::selection::Selection;
 use crate::cli::verbs::confirm;
 use crate::cli::{CliError, Exit};
@@ -86,7 +86,7 @@ fn text(document: &CancelDocument) -> String {
     if cancelled.is_empty() && granted.is_empty() {
         return format!("nothing of environment {environment} waits to begin");
     }
-    let mut parts = vec![format!("cancelled {} resources of environment {environment}", cancelled.len())];
+    let mut parts = vec![format!("cancelled {} of environment {environment}", counted(cancelled.len(), "resource"))];
     if !cancelled.is_empty() {
         parts.push(confirm::list("-", cancelled.iter().map(|name| &**name)));
     }
@@ -98,8 +98,9 @@ fn text(document: &CancelDocument) -> String {
             format!("these may have begun when their process ended; the next run finds out\n{list}")
         });
     }
-    let when = at
-        .map_or_else(String::new, |at| format!("; by themselves they come again {}", time::relative(at, time::now())));
-    parts.push(format!("`homeostat deploy` goes on with them{when}"));
+    let count = cancelled.len() + granted.len();
+    let comes = either(count, "by itself it comes", "by themselves they come");
+    let when = at.map_or_else(String::new, |at| format!("; {comes} again {}", time::relative(at, time::now())));
+    parts.push(format!("`homeostat deploy` goes on with {}{when}", either(count, "it", "them")));
     parts.join("\n")
 }

@@ -8,7 +8,7 @@ mod attempts;
 use crate::cli::arguments::CheckOptions;
 use crate::cli::embedded::{EmbeddedError, Place};
 use crate::cli::limits::CHECK_PAGE;
-use crate::cli::output::{Output, Table, time};
+use crate::cli::output::{Output, Table, counted, either, time};
 use crate::cli::{CliError, Exit};
 use crate::core::{EnvironmentState, Epoch, IntentRecord, Life, Name, ResourceId, ResourceRow, VersionNumber};
 use crate::history::Store;
@@ -108,12 +108,16 @@ async fn version_numbers(
     }
 }
 
-/// Versions are gap-free from 1 to the newest; `numbers` are those that are there, newest first.
+/// Versions are gap-free up to the newest, from 1 or from the oldest that retention has kept; `numbers` are those that are there, newest first.
 fn versions(newest: VersionNumber, numbers: &[VersionNumber]) -> Result<String, String> {
     let there: BTreeSet<u64> = numbers.iter().map(|number| number.0).collect();
-    match (1..=newest.0).find(|number| !there.contains(number)) {
+    let oldest = there.first().copied().unwrap_or(1);
+    match (oldest..=newest.0).find(|number| !there.contains(number)) {
         Some(missing) => Err(format!("version {missing} is not in history")),
-        None => Ok(format!("{newest} versions without a gap")),
+        None if oldest > 1 => {
+            Ok(format!("{} without a gap; those before {oldest} are no longer kept", counted(there.len(), "version")))
+        }
+        None => Ok(format!("{} without a gap", counted(there.len(), "version"))),
     }
 }
 
@@ -135,7 +139,9 @@ fn intent(rows: &[ResourceRow], wanted: Option<&[IntentRecord]>) -> Result<Strin
     }
     match wanted.values().next() {
         Some(missing) => Err(format!("the newest version wants {}, and it has no current state", missing.name)),
-        None => Ok(format!("{count} resources as the newest version wants them")),
+        None => {
+            Ok(format!("{} as the newest version wants {}", counted(count, "resource"), either(count, "it", "them")))
+        }
     }
 }
 
@@ -155,9 +161,9 @@ fn memory(state: &EnvironmentState, version: VersionNumber, live: &[&ResourceRow
     }
     let known = state.views().filter(|view| view.row.life == Life::Live).count();
     if known == live.len() {
-        Ok(format!("{known} resources restored as they are stored"))
+        Ok(format!("{} restored as stored", counted(known, "resource")))
     } else {
-        Err(format!("memory knows {known} resources and history {}", live.len()))
+        Err(format!("memory knows {} and history {}", counted(known, "resource"), live.len()))
     }
 }
 
@@ -206,8 +212,15 @@ mod tests {
     #[test]
     fn a_gap_in_the_versions_is_named() {
         assert_eq!(checked(3, &[3, 2, 1]).unwrap(), "3 versions without a gap");
-        for (there, missing) in [(&[3, 1][..], 2), (&[3, 2], 1), (&[2, 1], 3), (&[], 1)] {
+        assert_eq!(checked(1, &[1]).unwrap(), "1 version without a gap");
+        for (there, missing) in [(&[3, 1][..], 2), (&[2, 1], 3), (&[], 1)] {
             assert_eq!(checked(3, there).unwrap_err(), format!("version {missing} is not in history"));
         }
+    }
+
+    #[test]
+    fn s7_what_retention_has_dropped_is_no_gap() {
+        assert_eq!(checked(4, &[4, 3]).unwrap(), "2 versions without a gap; those before 3 are no longer kept");
+        assert_eq!(checked(4, &[3]).unwrap_err(), "version 4 is not in history");
     }
 }

@@ -3,8 +3,8 @@
 use super::confirm;
 use super::summary::RunDocument;
 use crate::cli::arguments::{DeleteOptions, WholeEnvironment};
-use crate::cli::embedded::{Access, Finished, Place, find, push_of, snapshot_state};
-use crate::cli::output::{Output, time};
+use crate::cli::embedded::{Access, Finished, Place, Purpose, find, push_of, snapshot_state};
+use crate::cli::output::{Output, either, time};
 use crate::cli::selection::Selection;
 use crate::cli::{CliError, Exit};
 use crate::core::{EnvironmentState, Name, Push, RequestKind, Scope};
@@ -17,7 +17,8 @@ pub(crate) async fn run(options: DeleteOptions, output: Output) -> Result<Exit, 
         None => {
             let prepare = async |place: &Place| prepare(&options, false, place, output).await;
             let work = async |session: &mut Access<'_>, prepared| remove(session, prepared).await;
-            RunDocument::new(Access::run(&options.state, output, prepare, work).await?).print(output, false)
+            RunDocument::new(Access::run(Purpose::Work, &options.state, output, prepare, work).await?)
+                .print(output, false)
         }
     }
 }
@@ -58,10 +59,12 @@ pub(super) async fn prepare(
         let names = confirm::list("-", removed.iter().map(|name| &**name));
         let after = if whole { ", and then all that is known of it, its history too" } else { "" };
         let heading = format!(
-            "{} of environment {environment} will be deleted on their targets{after}:\n{names}",
-            confirm::these(removed.len())
+            "{} of environment {environment} will be deleted on {}{after}:\n{names}",
+            confirm::these(removed.len()),
+            either(removed.len(), "its target", "their targets")
         );
-        let question = if whole { "Delete the environment?" } else { "Delete them?" };
+        let question =
+            if whole { "Delete the environment?" } else { either(removed.len(), "Delete it?", "Delete them?") };
         confirm::confirm(&heading, question, options.order.yes)?;
     }
     Ok((environment, (pushes, selection.scope())))

@@ -3,9 +3,9 @@
 use super::confirm;
 use super::summary::RunDocument;
 use crate::cli::arguments::DeployOptions;
-use crate::cli::embedded::{Access, Place, author, push_of, snapshot_state};
+use crate::cli::embedded::{Access, Place, Purpose, author, push_of, snapshot_state};
 use crate::cli::manifests::{self, Declared};
-use crate::cli::output::{Output, time};
+use crate::cli::output::{Output, either, time};
 use crate::cli::selection::Selection;
 use crate::cli::{CliError, Exit, SET, refusal};
 use crate::core::{
@@ -29,9 +29,9 @@ pub(crate) async fn run(options: DeployOptions, output: Output) -> Result<Exit, 
         let prepared = prepare(&options, &selection, declared.as_ref(), place, &environment, output).await?;
         Ok((environment, prepared))
     };
-    let may_begin = declared.is_some();
+    let purpose = if declared.is_some() { Purpose::Begin } else { Purpose::Work };
     let finished =
-        Access::begin(may_begin, &options.state, output, prepare, async |session, (push, selection, replaced)| {
+        Access::run(purpose, &options.state, output, prepare, async |session, (push, selection, replaced)| {
             if let Some(declared) = &declared {
                 session.configure(declared).await?;
             }
@@ -139,10 +139,15 @@ fn confirm_replaced(names: &BTreeSet<Name>, yes: bool) -> Result<(), CliError> {
     }
     let listed = confirm::list("-", names.iter().map(|name| &**name));
     let heading = format!(
-        "These {} resources become other things: what they are now will be deleted on their targets:\n{listed}",
-        names.len()
+        "{} {}:\n{listed}",
+        confirm::these(names.len()),
+        either(
+            names.len(),
+            "becomes another thing: what it is now will be deleted on its target",
+            "become other things: what they are now will be deleted on their targets"
+        )
     );
-    confirm::confirm(&heading, "Replace them?", yes)
+    confirm::confirm(&heading, either(names.len(), "Replace it?", "Replace them?"), yes)
 }
 
 /// Refuses early what would be refused, and asks before anything is removed.
@@ -155,10 +160,16 @@ fn preview(state: &EnvironmentState, push: &Push, yes: bool) -> Result<PushPlan,
         return Ok(plan);
     }
     let names = confirm::list("-", plan.removed.iter().map(|name| &**name));
+    let count = plan.removed.len();
     let heading = format!(
-        "These {} resources are no longer declared, and will be deleted on their targets:\n{names}",
-        plan.removed.len()
+        "{} {}:\n{names}",
+        confirm::these(count),
+        either(
+            count,
+            "is no longer declared, and will be deleted on its target",
+            "are no longer declared, and will be deleted on their targets"
+        )
     );
-    confirm::confirm(&heading, "Delete them?", yes)?;
+    confirm::confirm(&heading, either(count, "Delete it?", "Delete them?"), yes)?;
     Ok(plan)
 }

@@ -4,7 +4,7 @@
 
 use crate::cli::arguments::DiffOptions;
 use crate::cli::embedded::{Reading, content_of};
-use crate::cli::output::{Output, styled_diff};
+use crate::cli::output::{self, Output, styled_diff};
 use crate::cli::{CliError, Exit, redact, suggest};
 use crate::core::{Intent, IntentRecord, Name, ResourceId, VersionNumber};
 use console::Style;
@@ -184,7 +184,7 @@ fn text(document: &DiffDocument) -> String {
     let counted: Vec<String> =
         counted.filter(|(count, _)| *count > 0).map(|(count, word)| format!("{count} {word}")).collect();
     if counted.is_empty() {
-        let _ = write!(text, "versions {from} and {to} want the same: {unchanged} resources");
+        let _ = write!(text, "versions {from} and {to} want the same: {}", output::counted(*unchanged, "resource"));
     } else {
         let _ = write!(text, "from version {from} to version {to}: {}, {unchanged} unchanged", counted.join(", "));
     }

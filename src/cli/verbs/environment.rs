@@ -10,7 +10,7 @@ use crate::cli::arguments::{
     ClearOptions, DeleteOptions, EnvironmentOrder, SelectOptions, StateOptions, WholeEnvironment,
 };
 use crate::cli::embedded::{Access, Place, known_names, snapshot_state};
-use crate::cli::output::Output;
+use crate::cli::output::{Output, counted, either};
 use crate::cli::{CliError, Exit};
 use crate::core::Name;
 use serde::Serialize;
@@ -36,7 +36,8 @@ pub(crate) async fn clear(options: ClearOptions, output: Output) -> Result<Exit,
         let names = known_names(&state);
         left = names.len();
         let heading = format!(
-            "All that is known of environment {environment} will be dropped, its history too; {left} resources stay on their targets:\n{}",
+            "All that is known of environment {environment} will be dropped, its history too; {}:\n{}",
+            stays(left),
             confirm::list("-", names.iter().map(|name| &**name))
         );
         confirm::confirm(&heading, "Drop it?", options.order.yes)?;
@@ -46,11 +47,16 @@ pub(crate) async fn clear(options: ClearOptions, output: Output) -> Result<Exit,
     let document = ClearDocument { environment, left, still_declared };
     let text = || {
         let ClearDocument { environment, left, .. } = &document;
-        format!("nothing is known of environment {environment} any more; {left} resources are left on their targets")
+        format!("nothing is known of environment {environment} any more; {}", stays(*left))
     };
     output.print(&document, text)?;
     note_declared(&document.environment, still_declared, output);
     Ok(Exit::Done)
+}
+
+/// `1 resource stays on its target`.
+fn stays(left: usize) -> String {
+    format!("{} {}", counted(left, "resource"), either(left, "stays on its target", "stay on their targets"))
 }
 
 /// Deletes all resources on their targets, in reverse order; when none is left, what is known of the environment goes too.

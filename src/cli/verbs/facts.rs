@@ -2,8 +2,8 @@
 
 use crate::cli::arguments::FactsOptions;
 use crate::cli::document::{FactsDocument, ListDocument};
-use crate::cli::embedded::{Access, Place, Reading, find, snapshot_state};
-use crate::cli::output::{Output, Table, time};
+use crate::cli::embedded::{Access, Place, Purpose, Reading, find, snapshot_state};
+use crate::cli::output::{Output, Table, counted, time};
 use crate::cli::selection::Selection;
 use crate::cli::{CliError, Exit};
 use crate::core::{EnvironmentState, Name, RequestKind, ResourceView, Scope, limits};
@@ -28,13 +28,14 @@ async fn refresh(options: &FactsOptions, output: Output) -> Result<Vec<String>, 
         let state = snapshot_state(&*place.store, &environment).await?;
         Ok((environment, to_refresh(options, &state, output)?))
     };
-    let (finished, names) = Access::run_as(true, &options.state, output, prepare, async |session, names: Vec<Name>| {
-        if !names.is_empty() {
-            session.request(RequestKind::FactRefresh, Scope { target: None, names: Some(names.clone()) }).await?;
-        }
-        Ok((session.wait().await?, names))
-    })
-    .await?;
+    let (finished, names) =
+        Access::run(Purpose::Report, &options.state, output, prepare, async |session, names: Vec<Name>| {
+            if !names.is_empty() {
+                session.request(RequestKind::FactRefresh, Scope { target: None, names: Some(names.clone()) }).await?;
+            }
+            Ok((session.wait().await?, names))
+        })
+        .await?;
     if finished.interrupted {
         return Err(CliError::Interrupted);
     }
@@ -97,7 +98,7 @@ fn text(items: &[FactsDocument], asked: bool) -> String {
         _ if !table.is_empty() => table.render(),
         [] if asked => String::new(),
         [one] => format!("nothing is known of {}\n", one.name),
-        [one, others @ ..] => format!("nothing is known of {} and {} others\n", one.name, others.len()),
+        [one, others @ ..] => format!("nothing is known of {} and {}\n", one.name, counted(others.len(), "other")),
         [] => "no facts are known\n".to_owned(),
     }
 }

@@ -4,7 +4,7 @@
 use super::confirm;
 use crate::cli::arguments::ForgetOptions;
 use crate::cli::embedded::{Owned, Place, author, find, snapshot_state};
-use crate::cli::output::{Output, time};
+use crate::cli::output::{Output, counted, either, time};
 use crate::cli::selection::Selection;
 use crate::cli::{CliError, Exit};
 use crate::core::{EnvironmentState, Forget, Life, Name, ResourceRow, VersionNumber};
@@ -56,11 +56,12 @@ async fn prepare(options: &ForgetOptions, place: &Place) -> Result<(Name, Vec<Le
     let items = left_behind(options, &state)?;
     let lines: Vec<String> = items.iter().map(describe).collect();
     let heading = format!(
-        "{} of environment {environment} will be forgotten, and left on their targets as they are:\n{}",
+        "{} of environment {environment} will be forgotten, and left on {}:\n{}",
         confirm::these(items.len()),
+        either(items.len(), "its target as it is", "their targets as they are"),
         confirm::list("-", lines.iter().map(String::as_str))
     );
-    confirm::confirm(&heading, "Forget them?", options.order.yes)?;
+    confirm::confirm(&heading, either(items.len(), "Forget it?", "Forget them?"), options.order.yes)?;
     Ok((environment, items))
 }
 
@@ -102,8 +103,10 @@ fn describe(item: &LeftBehind) -> String {
 fn text(document: &ForgetDocument) -> String {
     let count = document.items.len();
     format!(
-        "forgot {count} resources (version {}); what is on their targets stays there\n  \
+        "forgot {} (version {}); what is on {} stays there\n  \
          what the manifests still declare comes back with the next `homeostat deploy -f`",
-        document.version
+        counted(count, "resource"),
+        document.version,
+        either(count, "its target", "their targets")
     )
 }

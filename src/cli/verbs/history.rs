@@ -3,7 +3,7 @@
 use crate::cli::arguments::HistoryOptions;
 use crate::cli::document::{AttemptDocument, AttemptResult, ListDocument, VersionDocument};
 use crate::cli::embedded::Reading;
-use crate::cli::output::{Output, Table, time};
+use crate::cli::output::{Output, Table, counted, time};
 use crate::cli::{CliError, Exit};
 use crate::core::{Name, Timestamp};
 use crate::history::VersionSummary;
@@ -45,7 +45,7 @@ async fn attempts(
 /// Says it where nothing that is meant was ever attempted.
 pub(super) fn note_never(names: Option<&[Name]>, never: bool, output: Output) {
     if let (Some([name, others @ ..]), true) = (names, never) {
-        let others = if others.is_empty() { String::new() } else { format!(" and {} others", others.len()) };
+        let others = if others.is_empty() { String::new() } else { format!(" and {}", counted(others.len(), "other")) };
         output.note(&format!("never attempted: {name}{others}; `homeostat why {name}` says why"));
     }
 }

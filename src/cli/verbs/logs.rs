@@ -10,7 +10,7 @@ use crate::cli::arguments::LogsOptions;
 use crate::cli::document::AttemptDocument;
 use crate::cli::embedded::{Place, Reading};
 use crate::cli::limits::LOGS_LOOK;
-use crate::cli::output::{Output, styled_diff, time};
+use crate::cli::output::{Output, either, styled_diff, time};
 use crate::cli::redact::SENSITIVE;
 use crate::cli::verbs::history::{note_never, result_style};
 use crate::cli::{CliError, Exit};
@@ -49,7 +49,12 @@ async fn follow(options: &LogsOptions, mut followed: Followed, output: Output) -
                     let up_to = if followed.is_everybody() { "" } else { "up to " };
                     let missed = news.missed;
                     output.note(&format!(
-                        "{up_to}{missed} attempts are too far back to be shown here: `homeostat history --attempts`"
+                        "{up_to}{} too far back to be shown here: `homeostat history --attempts`",
+                        either(
+                            usize::try_from(missed).unwrap_or(usize::MAX),
+                            "1 attempt is",
+                            &format!("{missed} attempts are")
+                        )
                     ));
                 }
                 print(news.attempts.iter().map(AttemptDocument::from), output)?;

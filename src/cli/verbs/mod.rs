@@ -28,30 +28,47 @@ mod summary;
 pub(crate) use summary::HeldDocument;
 pub(crate) use why::WhyDocument;
 
-use super::CliError;
-use super::arguments::SelectOptions;
+use super::arguments::{ResourcesOptions, SelectOptions};
+use super::embedded::Reading;
+use super::embedded::control::Control;
 use super::limits::SHOWN_RESOURCES;
+use super::output::Output;
 use super::selection::Selection;
+use super::{CliError, Exit};
+use crate::core::ResourceView;
 
-/// Refuses a verb that says much of each resource where none is named or selected.
-fn require_selection(options: &SelectOptions) -> Result<(), CliError> {
-    if !Selection::new(options).is_all() {
-        return Ok(());
+/// For a verb that says much of each resource: the process that holds the data folder, where there is one. Refused where no resource is named or
+/// selected.
+async fn reach(options: &ResourcesOptions, output: Output) -> Result<Option<Control>, CliError> {
+    if Selection::new(&options.select).is_all() {
+        let reason = "which resources? Name them, or select them: --target, --type, -l, --failed, --stale\n  \
+                      `homeostat status` lists them all";
+        return Err(CliError::Usage(reason.to_owned()));
     }
-    let reason = "which resources? Name them, or select them: --target, --type, -l, --failed, --stale\n  \
-                  `homeostat status` lists them all";
-    Err(CliError::Usage(reason.to_owned()))
+    Control::reach(&options.state, output).await
 }
 
-/// Refuses to say much of more resources than anybody reads.
-fn refuse_too_many(resources: usize) -> Result<(), CliError> {
-    if resources <= SHOWN_RESOURCES {
-        return Ok(());
-    }
-    Err(CliError::Usage(format!(
-        "{resources} resources are selected, and at most {SHOWN_RESOURCES} are shown one by one; select fewer\n  \
-         `homeostat status` with the same words lists them all"
-    )))
+/// Lets `work` say much of the resources that are meant, with the process that runs their environment, where there is one. Refused where they are
+/// more than anybody reads.
+async fn with_meant(
+    options: &ResourcesOptions,
+    control: Option<Control>,
+    output: Output,
+    work: impl AsyncFnOnce(&Reading, &[ResourceView], Option<&Control>) -> Result<Exit, CliError>,
+) -> Result<Exit, CliError> {
+    Reading::with(&options.state, output, async |reading| {
+        let views = reading.select(&options.select, output)?;
+        if views.len() > SHOWN_RESOURCES {
+            return Err(CliError::Usage(format!(
+                "{} resources are selected, and at most {SHOWN_RESOURCES} are shown one by one; select fewer\n  \
+                 `homeostat status` with the same words lists them all",
+                views.len()
+            )));
+        }
+        let control = control.filter(|control| control.runs(&reading.environment));
+        work(reading, &views, control.as_ref()).await
+    })
+    .await
 }
 
 /// Whether one resource is named, and nothing else is said of it.

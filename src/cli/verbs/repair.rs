@@ -2,9 +2,9 @@
 
 use super::summary::RunDocument;
 use crate::cli::arguments::RepairOptions;
-use crate::cli::embedded::{Access, Place, push_of, snapshot_state};
+use crate::cli::embedded::{Access, Place, Purpose, push_of, snapshot_state};
 use crate::cli::manifests::{self, Declared};
-use crate::cli::output::{Output, time};
+use crate::cli::output::{Output, counted, either, time};
 use crate::cli::selection::Selection;
 use crate::cli::{CliError, Exit, SET};
 use crate::core::{Name, RequestKind};
@@ -14,8 +14,9 @@ pub(crate) async fn run(options: RepairOptions, output: Output) -> Result<Exit, 
     let selection = Selection::new(&options.select);
     let declared = manifests::read(&options.manifests.files, options.state.environment.as_deref())?;
     let prepare = async |place: &Place| prepare(&options, &selection, declared.as_ref(), place, output).await;
-    let kind = if options.report { RequestKind::Report } else { RequestKind::Repair };
-    let finished = Access::run_as(options.report, &options.state, output, prepare, async |session, selection| {
+    let (kind, purpose) =
+        if options.report { (RequestKind::Report, Purpose::Report) } else { (RequestKind::Repair, Purpose::Work) };
+    let finished = Access::run(purpose, &options.state, output, prepare, async |session, selection| {
         if let Some(declared) = &declared {
             session.configure(declared).await?;
         }
@@ -46,7 +47,9 @@ async fn prepare(
         let moved = plan.added.len() + plan.changed.len();
         if moved > 0 {
             output.note(&format!(
-                "{moved} manifests differ from version {}; repair leaves that to `homeostat deploy`",
+                "{} {} from version {}; repair leaves that to `homeostat deploy`",
+                counted(moved, "manifest"),
+                either(moved, "differs", "differ"),
                 state.version()
             ));
         }

@@ -3,8 +3,8 @@
 use super::confirm;
 use super::summary::RunDocument;
 use crate::cli::arguments::RollbackOptions;
-use crate::cli::embedded::{Access, Place, content_of, push_of, snapshot_state};
-use crate::cli::output::Output;
+use crate::cli::embedded::{Access, Place, Purpose, content_of, push_of, snapshot_state};
+use crate::cli::output::{Output, either};
 use crate::cli::{CliError, Exit};
 use crate::core::{EnvironmentState, IntentRecord, Name, Push, PushMode, RequestKind, Scope, VersionNumber};
 use std::collections::{BTreeMap, BTreeSet};
@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 /// Pushes the old content, waits, and prints what was done.
 pub(crate) async fn run(options: RollbackOptions, output: Output) -> Result<Exit, CliError> {
     let prepare = async |place: &Place| prepare(&options, place).await;
-    let finished = Access::run(&options.state, output, prepare, async |session, pushes| {
+    let finished = Access::run(Purpose::Work, &options.state, output, prepare, async |session, pushes| {
         for push in pushes {
             session.push(push).await?;
         }
@@ -36,8 +36,12 @@ async fn prepare(options: &RollbackOptions, place: &Place) -> Result<(Name, Vec<
     if !removed.is_empty() {
         let names = confirm::list("-", removed.iter().map(|name| &**name));
         let heading = format!(
-            "Version {version} does not have these {} resources; they will be deleted on their targets:\n{names}",
-            removed.len()
+            "Version {version} does not have {}:\n{names}",
+            either(
+                removed.len(),
+                "this resource; it will be deleted on its target",
+                &format!("these {} resources; they will be deleted on their targets", removed.len())
+            )
         );
         confirm::confirm(&heading, "Roll back?", options.order.yes)?;
     }

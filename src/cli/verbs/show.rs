@@ -13,21 +13,17 @@ use std::fmt::Write;
 
 /// Prints the resources: one that is named as a document of its own, else a list.
 pub(crate) async fn run(options: ResourcesOptions, output: Output) -> Result<Exit, CliError> {
-    super::require_selection(&options.select)?;
-    let control = Control::reach(&options.state, output).await?;
-    Reading::with(&options.state, output, async |reading| {
-        let views = reading.select(&options.select, output)?;
-        super::refuse_too_many(views.len())?;
-        let control = control.filter(|control| control.runs(&reading.environment));
+    let control = super::reach(&options, output).await?;
+    super::with_meant(&options, control, output, async |reading, views, control| {
         let mut documents = Vec::new();
-        for view in &views {
-            let holds = match &control {
+        for view in views {
+            let holds = match control {
                 Some(control) => holds_beside(control, &reading.environment, view).await?,
                 None => reading.state.why(view.row.resource),
             };
             documents.push(document(reading, view, holds).await?);
         }
-        print(&options, reading, &views, documents, output)
+        print(&options, reading, views, documents, output)
     })
     .await
 }

@@ -3,7 +3,7 @@
 use super::suspend;
 use crate::cli::document::{AttemptDocument, AttemptResult, State, SuspensionDocument};
 use crate::cli::embedded::Finished;
-use crate::cli::output::{Output, Table, styled_diff, time};
+use crate::cli::output::{Output, Table, counted, either, styled_diff, time};
 use crate::cli::{CliError, Exit};
 use crate::core::{Counts, Hold, Name, Operation, Reason, VersionNumber, limits};
 use serde::{Deserialize, Serialize};
@@ -173,13 +173,13 @@ impl RunDocument {
         }
         let took = time::took((self.seconds * 1_000.0) as u64);
         format!(
-            "version {}: {} changed, {} unchanged, {} failed, {} skipped; {} attempts in {took} ({:.0}/s)",
+            "version {}: {} changed, {} unchanged, {} failed, {} skipped; {} in {took} ({:.0}/s)",
             self.version,
             self.changed,
             self.unchanged,
             self.failed,
             self.skipped,
-            self.attempts,
+            counted(self.attempts, "attempt"),
             self.attempts_per_second
         )
     }
@@ -192,8 +192,14 @@ impl RunDocument {
         }
         if let Some(held) = self.held.first() {
             let others = self.held.len() - 1;
-            let more = if others == 0 { String::new() } else { format!(" (and {others} more are held)") };
-            steps.push(format!("{} does not run: {}{more}; `homeostat why {}`", held.name, held.hold, held.name));
+            let more = format!(" (and {others} more {} held)", either(others, "is", "are"));
+            let (more, name) = (if others == 0 { "" } else { &more }, &held.name);
+            steps.push(match held.hold {
+                Hold::ReportOnly => {
+                    format!("{name} is not deployed as declared{more}, and this run only reports: `homeostat deploy`")
+                }
+                _ => format!("{name} does not run: {}{more}; `homeostat why {name}`", held.hold),
+            });
         }
         steps.extend(self.suspended.iter().cloned());
         let drifted = self.items.iter().find(|item| item.result == AttemptResult::Differs);

@@ -6,7 +6,7 @@
 use crate::cli::arguments::SuspendOptions;
 use crate::cli::document::SuspensionDocument;
 use crate::cli::embedded::{Owned, Place, author, snapshot_state};
-use crate::cli::output::{Output, time};
+use crate::cli::output::{Output, counted, either, time};
 use crate::cli::{CliError, Exit, suggest};
 use crate::core::{EnvironmentState, Name, Request, RequestId, RequestKind, Scope, Suspension, Timestamp};
 use serde::Serialize;
@@ -154,7 +154,9 @@ fn resumed(document: &SuspendDocument) -> String {
     lines.extend(others);
     if document.waiting > 0 {
         let by = if document.goes_on { "the process that runs the environment" } else { "`homeostat deploy`" };
-        lines.push(format!("{} resources wait; {by} goes on with them", document.waiting));
+        let count = document.waiting as usize;
+        let (wait, them) = (either(count, "waits", "wait"), either(count, "it", "them"));
+        lines.push(format!("{} {wait}; {by} goes on with {them}", counted(count, "resource")));
     }
     lines.join("\n  ")
 }

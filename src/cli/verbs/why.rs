@@ -39,21 +39,17 @@ struct Link {
 /// Prints why resources are where they are: one that is named as a document of its own, else a list. A process that runs the environment knows
 /// better than history: who is connected, and what is full.
 pub(crate) async fn run(options: ResourcesOptions, output: Output) -> Result<Exit, CliError> {
-    super::require_selection(&options.select)?;
-    let control = Control::reach(&options.state, output).await?;
+    let control = super::reach(&options, output).await?;
     if let ([name], Some(control), true) = (&*options.select.names, &control, super::names_one(&options.select))
         && let Some(environment) = control.environment(&options.state).await?
     {
         return print_one(&beside(control, &environment, name).await?, output);
     }
-    Reading::with(&options.state, output, async |reading| {
-        let views = reading.select(&options.select, output)?;
-        super::refuse_too_many(views.len())?;
-        let control = control.filter(|control| control.runs(&reading.environment));
+    super::with_meant(&options, control, output, async |reading, views, control| {
         let mut documents = Vec::new();
-        for view in &views {
+        for view in views {
             let name = &*view.row.intent.name;
-            documents.push(match &control {
+            documents.push(match control {
                 Some(control) => beside(control, &reading.environment, name).await?,
                 None => explain(name, reading)?,
             });

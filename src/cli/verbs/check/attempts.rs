@@ -2,6 +2,7 @@
 
 use crate::cli::CliError;
 use crate::cli::limits::CHECK_PAGE;
+use crate::cli::output::counted;
 use crate::core::{AttemptId, Name, Snapshot};
 use crate::history::{AttemptSummary, Store};
 use std::collections::{BTreeMap, BTreeSet};
@@ -18,6 +19,8 @@ pub(super) struct Attempts {
     /// Named as ended, and without an end.
     unended: Option<AttemptId>,
     read: usize,
+    /// The oldest that history has: what is older is no longer kept.
+    oldest: Option<AttemptId>,
 }
 
 impl Attempts {
@@ -28,7 +31,7 @@ impl Attempts {
         });
         let granted: BTreeSet<AttemptId> = snapshot.grants.iter().map(|grant| grant.attempt).collect();
         let open = granted.len();
-        Self { referred: referred.collect(), granted, open, forgotten: None, unended: None, read: 0 }
+        Self { referred: referred.collect(), granted, open, forgotten: None, unended: None, read: 0, oldest: None }
     }
 
     /// Sees all up to the newest.
@@ -53,6 +56,7 @@ impl Attempts {
 
     fn see(&mut self, found: &AttemptSummary) {
         self.read += 1;
+        self.oldest = Some(found.attempt);
         let referred = self.referred.remove(&found.attempt).is_some();
         let granted = self.granted.remove(&found.attempt);
         if found.outcome.is_none() {
@@ -61,14 +65,15 @@ impl Attempts {
         }
     }
 
-    /// What the current state names is in history, and has ended.
+    /// What the current state names is in history and has ended, but for what is older than all that is kept.
     pub(super) fn recorded(&self) -> Result<String, String> {
-        if let Some((attempt, name)) = self.referred.first_key_value() {
+        let kept = |attempt: AttemptId| self.oldest.is_none_or(|oldest| attempt > oldest);
+        if let Some((attempt, name)) = self.referred.iter().find(|(attempt, _)| kept(**attempt)) {
             return Err(format!("the current state of {name} names attempt {attempt}, which is not in history"));
         }
         match self.unended {
             Some(attempt) => Err(format!("the current state knows the end of attempt {attempt}, and history does not")),
-            None => Ok(format!("{} attempts, with all that the current state names", self.read)),
+            None => Ok(format!("{}, with all that the current state names", counted(self.read, "attempt"))),
         }
     }
 
@@ -115,6 +120,16 @@ mod tests {
             attempts.see(attempt);
         }
         attempts
+    }
+
+    #[test]
+    fn s7_what_is_older_than_all_that_is_kept_is_not_missed() {
+        let trimmed = seen(&[attempt(3, true), attempt(2, true)]);
+        assert_eq!(trimmed.recorded().unwrap(), "2 attempts, with all that the current state names");
+        let mut hole = seen(&[attempt(3, true), attempt(0, true)]);
+        assert!(hole.recorded().is_err(), "older ones are there");
+        hole.referred.clear();
+        assert!(hole.recorded().is_ok());
     }
 
     #[test]
