@@ -14,10 +14,12 @@ use std::path::PathBuf;
 
 mod run;
 mod simulate;
+mod types;
 mod upkeep;
 
 pub(crate) use run::{LogsOptions, RunOptions};
 pub(crate) use simulate::SimulateOptions;
+pub(crate) use types::TypesOptions;
 pub(crate) use upkeep::{
     AuditOptions, CancelOptions, CheckOptions, ClearOptions, CompletionOptions, ComplianceOptions, DiffOptions,
     EnvironmentOrder, EnvironmentsOptions, ForgetOptions, SuspendOptions, WholeEnvironment,
@@ -102,6 +104,8 @@ pub(crate) enum Command {
     Check(CheckOptions),
     /// List the environments of the data folder
     Environments(EnvironmentsOptions),
+    /// List what a resource can be, or show the attributes, facts and examples of one type
+    Types(TypesOptions),
     /// Print the completion script of a shell
     Completion(CompletionOptions),
     /// Run the operator: watches, schedulers, the endpoint for executors (in a cluster; the chart starts it)
@@ -153,7 +157,7 @@ pub(crate) struct SelectOptions {
     #[arg(long, value_name = "TARGET", help_heading = "Selection")]
     pub(crate) target: Option<String>,
     /// Only resources of this type
-    #[arg(long = "type", value_name = "TYPE", help_heading = "Selection")]
+    #[arg(long = "type", value_name = "TYPE", help_heading = "Selection", value_parser = types::KnownTypes, hide_possible_values = true)]
     pub(crate) kind: Option<String>,
     /// Only resources with these labels: key=value, key!=value, key, !key, `key in (a,b)`, `key notin (a,b)`; several, with commas between
     #[arg(short = 'l', long = "selector", value_name = "LABELS", help_heading = "Selection")]

@@ -27,10 +27,22 @@ pub(crate) fn run(options: CompletionOptions) -> Result<Exit, CliError> {
         CompletedShell::Fish => Shell::Fish,
     };
     let mut script = Vec::new();
-    clap_complete::generate(shell, &mut Arguments::command(), "homeostat", &mut script);
+    clap_complete::generate(shell, &mut shown(), "homeostat", &mut script);
     let mut out = std::io::stdout().lock();
     match out.write_all(&script).and_then(|()| out.flush()) {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.into()),
         _ => Ok(Exit::Done),
     }
+}
+
+/// The command line without what only developers need.
+fn shown() -> clap::Command {
+    let all = Arguments::command();
+    let commands = all.get_subcommands().filter(|command| !command.is_hide_set()).cloned();
+    clap::Command::new("homeostat")
+        .about(all.get_about().cloned().unwrap_or_default())
+        .propagate_version(true)
+        .version(env!("CARGO_PKG_VERSION"))
+        .args(all.get_arguments().cloned())
+        .subcommands(commands)
 }

@@ -3,10 +3,10 @@
 //! `--check` writes nothing and names what is stale; a test runs it.
 
 use super::arguments::{Arguments, GenerateOptions};
+use super::verbs::types::{self, Attribute};
 use super::{CliError, Exit};
 use crate::adaptors::registry;
 use clap::CommandFactory;
-use serde_json::Value;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
@@ -166,22 +166,10 @@ fn types_reference() -> String {
     for schema in registry::kinds().filter_map(registry::schema) {
         let _ = writeln!(text, "\n## {}\n\n{}\n", schema.kind, schema.description);
         let _ = writeln!(text, "| attribute | type | meaning |\n|---|---|---|");
-        let required: Vec<&str> = schema
-            .attributes
-            .get("required")
-            .and_then(Value::as_array)
-            .into_iter()
-            .flatten()
-            .filter_map(Value::as_str)
-            .collect();
-        for (name, property) in schema.attributes.get("properties").and_then(Value::as_object).into_iter().flatten() {
-            let kind = property.get("type").and_then(Value::as_str).unwrap_or("any");
-            let must = if required.contains(&name.as_str()) { ", required" } else { "" };
-            let meaning = property.get("description").and_then(Value::as_str).unwrap_or_default().replace('|', "\\|");
-            let _ = writeln!(text, "| `{name}` | {kind}{must} | {meaning} |");
+        for Attribute { name, kind, meaning } in types::attributes(schema) {
+            let _ = writeln!(text, "| `{name}` | {kind} | {} |", meaning.replace('|', "\\|"));
         }
-        let examples = schema.attributes.get("examples").and_then(Value::as_array).into_iter().flatten();
-        let examples: Vec<String> = examples.map(|example| format!("attributes: {example}")).collect();
+        let examples: Vec<String> = types::examples(schema).map(|example| format!("attributes: {example}")).collect();
         if !examples.is_empty() {
             let _ = writeln!(text, "\n```yaml\n{}\n```", examples.join("\n"));
         }

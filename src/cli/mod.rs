@@ -60,6 +60,7 @@ pub(crate) async fn run(arguments: Arguments) -> Exit {
         Command::Audit(options) => verbs::audit::run(options, output).await,
         Command::Check(options) => verbs::check::run(options, output).await,
         Command::Environments(options) => verbs::environments::run(options, output).await,
+        Command::Types(options) => verbs::types::run(&options, output),
         Command::Completion(options) => completion::run(options),
         Command::Operator(options) => crate::app::operator(*options).await,
         Command::Executor(options) => crate::app::executor(options).await,

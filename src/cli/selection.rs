@@ -4,6 +4,7 @@ use super::arguments::SelectOptions;
 use super::embedded::known_names;
 use super::labels::LabelSelector;
 use super::manifests::Declared;
+use super::verbs::types;
 use super::{CliError, suggest};
 use crate::adaptors::registry;
 use crate::api::Duration;
@@ -126,7 +127,7 @@ impl Selection {
             _ => Ok(()),
         };
         unknown("target", &self.target, &places, "`homeostat status` says what is on which target")?;
-        unknown("type", &self.kind, &kinds, "docs/types.md lists them all")
+        unknown("type", &self.kind, &kinds, types::LISTED)
     }
 
     /// Refuses names, targets and types that exist neither in the environment nor in the manifests.

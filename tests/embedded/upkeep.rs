@@ -136,8 +136,39 @@ fn shells_complete_commands() {
             script.out,
             script.err
         );
+        assert!(script.out.contains("host.File") && !script.out.contains("simulate"), "{}", script.out);
     }
     assert_eq!(house.run("completion tcsh").code, 64);
+}
+
+#[test]
+fn types_are_listed_and_shown_with_what_they_take() {
+    let house = House::new();
+    let listed = house.run("types");
+    assert!(listed.code == 0 && listed.out.contains("host.Symlink "), "{}{}", listed.out, listed.err);
+    house.check(
+        "types host.Symlink",
+        0,
+        "
+        host.Symlink: A symbolic link. Never replaces or deletes what is not one.
+        ATTRIBUTE  TYPE  MEANING
+        ensure  present or absent  Whether the link is to be there. Default: present.
+        path  string, required  Absolute path of the link. Its folder must exist.
+        target  string  Where it leads: an absolute path, or one relative to the link's folder. It need not exist.
+        The same thing as long as this stays: path
+        type: host.Symlink
+        attributes:
+          path: /etc/localtime
+          target: /usr/share/zoneinfo/Europe/Zurich",
+    );
+    assert_eq!(house.run("types host.File -o json").json()["attributes"]["required"][0], "path");
+    house.refuses(
+        "types host.Fil",
+        64,
+        "
+        error: there is no type named host.Fil; did you mean host.File?
+          `homeostat types` lists them all",
+    );
 }
 
 #[test]

@@ -158,6 +158,14 @@ fn attributes() -> Value {
         "type": "object",
         "additionalProperties": false,
         "required": ["manifest"],
+        "examples": [{
+            "manifest": {
+                "apiVersion": "v1",
+                "kind": "ConfigMap",
+                "metadata": {"name": "motd", "namespace": "web"},
+                "data": {"motd": "Welcome.\n"},
+            },
+        }],
         "properties": {
             "manifest": {
                 "type": "object",

@@ -20,6 +20,7 @@ pub(crate) mod run;
 pub(crate) mod show;
 pub(crate) mod status;
 pub(crate) mod suspend;
+pub(crate) mod types;
 pub(crate) mod why;
 
 mod confirm;
