@@ -205,7 +205,7 @@ impl EnvironmentState {
         };
         let rows = live.chain(self.unreleased.rows()).filter(meant);
         let names: BTreeSet<Name> = rows.map(|row| row.intent.name.clone()).collect();
-        self.release_together(self.without_what_is_to_be_approved(names))
+        self.without_what_is_to_be_approved(self.release_together(names))
     }
 
     /// A digest of everything that a user's deploy of this scope would bring into force now, and of what it would replace. `None`: nothing.
@@ -252,27 +252,21 @@ impl EnvironmentState {
         self.apply(upserts);
     }
 
-    /// What waits for an approval stays, and with it all that cannot be released apart from it. Where nothing does, nothing is searched: one search
-    /// may walk the whole graph.
-    fn without_what_is_to_be_approved(&self, names: BTreeSet<Name>) -> BTreeSet<Name> {
-        if self.replacements().next().is_none() {
-            return names;
-        }
-        let groups = names.into_iter().map(|name| self.release_together(BTreeSet::from([name])));
-        let free = groups.filter(|group| self.to_approve_in(group.iter()).is_none());
-        let all: BTreeSet<Name> = free.flatten().collect();
-        if self.to_approve_in(self.release_together(all.clone()).iter()).is_none() {
-            return all;
-        }
-        // Each of them can come into force without it, and all of them together cannot: as many as can.
-        let mut kept = BTreeSet::new();
-        for name in all {
-            let more = self.release_together(kept.iter().cloned().chain([name]).collect());
-            if self.to_approve_in(more.iter()).is_none() {
-                kept = more;
+    /// What waits for an approval stays, and with it all that cannot be released apart from it: what would be in a cycle with it as it is, the other
+    /// name of its thing, and so on from there. Of names that can be released together.
+    fn without_what_is_to_be_approved(&self, mut names: BTreeSet<Name>) -> BTreeSet<Name> {
+        let mut staying: BTreeSet<Name> =
+            names.iter().filter(|name| self.to_approve(name).is_some()).cloned().collect();
+        while !staying.is_empty() {
+            for name in &staying {
+                names.remove(name);
             }
+            // Only where edges have become the old ones again can there be a cycle that was not there before.
+            let cycles = super::cycles::find(staying.iter().cloned(), |name| self.requires_after(&names, name));
+            let others = staying.iter().flat_map(|name| self.other_names(name)).cloned();
+            staying = cycles.into_iter().flatten().chain(others).filter(|name| names.contains(name)).collect();
         }
-        kept
+        names
     }
 
     /// The newer word on a live resource comes into force: a removal at once.

@@ -155,3 +155,25 @@ fn p11_a_protected_thing_outlives_a_change_of_what_its_name_means() {
     world.expect_granted([]);
     assert_eq!(world.state.views().filter(|view| view.row.life == crate::core::Life::Tombstone).count(), 1);
 }
+
+#[test]
+fn p7_p10_what_has_turned_round_behind_a_waiting_approval_waits_with_it_and_nothing_else_does() {
+    let mut world = World::new(["t1"]);
+    world.push("a#one approve; b <- a; c <- b; d <- c; beside; more <- beside");
+    world.run_all();
+    world.forget_grants();
+    // Each of them would close a cycle with the one before, as that was.
+    world.push("a#two approve <- b; b <- c; c <- d; d; beside=2; more=2 <- beside");
+    world.run_all();
+    world.expect_granted(["beside", "more"]);
+    world.expect([("a", "new"), ("d", "good"), ("beside", "good"), ("more", "good")]);
+    assert!(world.why("a").contains("waits for an approval"), "{}", world.why("a"));
+    world.request(RequestKind::ApproveRemovals, Scope::default());
+    world.run_all();
+    world.expect_granted(["beside", "more", "delete a", "a"]);
+    for name in ["a", "b", "c", "d"] {
+        world.expect([(name, "good")]);
+    }
+    assert_eq!(&*world.intent_of("a").identity, "two");
+    assert_eq!(world.intent_of("a").requires, ["b".into()]);
+}

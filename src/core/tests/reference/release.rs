@@ -132,9 +132,12 @@ impl Model {
         let mut names = self.together(names, &words);
         names.retain(|name| !held.contains(name));
         loop {
-            let apart = self.bound(&names, &words).into_iter().find(|(_, other)| !names.contains(other));
-            let Some((name, _)) = apart else { return names };
-            names.remove(&name);
+            let apart = self.bound(&names, &words).into_iter().filter(|(_, other)| !names.contains(other));
+            let apart: BTreeSet<Name> = apart.map(|(name, _)| name).collect();
+            if apart.is_empty() {
+                return names;
+            }
+            names.retain(|name| !apart.contains(name));
         }
     }
 
