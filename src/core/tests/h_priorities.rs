@@ -211,3 +211,31 @@ fn h8_also_where_it_comes_to_wait_for_what_is_queued_already() {
     world.request(RequestKind::Deploy, of("it"));
     assert_eq!(order(&mut world), "r0000 base it r0001");
 }
+
+#[test]
+fn h8_also_where_what_blocks_it_is_the_delete_of_what_bore_its_name() {
+    let (mut world, _) = crowd(3);
+    world.push("it#one");
+    order(&mut world);
+    world.suspend(true);
+    world.change("r0000");
+    world.push("it#two");
+    world.request(RequestKind::Deploy, of("it"));
+    world.suspend(false);
+    // The delete is recorded under the name too.
+    assert_eq!(order(&mut world), "it it r0000");
+}
+
+#[test]
+fn h8_also_where_what_blocks_it_waits_behind_its_own_run_and_did_not_hold_it_before() {
+    let (mut world, _) = crowd(1);
+    world.push("base; it <- base");
+    order(&mut world);
+    world.request(RequestKind::Report, of("base"));
+    world.begin("base");
+    world.change_target("t1", |target| target.suspend = true);
+    world.repair();
+    world.change("it");
+    world.change_target("t1", |target| target.suspend = false);
+    assert_eq!(order(&mut world), "base base it r0000");
+}

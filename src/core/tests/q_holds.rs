@@ -1,7 +1,7 @@
 //! Q6: every kind of hold stops exactly what it should, `why` names the first that applies, and lifting it starts the work without a poll.
 
 use super::world::{START, World};
-use crate::core::{Event, Hold, Name, RateLimit, RepairAction, Scope, Window, WindowKind, Windows};
+use crate::core::{Event, Hold, Name, RateLimit, RepairAction, RequestKind, Scope, Window, WindowKind, Windows};
 
 /// Opens at `start` (cron, UTC), for so many minutes.
 fn window(start: &str, minutes: u64) -> Window {
@@ -242,7 +242,7 @@ fn h9_verifications_that_wait_for_a_rate_hold_no_dependent_until_their_turn() {
     world.change_target("t1", |target| target.rate_limit = Some(RateLimit { attempts: 1, period_ms: 60_000 }));
     world.keep_answers();
     world.forget_grants();
-    world.request(crate::core::RequestKind::Repair, Scope { target: Some("t1".into()), names: None });
+    world.request(RequestKind::Repair, Scope { target: Some("t1".into()), names: None });
     world.change("x");
     world.expect_granted(["a", "x"]);
     world.succeed("a");
@@ -262,7 +262,7 @@ fn q6_no_more_is_in_flight_than_the_environment_allows_and_what_comes_first_anyw
     world.expect_granted(["a", "b"]);
     assert_eq!(world.why("d"), "2 attempts are in flight, as many as the environment allows");
     let names: Option<Vec<Name>> = Some(vec!["d".into()]);
-    world.request(crate::core::RequestKind::Deploy, Scope { target: None, names });
+    world.request(RequestKind::Deploy, Scope { target: None, names });
     world.succeed("a");
     world.expect_granted(["d"]);
     world.succeed("b");
@@ -358,4 +358,24 @@ fn q6_a_period_that_cannot_be_shared_evenly_is_never_exceeded() {
     world.expect_granted([]);
     world.advance(1);
     world.expect_granted(["d"]);
+}
+
+#[test]
+fn q6_a_verification_that_waited_for_its_turn_comes_first_when_its_target_has_no_turns_any_more() {
+    let mut world = World::new(["t1", "t2"]);
+    world.push("a; b@t2 <- a; x@t2");
+    world.run_all();
+    world.change_settings(|settings| settings.max_in_flight = Some(1));
+    world.change_target("t1", |target| target.rate_limit = Some(RateLimit { attempts: 1, period_ms: 3_600_000 }));
+    world.change("a");
+    world.succeed("a");
+    world.change("x");
+    world.request(RequestKind::Repair, Scope { target: None, names: Some(vec!["a".into()]) });
+    world.change("b");
+    world.forget_grants();
+    world.change_target("t1", |target| target.rate_limit = None);
+    world.succeed("x");
+    world.expect_granted(["a"]);
+    world.succeed("a");
+    world.expect_granted(["b"]);
 }
