@@ -36,6 +36,9 @@ impl EnvironmentState {
                     }
                     self.ask(kind, request, id);
                 }
+                Some(id) if kind == RequestKind::Deploy && self.waits_to_delete_again(id) => {
+                    self.enqueue(id, Reason::UserDeploy);
+                }
                 Some(_) => {}
                 None => self.end_intake(),
             }
@@ -87,7 +90,13 @@ impl EnvironmentState {
         self.close_requests();
     }
 
-    /// Live resources that a scope may mean, by id.
+    /// A delete that failed, and whose retry is not due: whoever deploys has perhaps mended its cause. Nobody's request waits for its end, so it is
+    /// not one of those that a request covers.
+    fn waits_to_delete_again(&self, id: ResourceId) -> bool {
+        self.get(id).is_some_and(|old| old.delete_failed() && old.queued.is_none() && old.run.is_none())
+    }
+
+    /// What a scope may mean, by id; a name is that of a live resource, or else of its newest tombstone.
     fn in_scope(&self, scope: &Scope) -> Vec<ResourceId> {
         let on_target = |id: &ResourceId| {
             let resource = self.get(*id);
@@ -96,7 +105,7 @@ impl EnvironmentState {
         };
         match (&scope.names, &scope.target) {
             (Some(names), _) => {
-                let ids: BTreeSet<ResourceId> = names.iter().filter_map(|name| self.find(name)).collect();
+                let ids: BTreeSet<ResourceId> = names.iter().filter_map(|name| self.bearer(name)).collect();
                 ids.into_iter().filter(on_target).collect()
             }
             (None, Some(target)) => {

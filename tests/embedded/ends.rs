@@ -28,6 +28,26 @@ fn resources_are_selected_by_what_they_are_and_how_they_stand() {
 }
 
 #[test]
+fn p2_a_delete_that_failed_is_tried_again_when_it_is_given_again() {
+    let house = House::patient(LOCAL, &resource("folder", "host.Directory", "{path: FOLDER/made}", ""));
+    assert_eq!(house.run("deploy -f manifests -q").code, 0);
+    house.write("made/theirs", "not ours to delete");
+    assert_eq!(house.run("delete --yes -q").code, 1);
+    let why = house.run("why folder");
+    assert!(why.out.contains("next: fix the cause, then `homeostat delete folder`; "), "{}", why.out);
+    std::fs::remove_file(house.path("made/theirs")).unwrap();
+    house.check(
+        "delete folder --yes",
+        0,
+        "
+        RESULT  NAME  ATTEMPT  TOOK  ERROR
+        deleted  folder  3  TIME  -
+        version 2: 1 changed, 0 unchanged, 0 failed, 0 skipped; 1 attempt in TIME (RATE)",
+    );
+    assert!(!house.path("made").exists());
+}
+
+#[test]
 fn everything_that_is_said_of_resources_can_be_selected() {
     let labelled = file("bad", "/proc/bad", "no", "").replace("{name: bad}", "{name: bad, labels: {tier: front}}");
     let house = House::patient(LOCAL, &[small("held"), labelled].concat());

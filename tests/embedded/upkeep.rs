@@ -82,6 +82,16 @@ fn environments_are_listed() {
         house  1  TIME  3  3  no",
     );
     assert_eq!(house.run("environments -o json").json()["items"][1]["counts"]["compliant"], 3);
+    let one = house.run("environments --environment garden");
+    assert!(one.code == 0 && !one.out.contains("house"), "{}", one.out);
+    assert_eq!(one.err, "1 other left out: --environment or HOMEOSTAT_ENVIRONMENT says garden\n");
+    house.refuses(
+        "environments --environment gardn",
+        64,
+        "
+        error: there is no environment named gardn; did you mean garden?
+          there are: garden, house",
+    );
 }
 
 #[test]

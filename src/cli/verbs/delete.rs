@@ -31,7 +31,7 @@ pub(super) async fn remove(
     for push in pushes {
         session.push(push).await?;
     }
-    // Deletes that failed in an earlier run are tried again now, not when their retry is due.
+    // Deletes that failed in an earlier run are tried again now (P2), not when their retry is due.
     session.request(RequestKind::Deploy, scope).await?;
     session.wait().await
 }

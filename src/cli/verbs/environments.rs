@@ -2,7 +2,7 @@
 
 use crate::cli::arguments::EnvironmentsOptions;
 use crate::cli::embedded::{EmbeddedError, Place, peek};
-use crate::cli::output::{Output, Table, time};
+use crate::cli::output::{Output, Table, counted, time};
 use crate::cli::{CliError, Exit};
 use crate::core::{Counts, Name, Timestamp, VersionNumber};
 use serde::Serialize;
@@ -31,11 +31,17 @@ pub(crate) async fn run(options: EnvironmentsOptions, output: Output) -> Result<
     Place::visited(&options.state, output, async |place| {
         let now = time::now();
         let mut items = Vec::new();
-        for name in place.store.environments().await? {
-            let wanted = options.state.environment.as_deref().is_none_or(|wanted| *wanted == *name);
-            if wanted {
-                items.extend(describe(place, name, now).await?);
-            }
+        let known = place.store.environments().await?;
+        let one = match options.state.environment.as_deref().filter(|_| !known.is_empty()) {
+            Some(named) => Some(place.environment(Some(named), None).await?),
+            None => None,
+        };
+        if let Some(one) = one.as_ref().filter(|_| known.len() > 1) {
+            let others = counted(known.len() - 1, "other");
+            output.note(&format!("{others} left out: --environment or HOMEOSTAT_ENVIRONMENT says {one}"));
+        }
+        for name in known.into_iter().filter(|name| one.as_ref().is_none_or(|one| one == name)) {
+            items.extend(describe(place, name, now).await?);
         }
         if items.is_empty() {
             return Err(EmbeddedError::Nothing { folder: place.folder.clone() }.into());

@@ -211,9 +211,12 @@ fn sentence(hold: &Hold, unreleased: bool, now: Timestamp, knows: Knows) -> Stri
 fn next_steps(state: &EnvironmentState, root: &Link, now: Timestamp, runs: bool) -> Vec<String> {
     let name = &root.name;
     let step = |hold: &Hold| match hold {
-        Hold::RetryAt { .. } => Some(format!(
-            "fix the cause, then `homeostat deploy {name}`; `homeostat history {name}` lists every attempt"
-        )),
+        Hold::RetryAt { .. } => {
+            let verb = if root.state == State::Deleting { "delete" } else { "deploy" };
+            Some(format!(
+                "fix the cause, then `homeostat {verb} {name}`; `homeostat history {name}` lists every attempt"
+            ))
+        }
         Hold::Release { .. } | Hold::FactRelease { .. } => {
             Some(format!("`homeostat deploy {name}` releases and deploys it"))
         }

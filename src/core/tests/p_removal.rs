@@ -79,6 +79,29 @@ fn p2_a_failed_delete_retries_and_holds_what_it_required() {
 }
 
 #[test]
+fn p2_a_users_deploy_tries_a_failed_delete_again_before_its_retry_is_due() {
+    for name in [None, Some("r3"), Some("r2")] {
+        let mut world = World::good_chain();
+        world.remove(["r2", "r3"]);
+        world.fail("r3", "busy");
+        world.forget_grants();
+        match name {
+            None => world.deploy(),
+            Some(name) => world.deploy_only([name]),
+        }
+        if name == Some("r2") {
+            // It has not failed, and waits for r3.
+            world.expect_granted([]);
+            continue;
+        }
+        world.expect_granted(["delete r3"]);
+        world.deploy();
+        world.succeed("r3");
+        world.expect_granted(["delete r2"]);
+    }
+}
+
+#[test]
 fn p3_orphan_observed_and_never_attempted_ones_are_orphans_and_nothing_is_sent() {
     let mut world = World::without_executor();
     world.target("t1");

@@ -202,6 +202,13 @@ impl Model {
             let enough = kind == RequestKind::Report || !res.reports();
             let enough = enough && !res.owes();
             let runs = enough && res.run.as_ref().is_some_and(|run| run.hash == res.intent.hash() && !run.stranger);
+            // P2: a user's deploy tries a delete that failed again, for nobody's request.
+            let means = self.named(&res.intent.name).is_some_and(|of| scope.names.is_none() || of.id == res.id);
+            let waits = !res.live() && res.failures > 0 && res.queued.is_none() && res.run.is_none();
+            if kind == RequestKind::Deploy && inside && waits && means && at.is_none() {
+                self.all.get_mut(id).unwrap().queue(Reason::UserDeploy);
+                continue;
+            }
             if !res.live() || !inside || self.undefined(res) {
                 continue;
             }
