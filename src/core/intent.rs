@@ -148,7 +148,7 @@ impl Intent {
         all.extend(parts.requires.iter().map(|name| name.as_bytes()));
         all.extend(parts.labels.iter().flat_map(|(key, value)| [key.as_bytes(), value.as_bytes()]));
         let content = Hash::of(&all);
-        Self { parts, hash, content }
+        Self { hash, parts, content }
     }
 
     /// Changes exactly when a new attempt is needed: type, target, attributes, what fills them, and mode; not the edges, and not yet what a fact
