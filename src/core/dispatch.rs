@@ -10,7 +10,7 @@ impl EnvironmentState {
     /// Grants what can be granted on the targets that were marked, and says how many executors are wanted. Only what is left of the step's share is
     /// spent on it: something is left where everything has settled, and nowhere else.
     pub(super) fn dispatch(&mut self) {
-        while let Some(index) = self.dispatchable.pop_first().or_else(|| self.next_for_room()) {
+        while let Some(index) = self.next_target() {
             let done = self.dispatch_target(index);
             self.count_working(index);
             self.arm_target(index);
@@ -20,6 +20,28 @@ impl EnvironmentState {
             }
         }
         self.scale_pools();
+    }
+
+    /// Any marked target; where the environment bounds what is in flight, the one on which the most important work of all waits.
+    fn next_target(&mut self) -> Option<TargetIndex> {
+        let Some(most) = self.settings.max_in_flight else { return self.dispatchable.pop_first() };
+        while let Some(index) = self.dispatchable.pop_first() {
+            self.wait_for_room(index);
+            self.count_working(index);
+            self.arm_target(index);
+        }
+        while self.in_flight < most {
+            let &(entry, index) = self.waiting_for_room.first()?;
+            if self.next_grantable(index).is_some() && self.executor_for(index).is_some() {
+                return Some(index);
+            }
+            // What else it waits for marks it.
+            self.waiting_for_room.remove(&(entry, index));
+            if let Some(place) = self.target_mut(index) {
+                place.waits_with = None;
+            }
+        }
+        None
     }
 
     /// False where the share of this step has not sufficed.
@@ -55,6 +77,9 @@ impl EnvironmentState {
                 Work::Resource(id) => self.grant(id, attempt, executor),
                 Work::DryRun(id, item) => self.grant_dry_run(id, item, attempt, executor, index),
             }
+            if self.settings.max_in_flight.is_some() {
+                break;
+            }
         }
         self.wait_for_room(index);
         true
@@ -78,7 +103,7 @@ impl EnvironmentState {
         turns
     }
 
-    /// Remembers that a target has work for which the environment has too much in flight.
+    /// Remembers what comes first on a target where the environment may have too much in flight for it.
     fn wait_for_room(&mut self, index: TargetIndex) {
         let first = self.settings.max_in_flight.and_then(|_| self.target(index)?.ready.first());
         let Some(place) = self.target_mut(index) else { return };
@@ -87,16 +112,6 @@ impl EnvironmentState {
             self.waiting_for_room.remove(&(before, index));
         }
         self.waiting_for_room.extend(first.map(|first| (first, index)));
-    }
-
-    /// The target with the first work of all that wait until less is in flight.
-    fn next_for_room(&mut self) -> Option<TargetIndex> {
-        let most = self.settings.max_in_flight?;
-        let room = |index: &TargetIndex| self.next_grantable(*index).is_some() && self.executor_for(*index).is_some();
-        if self.in_flight >= most {
-            return None;
-        }
-        self.waiting_for_room.iter().map(|&(_, index)| index).find(room)
     }
 
     /// The executor that works on the target; a new choice only while nothing is granted there, so that no two ever work on it.

@@ -66,7 +66,7 @@ pub struct EnvironmentState {
     pub(super) wakes: BTreeSet<(Timestamp, TargetIndex)>,
     /// Attempts that executors have, dry runs apart.
     pub(super) in_flight: u32,
-    /// Targets with work that waits for fewer of them, by what comes first there.
+    /// Targets with work for which there may be too many of them, by what comes first there; all that have room of their own.
     pub(super) waiting_for_room: BTreeSet<(Entry, TargetIndex)>,
     pub(super) requests: BTreeMap<RequestId, BTreeSet<ResourceId>>,
     pub(super) suspensions: Suspensions,

@@ -239,3 +239,25 @@ fn h8_also_where_what_blocks_it_waits_behind_its_own_run_and_did_not_hold_it_bef
     world.change_target("t1", |target| target.suspend = false);
     assert_eq!(order(&mut world), "base base it r0000");
 }
+
+#[test]
+fn h1_where_what_is_in_flight_is_bounded_the_most_important_of_all_targets_comes_first() {
+    let mut world = World::new(["t1", "t2", "t3"]);
+    world.push("a@t1; b@t1; c@t2; d@t3");
+    world.run_all();
+    one_at_a_time(&mut world);
+    world.change("a");
+    world.request(RequestKind::Repair, of("b"));
+    world.change("c");
+    world.request(RequestKind::Deploy, of("d"));
+    world.change("d");
+    world.request(RequestKind::Deploy, of("d"));
+    assert_eq!(order(&mut world), "a d c b");
+    world.suspend(true);
+    world.repair();
+    world.change("c");
+    world.change_settings(|settings| settings.max_in_flight = Some(2));
+    world.forget_grants();
+    world.suspend(false);
+    world.expect_granted(["c", "a"]);
+}
