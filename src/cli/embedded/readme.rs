@@ -26,6 +26,7 @@ yes, while nothing runs; then the next run waits up to half a minute for the lea
 | `environments/NAME/` | what belongs to one environment alone; its own README.md says what | as that says |
 | `executor-*.lock` | held by an executor process as long as it works | yes, while nothing runs; never while an executor does |
 | `executors-*.sock` | where executors connect during a run | yes, while nothing runs |
+| `socket/` | where the private database is reached while something works | yes, while nothing runs |
 | `control.sock` | where other commands reach a `homeostat run` | yes, while nothing runs |
 | `README.md` | this | yes; the next run writes it again |
 

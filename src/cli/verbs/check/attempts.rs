@@ -3,7 +3,7 @@
 use crate::cli::CliError;
 use crate::cli::limits::CHECK_PAGE;
 use crate::cli::output::counted;
-use crate::core::{AttemptId, Name, Snapshot};
+use crate::core::{AttemptId, Name, OutcomeKind, Snapshot};
 use crate::history::{AttemptSummary, Store};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,6 +18,8 @@ pub(super) struct Attempts {
     forgotten: Option<AttemptId>,
     /// Named as ended, and without an end.
     unended: Option<AttemptId>,
+    /// Ended, and never granted.
+    ungranted: Option<AttemptId>,
     read: usize,
     /// The oldest that history has: what is older is no longer kept.
     oldest: Option<AttemptId>,
@@ -31,7 +33,16 @@ impl Attempts {
         });
         let granted: BTreeSet<AttemptId> = snapshot.grants.iter().map(|grant| grant.attempt).collect();
         let open = granted.len();
-        Self { referred: referred.collect(), granted, open, forgotten: None, unended: None, read: 0, oldest: None }
+        Self {
+            referred: referred.collect(),
+            granted,
+            open,
+            forgotten: None,
+            unended: None,
+            ungranted: None,
+            read: 0,
+            oldest: None,
+        }
     }
 
     /// Sees all up to the newest.
@@ -59,6 +70,10 @@ impl Attempts {
         self.oldest = Some(found.attempt);
         let referred = self.referred.remove(&found.attempt).is_some();
         let granted = self.granted.remove(&found.attempt);
+        // A skip is decided, and never granted.
+        if found.granted_at.is_none() && !matches!(found.outcome, Some(OutcomeKind::Skipped { .. })) {
+            self.ungranted = self.ungranted.or(Some(found.attempt));
+        }
         if found.outcome.is_none() {
             self.unended = self.unended.or(referred.then_some(found.attempt));
             self.forgotten = self.forgotten.or((!granted).then_some(found.attempt));
@@ -77,14 +92,15 @@ impl Attempts {
         }
     }
 
-    /// What has no end is waited for.
+    /// What has no end is waited for, and what has one was granted.
     pub(super) fn open(&self) -> Result<String, String> {
         if let Some(attempt) = self.granted.first() {
             return Err(format!("attempt {attempt} is waited for, and not in history"));
         }
-        match self.forgotten {
-            Some(attempt) => Err(format!("attempt {attempt} has no end, and nobody waits for one")),
-            None => Ok(format!("{} without an end, all waited for", self.open)),
+        match (self.forgotten, self.ungranted) {
+            (Some(attempt), _) => Err(format!("attempt {attempt} has no end, and nobody waits for one")),
+            (None, Some(attempt)) => Err(format!("attempt {attempt} was never granted, and has ended")),
+            (None, None) => Ok(format!("{} without an end, all waited for", self.open)),
         }
     }
 }
@@ -93,7 +109,7 @@ impl Attempts {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::core::{OutcomeKind, Timestamp};
+    use crate::core::Timestamp;
 
     fn attempt(number: u64, ended: bool) -> AttemptSummary {
         AttemptSummary {
@@ -147,5 +163,11 @@ mod tests {
             "the current state knows the end of attempt 1, and history does not"
         );
         assert_eq!(unended.open().unwrap_err(), "attempt 3 has no end, and nobody waits for one");
+        let skip = OutcomeKind::Skipped { because: "db".into() };
+        let ungranted = |number, outcome| AttemptSummary { granted_at: None, outcome, ..attempt(number, true) };
+        let skipped = seen(&[attempt(2, true), ungranted(3, Some(skip))]);
+        assert!(skipped.open().is_ok(), "a skip is never granted");
+        let forged = seen(&[attempt(2, true), ungranted(1, Some(OutcomeKind::Lost))]);
+        assert_eq!(forged.open().unwrap_err(), "attempt 1 was never granted, and has ended");
     }
 }
