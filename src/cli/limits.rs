@@ -36,7 +36,7 @@ pub(crate) const SESSION_STOP: Duration = Duration::from_secs(15);
 pub(crate) const SESSION_TRIM: Duration = Duration::from_secs(5);
 /// Looks at the state are at most so far apart.
 pub(crate) const GLANCE_INTERVAL: Duration = Duration::from_millis(50);
-/// One look costs a visit to every resource: this part of the time that has passed goes by between two.
+/// A look takes at most one part in so many of the time, and the first of them are that much closer together.
 pub(crate) const GLANCE_SHARE: u32 = 16;
 /// Without a commit for so long, what is left is looked at for holds that do not go away.
 pub(crate) const WAIT_IDLE: Duration = Duration::from_secs(1);

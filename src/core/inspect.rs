@@ -1,6 +1,6 @@
 //! Looking at the state: views, counts, and why something does not start. Reads only.
 
-use super::state::{EnvironmentState, Resource};
+use super::state::{EnvironmentState, Open, Resource};
 use super::{
     Blocked, Compliance, Counts, EnvironmentView, Epoch, Hold, LastResult, Name, RequestId, ResourceId, ResourceRow,
     ResourceView, Running, Settings, Target, VersionNumber, Versions,
@@ -109,7 +109,26 @@ impl EnvironmentState {
         self.dry_runs.len()
     }
 
-    /// Resources by state.
+    /// How many resources are queued, and how many an executor has. Costs what is open, not what there is.
+    pub fn under_way(&self) -> (u32, u32) {
+        let queued = self.targets.iter().map(|place| place.queued.len() as u32).sum();
+        (queued, self.running().count() as u32)
+    }
+
+    /// The resources that are queued, or that an executor has, each once.
+    pub fn views_under_way(&self) -> impl Iterator<Item = ResourceView> + '_ {
+        let queued = self.targets.iter().flat_map(|place| &place.queued).filter_map(|&id| self.get(id));
+        queued.chain(self.running().filter(|resource| resource.queued.is_none())).map(|resource| self.view_of(resource))
+    }
+
+    fn running(&self) -> impl Iterator<Item = &Resource> {
+        self.open.values().filter_map(|open| match open {
+            Open::Resource(id) => self.get(*id),
+            _ => None,
+        })
+    }
+
+    /// Resources by state. Looks at all of them.
     pub fn counts(&self) -> Counts {
         let new = self.unreleased.rows().count() as u32;
         let mut counts = Counts { total: new, unreleased: new, ..Counts::default() };

@@ -10,7 +10,7 @@ use crate::cli::limits::{GLANCE_INTERVAL, GLANCE_SHARE, WAIT_PAGE};
 use crate::cli::progress::Progress;
 use crate::cli::verbs::HeldDocument;
 use crate::core::{
-    AttemptId, Counts, EnvironmentState, Event, Hold, Name, OutcomeKind, Record, ResourceView, Suspension,
+    AttemptId, Counts, EnvironmentState, Event, Hold, Name, OutcomeKind, Record, ResourceId, ResourceView, Suspension,
     VersionNumber, limits,
 };
 use crate::history::Store;
@@ -43,10 +43,10 @@ pub(crate) struct Finished {
     pub(crate) holder: Option<String>,
 }
 
-/// One look at the state.
+/// One look at the state, which costs what is under way and not what there is: nothing else goes on meanwhile.
 struct Glance {
-    version: VersionNumber,
-    counts: Counts,
+    queued: u32,
+    running: u32,
     quiet: bool,
     /// Executors have no work, and dry runs are not waited for.
     idle: bool,
@@ -81,17 +81,18 @@ pub(super) async fn until_quiet(session: &mut Session) -> Result<Finished, CliEr
     // What was seen may not be committed yet; an event is answered when everything before it is.
     session.scheduler.send(Event::Tick).await?;
     let ended = Instant::now();
-    let glance = glance(session).await?;
+    let at_end = |state: &EnvironmentState| (state.version(), state.counts(), state.suspensions().cloned().collect());
+    let (version, counts, suspensions) = session.scheduler.read(at_end).await?;
     Ok(Finished {
         environment: session.environment.clone(),
-        version: glance.version,
+        version,
         interrupted,
         elapsed: ended.duration_since(session.began),
         ended,
-        counts: glance.counts,
+        counts,
         attempts: attempts_since(&*session.store, &session.environment, session.before).await?,
         held,
-        suspensions: session.scheduler.read(|state| state.suspensions().cloned().collect()).await?,
+        suspensions,
         holder: None,
     })
 }
@@ -106,9 +107,11 @@ async fn watch(
     let mut interrupted = false;
     let mut last_commit = Instant::now();
     loop {
+        let looked = Instant::now();
         let glance = glance(session).await?;
-        progress.show(tally.done, u64::from(glance.counts.queued + glance.counts.running), tally.failed);
-        if glance.quiet || (interrupted && glance.counts.running == 0) {
+        let took = looked.elapsed();
+        progress.show(tally.done, u64::from(glance.queued + glance.running), tally.failed);
+        if glance.quiet || (interrupted && glance.running == 0) {
             return Ok((interrupted, Vec::new()));
         }
         if last_commit.elapsed() > IDLE && session.server.is_some_and(has_ended) {
@@ -123,11 +126,11 @@ async fn watch(
         tokio::select! {
             () = session.signals.first(), if !interrupted => {
                 interrupted = true;
-                progress.note(&format!("stopping: waiting for {} running attempts (again: stop at once)", glance.counts.running));
+                progress.note(&format!("stopping: waiting for {} running attempts (again: stop at once)", glance.running));
                 session.scheduler.send(Event::Stop).await?;
             }
             Failure { pool, message } = session.executors.failed() => return Err(EmbeddedError::Executors { pool, message }.into()),
-            () = pause(commits, glance_pause(session.began.elapsed()), &mut tally, &mut last_commit) => {}
+            () = pause(commits, glance_pause(session.began.elapsed(), took), &mut tally, &mut last_commit) => {}
         }
     }
 }
@@ -137,9 +140,9 @@ pub(crate) fn has_ended(pid: u32) -> bool {
     std::fs::read_to_string(format!("/proc/{pid}/stat")).map_or(true, |stat| stat.contains(") Z "))
 }
 
-/// A short run is not made longer by waiting for the next look, a long one not by looking.
-pub(super) fn glance_pause(elapsed: Duration) -> Duration {
-    (elapsed / GLANCE_SHARE).clamp(Duration::from_millis(1), GLANCE_INTERVAL)
+/// A short run is not made longer by waiting for the next look, a long one not by looking, however long a look takes.
+pub(super) fn glance_pause(elapsed: Duration, took: Duration) -> Duration {
+    (elapsed / GLANCE_SHARE).clamp(Duration::from_millis(1), GLANCE_INTERVAL).max(took * GLANCE_SHARE)
 }
 
 /// Takes in what is committed for so long.
@@ -165,19 +168,13 @@ async fn pause(
 }
 
 async fn glance(session: &Session) -> Result<Glance, CliError> {
-    let read = |state: &EnvironmentState| Glance {
-        version: state.version(),
-        counts: state.counts(),
-        quiet: state.quiet(),
-        idle: is_idle(state),
-        suspended: state.is_suspended() || state.is_report_only(),
+    let read = |state: &EnvironmentState| {
+        let (queued, running) = state.under_way();
+        let suspended = state.is_suspended() || state.is_report_only();
+        let idle = running == 0 && state.open_dry_runs() == 0;
+        Glance { queued, running, quiet: state.quiet(), idle, suspended }
     };
     Ok(session.scheduler.read(read).await?)
-}
-
-/// Nothing is in an executor's hands.
-fn is_idle(state: &EnvironmentState) -> bool {
-    state.counts().running == 0 && state.open_dry_runs() == 0
 }
 
 /// What something can do about waiting.
@@ -230,7 +227,7 @@ const fn wait_of(hold: &Hold) -> Wait {
 /// What is left, where nothing of it goes on by itself; `None` where something does.
 fn held(state: &EnvironmentState) -> Option<Vec<HeldDocument>> {
     // Since the last glance an executor may have come and taken all there is.
-    if !is_idle(state) {
+    if state.under_way().1 > 0 || state.open_dry_runs() > 0 {
         return None;
     }
     held_among(state, |view| view.queued.is_some())
@@ -239,7 +236,9 @@ fn held(state: &EnvironmentState) -> Option<Vec<HeldDocument>> {
 /// The same of those resources that are meant.
 pub(super) fn held_among(state: &EnvironmentState, meant: impl Fn(&ResourceView) -> bool) -> Option<Vec<HeldDocument>> {
     let mut held = Vec::new();
-    for view in state.views().filter(meant) {
+    let mut ids: Vec<ResourceId> = state.views_under_way().filter(meant).map(|view| view.row.resource).collect();
+    ids.sort_unstable();
+    for view in ids.into_iter().filter_map(|id| state.view(id)) {
         let holds = state.why(view.row.resource);
         let lasting = holds.iter().find(|hold| wait_of(hold) == Wait::Lasting);
         let hold = lasting.or_else(|| holds.iter().find(|hold| wait_of(hold) == Wait::OnOthers))?;

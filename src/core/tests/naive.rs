@@ -194,6 +194,8 @@ pub(super) fn check(state: &EnvironmentState) {
     check_names(&naive);
     assert_eq!(state.removals.unapproved, naive.unapproved(), "removals that nobody approved");
     check_targets(&naive);
+    let counts = state.counts();
+    assert_eq!(state.under_way(), (counts.queued, counts.running), "what is under way");
     check_executors(state);
     let timers: BTreeSet<(Timestamp, ResourceId)> =
         naive.resources.values().filter_map(|resource| Some((resource.row.due_at?, resource.row.resource))).collect();

@@ -36,7 +36,9 @@ pub(super) async fn attend(
     let mut held_since: Option<Instant> = None;
     let held = loop {
         let asked = requests.clone();
+        let looked = Instant::now();
         let look = scheduler.read(move |state| look(state, &asked)).await?;
+        let took = looked.elapsed();
         if look.done || answers.is_closed() {
             break Vec::new();
         }
@@ -54,7 +56,7 @@ pub(super) async fn attend(
             // Whoever is slow to listen misses some of it.
             let _ = answers.try_send(progress);
         }
-        pause(&mut commits, glance_pause(began.elapsed()), &mut tally, answers).await;
+        pause(&mut commits, glance_pause(began.elapsed(), took), &mut tally, answers).await;
     };
     // What was seen may not be committed yet; an event is answered when everything before it is.
     scheduler.send(Event::Tick).await?;
@@ -70,8 +72,11 @@ fn look(state: &EnvironmentState, requests: &[RequestId]) -> Look {
         let under_way = view.queued.is_some() || view.running.is_some();
         under_way && (!view.good || asked.contains(&view.row.resource))
     };
-    let left = state.views().filter(awaited).count() as u64;
-    let running = state.views().any(|view| view.running.is_some() && awaited(&view));
+    let (mut left, mut running) = (0, false);
+    for view in state.views_under_way().filter(awaited) {
+        left += 1;
+        running |= view.running.is_some();
+    }
     let held = if running { None } else { held_among(state, |view| view.queued.is_some() && awaited(view)) };
     Look {
         left,
