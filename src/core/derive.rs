@@ -101,7 +101,10 @@ impl EnvironmentState {
     pub(super) fn accepted_compliance(&self, resource: &Resource) -> Compliance {
         match &resource.row.pending {
             Some(pending) if pending.removed => Compliance::HasUpdate,
-            Some(pending) => self.compliance_with(resource, self.hash_with_facts(&pending.intent, None)),
+            Some(pending) => {
+                let hash = self.hash_with_facts(&pending.intent, None);
+                self.compliance_with(resource, hash.map(|hash| resource.completed_as(&pending.intent, hash)))
+            }
             None if resource.row.facts_in_force.is_some() && !self.undefined(resource) => Compliance::HasUpdate,
             None => self.compliance(resource),
         }

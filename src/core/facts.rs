@@ -104,7 +104,10 @@ impl Resource {
     /// Takes what a success has learned. What was removed while it ran is somebody else's by now.
     /// Where that is news, returns what was known before.
     pub(super) fn learn(&mut self, run: &Run, finding: &Finding) -> Option<Facts> {
-        let news = run.credited && run.operation != Operation::Delete && self.row.facts != finding.facts;
+        // One that was to verify other secrets than it found has read nothing; of a stale one nobody can tell.
+        let verified = finding.secret_digest.is_some() && self.row.succeeded == Some(run.hash);
+        let vague = verified && !self.is_current(Some(run.hash));
+        let news = run.credited && !vague && run.operation != Operation::Delete && self.row.facts != finding.facts;
         news.then(|| std::mem::replace(&mut self.row.facts, finding.facts.clone()))
     }
 }

@@ -220,8 +220,12 @@ impl EnvironmentState {
         let before = resource.hash();
         self.look_up_inputs(id);
         let Some(resource) = self.get_mut(id).filter(|resource| resource.hash() != before) else { return };
-        resource.row.failures = 0;
-        resource.row.skipped = false;
+        // What is known again as it was attempted is no other intent: what it was skipped for is still to recover.
+        let (known, attempted) = (resource.hash().is_some(), resource.is_current(resource.row.attempted));
+        if known && (before.is_some() || !attempted) {
+            resource.row.failures = 0;
+            resource.row.skipped = false;
+        }
         self.disarm(id);
         self.ask_back(id);
         self.touch(id);

@@ -232,7 +232,12 @@ impl EnvironmentState {
     /// Nothing waits for a release any more.
     pub(super) fn release_where_automatic(&mut self) {
         if self.settings.on_change == OnChange::Automatic {
-            self.release_covered(&Scope::default());
+            // What comes into force may open a circle that kept another back beside what waits for an approval.
+            let mut names = self.to_release(&Scope::default());
+            while !names.is_empty() {
+                self.release_names(&names);
+                names = self.to_release(&Scope::default());
+            }
         }
     }
 

@@ -102,6 +102,11 @@ impl Resource {
         self.with_facts.map(|hash| completed(hash, self.row.secret_digest))
     }
 
+    /// The hash of another intent of it, as an attempt would run that now: the same secrets have the digest that is known.
+    pub(super) fn completed_as(&self, intent: &Intent, hash: Hash) -> Hash {
+        completed(hash, self.row.secret_digest.filter(|_| intent.takes_the_secrets_of(&self.row.intent)))
+    }
+
     /// What an attempt is told of the secrets that are deployed: only one that verifies them.
     pub(super) fn deployed_digest(&self) -> Option<Hash> {
         self.row.secret_digest.filter(|_| !self.changes())

@@ -296,6 +296,28 @@ fn j_what_is_accepted_and_not_released_takes_its_facts_when_it_is_released() {
     assert_eq!(given(&world, "b"), ["a.size=5"]);
 }
 
+#[test]
+fn j_what_was_skipped_runs_when_a_fact_is_known_again_as_it_was() {
+    let mut world = World::new(["t1", "t2"]);
+    world.push("a; b@t2 takes:a.size");
+    world.learn("a", "size=5");
+    world.run_all();
+    repair(&mut world, "a");
+    world.fail("a", "no route");
+    repair(&mut world, "b");
+    world.expect([("a", "failed"), ("b", "skipped")]);
+    world.suspend(true);
+    world.remove(["a"]);
+    world.push("a");
+    world.expect([("b", "undefined")]);
+    world.forget_grants();
+    world.suspend(false);
+    world.learn("a", "size=5");
+    world.expect_granted(["a", "b"]);
+    world.succeed("b");
+    world.expect([("a", "good"), ("b", "good")]);
+}
+
 /// `c` requires `b`, which took a fact of `a` and is removed.
 fn removed_taker(prepare: fn(&mut World)) -> World {
     let mut world = World::new(["t1", "t2", "t3"]);

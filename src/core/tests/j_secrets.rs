@@ -113,6 +113,16 @@ fn j_a_rotation_waits_for_what_holds_changes_and_its_failure_is_retried() {
     world.expect([("a", "good"), ("b", "good")]);
 }
 
+#[test]
+fn j_an_unreleased_edit_of_the_policy_is_no_update_of_what_takes_secrets() {
+    let mut world = deployed();
+    world.change_settings(|settings| settings.on_change = crate::core::OnChange::Manual);
+    world.push("a secret:TOKEN send");
+    world.expect_compliance("a", Compliance::Compliant);
+    world.push("a=2 secret:TOKEN");
+    world.expect_compliance("a", Compliance::HasUpdate);
+}
+
 /// In which attributes the attempt in an executor's hands may come across secrets that its intent does not take.
 fn hidden(world: &World) -> Vec<Name> {
     world.held[&world.attempt("a")].grant.once_secret.iter().cloned().collect()

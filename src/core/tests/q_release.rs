@@ -490,3 +490,17 @@ fn q7_a_digest_covers_the_facts_that_are_taken() {
     }
     assert!(digests[0] != digests[1] && digests[0] == digests[2], "{digests:?}");
 }
+
+#[test]
+fn q7_what_only_an_older_edge_kept_beside_an_approval_is_released_with_the_new_one() {
+    let mut world = World::new(["t1"]);
+    world.push("a <- b; b");
+    world.run_all();
+    world.push("b <- c");
+    world.push("a#two approve");
+    // As long as `b` required it, `c` would have closed a circle through what waits for the approval.
+    world.push("b; c <- a");
+    world.run_all();
+    world.expect([("b", "good"), ("c", "good")]);
+    assert_eq!(world.state.replacements().count(), 1);
+}

@@ -3,6 +3,7 @@
 //! Deliberately absent: how long "for now" is, beyond the longest delay of a retry.
 
 use super::super::super::{LastResult, Mode, Reason, ResourceId, Scope};
+use super::inputs::looks;
 use super::model::{Model, Res};
 
 impl Model {
@@ -26,7 +27,7 @@ impl Model {
     /// "Everything that has been deployed is looked at, and nothing is corrected."
     pub(super) fn can_be_looked_at(&self, id: ResourceId) -> bool {
         let res = &self.all[&id];
-        let deployed = res.succeeded == Some(res.intent.hash()) || res.intent.policy.mode == Mode::Observe;
+        let deployed = res.succeeded == Some(res.current) || res.intent.policy.mode == Mode::Observe;
         deployed && res.after.is_none()
     }
 }
@@ -38,7 +39,7 @@ impl Res {
             Reason::Retry
         } else if self.has_update() {
             Reason::Change
-        } else if self.last_result == LastResult::Failed || self.succeeded != Some(self.intent.hash()) {
+        } else if self.last_result == LastResult::Failed || self.succeeded != Some(self.current) {
             // "Its last attempt failed, was lost, …"
             Reason::Retry
         } else {
@@ -48,7 +49,7 @@ impl Res {
 
     /// What waits, or what an executor has, only looks because a user asked.
     pub(super) fn reports(&self) -> bool {
-        self.run.as_ref().map(|run| run.reason).or(self.queued) == Some(Reason::Report)
+        self.run.as_ref().map(|run| run.reason).or(self.queued).is_some_and(looks)
     }
 
     /// Cancelled, and its time has not come.

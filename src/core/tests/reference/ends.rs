@@ -5,6 +5,7 @@
 use super::super::super::{
     Change, ExecutorName, LastResult, Mode, Observed, Operation, Outcome, OutcomeKind, Reason, ResourceId, Timestamp,
 };
+use super::inputs::looks;
 use super::model::{Model, Res, Run};
 
 impl Model {
@@ -25,8 +26,10 @@ impl Model {
             let target = self.all[&id].intent.target.clone();
             self.share_comes_back(&target);
         }
+        let was_good = self.all[&id].good();
+        let rotates = self.rotates(id, run, kind);
+        let run = &if rotates { run.clone() } else { self.completes(id, run, kind) };
         let res = self.all.get_mut(id).unwrap();
-        let was_good = res.good();
         res.run = None;
         res.due = res.due.filter(|_| res.cancelled);
         // "A failed create is deleted too": whatever was tried may exist, whoever is credited.
@@ -49,6 +52,7 @@ impl Model {
                 self.given_back(id, run, false);
             }
             OutcomeKind::Skipped { .. } => {}
+            _ if rotates => self.follow_stale(id),
             _ if run.operation == Operation::Delete => self.delete_ended(id, run, kind),
             _ if run.stranger && res.live() => {
                 res.identify(run, kind);
@@ -123,9 +127,11 @@ impl Model {
         let res = &self.all[&id];
         let Some(heir) = self.heir(id).filter(|_| res.run.is_none() && !res.delete_began) else { return };
         let (remote, debt, maybe_changed) = (res.remote.clone(), res.debt.clone(), res.maybe_changed);
+        let holds = res.holds();
         let touched = res.touched || res.attempted.is_some();
         let heir = self.all.get_mut(heir).unwrap();
         (heir.remote, heir.touched) = (heir.remote.take().or(remote), heir.touched || touched);
+        heir.may_hold(holds);
         (heir.debt, heir.maybe_changed) = (heir.debt.take().or(debt), heir.maybe_changed || maybe_changed);
         self.leave(id);
     }
@@ -171,11 +177,12 @@ impl Res {
     fn credit(&mut self, run: &Run, kind: &OutcomeKind, now: Timestamp) -> bool {
         self.attempted = Some(run.hash);
         self.identify(run, kind);
+        self.learn(run, kind);
         if self.succeeded.is_some_and(|hash| hash != run.hash) {
             // What succeeded before is not what the target has now.
             self.succeeded = None;
         }
-        let stale = !self.live() || run.hash != self.intent.hash();
+        let stale = !self.live() || run.hash != self.current || self.unknown;
         if stale && run.operation == Operation::Enforce && !matches!(kind, OutcomeKind::Succeeded(_)) {
             // It counts for nothing, and may have left the target half-way: what is there is not known to be what succeeded.
             self.succeeded = None;
@@ -189,10 +196,7 @@ impl Res {
             // "A stale finish is recorded and never makes the resource good": the row keeps what was known of the intents that counted.
             return false;
         }
-        if run.reason == Reason::Report
-            && self.intent.policy.mode == Mode::Enforce
-            && !matches!(kind, OutcomeKind::Succeeded(_))
-        {
+        if looks(run.reason) && self.intent.policy.mode == Mode::Enforce && !matches!(kind, OutcomeKind::Succeeded(_)) {
             // Whoever asked to be told, and for nothing to be corrected, is told that nothing was found out.
             (self.cancelled, self.due) = (false, None);
             return true;
@@ -206,10 +210,13 @@ impl Res {
             self.verified = Some(now);
             self.observed = match run.reason {
                 _ if !differs => Observed::Same,
-                Reason::Report => Observed::Reported,
+                reason if looks(reason) => Observed::Reported,
                 _ => Observed::Differs,
             };
             self.failures = 0;
+            if !differs {
+                self.is_as_said();
+            }
         } else {
             self.last_result = LastResult::Failed;
             self.failures += 1;

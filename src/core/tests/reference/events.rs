@@ -85,7 +85,7 @@ impl Model {
         let reason = self.all[&id].comes_again();
         let res = self.all.get_mut(id).unwrap();
         (res.cancelled, res.due) = (false, None);
-        let hash = res.intent.hash();
+        let hash = res.current;
         match res.run.as_mut().filter(|run| run.hash == hash && !run.stranger) {
             Some(run) => run.priority = run.priority.min(reason),
             None => res.queue(reason),
@@ -190,7 +190,7 @@ impl Model {
     /// One that was asked `at` an earlier time leaves out what was verified since.
     fn request(&mut self, id: RequestId, kind: RequestKind, scope: &Scope, at: Option<Timestamp>) {
         let request = id;
-        if !matches!(kind, RequestKind::Deploy | RequestKind::Repair | RequestKind::Report) {
+        if !matches!(kind, RequestKind::Deploy | RequestKind::Repair | RequestKind::Report | RequestKind::FactRefresh) {
             return self.order(id, kind, scope);
         }
         self.requests.entry(request).or_default();
@@ -199,9 +199,10 @@ impl Model {
             let named = scope.names.as_ref().is_some_and(|names| names.contains(&res.intent.name));
             let inside = (scope.names.is_none() || named)
                 && scope.target.as_ref().is_none_or(|target| *target == res.intent.target);
-            let enough = kind == RequestKind::Report || !res.reports();
+            let looks = matches!(kind, RequestKind::Report | RequestKind::FactRefresh);
+            let enough = looks || !res.reports();
             let enough = enough && !res.owes();
-            let runs = enough && res.run.as_ref().is_some_and(|run| run.hash == res.intent.hash() && !run.stranger);
+            let runs = enough && res.run.as_ref().is_some_and(|run| run.hash == res.current && !run.stranger);
             // P2: a user's deploy tries a delete that failed again, for nobody's request.
             let means = self.named(&res.intent.name).is_some_and(|of| scope.names.is_none() || of.id == res.id);
             let waits = !res.live() && res.failures > 0 && res.queued.is_none() && res.run.is_none();
@@ -216,13 +217,17 @@ impl Model {
             let owed = res.debt.is_some() && !res.skipped;
             let since = at.is_some_and(|at| res.verified.is_some_and(|verified| verified >= at));
             let wanted = (kind == RequestKind::Repair && !since)
-                || (kind == RequestKind::Report && !since && self.can_be_looked_at(id))
+                || (looks && !since && self.can_be_looked_at(id))
                 || kind == RequestKind::Deploy && (needs(res, true) || owed || (named && res.skipped));
             let reason = match kind {
                 RequestKind::Repair => Reason::UserRepair,
                 RequestKind::Report => Reason::Report,
+                RequestKind::FactRefresh => Reason::FactRefresh,
                 _ => Reason::UserDeploy,
             };
+            if wanted && kind == RequestKind::FactRefresh {
+                self.met.insert("facts are asked for");
+            }
             if wanted {
                 self.requests.entry(request).or_default().insert(id);
             }
@@ -336,7 +341,7 @@ impl Model {
             self.answer(id);
             return;
         }
-        let current = !res.owes() && res.run.as_ref().is_some_and(|run| run.hash == res.intent.hash() && !run.stranger);
+        let current = !res.owes() && res.run.as_ref().is_some_and(|run| run.hash == res.current && !run.stranger);
         if res.was_undefined && self.needs_deploy(res) && current {
             let run = self.all.get_mut(id).unwrap().run.as_mut().unwrap();
             run.priority = run.priority.min(Reason::Change);
@@ -438,7 +443,7 @@ impl Model {
                 run.priority = run.reason;
             }
             let res = &self.all[&id];
-            let follows = res.run.as_ref().is_some_and(|run| run.hash != res.intent.hash());
+            let follows = res.run.as_ref().is_some_and(|run| run.hash != res.current);
             let idle = res.run.is_none() && res.due.is_none() && !res.skipped;
             if res.live() && !self.undefined(res) && (follows || idle && self.needs_deploy(res)) {
                 let reason = reason_at_restart(res);
@@ -472,7 +477,7 @@ fn needs(res: &Res, correct: bool) -> bool {
 fn reason_at_restart(res: &Res) -> Reason {
     if res.has_update() {
         Reason::Change
-    } else if res.last_result == LastResult::Failed || res.succeeded != Some(res.intent.hash()) {
+    } else if res.last_result == LastResult::Failed || res.succeeded != Some(res.current) {
         // "Its last attempt failed, was lost, …"
         Reason::Retry
     } else {

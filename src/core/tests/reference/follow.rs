@@ -148,6 +148,9 @@ impl Model {
         let Some(id) = grant.resource else {
             let stray = Stray { executor: executor.clone(), target: grant.intent.target.clone() };
             *self.starts.entry(grant.intent.target.clone()).or_default() += 1;
+            if !self.given(&grant.facts, &grant.intent) {
+                return Err(format!("a dry run of {} is given {:?}", grant.intent.name, grant.facts));
+            }
             self.dry.insert(grant.attempt);
             self.strays.insert(grant.attempt, stray);
             return Ok(());
@@ -158,7 +161,8 @@ impl Model {
         if !effects.records.iter().any(is_it) {
             return Err(format!("the grant of {name} is sent without a record"));
         }
-        let res = self.all.get(id).ok_or(format!("{name} is granted and unknown"))?;
+        let res = self.all.get(id).cloned().ok_or(format!("{name} is granted and unknown"))?;
+        let res = &res;
         self.startable(res, true).map_err(|why| format!("{name} is granted although {why}"))?;
         self.check_grant(res, grant)?;
         self.check_order(id, &grant.intent.target)?;
@@ -168,7 +172,9 @@ impl Model {
             operation: grant.operation,
             reason: grant.reason,
             priority: grant.reason,
-            hash: grant.hash,
+            hash: res.current,
+            base: res.base,
+            digest: grant.secret_digest,
             name: name.clone(),
             begun: false,
             revoking: false,
@@ -219,6 +225,15 @@ impl Model {
             return Err(format!(
                 "{} is granted as {grant:?}, expected {operation:?} of its newest intent",
                 res.intent.name
+            ));
+        }
+        let hash = !res.live() || self.same_hash(Some(grant.hash), Some(res.current));
+        let facts = !res.live() || self.given(&grant.facts, &res.intent);
+        let digest = res.told_digest();
+        if !hash || !facts || grant.secret_digest != digest || grant.once_secret != res.once_secret {
+            return Err(format!(
+                "{} is granted as {grant:?}, expected {digest:?} {:?}",
+                res.intent.name, res.once_secret
             ));
         }
         let told = res.debt.as_ref().map(|(because, _)| because).filter(|_| res.live());

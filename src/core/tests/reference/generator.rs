@@ -3,11 +3,12 @@
 //! Deliberately absent: any look at the state. What an action means is decided when it is played.
 
 use super::super::super::{
-    DeletionPolicy, DryRunItem, Forget, Intent, IntentParts, Mode, Name, Notify, OnChange, Policy, Pool, Push,
-    PushMode, RateLimit, Repair, RepairAction, RepairSchedule, Replace, RequestKind, Retry, Scope, Settings, Target,
-    Window, Windows,
+    DeletionPolicy, DryRunItem, FactRef, Forget, Input, InputSource, Intent, IntentParts, Mode, Name, Notify, OnChange,
+    Policy, Pool, Push, PushMode, RateLimit, Repair, RepairAction, RepairSchedule, Replace, RequestKind, Retry, Scope,
+    Settings, Target, Window, Windows,
 };
-use super::world::{Action, End, POOLS};
+use super::fleet::End;
+use super::world::{Action, POOLS};
 use std::sync::Arc;
 
 const NAMES: usize = 24;
@@ -20,6 +21,8 @@ struct Random {
     crowded: bool,
     /// What is accepted mostly waits until a user deploys it.
     manual: bool,
+    /// Much takes facts and secrets, and these change.
+    facts: bool,
 }
 
 impl Random {
@@ -86,11 +89,39 @@ impl Random {
             kind: "test.Thing".into(),
             target: format!("t{target}").into(),
             identity: format!("\"{thing}\"").into(),
-            attributes: format!("{{\"thing\":{thing},\"value\":{}}}", self.below(3)).into(),
+            attributes: self.attributes(thing),
             requires,
+            inputs: self.inputs(reach),
             policy,
             ..IntentParts::default()
         }))
+    }
+
+    fn attributes(&mut self, thing: usize) -> Name {
+        let token = if self.chance(15) { ",\"token\":\"public\"" } else { "" };
+        format!("{{\"thing\":{thing}{token},\"value\":{}}}", self.below(3)).into()
+    }
+
+    /// Facts of what comes before it, and secrets.
+    fn inputs(&mut self, reach: usize) -> Vec<Input> {
+        let mut inputs = Vec::new();
+        // Facts that wait for a release are not known to the reference.
+        if !self.manual && reach > 0 && self.chance(if self.facts { 50 } else { 8 }) {
+            for path in ["/size", "/more"].iter().take(1 + usize::from(self.chance(15))) {
+                let fact = if self.chance(12) { "owner" } else { "size" };
+                let of = FactRef { name: format!("r{}", self.below(reach.min(4))).into(), fact: fact.into() };
+                inputs.push(Input::of((*path).into(), InputSource::Fact(of)));
+            }
+        }
+        if self.chance(if self.facts { 45 } else { 8 }) {
+            let source = InputSource::EnvironmentVariable { name: self.place() };
+            inputs.push(Input::of("/token".into(), source));
+        }
+        inputs
+    }
+
+    fn place(&mut self) -> Name {
+        format!("S{}", self.below(2)).into()
     }
 
     fn push(&mut self, first: bool) -> Action {
@@ -172,7 +203,8 @@ impl Random {
     }
 
     fn kind(&mut self) -> RequestKind {
-        match self.below(13) {
+        match self.below(14) {
+            13.. => RequestKind::FactRefresh,
             10 | 11 => RequestKind::Cancel,
             12 => RequestKind::Report,
             0..4 => RequestKind::Deploy,
@@ -192,6 +224,13 @@ impl Random {
         }
         let kind = self.kind();
         Action::Request(kind, scope)
+    }
+
+    /// Whether what is deployed is as it was.
+    fn look(&mut self) -> Action {
+        let kind = if self.chance(50) { RequestKind::Repair } else { RequestKind::FactRefresh };
+        let names = self.chance(50).then(|| (0..4).map(|n| format!("r{n}").into()).collect());
+        Action::Request(kind, Scope { target: None, names })
     }
 
     fn pool(&mut self) -> Action {
@@ -220,7 +259,12 @@ impl Random {
         match self.below(1000) {
             // Hardly a new owner, which counts its starts anew.
             100..130 | 917..928 if self.crowded || self.manual => self.request(),
+            60..130 if self.facts => self.look(),
             0..130 => self.push(false),
+            130..330 if self.facts && self.chance(12) => Action::Grow(format!("\"{}\"", self.below(4)).into()),
+            330..600 if self.facts && self.chance(3) => Action::Rotate(self.place()),
+            860..863 => Action::Grow(format!("\"{}\"", self.number()).into()),
+            863..865 => Action::Rotate(self.place()),
             130..330 => Action::Begin(executor, pick),
             330..600 => {
                 let end = self.end();
@@ -285,7 +329,8 @@ pub(super) fn target(n: usize, suspend: bool) -> Target {
 
 /// The trace of a seed.
 pub(super) fn trace(seed: u64) -> Vec<Action> {
-    let mut random = Random { state: seed, crowded: seed.is_multiple_of(3), manual: seed % 5 == 3 };
+    let facts = matches!(seed % 5, 1 | 4);
+    let mut random = Random { state: seed, crowded: seed.is_multiple_of(3) && !facts, manual: seed % 5 == 3, facts };
     let mut actions: Vec<Action> = (0..TARGETS).map(|n| Action::Target(target(n, false))).collect();
     actions.extend((0..3).map(|n| Action::Connect(n, 2 + n as u32 * 3)));
     actions.push(random.push(true));

@@ -186,7 +186,7 @@ impl Res {
 
     /// "An attempt whose hash is not the succeeded one is a *change* and obeys what holds for changes, whatever its reason."
     pub(super) fn is_change(&self) -> bool {
-        !self.live() || self.succeeded != Some(self.intent.hash())
+        !self.live() || self.succeeded != Some(self.current)
     }
 }
 

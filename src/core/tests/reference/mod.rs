@@ -35,22 +35,29 @@
 //!   inherits through what is held; whether a priority that was lent is taken back when the waiter has gone.
 //! - How many executors more than one are wanted, and the bounds of a pool that nobody has described. Whether a pool that could not start is still said
 //!   to be so after one of its executors came and went.
-//! - What is made first waits all the same where it waits for what only the old one keeps; what was removed before under its name may stay for it.
+//! - What is made first waits all the same where it waits for what only the old one keeps, or takes over what another name was; what was removed before under its name may stay for it.
 //!
 //! - While something waits for its release, what a version removes and adds again was never removed (B17 has it New), and removing a name by name
 //!   approves that it is deleted. What comes into force later has a number of its own, also where its thing is still there.
 //! - Whether a tombstone is forgotten with what is accepted under its name and not released.
 //! - Compliance of a name that is accepted as another thing, and is undefined as what it is.
 //!
-//! Deliberately absent: code shared with `core` or with the other checks of these tests; facts and their refresh, secrets.
+//! - Whether a stale attempt that was to verify secrets has learned anything; what a tombstone last succeeded as that never became what it was wanted
+//!   to be. What a stale attempt found of its secrets is not known; that a fact arrives is no other intent where that was attempted with the same value.
+//!
+//! Deliberately absent: code shared with `core` or with the other checks of these tests; facts that wait for a release under `Manual`, what dry runs
+//! know of secrets.
 
 mod asked;
 mod compare;
 mod ends;
 mod events;
+mod fleet;
 mod follow;
 mod generator;
+mod heal;
 mod holds;
+mod inputs;
 mod model;
 mod notation;
 mod notify;
@@ -59,6 +66,7 @@ mod pools;
 mod pushes;
 mod release;
 mod replace;
+mod store;
 mod table;
 mod timers;
 mod truth;
@@ -74,15 +82,19 @@ const SHARE: u64 = 200;
 const DIFFERENCES: usize = 8;
 
 /// Of the seeds, so many percent at least meet each of these.
-const RARE: [(&str, usize); 8] = [
+const RARE: [(&str, usize); 12] = [
     ("one comes before another", 10),
     ("priority is lent to one that comes before another", 2),
-    ("the oldest comes before the most important", 1),
     ("fewer executors are wanted", 5),
     ("a pool with work cannot start", 3),
     ("made first", 10),
     ("never replaced", 4),
     ("laid beside the tables", 4),
+    ("a fact arrives", 10),
+    ("a fact becomes another", 1),
+    ("a fact is not known", 10),
+    ("facts are asked for", 10),
+    ("secrets are rotated", 1),
 ];
 /// Fewer seeds say nothing of shares.
 const MANY: usize = 100;

@@ -8,6 +8,7 @@ use super::super::super::{
     Operation, Reason, RepairAction, RequestId, ResourceId, Settings, Target, Timestamp, VersionNumber,
 };
 use super::holds::{Bucket, Suspended};
+use super::inputs::{SharedPairs, looks};
 use super::notify::Debt;
 use super::order::Place;
 use super::pools::Pools;
@@ -29,6 +30,10 @@ pub(super) struct Run {
     /// Of what it triggers: its reason, or what was asked of it since.
     pub priority: Reason,
     pub hash: Hash,
+    /// That, without what secrets make of it.
+    pub base: Hash,
+    /// The digest of the secrets that it is to verify.
+    pub digest: Option<Hash>,
     /// The name that the resource had when it was granted.
     pub name: Name,
     pub begun: bool,
@@ -89,6 +94,16 @@ pub(super) struct Res {
     pub version: VersionNumber,
     /// What is accepted of it and not released.
     pub pending: Option<Word>,
+    /// What it wants with the facts that it takes, as they were last known; and that with the digest of its secrets.
+    pub base: Hash,
+    pub current: Hash,
+    /// A fact that it takes was not known after the step before.
+    pub unknown: bool,
+    /// What its newest success learned.
+    pub facts: BTreeMap<Name, Name>,
+    pub digest: Option<Hash>,
+    /// Attributes that were filled from secrets once.
+    pub once_secret: BTreeSet<Name>,
 }
 
 /// One executor as the scheduler knows it.
@@ -153,6 +168,7 @@ pub(super) struct Model {
     pub pools: Pools,
     /// What this trace has met of what is rare.
     pub met: BTreeSet<&'static str>,
+    pub pairs: SharedPairs,
     /// Something of a dry run waits.
     pub dry_runs_wait: bool,
 }
@@ -162,6 +178,12 @@ impl Res {
         Self {
             id,
             set,
+            base: intent.hash(),
+            current: intent.hash(),
+            unknown: false,
+            facts: BTreeMap::new(),
+            digest: None,
+            once_secret: BTreeSet::new(),
             intent,
             life: Life::Live,
             after: None,
@@ -209,14 +231,14 @@ impl Res {
     /// "A skip because of a neighbour never changes it."
     pub(super) fn compliant(&self) -> bool {
         self.last_result == LastResult::Succeeded
-            && self.succeeded == Some(self.intent.hash())
+            && self.succeeded == Some(self.current)
             && !self.observed.differs()
             && !self.has_update()
     }
 
     /// "`HasUpdate` = current hash never attempted".
     pub(super) fn has_update(&self) -> bool {
-        self.attempted != Some(self.intent.hash())
+        self.attempted != Some(self.current)
     }
 
     pub(super) fn unbegun(&self) -> bool {
@@ -238,6 +260,11 @@ impl Res {
     /// "A second request for a queued resource joins the tail of the higher class."
     pub(super) fn queue(&mut self, reason: Reason) {
         self.cancelled = false;
+        if reason == Reason::FactRefresh && self.queued == Some(Reason::Repair) {
+            // It brings the facts as well, sooner than it would have come, and corrects.
+            self.place = self.place.map(Place::hurried);
+            return;
+        }
         self.joined |= self.queued.is_none_or(|queued| reason < queued);
         self.queued = Some(self.queued.map_or(reason, |queued| queued.min(reason)));
     }
@@ -291,6 +318,9 @@ impl Model {
         if !self.targets.contains_key(&res.intent.target) {
             return true;
         }
+        if !self.unknown(&res.intent).is_empty() {
+            return true;
+        }
         res.intent.requires.iter().any(|name| match self.named(name) {
             None => true,
             // "A `requires` that names a tombstone stands as the tombstone last stood until its delete begins, then it is Undefined."
@@ -306,9 +336,9 @@ impl Model {
             Compliance::HasUpdate
         } else if self.undefined(res) {
             Compliance::Undefined
-        } else if res.of_newest(Res::has_update) {
+        } else if self.of_newest(res, Res::has_update) {
             Compliance::HasUpdate
-        } else if res.of_newest(Res::compliant) {
+        } else if self.of_newest(res, Res::compliant) {
             Compliance::Compliant
         } else {
             Compliance::NonCompliant
@@ -318,7 +348,8 @@ impl Model {
     /// "A held *verification* of a good resource holds nobody." What is held without any choice of `core`: suspended, or outside its window.
     pub(super) fn held_verification(&self, res: &Res) -> bool {
         let suspended = self.stopped(res).is_some();
-        let verifies = matches!(res.queued, Some(Reason::Repair | Reason::UserRepair | Reason::Report));
+        let verifies =
+            matches!(res.queued, Some(Reason::Repair | Reason::UserRepair | Reason::Report | Reason::FactRefresh));
         res.live() && res.run.is_none() && res.good() && res.debt.is_none() && verifies && suspended
     }
 
@@ -341,14 +372,11 @@ impl Model {
         if !res.live() {
             return Operation::Delete;
         }
-        let change = res.succeeded != Some(res.intent.hash());
+        let change = res.succeeded != Some(res.current);
         let report = self.settings.repair.action == RepairAction::Report;
         let verification = matches!(reason, Reason::Repair | Reason::UserRepair | Reason::Retry);
         let reloads = res.debt.is_some();
-        if res.intent.policy.mode == Mode::Observe
-            || reason == Reason::Report
-            || (verification && report && !change && !reloads)
-        {
+        if res.intent.policy.mode == Mode::Observe || looks(reason) || (verification && report && !change && !reloads) {
             Operation::Observe
         } else {
             Operation::Enforce
@@ -424,7 +452,7 @@ impl Model {
         }
         suspended
             || !res.live()
-            || run.hash != res.intent.hash()
+            || run.hash != res.current
             || self.undefined(res)
             || !res.reports()
                 && self.requirements(res).iter().any(|other| !self.perhaps_idle(other) || !satisfies(res, other))

@@ -58,6 +58,9 @@ fn told_intent(intent: &Intent) -> String {
     if !policy.notify.receive {
         words.push("deaf".into());
     }
+    for input in &intent.inputs {
+        words.push(format!("{}={:?}", input.path, input.values.values().next()));
+    }
     if !intent.requires.is_empty() {
         words.push(format!("<- {}", intent.requires.join(" ")));
     }

@@ -3,6 +3,7 @@
 //! Deliberately absent: the queue, but for the place that a debt gives (`events.rs` does the rest).
 
 use super::super::super::{AttemptId, Change, Finding, Name, Operation, OutcomeKind, Reason, ResourceId};
+use super::inputs::looks;
 use super::model::{Model, Res, Run};
 
 /// What a receiver owes: to whom it listens, and the last attempt that was granted when that changed.
@@ -37,7 +38,7 @@ impl Model {
         let after = self.last_attempt.max(self.last_skip);
         let succeeded = matches!(kind, OutcomeKind::Succeeded(_));
         let res = self.all.get_mut(id).unwrap();
-        if run.reason == Reason::Report {
+        if looks(run.reason) {
             // Nobody is told because of a report; what is corrected later tells them then.
             return;
         }

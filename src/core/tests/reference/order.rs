@@ -19,6 +19,13 @@ pub(super) struct Place {
     lent: Reason,
 }
 
+impl Place {
+    /// It is wanted sooner, and stays what it is.
+    pub(super) fn hurried(self) -> Self {
+        Self { lent: self.lent.min(Reason::FactRefresh), ..self }
+    }
+}
+
 impl Model {
     /// "A second request for a queued resource joins the tail of the higher class"; what was given back may keep its place.
     pub(super) fn take_places(&mut self) {

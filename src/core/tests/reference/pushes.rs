@@ -229,6 +229,11 @@ impl Model {
         let leaving: BTreeSet<ResourceId> =
             replaced_ids.chain(again.iter().copied()).filter(|id| !kept.contains(id)).collect();
         self.loosen_circles(&leaving);
+        let leaves = |name: &Name, intent: &Intent| {
+            leaving.iter().any(|id| self.all[id].thing() == thing(intent) && self.all[id].intent.name != *name)
+        };
+        let taken_over = change.upserts.iter().filter(|(name, (_, intent, _))| leaves(name, intent));
+        let taken_over: BTreeSet<Name> = taken_over.map(|(name, _)| name.clone()).collect();
         for id in leaving {
             let name = self.all[&id].intent.name.clone();
             let removal = change.removed.get(&name).copied();
@@ -258,8 +263,14 @@ impl Model {
                     self.change(id, intent);
                 }
                 // "the same identity under another name moves and destroys nothing": removed and added again, as far as its state goes.
-                Some(res) => res.come_back(set, intent),
-                None => self.all.insert(id, Res::new(id, set.clone(), intent.clone())),
+                Some(res) => {
+                    res.come_back(set, intent);
+                    self.takes_intent(id);
+                }
+                None => {
+                    self.all.insert(id, Res::new(id, set.clone(), intent.clone()));
+                    self.takes_intent(id);
+                }
             }
             let res = self.all.get_mut(id).unwrap();
             (res.version, res.pending, res.approved) = (*version, None, false);
@@ -270,6 +281,13 @@ impl Model {
             if let Some(old) = self.all.values().find(same).map(|res| res.id).filter(|_| !before.contains(&id)) {
                 self.all.get_mut(id).unwrap().after = Some(old);
                 self.inherit(old);
+            }
+        }
+        // What nothing has taken over after all.
+        for id in self.ids() {
+            let res = &self.all[&id];
+            if !res.live() && res.run.is_none() && res.leaves_an_orphan() {
+                self.leave(id);
             }
         }
         for (name, (_, intent, _)) in &change.upserts {
@@ -283,7 +301,8 @@ impl Model {
             let just = |res: &Res| create_first && replaced.get(name) == Some(&res.id);
             // Whether what was removed before under this name goes first, is open.
             let must: Vec<_> = mine.iter().filter(|res| same(res) || !create_first).map(|res| res.id).collect();
-            let alone = intent.requires.is_empty();
+            // So may what another name was before, and that it takes over.
+            let alone = intent.requires.is_empty() && !taken_over.contains(name);
             let first: Vec<_> = mine.iter().filter(|res| same(res) || !alone || !just(res)).map(|res| res.id).collect();
             // Whether one that was there before, and comes back under this name, waits for what had it, the documents do not say.
             let known = before.contains(&id);
@@ -329,14 +348,18 @@ impl Model {
 
     /// Its intent changed in place. "Retry … reset by success or a changed intent"; an edge changes order, not intent (B19).
     fn change(&mut self, id: ResourceId, intent: &Arc<Intent>) {
-        let res = self.all.get_mut(id).unwrap();
-        let changed = res.intent.hash() != intent.hash();
-        res.intent = intent.clone();
-        if !changed {
-            return;
+        let before = self.all[&id].current;
+        self.replace_intent(id, intent);
+        if self.all[&id].current != before {
+            self.intent_changed(id);
         }
+    }
+
+    /// It wants something else than before, by its own intent or by what fills that.
+    pub(super) fn intent_changed(&mut self, id: ResourceId) {
+        let res = self.all.get_mut(id).unwrap();
         (res.failures, res.due, res.skipped, res.cancelled) = (0, None, false, false);
-        let runs = res.run.as_ref().is_some_and(|run| run.hash == intent.hash() && !run.stranger);
+        let runs = res.run.as_ref().is_some_and(|run| run.hash == res.current && !run.stranger);
         let needs = self.needs_deploy(&self.all[&id]);
         let asked = self.requests.values().any(|covered| covered.contains(&id));
         let res = self.all.get_mut(id).unwrap();
@@ -357,6 +380,7 @@ impl Res {
             run.stranger = true;
         }
         let (remote, debt, maybe_changed) = (self.remote.take(), self.debt.take(), self.maybe_changed);
+        let holds = self.holds();
         *self = Self {
             run,
             remote,
@@ -368,6 +392,7 @@ impl Res {
         debug_assert!(
             self.life == Life::Live && self.last_result == LastResult::New && self.observed == Observed::Unknown
         );
+        self.may_hold(holds);
         self.queue(Reason::Change);
     }
 }

@@ -23,15 +23,17 @@ pub(super) struct Word {
     pub removed: bool,
 }
 
-impl Res {
+impl Model {
     /// "Good, order, edges and dispatch look at the newest *released* intent, compliance at the newest accepted one."
-    pub(super) fn of_newest(&self, what: impl Fn(&Self) -> bool) -> bool {
-        match &self.pending {
-            Some(word) if !word.removed => what(&Self { intent: Arc::clone(&word.intent), ..self.clone() }),
-            _ => what(self),
+    pub(super) fn of_newest(&self, res: &Res, what: impl Fn(&Res) -> bool) -> bool {
+        match &res.pending {
+            Some(word) if !word.removed => what(&self.with_word(res, &word.intent)),
+            _ => what(res),
         }
     }
+}
 
+impl Res {
     fn made(&self) -> bool {
         self.touched || self.attempted.is_some() || self.run.is_some()
     }
@@ -229,17 +231,16 @@ impl Model {
         for name in names {
             let new = self.unreleased.values().find(|word| word.intent.name == *name).cloned();
             self.unreleased.retain(|_, word| word.intent.name != *name);
-            let live = self.live_named(name).map(|res| res.id).and_then(|id| self.all.get_mut(id));
-            let pending = live.and_then(|res| {
-                let word = res.pending.take()?;
-                if word.removed {
-                    // "A removal obeys the last word on it, released or not."
-                    (res.intent, res.set) = (word.intent.clone(), word.set.clone());
-                    change.removed.insert(name.clone(), (res.approved, word.version));
-                }
-                Some(word).filter(|word| !word.removed)
-            });
-            if let Some(word) = new.or(pending) {
+            let live = self.live_named(name).map(|res| res.id);
+            let word = live.and_then(|id| self.all.get_mut(id)?.pending.take());
+            if let Some((id, word)) = live.zip(word.as_ref().filter(|word| word.removed)) {
+                // "A removal obeys the last word on it, released or not."
+                self.replace_intent(id, &word.intent);
+                let res = self.all.get_mut(id).unwrap();
+                res.set = word.set.clone();
+                change.removed.insert(name.clone(), (res.approved, word.version));
+            }
+            if let Some(word) = new.or(word.filter(|word| !word.removed)) {
                 change.upserts.insert(name.clone(), (word.set, word.intent, word.version));
             }
         }
@@ -319,7 +320,10 @@ impl Model {
         let pending = self.all.values().filter_map(|res| res.pending.as_ref());
         let waiting = pending.chain(self.unreleased.values()).map(|word| word.version).min();
         let released = waiting.map_or(self.version, before);
-        let undone = self.all.values().filter(|res| !res.live() || res.succeeded != Some(res.intent.hash()));
+        let undone = self
+            .all
+            .values()
+            .filter(|res| !res.live() || res.succeeded != Some(res.current) || !self.unknown(&res.intent).is_empty());
         let deployed = undone.map(|res| res.version).min().map_or(released, before).min(released);
         Versions { accepted: self.version, released, deployed }
     }

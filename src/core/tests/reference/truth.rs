@@ -58,6 +58,7 @@ impl Model {
             }
             Hold::RequirementNotGood { name, error } => required(name)
                 .is_some_and(|other| !other.good() && (error.is_none() || other.last_result == LastResult::Failed)),
+            Hold::FactUnknown { name, fact, .. } => self.unknown(&res.intent).contains(&(name.clone(), fact.clone())),
             Hold::TombstoneFirst { name } => {
                 res.after.and_then(|id| self.all.get(id)).is_some_and(|first| first.intent.name == *name)
             }
@@ -151,6 +152,7 @@ impl Model {
         if !res.live() {
             return None;
         }
+        let unknown = self.unknown(&res.intent);
         for name in &res.intent.requires {
             let missing = |hold: &Hold| matches!(hold, Hold::RequirementMissing { name: told } | Hold::RequirementUnreleased { name: told } if told == name);
             let undefined = |hold: &Hold| matches!(hold, Hold::RequirementUndefined { name: told } if told == name);
@@ -158,6 +160,9 @@ impl Model {
             let left = match self.named(name) {
                 None => !why.iter().any(missing),
                 Some(other) if other.live() && self.undefined(other) => !why.iter().any(undefined),
+                Some(other) if other.live() && unknown.iter().any(|(of, _)| of == name) => {
+                    !why.iter().any(|hold| matches!(hold, Hold::FactUnknown { name: told, .. } if told == name))
+                }
                 Some(other) => {
                     res.skipped
                         && res.queued.is_none()
