@@ -30,6 +30,8 @@ const EARLY: usize = 3;
 const EARLY_MS: u64 = 150;
 /// Attempts in flight at most: what is lost in five hundred kills is read at once in the end.
 const IN_FLIGHT: usize = 64;
+/// Lines of what a process said that are shown where it ended for another reason.
+const LAST_WORDS: usize = 40;
 /// Attempts that begin in one life before it is killed, at most: all lives together must not finish all files.
 const MOST_BEGUN: usize = 9;
 
@@ -79,14 +81,15 @@ fn live_and_die(house: &House, position: usize, delay: Duration) -> Life {
     command.env("RUST_LOG", "homeostat=debug").env("HOMEOSTAT_LOG_FORMAT", "json");
     let mut deploy = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
     let mut life = Life::default();
-    let mut begun = 0;
+    let (mut begun, mut said) = (0, Vec::new());
     if position == 0 {
         std::thread::park_timeout(delay);
         deploy.kill().unwrap();
     }
     // Ends when the last process that can write has ended: the deploy, the executor, and the private server with it.
     for line in BufReader::new(deploy.stderr.take().unwrap()).lines() {
-        begun += usize::from(life.take(&line.unwrap()));
+        said.push(line.unwrap());
+        begun += usize::from(life.take(&said[said.len() - 1]));
         if begun == position {
             begun += 1; // once
             std::thread::park_timeout(delay);
@@ -94,7 +97,8 @@ fn live_and_die(house: &House, position: usize, delay: Duration) -> Life {
         }
     }
     let status = deploy.wait().unwrap();
-    assert_eq!(status.signal(), Some(9), "it ended by itself, and not by our kill");
+    let last = || said[said.len().saturating_sub(LAST_WORDS)..].join("\n");
+    assert_eq!(status.signal(), Some(9), "it ended by itself ({status}), and not by our kill:\n{}", last());
     life
 }
 
