@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 impl EnvironmentState {
     pub(super) fn request(&mut self, request: Request) {
-        if request.kind.is_work() && self.requests.len() >= limits::OPEN_REQUESTS {
+        if request.kind.is_work() && !self.has_room_for_a_request() {
             let kind = RefusalKind::TooManyRequests(limits::OPEN_REQUESTS);
             return self.out.messages.push(Message::Refused(vec![Refusal { name: "".into(), kind }]));
         }
@@ -48,6 +48,21 @@ impl EnvironmentState {
                 self.out.records.push(Record::RequestDone(id, self.now));
             }
         }
+    }
+
+    /// Where as many are open as may be, the oldest of those that wait for nothing but what a larger one waits for too ends, and that one goes on:
+    /// whoever is killed while it deploys, and deploys the same again, is not refused one day.
+    fn has_room_for_a_request(&mut self) -> bool {
+        if self.requests.len() < limits::OPEN_REQUESTS {
+            return true;
+        }
+        let taken_in = self.requests.iter().filter(|(id, _)| self.is_taken_in(**id));
+        let Some((largest, all)) = taken_in.clone().max_by_key(|(_, covered)| covered.len()) else { return false };
+        let mut others = taken_in.filter(|(id, covered)| *id != largest && covered.is_subset(all));
+        let Some(id) = others.next().map(|(&id, _)| id) else { return false };
+        self.requests.remove(&id);
+        self.out.records.push(Record::RequestDone(id, self.now));
+        true
     }
 
     fn accept_request(&mut self, order: &OpenRequest, covered: usize) {

@@ -109,17 +109,35 @@ fn c8_a_repair_includes_what_was_skipped_for_a_dependency_and_a_deploy_does_not(
 #[test]
 fn c_requests_that_are_not_dealt_with_do_not_gather_without_end() {
     let mut world = World::new(["t1"]);
-    world.push("a");
-    world.begin("a");
-    for _ in 0..limits::OPEN_REQUESTS {
-        world.repair();
+    let names: Vec<String> = (0..=limits::OPEN_REQUESTS).map(|number| format!("r{number}")).collect();
+    world.push(&names.join("; "));
+    let repair = |world: &mut World, name: &str| {
+        world.request(RequestKind::Repair, Scope { target: None, names: Some(vec![name.into()]) });
+    };
+    for name in &names[1..] {
+        repair(&mut world, name);
         assert_eq!(world.refused, []);
     }
-    world.repair();
+    repair(&mut world, "r0");
     let too_many = RefusalKind::TooManyRequests(limits::OPEN_REQUESTS);
     assert_eq!(world.refused, [Refusal { name: "".into(), kind: too_many }]);
     world.run_all();
-    world.push("a");
-    world.repair();
+    world.refused.clear();
+    repair(&mut world, "r0");
     assert_eq!(world.refused, []);
+}
+
+#[test]
+fn c_who_asks_for_the_same_again_and_again_is_not_refused_one_day() {
+    let mut world = World::new(["t1"]);
+    world.push("a; b");
+    world.begin("a");
+    for _ in 0..2 * limits::OPEN_REQUESTS {
+        world.deploy();
+        assert_eq!(world.refused, []);
+    }
+    assert_eq!(world.history.open_requests().count(), limits::OPEN_REQUESTS);
+    assert!(world.history.open_requests().any(|request| request == world.state.last_request()), "the newest goes on");
+    world.run_all();
+    assert_eq!(world.history.open_requests().count(), 0);
 }
