@@ -96,6 +96,8 @@ const RARE: [(&str, usize); 12] = [
     ("facts are asked for", 10),
     ("secrets are rotated", 1),
 ];
+/// How often a trace that fails is played again to shorten it.
+const TRIES: usize = 300;
 /// Fewer seeds say nothing of shares.
 const MANY: usize = 100;
 
@@ -115,22 +117,27 @@ fn play(actions: &[Action]) -> Result<BTreeSet<&'static str>, (String, Vec<Strin
     done.map(|()| world.model.met).map_err(|difference| (difference, world.trace))
 }
 
-/// Leaves out whatever is not needed to fail: actions first, then what pushes say.
+/// Leaves out whatever is not needed to fail: actions first, then what pushes say. As far as so many tries go.
 fn shorten(mut actions: Vec<Action>) -> Vec<Action> {
+    let mut tries = TRIES;
+    let mut fails = |actions: &[Action]| {
+        tries = usize::saturating_sub(tries, 1);
+        tries > 0 && play(actions).is_err()
+    };
     let mut chunk = actions.len() / 2;
     while chunk > 0 {
         let mut at = 0;
         while at < actions.len() {
             let mut fewer = actions.clone();
             fewer.drain(at..(at + chunk).min(actions.len()));
-            if play(&fewer).is_err() { actions = fewer } else { at += chunk }
+            if fails(&fewer) { actions = fewer } else { at += chunk }
         }
         chunk /= 2;
     }
     let mut at = 0;
     while at < actions.len() {
         let with = |less: Action| [&actions[..at], &[less], &actions[at + 1..]].concat();
-        let less = notation::smaller(&actions[at]).into_iter().map(with).find(|fewer| play(fewer).is_err());
+        let less = notation::smaller(&actions[at]).into_iter().map(with).find(|fewer| fails(fewer));
         match less {
             Some(fewer) => actions = fewer,
             None => at += 1,
