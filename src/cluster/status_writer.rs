@@ -9,7 +9,7 @@ use crate::cluster::ObjectRef;
 use crate::cluster::limits::{STATUS_AT_ONCE, STATUS_BURST, STATUS_RATE, STATUS_RETRY};
 use crate::controller::Kind;
 use serde_json::Value;
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::{Notify, Semaphore};
@@ -32,6 +32,8 @@ pub struct StatusKey {
 struct Waiting {
     order: VecDeque<StatusKey>,
     newest: HashMap<StatusKey, Value>,
+    /// Objects whose status is on its way: a newer one waits, or the older might arrive after it and stay.
+    writing: HashSet<StatusKey>,
     /// Statuses that were never written, because a newer one of the same object came.
     replaced: u64,
 }
@@ -54,10 +56,10 @@ impl StatusWriter {
     /// Hands in a whole status. One that still waits for the same object is replaced.
     pub fn put(&self, key: StatusKey, status: Value) {
         let mut waiting = self.waiting();
-        if waiting.newest.insert(key.clone(), status).is_none() {
-            waiting.order.push_back(key);
-        } else {
+        if waiting.newest.insert(key.clone(), status).is_some() {
             waiting.replaced += 1;
+        } else if !waiting.writing.contains(&key) {
+            waiting.order.push_back(key);
         }
         self.wake.notify_one();
     }
@@ -65,7 +67,7 @@ impl StatusWriter {
     /// Hands in a status again, unless a newer one waits.
     fn put_back(&self, key: StatusKey, status: Value) {
         let mut waiting = self.waiting();
-        if waiting.newest.contains_key(&key) {
+        if waiting.newest.contains_key(&key) || waiting.writing.contains(&key) {
             waiting.replaced += 1;
         } else {
             waiting.newest.insert(key.clone(), status);
@@ -74,10 +76,21 @@ impl StatusWriter {
         self.wake.notify_one();
     }
 
+    /// The status on its way has arrived, or never will.
+    fn wrote(&self, key: &StatusKey) {
+        let mut waiting = self.waiting();
+        waiting.writing.remove(key);
+        if waiting.newest.contains_key(key) {
+            waiting.order.push_back(key.clone());
+            self.wake.notify_one();
+        }
+    }
+
     fn next(&self) -> Option<(StatusKey, Value)> {
         let mut waiting = self.waiting();
         let key = waiting.order.pop_front()?;
         let status = waiting.newest.remove(&key)?;
+        waiting.writing.insert(key.clone());
         Some((key, status))
     }
 
@@ -107,6 +120,7 @@ impl StatusWriter {
             tokio::spawn(async move {
                 let written = write(&cluster, &key, &status).await;
                 drop(slot);
+                writer.wrote(&key);
                 writer.after(key, status, written).await;
             });
         }
@@ -194,7 +208,8 @@ mod tests {
             tokio::task::yield_now().await;
         }
         let waiting = writer.waiting();
-        assert_eq!((waiting.order.len(), waiting.newest.len()), (objects as usize, objects as usize));
+        assert_eq!(waiting.newest.len(), objects as usize);
+        assert_eq!(waiting.order.len() + waiting.writing.len(), objects as usize, "one at a time is on its way");
         assert!(waiting.newest.values().all(|status| *status == rounds - 1));
         let under_way = objects * rounds - waiting.replaced - objects;
         assert!(under_way <= STATUS_AT_ONCE as u64, "{under_way}");
