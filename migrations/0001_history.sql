@@ -86,6 +86,7 @@ CREATE TABLE outcome (
     message         text, -- why it failed; because of what it was skipped
     remote_identity text,
     facts           text, -- a line `name value` each, the value JSON; null: none, or the same as before
+    log             text, -- what its adaptor said while it worked; null: nothing
     PRIMARY KEY (environment, attempt)
 );
 CREATE INDEX outcome_resource ON outcome (environment, resource, attempt);

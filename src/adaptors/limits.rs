@@ -20,6 +20,12 @@ pub(crate) const LISTS_LOCK_PAUSE: Duration = Duration::from_secs(1);
 pub(crate) const OUTPUT_SHOWN_BYTES: usize = 2_048;
 /// Bytes of the end of a program's output that are kept.
 pub(crate) const OUTPUT_KEPT_BYTES: usize = 262_144;
+/// How long what a program printed last is awaited when it has ended: a daemon it started may hold its output for ever.
+pub(crate) const OUTPUT_LAST_TIME: Duration = Duration::from_secs(1);
+/// Bytes of what is said in one attempt that are held until secrets are taken out of it: several times what is kept then.
+pub(crate) const LOG_HELD_BYTES: usize = 65_536;
+/// Bytes of one line of it.
+pub(crate) const LOG_LINE_HELD_BYTES: usize = 16_384;
 /// How long the output of a failed program may stay open: a daemon it started may hold it for ever.
 pub(crate) const OUTPUT_DRAIN_TIME: Duration = Duration::from_secs(5);
 /// How long one request may take, the client's own retries of 429, 503 and 504 included.

@@ -6,9 +6,13 @@
 pub mod host;
 pub mod kubernetes;
 pub(crate) mod limits;
+mod log;
 pub mod registry;
 pub mod schema;
 pub mod test;
+
+pub use log::Log;
+pub(crate) use log::Printed;
 
 use crate::core::Change;
 use async_trait::async_trait;
@@ -66,6 +70,8 @@ pub struct Desired {
     pub deadline: Duration,
     /// Held by everything that works on the attempt.
     pub work: Work,
+    /// Takes what there is to say of the work while it goes on. Programs of `host` types say what they print there by themselves.
+    pub log: Log,
 }
 
 impl Desired {

@@ -76,7 +76,10 @@ pub(crate) enum Command {
     Facts(FactsOptions),
     /// List the versions, or the attempts of resources, also of those that are gone
     History(HistoryOptions),
-    /// Say what attempts did and found, newest last; with -f also those to come
+    /// Say what attempts did and found, and what programs said at it, newest last; with -f also those to come
+    ///
+    /// Lines that an adaptor says while it works (what a program prints: host.Command, apt-get, systemctl) are told when their attempt has ended, not
+    /// before; of long output the end. A verification that found everything as it should be tells none.
     Logs(LogsOptions),
     /// Show what intent changed between two versions, resource by resource
     Diff(DiffOptions),

@@ -362,6 +362,9 @@ pub(crate) struct AttemptDocument {
     pub(crate) diff: Option<Name>,
     /// Why it failed, or which requirement it was skipped for.
     pub(crate) error: Option<Name>,
+    /// What its adaptor said while it worked, line by line.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) log: Option<Name>,
     /// Milliseconds from its begin to its end.
     pub(crate) took_ms: Option<u64>,
     #[serde(skip)]
@@ -386,6 +389,7 @@ impl From<&AttemptSummary> for AttemptDocument {
             result: AttemptResult::of(attempt.outcome.as_ref(), observed),
             diff,
             error,
+            log: attempt.log.clone(),
             took_ms: attempt.began_at.zip(attempt.finished_at).map(|(began, finished)| finished.ms_since(began)),
             at: attempt.finished_at.or(attempt.granted_at),
         }

@@ -99,7 +99,7 @@ impl EnvironmentState {
 
     fn lose(&mut self, attempt: AttemptId) {
         let finished_at = self.now;
-        self.close(Outcome { attempt, began_at: None, finished_at, kind: OutcomeKind::Lost });
+        self.close(Outcome { attempt, began_at: None, finished_at, kind: OutcomeKind::Lost, log: None });
     }
 
     fn runs_of<'a>(&'a self, executor: &'a ExecutorName) -> impl Iterator<Item = (ResourceId, bool)> + 'a {

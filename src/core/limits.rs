@@ -11,6 +11,12 @@ pub const LEAD_SHARE: u32 = 8;
 pub const MESSAGE_BYTES: usize = 4_096;
 /// Bytes of one diff kept from an executor; the rest is cut with a mark.
 pub const DIFF_BYTES: usize = 65_536;
+/// Bytes of what an adaptor said in one attempt that are kept: its end, where mistakes show. What came before is counted.
+pub const LOG_BYTES: usize = 16_384;
+/// Lines of it.
+pub const LOG_LINES: usize = 200;
+/// Bytes of one of them; the rest is cut with a mark.
+pub const LOG_LINE_BYTES: usize = 1_024;
 /// Bytes of one remote identity. Longer ones are refused.
 pub const IDENTITY_BYTES: usize = 4_096;
 /// Facts that one attempt may report; more are left out.

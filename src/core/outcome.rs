@@ -152,6 +152,8 @@ pub struct Outcome {
     pub finished_at: Timestamp,
     /// How it ended.
     pub kind: OutcomeKind,
+    /// What its adaptor said while it worked, line by line, for people; bounded, redacted. Nothing is decided by it.
+    pub log: Option<Name>,
 }
 
 impl Finding {

@@ -248,7 +248,8 @@ impl EnvironmentState {
         self.disarm(id);
         let because = self.first_bad_requirement(id).unwrap_or_default();
         let (attempt, now) = (self.next_attempt(), self.now);
-        let outcome = Outcome { attempt, began_at: None, finished_at: now, kind: OutcomeKind::Skipped { because } };
+        let outcome =
+            Outcome { attempt, began_at: None, finished_at: now, kind: OutcomeKind::Skipped { because }, log: None };
         self.out.records.push(Record::Outcome { resource: id, outcome });
         if let Some(resource) = self.get_mut(id) {
             resource.row.skipped = true;

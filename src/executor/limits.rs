@@ -22,8 +22,6 @@ pub(crate) const SOCKET_PATH_BYTES: usize = 107;
 pub(crate) const SECRET_LEAST_BYTES: usize = 6;
 /// Bytes of a secret at most: keys and certificates, not documents.
 pub(crate) const SECRET_MOST_BYTES: usize = 65_536;
-/// Bytes of the end of a secret that are searched for where a text was cut.
-pub(crate) const SECRET_CUT_BYTES: usize = 2_048;
 /// The longest deadline: a week.
 pub(crate) const MOST_DEADLINE_MS: u64 = 7 * 24 * 3_600_000;
 /// Revoked grants a queue may carry along before they are swept out.

@@ -3,6 +3,10 @@
 //! What comes from an executor is untrusted: it is bounded, control characters are escaped, unknown values are refused. What comes from the owner
 //! is trusted, and checked only so that a mistake becomes a failed attempt instead of a crash.
 
+mod log;
+
+pub use log::bounded_log;
+
 use super::inputs;
 use crate::adaptors::{FactValues, registry};
 use crate::core::{
@@ -162,12 +166,13 @@ fn change_from_wire(change: i32) -> Option<Change> {
 pub fn outcome_from_wire(result: &wire::Result, now: Timestamp) -> Outcome {
     let finished_at = earlier(now, result.finished_ms_ago);
     let began_at = result.began_ms_ago.map(|age| Timestamp(earlier(now, age).0.min(finished_at.0)));
-    Outcome { attempt: AttemptId(result.attempt), began_at, finished_at, kind: kind_from_wire(result) }
+    let log = bounded_log(&result.log, 0);
+    Outcome { attempt: AttemptId(result.attempt), began_at, finished_at, kind: kind_from_wire(result), log }
 }
 
 /// The outcome of a grant that was given back unbegun.
 pub const fn revoked(attempt: u64, now: Timestamp) -> Outcome {
-    Outcome { attempt: AttemptId(attempt), began_at: None, finished_at: now, kind: OutcomeKind::Revoked }
+    Outcome { attempt: AttemptId(attempt), began_at: None, finished_at: now, kind: OutcomeKind::Revoked, log: None }
 }
 
 fn kind_from_wire(result: &wire::Result) -> OutcomeKind {

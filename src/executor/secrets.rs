@@ -6,7 +6,7 @@
 //! or not ([`SECRET_LEAST_BYTES`]). Deliberately absent: keeping a value longer than its attempt.
 
 use crate::core::Hash;
-use crate::executor::limits::{SECRET_CUT_BYTES, SECRET_LEAST_BYTES, SECRET_MOST_BYTES};
+use crate::executor::limits::{SECRET_LEAST_BYTES, SECRET_MOST_BYTES};
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use std::fmt::Write as _;
@@ -137,8 +137,14 @@ impl Secrets {
             self.digested.extend((part.len() as u64).to_le_bytes());
             self.digested.extend(part.as_bytes());
         }
+        self.withhold |= value.trim().len() < SECRET_LEAST_BYTES;
+        self.hide(value);
+    }
+
+    /// Takes in what is no secret of the environment, and still said to nobody: an attribute that is always sensitive. What is too short to be told
+    /// from chance is left.
+    pub(super) fn hide(&mut self, value: &str) {
         let trimmed = value.trim();
-        self.withhold |= trimmed.len() < SECRET_LEAST_BYTES;
         let lines = value.lines().map(str::trim).filter(|line| line.len() >= SECRET_LEAST_BYTES);
         let parts: Vec<&str> =
             [value, trimmed].into_iter().chain(lines).filter(|part| part.len() >= SECRET_LEAST_BYTES).collect();
@@ -177,7 +183,7 @@ impl Secrets {
 
     /// A text without the secrets.
     pub(crate) fn redact(&self, text: &str) -> String {
-        if self.is_empty() || text.is_empty() {
+        if (self.forms.is_empty() && !self.withhold) || text.is_empty() {
             return text.to_owned();
         }
         if self.withhold {
@@ -187,26 +193,43 @@ impl Secrets {
         self.redact_cut(&whole)
     }
 
-    /// Where a text was cut (`…`), the end of a secret may follow.
+    /// Where a text was cut (`…`), the beginning of a secret may come before, and the end of one follow.
     fn redact_cut(&self, text: &str) -> String {
-        let mut pieces = text.split('…');
-        let mut kept = pieces.next().unwrap_or_default().to_owned();
-        for piece in pieces {
-            let longest = self.forms.iter().filter_map(|form| end_of(form, piece)).max().unwrap_or_default();
-            let rest = piece.get(longest..).unwrap_or_default();
-            let mark = if longest == 0 { "" } else { SENSITIVE };
-            kept.push('…');
-            kept.push_str(mark);
-            kept.push_str(rest);
+        let longest = |part: fn(&str, &str) -> Option<usize>, piece: &str| {
+            self.forms.iter().filter_map(|form| part(form, piece)).max().unwrap_or_default()
+        };
+        let mut kept = String::new();
+        let mut pieces = text.split('…').peekable();
+        let mut after_cut = false;
+        while let Some(mut piece) = pieces.next() {
+            if after_cut {
+                kept.push('…');
+                let found = longest(end_of, piece);
+                kept.push_str(if found == 0 { "" } else { SENSITIVE });
+                piece = piece.get(found..).unwrap_or_default();
+            }
+            after_cut = pieces.peek().is_some();
+            let found = if after_cut { longest(beginning_of, piece) } else { 0 };
+            kept.push_str(piece.get(..piece.len() - found).unwrap_or_default());
+            kept.push_str(if found == 0 { "" } else { SENSITIVE });
         }
         kept
     }
 }
 
-/// The length of the longest beginning of `text` with which `form` ends; short ones are chance.
+/// The lengths of parts of a secret that are searched for beside a cut in a text, the longest first; short ones are chance.
+fn parts(form: &str, text: &str) -> impl Iterator<Item = usize> {
+    (SECRET_LEAST_BYTES / 2..=form.len().min(text.len())).rev()
+}
+
+/// The length of the longest beginning of `text` with which `form` ends.
 fn end_of(form: &str, text: &str) -> Option<usize> {
-    let most = form.len().min(text.len()).min(SECRET_CUT_BYTES);
-    (SECRET_LEAST_BYTES / 2..=most).rev().find(|&length| text.get(..length).is_some_and(|start| form.ends_with(start)))
+    parts(form, text).find(|&length| text.get(..length).is_some_and(|start| form.ends_with(start)))
+}
+
+/// The length of the longest end of `text` with which `form` begins.
+fn beginning_of(form: &str, text: &str) -> Option<usize> {
+    parts(form, text).find(|&length| text.get(text.len() - length..).is_some_and(|end| form.starts_with(end)))
 }
 
 /// A text as it may stand in others.
@@ -281,13 +304,17 @@ mod tests {
     }
 
     #[test]
-    fn the_end_of_a_secret_after_a_cut_is_none_of_anybodys_business() {
+    fn a_part_of_a_secret_beside_a_cut_is_none_of_anybodys_business() {
         let canary = secrets(&["correct-horse-battery"]);
         assert_eq!(
             canary.redact("exited with code 1: …horse-battery staple"),
             "exited with code 1: …(sensitive) staple"
         );
         assert_eq!(canary.redact("a … b"), "a … b");
+        assert_eq!(canary.redact("it is correct-ho… (9 bytes more)"), "it is (sensitive)… (9 bytes more)");
+        assert_eq!(canary.redact("say correct-h…orse-battery… aloud"), "say (sensitive)…(sensitive)… aloud");
+        let long = "0123456789abcdef".repeat(SECRET_MOST_BYTES / 16);
+        assert_eq!(secrets(&[&long]).redact(&format!("…{} end", &long[9..])), "…(sensitive) end", "however long");
     }
 
     #[test]
@@ -296,6 +323,15 @@ mod tests {
         assert!(short.redact("a cab is abc").starts_with(SENSITIVE));
         assert_eq!(short.redact(""), "");
         assert_eq!(secrets(&[]).redact("abc"), "abc");
+    }
+
+    #[test]
+    fn what_is_only_hidden_is_in_no_digest_and_withholds_nothing() {
+        let mut hidden = Secrets::default();
+        hidden.hide("abc");
+        hidden.hide("correct-horse");
+        assert_eq!(hidden.redact("abc: correct-horse"), "abc: (sensitive)");
+        assert_eq!(hidden.digest(), Ok(None));
     }
 
     #[test]

@@ -76,7 +76,8 @@ fn check_record(record: &Record) -> Result<(), HistoryError> {
             refuse(format!("grant {} names no resource: dry runs are recorded by their results", grant.attempt))
         }
         Record::Outcome { outcome, .. } => {
-            check_texts(|| format!("the outcome of attempt {}", outcome.attempt), outcome_texts(&outcome.kind))
+            let texts = outcome_texts(&outcome.kind).into_iter().chain([outcome.log.as_deref()]);
+            check_texts(|| format!("the outcome of attempt {}", outcome.attempt), texts)
         }
         Record::Request { id, scope, author, message, .. } => {
             let names = scope.names.iter().flatten().map(|name| Some(&**name));

@@ -184,6 +184,8 @@ pub struct AttemptSummary {
     pub finished_at: Option<Timestamp>,
     /// How it ended; `None` while it is open.
     pub outcome: Option<OutcomeKind>,
+    /// What its adaptor said while it worked; `None`: nothing.
+    pub log: Option<Name>,
 }
 
 /// What somebody ordered.

@@ -197,7 +197,8 @@ mod tests {
         // Somebody answers what nobody asked for; each answer is acknowledged.
         let stray = |number| {
             let kind = OutcomeKind::Lost;
-            let outcome = Outcome { attempt: AttemptId(number), began_at: None, finished_at: Timestamp(0), kind };
+            let outcome =
+                Outcome { attempt: AttemptId(number), began_at: None, finished_at: Timestamp(0), kind, log: None };
             Event::Finished("one".into(), outcome)
         };
         let mut strays = 0;

@@ -34,7 +34,8 @@ impl Edge for Obedient {
                     Some(message) => OutcomeKind::Failed { message, finding: None },
                     None => OutcomeKind::Succeeded(Finding::same()),
                 };
-                let outcome = Outcome { attempt: grant.attempt, began_at: None, finished_at: super::now(), kind };
+                let outcome =
+                    Outcome { attempt: grant.attempt, began_at: None, finished_at: super::now(), kind, log: None };
                 events.push(Event::Finished(executor, outcome));
             }
         }

@@ -218,7 +218,7 @@ impl super::owner::Process {
             Said::Finished(Report { attempt, began_at, finished_at, kind }) => {
                 let began_at = began_at.map(|at| self.wall(at));
                 let finished_at = self.wall(finished_at);
-                Event::Finished(executor, crate::core::Outcome { attempt, began_at, finished_at, kind })
+                Event::Finished(executor, crate::core::Outcome { attempt, began_at, finished_at, kind, log: None })
             }
         }
     }

@@ -39,6 +39,43 @@ fn attempts_are_told_newest_last_with_what_differed_and_what_failed() {
     );
 }
 
+#[test]
+fn what_programs_print_is_told_under_their_attempt() {
+    let ran = |script: &str| {
+        let unless = "echo looks; test -e FOLDER/done";
+        let attributes = format!("{{argv: [sh, -c, \"{script}; touch FOLDER/done\"], unless: [sh, -c, \"{unless}\"]}}");
+        resource("ran", "host.Command", &attributes, "")
+    };
+    let broken = "{argv: [sh, -c, \"echo tries; exit 3\"], creates: FOLDER/never}";
+    let broken = resource("broken", "host.Command", broken, "");
+    let house = House::with(LOCAL, &(ran("seq 500") + &broken));
+    assert_eq!(house.run("deploy -f manifests -q").code, 1);
+    let told = house.run("logs ran").out;
+    let lines: Vec<&str> = told.lines().skip(1).collect();
+    assert_eq!((lines.len(), lines[0], lines[199]), (200, "    | … (302 lines before)", "    | 500"), "{told}");
+    house.check(
+        "logs broken",
+        0,
+        "
+        TIME broken failed (attempt 1, UserDeploy, TIME): [\"sh\",\"-c\",\"echo tries; exit 3\"] exited with code 3: tries
+            | tries",
+    );
+    let shown = house.run("show broken -o json").json();
+    assert_eq!(shown["attempts"][0]["log"], "tries\n");
+
+    // Nothing to do, nothing to tell; and what a terminal would obey is spelled out.
+    house.run("repair ran -q");
+    let verified = house.run("history ran -o json").json()["items"][0].clone();
+    assert_eq!((verified["reason"].as_str(), verified.get("log")), (Some("UserRepair"), None), "{verified}");
+    house.write("manifests/resources.yaml", &ran("echo unpacking; printf 'col\\\\tumn \\\\033[2J' >&2"));
+    std::fs::remove_file(house.path("done")).unwrap();
+    assert_eq!(house.run("deploy -f manifests -q --prune --yes").code, 0);
+    let log = house.run("history ran -o json").json()["items"][0]["log"].clone();
+    let mut lines: Vec<&str> = log.as_str().unwrap().lines().collect();
+    lines.sort_unstable();
+    assert_eq!(lines, ["col\tumn \\u{1b}[2J", "looks", "unpacking"]);
+}
+
 /// `homeostat logs -f`, and what it has said until now.
 struct Following {
     process: Child,

@@ -75,6 +75,8 @@ fn secrets_reach_their_targets_and_no_history_log_or_output() {
     let deployed = said.run(&house, Some(FIRST), "deploy -f manifests");
     assert_eq!(deployed.code, 1, "{}", deployed.err);
     assert!(deployed.out.contains("exited with code 3: (sensitive)"), "{}", deployed.out);
+    let told = said.run(&house, None, "logs loud").out;
+    assert!(told.contains("\n    | (sensitive)"), "{told}");
     assert_eq!((house.read("from-variable"), house.read("from-file")), (format!("token={FIRST}"), IN_FILE.to_owned()));
     assert_eq!(std::fs::read_link(house.path("link")).unwrap(), Path::new(FIRST));
 
@@ -112,6 +114,8 @@ fn secrets_reach_their_targets_and_no_history_log_or_output() {
         "history loud -o json",
         "status -o wide",
         "why loud -o json",
+        "logs",
+        "logs -o json",
     ] {
         said.run(&house, Some(SECOND), words);
     }

@@ -67,6 +67,7 @@ async fn what_it_says_is_bounded_escaped_and_passed_on_under_its_name() {
         change: 3,
         diff: "\u{1b}]0;owned\u{7}".repeat(100_000),
         error: "x\0".repeat(100_000),
+        log: "\u{1b}[2J\0".repeat(100_000) + &"\n".repeat(100_000) + "x",
         finished_ms_ago: u64::MAX,
         ..wire::Result::default()
     };
@@ -83,6 +84,9 @@ async fn what_it_says_is_bounded_escaped_and_passed_on_under_its_name() {
         })
         .await;
     assert_eq!((&*name, outcome.attempt.0), ("liar", 99));
+    let log = outcome.log.unwrap();
+    assert!(log.len() <= limits::LOG_BYTES && log.lines().count() == limits::LOG_LINES, "{log:?}");
+    assert!(log.starts_with("… (99802 lines before)\n") && log.ends_with("\nx\n"), "{log:?}");
     let OutcomeKind::Failed { message, finding: Some(finding) } = outcome.kind else { panic!("not a failure") };
     assert!(message.len() <= limits::MESSAGE_BYTES && message.ends_with("bytes more)"));
     assert!(finding.diff.len() <= limits::DIFF_BYTES && !finding.diff.contains('\u{1b}'));

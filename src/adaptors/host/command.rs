@@ -123,7 +123,7 @@ pub(super) async fn apply(desired: &Desired) -> Result<(), AdaptorError> {
 async fn run(desired: &Desired, attributes: &Attributes, argv: &[String]) -> Result<Ended, AdaptorError> {
     let cwd = Path::new(attributes.cwd.as_deref().unwrap_or("/"));
     let program = Program { argv, cwd, env: &attributes.env, input: None, prints: false };
-    process::run(program, desired.work.clone()).await
+    process::run(program, desired).await
 }
 
 async fn exists(path: &str) -> Result<bool, AdaptorError> {

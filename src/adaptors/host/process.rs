@@ -2,11 +2,12 @@
 //!
 //! The process is kept by a task, not by the adaptor's future: that future may be dropped at any time, and the attempt's [`Work`] is held until
 //! the process has really ended. In an executor a [`supervisor`] stands between, which ends the group also when the executor was killed. A process
-//! that leaves its group, as daemons do, is on its own.
+//! that leaves its group, as daemons do, is on its own. What a program prints is said in the attempt's log as it comes, but for those that are run
+//! for their output.
 
 use super::supervisor::{self, Report};
-use crate::adaptors::limits::{OUTPUT_DRAIN_TIME, OUTPUT_KEPT_BYTES, OUTPUT_SHOWN_BYTES};
-use crate::adaptors::{AdaptorError, Work};
+use crate::adaptors::limits::{OUTPUT_DRAIN_TIME, OUTPUT_KEPT_BYTES, OUTPUT_LAST_TIME, OUTPUT_SHOWN_BYTES};
+use crate::adaptors::{AdaptorError, Desired, Log, Printed, Work};
 use rustix::process::{Pid, Signal};
 use std::collections::BTreeMap;
 use std::io::Read as _;
@@ -19,6 +20,7 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::{Child, Command};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
+use tokio::time::{Duration, timeout};
 
 /// The search path where the executor has none.
 pub(super) const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -33,7 +35,7 @@ pub(super) struct Program<'a> {
     pub(super) env: &'a BTreeMap<String, String>,
     /// What it reads from its standard input; for programs that end by themselves at once.
     pub(super) input: Option<Vec<u8>>,
-    /// Whether what it prints is the point of running it: then all of it is awaited.
+    /// Whether what it prints is the point of running it: then all of it is awaited, and none of it said.
     pub(super) prints: bool,
 }
 
@@ -55,7 +57,7 @@ impl Ended {
 }
 
 /// Runs a program to its end. Dropping the future kills its process group.
-pub(super) async fn run(program: Program<'_>, work: Work) -> Result<Ended, AdaptorError> {
+pub(super) async fn run(program: Program<'_>, desired: &Desired) -> Result<Ended, AdaptorError> {
     let Some((name, arguments)) = program.argv.split_first() else {
         return Err(AdaptorError("there is no program to run".to_owned()));
     };
@@ -95,7 +97,9 @@ pub(super) async fn run(program: Program<'_>, work: Work) -> Result<Ended, Adapt
         // Who does not read its input says so by how it ends.
         let _ = stdin.write_all(&input).await;
     });
-    let running = Running { child, socket, prints: program.prints };
+    let log = (!program.prints).then(|| desired.log.clone());
+    let running = Running { child, socket, log };
+    let work = desired.work.clone();
     let kept = tokio::spawn(async move {
         if let Some(fed) = fed {
             fed.await;
@@ -123,14 +127,19 @@ struct Running {
     child: Child,
     /// Our end of the supervisor's socket.
     socket: Option<OwnedFd>,
-    prints: bool,
+    /// Where what it prints is said; `None`: that is the point of running it.
+    log: Option<Log>,
 }
 
 async fn keep(mut running: Running, nobody_waits: oneshot::Receiver<()>, work: Work) -> Result<Ended, Lost> {
     let child = &mut running.child;
     let group = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
-    let stdout = read(child.stdout.take(), if running.prints { OUTPUT_KEPT_BYTES } else { OUTPUT_SHOWN_BYTES });
-    let stderr = read(child.stderr.take(), OUTPUT_SHOWN_BYTES);
+    let (stdout, stderr, log) = (child.stdout.take(), child.stderr.take(), running.log);
+    let prints = log.is_none();
+    let mut output = tokio::spawn(async move {
+        let most = if log.is_none() { OUTPUT_KEPT_BYTES } else { OUTPUT_SHOWN_BYTES };
+        tokio::join!(tail(stdout, most, log.clone()), tail(stderr, OUTPUT_SHOWN_BYTES, log.clone()))
+    });
     let status = tokio::select! {
         status = child.wait() => status,
         _ = nobody_waits => {
@@ -141,6 +150,8 @@ async fn keep(mut running: Running, nobody_waits: oneshot::Receiver<()>, work: W
             child.wait().await
         }
     };
+    // So that nothing is said after the attempt's end.
+    let printed = timeout(OUTPUT_LAST_TIME, &mut output).await;
     drop(work);
     let status = status.map_err(Lost::Waiting)?;
     let status = match running.socket.and_then(reported) {
@@ -149,19 +160,11 @@ async fn keep(mut running: Running, nobody_waits: oneshot::Receiver<()>, work: W
         // Without one, or it was killed with its group.
         None => status,
     };
-    if status.success() && !running.prints {
-        stdout.abort();
-        stderr.abort();
-        return Ok(Ended { code: Some(0), stdout: String::new(), description: String::new() });
-    }
-    let (stdout, stderr) = if status.success() {
-        stderr.abort();
-        (stdout.await.unwrap_or_default(), Vec::new())
-    } else {
-        let both = async { tokio::join!(stdout, stderr) };
-        let (stdout, stderr) =
-            tokio::time::timeout(OUTPUT_DRAIN_TIME, both).await.unwrap_or((Ok(Vec::new()), Ok(Vec::new())));
-        (stdout.unwrap_or_default(), stderr.unwrap_or_default())
+    let (stdout, stderr) = match printed {
+        Ok(printed) => printed.unwrap_or_default(),
+        Err(_) if !status.success() => rest(output, OUTPUT_DRAIN_TIME).await,
+        Err(_) if prints => output.await.unwrap_or_default(),
+        Err(_) => rest(output, Duration::ZERO).await,
     };
     let description = described(status, &stdout, &stderr);
     Ok(Ended { code: status.code(), stdout: String::from_utf8_lossy(&stdout).into_owned(), description })
@@ -176,17 +179,27 @@ fn reported(socket: OwnedFd) -> Option<Report> {
     Report::parse(std::str::from_utf8(buffer.get(..count)?).ok()?)
 }
 
-fn read(stream: Option<impl AsyncRead + Unpin + Send + 'static>, most: usize) -> JoinHandle<Vec<u8>> {
-    tokio::spawn(tail(stream, most))
+/// What comes in so much time, or nothing: then whoever holds the output open is not heard any more.
+async fn rest(mut output: JoinHandle<(Vec<u8>, Vec<u8>)>, time: Duration) -> (Vec<u8>, Vec<u8>) {
+    if let Ok(printed) = timeout(time, &mut output).await {
+        return printed.unwrap_or_default();
+    }
+    output.abort();
+    output.await.unwrap_or_default()
 }
 
 /// Reads to the end and keeps the last bytes: more than `most`, where there are more, so that it shows that there were.
-async fn tail(stream: Option<impl AsyncRead + Unpin>, most: usize) -> Vec<u8> {
+async fn tail(stream: Option<impl AsyncRead + Unpin>, most: usize, log: Option<Log>) -> Vec<u8> {
     let mut kept = Vec::new();
     let Some(mut stream) = stream else { return kept };
+    let mut printed = log.map(Printed::into);
     let mut buffer = vec![0; 8_192];
     while let Ok(count @ 1..) = stream.read(&mut buffer).await {
-        kept.extend_from_slice(buffer.get(..count).unwrap_or_default());
+        let read = buffer.get(..count).unwrap_or_default();
+        if let Some(printed) = &mut printed {
+            printed.take(read);
+        }
+        kept.extend_from_slice(read);
         if kept.len() > 2 * most {
             kept.drain(..kept.len() - most - 1);
         }

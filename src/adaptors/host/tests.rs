@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 
 use super::*;
-use crate::adaptors::{Work, WorkEnded, registry};
+use crate::adaptors::{Log, Work, WorkEnded, registry};
 use serde_json::json;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
@@ -30,6 +30,7 @@ pub(super) fn desired(kind: &str, attributes: Value) -> (Desired, WorkEnded) {
         attempt: 1,
         deadline: Duration::from_secs(10),
         work,
+        log: Log::default(),
     };
     (desired, ended)
 }
@@ -425,4 +426,28 @@ fn attributes_are_checked_with_pointers() {
         ["match", "insertAfter", "insertAfter"]
     );
     assert_eq!((line(json!({})), line(json!({"line": "a\nb"}))), (vec![String::new()], vec!["line".to_owned()]));
+}
+
+/// What two programs print, of which the first one leaves another behind that never ends.
+#[tokio::test]
+async fn what_programs_print_is_in_the_log_of_their_attempt() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("made");
+    let script = format!(
+        "echo begins; printf ends >&2; touch '{}'; sleep 100000 & echo $! > '{}.pid'",
+        path.display(),
+        path.display()
+    );
+    let (desired, _ended) =
+        desired("host.Command", json!({"argv": ["sh", "-c", script], "unless": ["sh", "-c", "echo looks; exit 1"]}));
+    let found = Host.difference(&desired, false).await.unwrap();
+    assert_eq!(desired.log.text(), ("looks\n".to_owned(), 0));
+    Host.apply(&desired, &found).await.unwrap();
+    let (text, _) = desired.log.text();
+    let mut lines: Vec<&str> = text.lines().collect();
+    lines.sort_unstable();
+    assert_eq!(lines, ["begins", "ends", "looks"]);
+    let left = std::fs::read_to_string(format!("{}.pid", path.display())).unwrap().trim().parse().unwrap();
+    rustix::process::kill_process(rustix::process::Pid::from_raw(left).unwrap(), rustix::process::Signal::KILL)
+        .unwrap();
 }

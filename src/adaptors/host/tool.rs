@@ -55,7 +55,7 @@ impl Tool {
     pub(super) async fn end(self, desired: &Desired, prints: bool) -> Result<Ended, AdaptorError> {
         let Self { argv, env, input } = self;
         let program = Program { argv: &argv, cwd: Path::new("/"), env: &env, input, prints };
-        process::run(program, desired.work.clone()).await
+        process::run(program, desired).await
     }
 
     /// Runs it; anything but success is an error.

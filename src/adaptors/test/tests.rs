@@ -3,7 +3,7 @@
 
 use super::world::{ThingState, World};
 use super::*;
-use crate::adaptors::Work;
+use crate::adaptors::{Log, Work};
 use std::path::Path;
 
 fn desired(path: &Path, attributes: Value) -> Desired {
@@ -21,6 +21,7 @@ fn desired(path: &Path, attributes: Value) -> Desired {
         attempt: 1,
         deadline: Duration::from_secs(10),
         work: Work::new().0,
+        log: Log::default(),
     }
 }
 

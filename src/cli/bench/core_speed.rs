@@ -83,7 +83,7 @@ impl Brain {
         while let Some((executor, grant)) = self.granted.pop_front() {
             let finding = Finding { change: Change::Update, diff: self.result.clone(), ..Finding::same() };
             let (at, kind) = (Timestamp(0), OutcomeKind::Succeeded(finding));
-            let outcome = Outcome { attempt: grant.attempt, began_at: Some(at), finished_at: at, kind };
+            let outcome = Outcome { attempt: grant.attempt, began_at: Some(at), finished_at: at, kind, log: None };
             self.take(Event::Finished(executor, outcome));
         }
     }

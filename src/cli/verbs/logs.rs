@@ -1,8 +1,9 @@
-//! `homeostat logs [NAME…] [-f]`: what attempts said, newest last; with `-f` also what they say from now on, whichever process makes them.
+//! `homeostat logs [NAME…] [-f]`: what attempts found and did, and what adaptors said at it, newest last; with `-f` also what they say from now on, whichever process makes them.
 //!
 //! It is read from history, so it is what was recorded and redacted, also of processes that have ended. Following needs no process at work: nobody
 //! is kept out of the data folder, and what works next is found. What lasts is told when it is found open, and again when it has ended.
-//! Deliberately absent: lines that adaptors write while they work; executors report results, not lines.
+//! Deliberately absent: lines as they are written; an executor reports what its adaptor said with the result, when the attempt has ended, and of a
+//! verification that found everything as it should be, nothing.
 
 mod followed;
 
@@ -76,7 +77,7 @@ fn print(attempts: impl Iterator<Item = AttemptDocument>, output: Output) -> Res
     Ok(())
 }
 
-/// `2026-11-21T18:39:14.123Z motd updated (attempt 3, Repair, 12ms, +1 -1)`; an error follows, and with `diffs` the difference.
+/// `2026-11-21T18:39:14.123Z motd updated (attempt 3, Repair, 12ms, +1 -1)`; an error follows, with `diffs` the difference, and what its adaptor said.
 fn line(attempt: &AttemptDocument, diffs: bool) -> String {
     let at = attempt.at.map(time::iso).unwrap_or_default();
     let result = attempt.finished_at.as_ref().map_or_else(|| "granted".to_owned(), |_| attempt.result.to_string());
@@ -94,6 +95,9 @@ fn line(attempt: &AttemptDocument, diffs: bool) -> String {
     }
     if let Some(diff) = attempt.diff.as_deref().filter(|_| diffs) {
         let _ = write!(text, "\n{}", styled_diff(diff, "    ").trim_end());
+    }
+    for said in attempt.log.iter().flat_map(|log| log.lines()) {
+        let _ = write!(text, "\n    | {said}");
     }
     text
 }
@@ -129,6 +133,7 @@ mod tests {
             result: AttemptResult::Updated,
             diff: Some(diff.into()),
             error: None,
+            log: None,
             took_ms: None,
             at: Some(crate::core::Timestamp(1)),
         };
@@ -137,5 +142,7 @@ mod tests {
         assert_eq!(told("content:\n@@ -1 +1 @@\n-a\n+b\n"), format!("{begin}, +1 -1)"));
         assert_eq!(told("content: (sensitive)\n"), format!("{begin}, (sensitive))"));
         assert_eq!(told("mode: 0600 → 0644\n"), format!("{begin})"));
+        let said = AttemptDocument { log: Some("one\n\ttwo\n".into()), ..changed("") };
+        assert_eq!(line(&said, false), format!("{begin})\n    | one\n    | \ttwo"));
     }
 }

@@ -298,6 +298,7 @@ mod tests {
             result,
             diff: None,
             error: None,
+            log: None,
             took_ms: Some(3),
             at: None,
         }

@@ -226,7 +226,8 @@ fn q4_a_grant_is_for_the_stream_that_its_executor_had_then() {
     assert_eq!(step(hello(1)), ["grant 1 on 1"]);
     assert_eq!(step(Event::ExecutorDisconnected("e1".into())), [""; 0]);
     assert_eq!(step(hello(2)), ["revoke 1"]);
-    let revoked = Outcome { attempt: AttemptId(1), began_at: None, finished_at: now, kind: OutcomeKind::Revoked };
+    let revoked =
+        Outcome { attempt: AttemptId(1), began_at: None, finished_at: now, kind: OutcomeKind::Revoked, log: None };
     let after = step(Event::Finished("e1".into(), revoked));
     assert!(after.contains(&"grant 2 on 2".to_owned()), "{after:?}");
     assert_eq!(step(Event::ExecutorLost("e1".into())), [""; 0]);
@@ -254,7 +255,7 @@ fn q5_a_lost_executors_late_result_is_refused() {
     let attempt = world.attempt("a");
     world.lose("e1");
     let kind = OutcomeKind::Succeeded(Finding::same());
-    let outcome = crate::core::Outcome { attempt, began_at: None, finished_at: world.now, kind };
+    let outcome = crate::core::Outcome { attempt, began_at: None, finished_at: world.now, kind, log: None };
     world.step(Event::Finished("e1".into(), outcome));
     world.expect([("a", "queued")]);
 }

@@ -229,7 +229,8 @@ impl World {
     /// An executor answers for what it never had as for what it has not begun.
     fn disown(&mut self, executor: &ExecutorName, attempt: AttemptId) {
         if self.connected.contains(executor) && !self.unacknowledged.contains_key(&attempt) {
-            let outcome = Outcome { attempt, began_at: None, finished_at: self.now, kind: OutcomeKind::Revoked };
+            let outcome =
+                Outcome { attempt, began_at: None, finished_at: self.now, kind: OutcomeKind::Revoked, log: None };
             self.unacknowledged.insert(attempt, (executor.clone(), outcome.clone()));
             self.due.push_back(Event::Finished(executor.clone(), outcome));
         }
@@ -249,7 +250,7 @@ impl World {
     fn report(&mut self, attempt: AttemptId, kind: OutcomeKind) -> Event {
         let held = self.held.remove(&attempt).unwrap();
         let began_at = held.begun.then_some(self.now);
-        let outcome = Outcome { attempt, began_at, finished_at: self.now, kind };
+        let outcome = Outcome { attempt, began_at, finished_at: self.now, kind, log: None };
         self.unacknowledged.insert(attempt, (held.executor.clone(), outcome.clone()));
         Event::Finished(held.executor, outcome)
     }

@@ -4,7 +4,10 @@ use super::world::World;
 use crate::core::{AttemptId, Effects, Event, Finding, Outcome, OutcomeKind, SessionNumber, step};
 
 fn result(world: &World, attempt: AttemptId, kind: OutcomeKind) -> Event {
-    Event::Finished("e1".into(), Outcome { attempt, began_at: Some(world.now), finished_at: world.now, kind })
+    Event::Finished(
+        "e1".into(),
+        Outcome { attempt, began_at: Some(world.now), finished_at: world.now, kind, log: None },
+    )
 }
 
 fn good() -> OutcomeKind {
@@ -63,7 +66,7 @@ fn x5_results_of_what_another_executor_has_or_nobody_had_change_nothing() {
     world.push("a");
     world.connect("e2");
     let attempt = world.attempt("a");
-    let outcome = Outcome { attempt, began_at: None, finished_at: world.now, kind: good() };
+    let outcome = Outcome { attempt, began_at: None, finished_at: world.now, kind: good(), log: None };
     world.step(Event::Finished("e2".into(), outcome.clone()));
     world.step(Event::Finished("stranger".into(), outcome.clone()));
     world.step(Event::Begun("e2".into(), vec![attempt]));

@@ -2,15 +2,16 @@
 //!
 //! Whatever happens in an adaptor becomes a result: an error, a panic, a deadline, a cancellation. The result is not given before everything that
 //! worked on the attempt has ended, so that the next attempt on the target meets nobody. Secrets that fill attributes are read at the attempt, and
-//! taken out of everything that it says.
+//! taken out of everything that it says: also of what its adaptor has said while it worked, which goes with the result.
 
-use crate::adaptors::{Adaptor, AdaptorError, Desired, FactValues, Work, registry};
+use crate::adaptors::{Adaptor, AdaptorError, Desired, FactValues, Log, Work, registry};
 use crate::core::{Change, Hash, Operation, limits};
 use crate::executor::inputs::Inputs;
 use crate::executor::limits::MOST_DEADLINE_MS;
-use crate::executor::protocol::{bounded, change_to_wire, facts_to_wire, operation_from_wire, wire};
+use crate::executor::protocol::{bounded, bounded_log, change_to_wire, facts_to_wire, operation_from_wire, wire};
 use crate::executor::secrets::{SENSITIVE, Secrets};
 use futures::FutureExt as _;
+use serde_json::Value;
 use std::any::Any;
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, OnceLock};
@@ -64,7 +65,7 @@ async fn run_to_end(grant: &wire::Grant, cancellation: &mut watch::Receiver<Canc
         Ok(prepared) => prepared,
         Err(message) => return failure(grant.attempt, &message),
     };
-    let (known, deadline) = (Known::default(), desired.deadline);
+    let (known, deadline, log) = (Known::default(), desired.deadline, desired.log.clone());
     let can_hide = hides_all(&*adaptor, &desired);
     let result = {
         let perform = AssertUnwindSafe(perform(&*adaptor, operation, desired, inputs, grant, &known)).catch_unwind();
@@ -83,7 +84,7 @@ async fn run_to_end(grant: &wire::Grant, cancellation: &mut watch::Receiver<Canc
         }
     };
     ended.wait().await;
-    report(grant.attempt, known, can_hide, result)
+    report(grant.attempt, known, can_hide, &log, result)
 }
 
 /// Everything an adaptor needs, from what the owner sent.
@@ -112,6 +113,7 @@ fn prepare(grant: &wire::Grant, work: Work) -> Result<(Arc<dyn Adaptor>, Operati
         attempt: grant.attempt,
         deadline: deadline(grant),
         work,
+        log: Log::default(),
     };
     Ok((adaptor, operation, desired, inputs))
 }
@@ -167,7 +169,7 @@ async fn fill(
     deleting: bool,
     known: &Known,
 ) -> Result<Option<Hash>, AdaptorError> {
-    let (inputs, secrets) = if inputs.sensitive().is_empty() {
+    let (inputs, mut secrets) = if inputs.sensitive().is_empty() {
         (inputs, Secrets::default())
     } else {
         let work = desired.work.clone();
@@ -178,6 +180,7 @@ async fn fill(
         .await?
     };
     let digest = if deleting { None } else { secrets.digest().map_err(AdaptorError)? };
+    always_sensitive(desired).for_each(|value| secrets.hide(value));
     let _ = known.secrets.set(secrets);
     inputs.fill(&desired.kind, &mut desired.attributes, deleting).map_err(AdaptorError)?;
     Ok(digest)
@@ -186,6 +189,16 @@ async fn fill(
 /// Adaptors may come across some.
 fn meets_secrets(grant: &wire::Grant) -> bool {
     !grant.once_secret.is_empty() || Inputs::parse(&grant.inputs).is_ok_and(|inputs| !inputs.sensitive().is_empty())
+}
+
+/// The texts of attributes that this type never shows.
+fn always_sensitive(desired: &Desired) -> impl Iterator<Item = &str> {
+    let pointers = registry::schema(&desired.kind).map_or([].as_slice(), |schema| schema.sensitive);
+    let values = pointers.iter().filter_map(|pointer| desired.attributes.pointer(pointer));
+    values.flat_map(|value| match value {
+        Value::Object(entries) => entries.values().filter_map(Value::as_str).collect(),
+        other => Vec::from_iter(other.as_str()),
+    })
 }
 
 /// The adaptor shows nothing of what is secret here.
@@ -197,13 +210,21 @@ fn hides_all(adaptor: &dyn Adaptor, desired: &Desired) -> bool {
     desired.sensitive.iter().all(|path| known.iter().any(|outer| below(path, outer)))
 }
 
-fn report(attempt: u64, known: Known, can_hide: bool, result: Result<Done, String>) -> wire::Result {
+fn report(attempt: u64, known: Known, can_hide: bool, log: &Log, result: Result<Done, String>) -> wire::Result {
     let secrets = known.secrets.into_inner().unwrap_or_default();
     let mut report = wire::Result { attempt, ..wire::Result::default() };
     if let Some((change, diff)) = known.found.into_inner() {
         let diff = if can_hide || diff.is_empty() { secrets.redact(&diff) } else { format!("{SENSITIVE}\n") };
         report.change = change_to_wire(change).into();
         report.diff = bounded(&diff, limits::DIFF_BYTES).to_string();
+    }
+    // A verification that found everything as it should be has nothing to tell.
+    if result.is_err() || report.change != i32::from(wire::Change::None) {
+        let (text, before) = log.text();
+        let text = secrets.redact(&text);
+        // The mark of a cut has done its work by now.
+        let text = text.strip_prefix('…').filter(|_| before > 0).map_or(&*text, str::trim_start);
+        report.log = bounded_log(text, before).unwrap_or_default().to_string();
     }
     match result {
         Ok(done) if done.remote_identity.as_deref().is_some_and(|identity| !secrets.are_not_in(identity)) => {
@@ -248,4 +269,58 @@ fn panic_message(panic: &(dyn Any + Send)) -> String {
         "the adaptor panicked: {}; this is a mistake in the adaptor, please report it",
         message.unwrap_or("without a message")
     )
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use serde_json::json;
+
+    /// What an attempt of a command says.
+    async fn log(argv: Value, more: Value, inputs: Value) -> String {
+        let mut attributes = json!({"argv": argv, "creates": "/no/such/thing"});
+        attributes.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        let grant = wire::Grant {
+            attempt: 1,
+            name: "r1".into(),
+            r#type: "host.Command".into(),
+            target: "here".into(),
+            connection: r#"{"type": "local"}"#.into(),
+            operation: wire::Operation::Enforce.into(),
+            attributes: attributes.to_string(),
+            inputs: if inputs.is_null() { String::new() } else { inputs.to_string() },
+            ..wire::Grant::default()
+        };
+        let (_sender, mut cancellation) = watch::channel(Cancellation::default());
+        run(&grant, &mut cancellation).await.log
+    }
+
+    #[tokio::test]
+    async fn the_log_has_no_secret_and_no_half_of_one_at_the_cut() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = crate::executor::secrets::key_path(folder.path(), "house");
+        crate::executor::secrets::make_key(&path).unwrap();
+        crate::executor::secrets::use_key(&path).unwrap();
+        let secret = (0..400).map(|number| format!("canary-{number}\n")).collect::<Vec<_>>().concat();
+        std::fs::write(folder.path().join("secret"), &secret).unwrap();
+        let inputs = json!([{"path": "/env/TOKEN", "values": {"t": {"file": folder.path().join("secret")}}}]);
+        let said = async |script: &str| log(json!(["sh", "-c", script]), json!({}), inputs.clone()).await;
+
+        assert_eq!(said("echo \"before $TOKEN after\"").await, "before (sensitive) after\n");
+        // It is cut in the midst of the secret, and once more where that is taken out.
+        let cut =
+            said("for n in $(seq 30); do echo \"$TOKEN\"; seq 99; done; printf %s \"$TOKEN\" | head -c 1000").await;
+        assert!(cut.starts_with("… (") && cut.contains("\n99\n(sensitive)"), "{cut}");
+        assert!(!cut.contains("canary"), "{cut}");
+        let long = said("printf 'x%.0s' $(seq 16380); printf %s \"$TOKEN\" | tr -d '\\n'").await;
+        assert!(long.starts_with("xxx") && long.len() <= limits::LOG_LINE_BYTES + 1, "{long}");
+    }
+
+    #[tokio::test]
+    async fn what_a_type_never_shows_is_in_no_log_either() {
+        let env = json!({"env": {"PASSWORD": "hunter22", "LEVEL": "x"}});
+        let script = json!(["sh", "-c", "echo $LEVEL $PASSWORD; exit 1"]);
+        assert_eq!(log(script, env, Value::Null).await, "x (sensitive)\n");
+    }
 }

@@ -57,7 +57,7 @@ impl Job {
 #[derive(Debug)]
 pub(super) enum Report {
     Begun(u64),
-    Finished(Answer),
+    Finished(Box<Answer>),
     /// Taken back by the executor itself, unbegun, because its lease is over.
     GivenBack(u64),
 }
@@ -182,7 +182,7 @@ async fn lane(target: Arc<Target>, shared: Arc<Shared>, _lane: Work) {
         let result = attempt::run(&job.grant, &mut cancellation).await;
         slot.end();
         let answer = Answer { result, began: Some(began), finished: Instant::now() };
-        if shared.reports.send(Report::Finished(answer)).await.is_err() {
+        if shared.reports.send(Report::Finished(Box::new(answer))).await.is_err() {
             return;
         }
     }

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 enum Held {
     /// Waiting or in progress.
     Granted(Arc<Job>),
-    Answered(Answer),
+    Answered(Box<Answer>),
     /// Given back unbegun.
     GivenBack,
 }
@@ -65,7 +65,7 @@ impl Desk {
     pub(super) fn refused_grant(&mut self, result: wire::Result) {
         self.unanswered += 1;
         let attempt = result.attempt;
-        self.settle(attempt, Held::Answered(Answer { result, began: None, finished: Instant::now() }));
+        self.settle(attempt, Held::Answered(Box::new(Answer { result, began: None, finished: Instant::now() })));
     }
 
     /// What a lane reports.
@@ -168,7 +168,7 @@ mod tests {
 
     fn finished(attempt: u64) -> Report {
         let result = wire::Result { attempt, ..wire::Result::default() };
-        Report::Finished(Answer { result, began: Some(Instant::now()), finished: Instant::now() })
+        Report::Finished(Box::new(Answer { result, began: Some(Instant::now()), finished: Instant::now() }))
     }
 
     #[test]

@@ -240,7 +240,7 @@ pub(super) async fn attempts_are_paged_newest_first(store: AnyStore) {
         (open.reason, open.operation, open.executor.as_deref()),
         (Some(Reason::Retry), Some(Operation::Observe), Some("executor-1"))
     );
-    assert_eq!((open.began_at, open.finished_at, &open.outcome), (None, None, &None));
+    assert_eq!((open.began_at, open.finished_at, &open.outcome, &open.log), (None, None, &None, &None));
     assert_eq!((&*skip.name, skip.version, skip.reason, &skip.executor), ("b", None, None, &None));
     assert_eq!((skip.granted_at, skip.began_at, skip.finished_at), (None, None, Some(Timestamp(22))));
     assert_eq!((ended.began_at, ended.finished_at), (Some(Timestamp(11)), Some(Timestamp(12))));
@@ -302,6 +302,7 @@ pub(super) async fn every_kind_of_outcome_comes_back(store: AnyStore) {
         .unwrap();
     let found = store.attempts("prod", None, None, 99).await.unwrap();
     assert_eq!(found.iter().rev().map(|attempt| attempt.outcome.clone().unwrap()).collect::<Vec<_>>(), kinds);
+    assert!(found.iter().all(|attempt| attempt.log == log_of(attempt.attempt.0)), "{found:?}");
 }
 
 pub(super) async fn dry_runs_are_read_by_name(store: AnyStore) {

@@ -81,6 +81,19 @@ pub(super) async fn of_many_records_only_the_poisoned_ones_are_stripped(store: A
     assert!(rows[1].drift.as_ref().unwrap().ends_with("+ \\u{0}"), "{:?}", rows[1].drift);
 }
 
+pub(super) async fn a_log_that_cannot_be_stored_is_escaped_and_its_attempt_marked(store: AnyStore) {
+    let owned = Owned::take(&store, "prod").await;
+    let mut records = vec![failed(3, "oh"), failed(4, "oh")];
+    let Record::Outcome { outcome, .. } = &mut records[1] else { unreachable!() };
+    outcome.log = Some("one\nt\0o".into());
+    let (mended, found) = mend(&*store, &owned.fence, &Batch { number: 1, records, rows: vec![] }).await.unwrap();
+    assert_eq!(found.len(), 1, "{found:?}");
+    store.commit(&owned.fence, &mended).await.unwrap();
+    let stored = store.attempts("prod", None, None, 9).await.unwrap();
+    assert_eq!((stored[0].log.as_deref(), &stored[1].log), (Some("one\nt\\u{0}o"), &log_of(3)));
+    assert!(messages(&mended.records)[1].contains("NUL character"), "{mended:?}");
+}
+
 pub(super) async fn what_decides_something_is_not_stripped(store: AnyStore) {
     let mut owned = Owned::take(&store, "prod").await;
     let poisoned = Batch { number: 1, records: vec![version(1, vec![wants(0, "a\0", "1")])], rows: vec![] };

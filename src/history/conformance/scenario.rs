@@ -131,9 +131,15 @@ pub(super) fn grant(attempt: u64, resource: u32, called: &str) -> Record {
 pub(super) fn ended(attempt: u64, resource: u32, kind: OutcomeKind) -> Record {
     let began_at = (!matches!(kind, OutcomeKind::Skipped { .. } | OutcomeKind::Revoked))
         .then(|| Timestamp(10 * attempt as i64 + 1));
+    let log = log_of(attempt);
     let outcome =
-        Outcome { attempt: AttemptId(attempt), began_at, finished_at: Timestamp(10 * attempt as i64 + 2), kind };
+        Outcome { attempt: AttemptId(attempt), began_at, finished_at: Timestamp(10 * attempt as i64 + 2), kind, log };
     Record::Outcome { resource: ResourceId(resource), outcome }
+}
+
+/// What its adaptor said: every third one has something to say.
+pub(super) fn log_of(attempt: u64) -> Option<Name> {
+    attempt.is_multiple_of(3).then(|| format!("tried {attempt} times\n\tand said ü").into())
 }
 
 pub(super) fn succeeded(attempt: u64, resource: u32) -> Record {

@@ -249,6 +249,7 @@ impl Tables {
             began_at: end.and_then(|(_, outcome)| outcome.began_at),
             finished_at: end.map(|(_, outcome)| outcome.finished_at),
             outcome: end.map(|(_, outcome): &(_, Outcome)| -> OutcomeKind { outcome.kind.clone() }),
+            log: end.and_then(|(_, outcome)| outcome.log.clone()),
         })
     }
 

@@ -22,7 +22,10 @@ impl Severity {
                 self.strip(&mut version.source);
                 self.mark(&mut version.message, reason);
             }
-            Record::Outcome { outcome, .. } => self.strip_outcome(&mut outcome.kind, reason),
+            Record::Outcome { outcome, .. } => {
+                self.strip_outcome(&mut outcome.kind, reason);
+                self.strip_log(&mut outcome.log);
+            }
             Record::Request { author, .. } | Record::DryRun { author, .. } => self.mark(author, reason),
             Record::DryRunResult { detail, .. } => self.mark(detail, reason),
             Record::Grant(..)
@@ -70,6 +73,13 @@ impl Severity {
         self.strip(&mut finding.diff);
         self.strip_identity(&mut finding.remote_identity);
         self.strip_facts(&mut finding.facts);
+    }
+
+    fn strip_log(self, log: &mut Option<Name>) {
+        if let Some(text) = log {
+            self.strip(text);
+        }
+        log.take_if(|text| text.is_empty());
     }
 
     /// A changed identity would name something else: it is kept as it is, or not at all.
@@ -127,7 +137,7 @@ mod tests {
     use crate::core::{Change, Timestamp};
 
     fn outcome(kind: OutcomeKind) -> Record {
-        let outcome = Outcome { attempt: AttemptId(1), began_at: None, finished_at: Timestamp(0), kind };
+        let outcome = Outcome { attempt: AttemptId(1), began_at: None, finished_at: Timestamp(0), kind, log: None };
         Record::Outcome { resource: ResourceId(0), outcome }
     }
 

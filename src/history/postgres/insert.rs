@@ -41,7 +41,9 @@ pub(super) async fn records(
 
 /// Bytes of an outcome's long texts.
 pub(super) fn outcome_weight((_, outcome): &(ResourceId, &Outcome)) -> usize {
-    finding(&outcome.kind).map_or(0, |finding| finding.diff.len() + finding.facts.text().map_or(0, str::len))
+    let found =
+        finding(&outcome.kind).map_or(0, |finding| finding.diff.len() + finding.facts.text().map_or(0, str::len));
+    found + outcome.log.as_ref().map_or(0, |log| log.len())
 }
 
 /// Binds one array per column.
@@ -154,6 +156,7 @@ pub(super) const OUTCOMES: Table = Table {
         ("message", "text"),
         ("remote_identity", "text"),
         ("facts", "text"),
+        ("log", "text"),
     ],
     replaced_by: None,
 };
@@ -171,7 +174,8 @@ pub(super) fn bind_outcomes(query: Bound, rows: &[(ResourceId, &Outcome)]) -> Bo
     let query = column(query, rows, |(_, outcome)| {
         finding(&outcome.kind).and_then(|finding| finding.remote_identity.as_deref())
     });
-    column(query, rows, |(_, outcome)| finding(&outcome.kind).and_then(|finding| finding.facts.text()))
+    let query = column(query, rows, |(_, outcome)| finding(&outcome.kind).and_then(|finding| finding.facts.text()));
+    column(query, rows, |(_, outcome)| outcome.log.as_deref())
 }
 
 const fn ending(kind: &OutcomeKind) -> Ending {

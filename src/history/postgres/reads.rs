@@ -152,6 +152,7 @@ const ATTEMPTS_OF_MANY: &str = "
 const ATTEMPT_COLUMNS: &str = "
     SELECT page.attempt, granted.version, granted.reason, granted.operation, granted.executor, granted.reload, granted.granted_at_ms,
         outcome.began_at_ms, outcome.finished_at_ms, outcome.kind, outcome.change, outcome.diff, outcome.message, outcome.remote_identity, outcome.facts,
+        outcome.log,
         COALESCE((SELECT name FROM intent WHERE environment = $1 AND intent.resource = COALESCE(outcome.resource, granted.resource)
                   ORDER BY version DESC LIMIT 1), '') AS name
     FROM page
@@ -211,6 +212,7 @@ fn attempt(row: &PgRow) -> Result<AttemptSummary, Failure> {
         began_at: state::time(row, "began_at_ms")?,
         finished_at,
         outcome: finished_at.map(|_| outcome(row)).transpose()?,
+        log: state::text(row, "log")?,
     })
 }
 

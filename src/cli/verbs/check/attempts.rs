@@ -124,6 +124,7 @@ mod tests {
             began_at: None,
             finished_at: None,
             outcome: ended.then_some(OutcomeKind::Lost),
+            log: None,
         }
     }
 

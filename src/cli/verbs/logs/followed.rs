@@ -229,6 +229,7 @@ mod tests {
             began_at: None,
             finished_at: ended.map(Timestamp),
             outcome: ended.map(|_| OutcomeKind::Revoked),
+            log: None,
         }
     }
 

@@ -288,7 +288,7 @@ mod tests {
             let attempt = AttemptId(attempt as u64);
             let granted = Granted { name: "motd".into(), reason: Reason::Repair, operation: Operation::Enforce };
             chronicle.granted.insert(attempt, granted);
-            let outcome = Outcome { attempt, began_at: None, finished_at: Timestamp(0), kind: kind.clone() };
+            let outcome = Outcome { attempt, began_at: None, finished_at: Timestamp(0), kind: kind.clone(), log: None };
             chronicle.outcome(ResourceId(0), &outcome, &state).map(|happening| happening.what)
         };
         ends.iter().enumerate().filter_map(&mut end).collect()

@@ -183,6 +183,7 @@ impl World {
             began_at: Some(self.model.now),
             finished_at: self.model.now,
             kind: self.truth.told(&held.grant, ending(end, held.grant.operation)),
+            log: None,
         };
         member.last_outcome = Some(outcome.clone());
         let name = member.name.clone();
@@ -194,7 +195,8 @@ impl World {
         if self.fleet[n].connected {
             for attempt in std::mem::take(&mut self.fleet[n].unheard) {
                 let (name, now) = (self.fleet[n].name.clone(), self.model.now);
-                let outcome = Outcome { attempt, began_at: None, finished_at: now, kind: OutcomeKind::Revoked };
+                let outcome =
+                    Outcome { attempt, began_at: None, finished_at: now, kind: OutcomeKind::Revoked, log: None };
                 self.step(&Event::Finished(name, outcome))?;
             }
         }
@@ -211,7 +213,8 @@ impl World {
             } else {
                 let attempt = member.held.remove(at).grant.attempt;
                 let now = self.model.now;
-                let outcome = Outcome { attempt, began_at: None, finished_at: now, kind: OutcomeKind::Revoked };
+                let outcome =
+                    Outcome { attempt, began_at: None, finished_at: now, kind: OutcomeKind::Revoked, log: None };
                 self.step(&Event::Finished(name, outcome))?;
             }
             self.deliver();
@@ -239,7 +242,7 @@ impl World {
         }
         let name = member.name.clone();
         let kind = OutcomeKind::Succeeded(Finding::same());
-        let outcome = Outcome { attempt, began_at: Some(self.model.now), finished_at: self.model.now, kind };
+        let outcome = Outcome { attempt, began_at: Some(self.model.now), finished_at: self.model.now, kind, log: None };
         self.step(&Event::Begun(name.clone(), vec![attempt]))?;
         self.step(&Event::Finished(name, outcome))
     }
