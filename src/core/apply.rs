@@ -134,7 +134,7 @@ impl EnvironmentState {
 
     /// Which comes first, where it takes the place of what is to be deleted: what its name was, or the same thing.
     fn order_replacement(&mut self, id: ResourceId, same_thing: Option<ResourceId>, intent: &Intent) {
-        let before = self.tombstone(&intent.name);
+        let before = self.last_removed(&intent.name);
         match (same_thing.or(before), intent.policy.replace) {
             (Some(tombstone), Replace::CreateFirst) if same_thing.is_none() && self.can_outlive(tombstone) => {
                 self.outlive(tombstone, id);

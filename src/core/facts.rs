@@ -89,14 +89,10 @@ impl EnvironmentState {
         kind
     }
 
-    /// Queues a look at the facts of a resource. Whatever is queued for it already will bring them: that only hurries.
+    /// Queues a look at the facts of a resource. Whatever is queued for it already will bring them (`enqueue`).
     pub(super) fn enqueue_refresh(&mut self, id: ResourceId) {
         self.drop_what_is_due(id);
-        if self.get(id).is_some_and(|resource| resource.queued.is_some_and(|queued| queued.reason != Reason::Report)) {
-            self.hurry(id, Reason::FactRefresh);
-        } else {
-            self.enqueue(id, Reason::FactRefresh);
-        }
+        self.enqueue(id, Reason::FactRefresh);
     }
 }
 

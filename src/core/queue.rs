@@ -12,6 +12,10 @@ impl EnvironmentState {
         if undefined || resource.queued.is_some_and(|queued| queued.reason <= reason) {
             return;
         }
+        if reason == Reason::FactRefresh && resource.queued.is_some_and(|queued| queued.reason != Reason::Report) {
+            // Whatever is queued for it already brings the facts, and does more than look.
+            return self.hurry(id, reason);
+        }
         // A report leaves what it finds: whoever wants more comes after it.
         let enough = !resource.reports() || reason.reports();
         if resource.is_live() && resource.runs_current() && enough {

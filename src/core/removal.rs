@@ -107,6 +107,12 @@ impl EnvironmentState {
         earlier.iter().rev().copied().find(|&other| self.get(other).is_some_and(|old| old.row.after != Some(id)))
     }
 
+    /// What a name was last: the newest number is not it, where something older had come back in between.
+    pub(super) fn last_removed(&self, name: &str) -> Option<ResourceId> {
+        let removed_in = |id: &ResourceId| (self.get(*id).map(|old| old.row.version), *id);
+        self.tombstones.get(name)?.iter().copied().max_by_key(removed_in)
+    }
+
     /// The one must be deleted before the other may run: they bear one name, or are one thing.
     fn makes_way(&self, tombstone: ResourceId, id: ResourceId) -> bool {
         let intents = self.get(tombstone).zip(self.get(id)).map(|(first, then)| (&first.row.intent, &then.row.intent));
@@ -203,11 +209,14 @@ impl EnvironmentState {
         row.failures = 0;
         row.error = None;
         row.drift = None;
-        row.facts = super::Facts::default();
+        let facts = std::mem::take(&mut row.facts);
         row.secret_digest = None;
         row.verified_at = None;
         row.removal_approved = false;
         let before = row.after;
+        // What takes its facts is undefined until they are known again.
+        let takers: Vec<ResourceId> = resource.dependents.iter().copied().filter(|_| !facts.is_empty()).collect();
+        self.unsettled.extend(takers);
         self.count_removal(id);
         self.live.insert(intent.name.clone(), id);
         self.let_successors_go(id, before);

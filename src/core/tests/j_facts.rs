@@ -3,6 +3,7 @@
 use super::world::World;
 use crate::core::{
     AttemptId, Compliance, DryRunId, Event, OutcomeKind, Reason, RefusalKind, RepairAction, RequestKind, Scope,
+    Settings,
 };
 
 fn refresh(world: &mut World, name: &str) {
@@ -93,6 +94,20 @@ fn j2_what_is_queued_already_brings_the_facts_sooner_and_still_corrects() {
     world.learn("b", "size=1");
     assert_eq!(facts(&world, "b"), ["size=1"]);
     assert_eq!(world.history.open_requests().count(), 0);
+}
+
+#[test]
+fn j2_a_refresh_that_is_given_back_leaves_the_repair_that_came_after_it() {
+    let mut world = World::new(["t1"]);
+    world.push("a");
+    world.run_all();
+    world.keep_answers();
+    refresh(&mut world, "a");
+    world.request(RequestKind::Cancel, Scope::default());
+    world.advance(Settings::default().retry.max_delay_ms);
+    world.answer_at_once();
+    assert_eq!(world.last_reason("a"), Reason::Repair);
+    world.run_all();
 }
 
 #[test]
@@ -226,6 +241,21 @@ fn j_a_fact_of_what_is_removed_stands_until_its_delete_begins() {
     world.learn("a", "size=5");
     world.expect([("b", "good")]);
     world.expect_granted([]);
+}
+
+#[test]
+fn j_a_fact_of_what_was_removed_and_added_again_is_not_known_at_once() {
+    let mut world = World::new(["t1", "t2"]);
+    world.push("a; b@t2 takes:a.size");
+    world.learn("a", "size=5");
+    world.run_all();
+    world.change("a");
+    world.begin("a");
+    world.push_with("a", |push| push.removals = vec!["a".into()]);
+    world.expect([("a", "running"), ("b", "undefined")]);
+    world.learn("a", "size=5");
+    world.learn("a", "size=5");
+    world.expect([("a", "good"), ("b", "good")]);
 }
 
 #[test]

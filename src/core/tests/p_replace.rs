@@ -86,6 +86,22 @@ fn p7_another_change_while_the_first_is_not_good_leaves_nothing_behind() {
     assert_eq!((tombstones(&world), &*world.intent_of("db").identity), (0, "three"));
 }
 
+#[test]
+fn p7_what_the_name_was_last_stays_until_the_new_one_is_good_also_where_it_had_come_back() {
+    let mut world = World::new(["t1"]);
+    world.push("a#one create-first");
+    world.run_all();
+    world.push("a#two create-first");
+    world.begin("a");
+    world.push("a#one create-first");
+    world.push("a#three create-first");
+    let one = world.state.ids().next().unwrap();
+    assert!(!world.state.row(one).unwrap().leaves() && world.state.row(one).unwrap().after == Some(world.id("a")));
+    world.run_all();
+    world.expect([("a", "good")]);
+    assert_eq!(tombstones(&world), 0);
+}
+
 /// `a` is the thing `one`; the delete of `b`, which was `two`, has begun.
 fn one_stands_and_two_is_being_deleted() -> World {
     let mut world = World::new(["t1"]);
