@@ -27,8 +27,8 @@ impl EnvironmentState {
     /// It needs a deploy and is left alone. What has failed waits in the same way, for its retry.
     pub(super) fn cancelled_until(&self, resource: &Resource) -> Option<Timestamp> {
         // A difference that was found and left has its own reason.
-        let row = &resource.row;
-        let waits = resource.queued.is_none() && row.last_result != LastResult::Failed && !row.observed.differs();
+        let failed = resource.row.last_result == LastResult::Failed;
+        let waits = resource.queued.is_none() && !failed && !resource.drifted();
         resource.row.due_at.filter(|_| waits && self.needs_deploy(resource, false))
     }
 

@@ -48,9 +48,10 @@ impl Resource {
         (self.ever_attempted() || self.run.is_some()) && identity_key(&self.row.intent) != identity_key(intent)
     }
 
-    /// Nothing is wrong with it but a difference that was found and left.
-    fn drifted(&self) -> bool {
-        self.row.observed.differs() && self.row.last_result == LastResult::Succeeded && self.attempted_current()
+    /// Nothing is wrong with it but a difference that was found and left. Of an intent whose attempt was lost nothing was found.
+    pub(super) fn drifted(&self) -> bool {
+        let found = self.attempted_current() && self.is_current(self.row.succeeded);
+        self.row.observed.differs() && self.row.last_result == LastResult::Succeeded && found
     }
 
     /// Its newest intent is in an executor's hands, and the result will leave nothing to do.

@@ -148,6 +148,9 @@ impl EnvironmentState {
         resource.row.secret_digest = finding.secret_digest;
         resource.row.last_attempt = Some(run.attempt);
         resource.row.failures = 0;
+        resource.row.skipped = false;
+        // What was cancelled is left alone until it is another intent.
+        self.disarm(id);
         self.touch(id);
         if run.reason.reports() {
             self.answer_requests(id);

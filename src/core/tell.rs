@@ -43,7 +43,7 @@ impl EnvironmentState {
             resource.dependents = told;
         }
         for dependent in asked {
-            self.ask_back(dependent);
+            self.ask_back_for_neighbour(dependent);
         }
         if turns_busy {
             self.borrow_priority(id);
@@ -72,7 +72,7 @@ impl EnvironmentState {
         };
         self.tell(next, before, now);
         if turns_busy {
-            self.ask_back(next);
+            self.ask_back_for_neighbour(next);
         }
         let waits = self.get(next).filter(|resource| resource.is_live()).and_then(|resource| resource.queued);
         let waits = waits.map(|queued| queued.turn.0);
@@ -90,6 +90,13 @@ impl EnvironmentState {
             self.hurry(id, priority);
         }
         self.publish(id);
+    }
+
+    /// What it requires turns busy. What only looks waits for no neighbour.
+    fn ask_back_for_neighbour(&mut self, id: ResourceId) {
+        if self.get(id).is_some_and(|resource| !resource.reports()) {
+            self.ask_back(id);
+        }
     }
 
     /// What a dependent counts of a requirement.

@@ -158,8 +158,9 @@ impl EnvironmentState {
             });
             let Some(resource) = self.get(id).filter(|_| verifies) else { continue };
             if self.needs_deploy(resource, false) {
-                // Differences that were left are no longer to be left.
-                self.enqueue(id, Reason::Repair);
+                // Differences that were left are no longer to be left; what comes into force with these settings is a change.
+                let reason = self.reason_to_deploy(resource);
+                self.enqueue(id, reason);
             } else {
                 self.arm_verification(id, false);
             }

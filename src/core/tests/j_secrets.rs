@@ -60,6 +60,18 @@ fn j_an_attempt_that_finds_other_secrets_means_an_update_which_is_deployed_as_a_
 }
 
 #[test]
+fn j_a_rotation_is_another_intent_which_goes_on_although_it_was_cancelled() {
+    let mut world = deployed();
+    world.keep_answers();
+    repair(&mut world, RequestKind::Repair);
+    world.forget_grants();
+    world.request(RequestKind::Cancel, Scope::default());
+    world.find_secrets("a", 2);
+    world.expect_granted(["a"]);
+    assert_eq!(world.last_reason("a"), Reason::Change);
+}
+
+#[test]
 fn j_a_rotation_that_is_taken_back_before_it_is_deployed_needs_one_more_look() {
     let mut world = deployed();
     repair(&mut world, RequestKind::Repair);

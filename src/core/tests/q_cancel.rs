@@ -145,3 +145,19 @@ fn q2_other_settings_do_not_bring_back_what_was_cancelled() {
     world.advance(LONGEST);
     world.expect_granted(["a"]);
 }
+
+#[test]
+fn q2_an_update_of_what_differs_stays_cancelled_whatever_the_settings() {
+    let mut world = World::new(["t1"]);
+    world.push("a observe");
+    world.succeed_changed("a");
+    world.suspend(true);
+    world.push("a=2");
+    cancel(&mut world);
+    world.suspend(false);
+    world.forget_grants();
+    world.repair_every(60_000, RepairAction::Correct);
+    world.expect_granted([]);
+    world.advance(LONGEST);
+    world.expect_granted(["a"]);
+}

@@ -2,7 +2,9 @@
 //! else notices.
 
 use super::world::World;
-use crate::core::{Compliance, DeletionPolicy, OnChange, PushMode, RefusalKind, RepairAction, RequestKind, Scope};
+use crate::core::{
+    Compliance, DeletionPolicy, OnChange, PushMode, Reason, RefusalKind, RepairAction, RequestKind, Scope,
+};
 
 /// r1 ← r2 ← r3, all good; changes wait for a release.
 fn manual_chain() -> World {
@@ -458,6 +460,23 @@ fn q7_what_follows_from_a_released_change_is_released_with_it() {
     world.learn("a", "size=6");
     world.expect_granted(["b"]);
     assert_eq!(fact_of(&world, "b"), "6");
+}
+
+#[test]
+fn q7_what_comes_into_force_with_other_settings_is_a_change_whatever_these_say_of_repairs() {
+    let mut world = World::new(["t1"]);
+    world.push("a");
+    world.run_all();
+    world.manual();
+    world.push("a=2 <- b");
+    world.deploy();
+    world.push("b");
+    world.change_settings(|settings| {
+        settings.on_change = OnChange::Automatic;
+        settings.repair.jitter_ms = Some(1);
+    });
+    world.run_all();
+    assert_eq!(world.last_reason("a"), Reason::Change);
 }
 
 #[test]

@@ -61,6 +61,33 @@ fn a_report_waits_for_no_neighbour_and_skips_nothing() {
 }
 
 #[test]
+fn a_change_of_what_a_report_found_different_is_made_although_its_first_attempt_was_lost() {
+    let mut world = World::new(["t1"]);
+    world.push("a");
+    world.run_all();
+    report(&mut world);
+    world.succeed_changed("a");
+    world.change("a");
+    world.lose("e1");
+    world.step(Event::TargetRemoved("t1".into()));
+    world.target("t1");
+    world.connect("e2");
+    world.run_all();
+    world.expect([("a", "good")]);
+}
+
+#[test]
+fn a_report_is_not_asked_back_for_what_its_resource_requires() {
+    let mut world = World::new(["t1", "t2"]);
+    world.push("a; b@t2 <- a");
+    world.run_all();
+    world.keep_answers();
+    report(&mut world);
+    world.change("a");
+    assert!(world.held[&world.attempt("a")].asked_back && !world.held[&world.attempt("b")].asked_back);
+}
+
+#[test]
 fn what_is_not_deployed_is_not_looked_at() {
     let mut world = World::new(["t1", "t2"]);
     world.push("a; b@t2 <- a; f");
