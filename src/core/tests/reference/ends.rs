@@ -27,6 +27,7 @@ impl Model {
             self.share_comes_back(&target);
         }
         let was_good = self.all[&id].good();
+        let (live, fresh) = (self.all[&id].live(), self.all[&id].counts(run));
         let rotates = self.rotates(id, run, kind);
         let run = &if rotates { run.clone() } else { self.completes(id, run, kind) };
         let res = self.all.get_mut(id).unwrap();
@@ -52,7 +53,17 @@ impl Model {
                 self.given_back(id, run, false);
             }
             OutcomeKind::Skipped { .. } => {}
-            _ if rotates => self.follow_stale(id),
+            _ if rotates => {
+                // Whoever asked for a look has been told: the secrets are others.
+                if !(fresh || run.stranger && live) {
+                    res.attempted = Some(run.hash);
+                    res.succeeded = res.succeeded.filter(|hash| *hash == run.hash);
+                }
+                if looks(run.reason) && fresh {
+                    self.answer(id);
+                }
+                self.follow_stale(id);
+            }
             _ if run.operation == Operation::Delete => self.delete_ended(id, run, kind),
             _ if run.stranger && res.live() => {
                 res.identify(run, kind);

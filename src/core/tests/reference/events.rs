@@ -8,6 +8,7 @@ use super::super::super::{
     RequestKind, ResourceId, Scope, Timestamp,
 };
 use super::follow::Seen;
+use super::inputs::looks;
 use super::model::{Executor, Model, Res, Run, Stray, satisfies};
 use std::collections::BTreeSet;
 
@@ -86,7 +87,8 @@ impl Model {
         let res = self.all.get_mut(id).unwrap();
         (res.cancelled, res.due) = (false, None);
         let hash = res.current;
-        match res.run.as_mut().filter(|run| run.hash == hash && !run.stranger) {
+        // Who only looks leaves what it finds.
+        match res.run.as_mut().filter(|run| run.hash == hash && !run.stranger && !looks(run.reason)) {
             Some(run) => run.priority = run.priority.min(reason),
             None => res.queue(reason),
         }
@@ -125,6 +127,7 @@ impl Model {
         let Some(res) = self.all.remove(id) else { return };
         self.answer(id);
         self.loosen(&res.intent.name);
+        self.gone.push(Res { run: None, ..res.clone() });
         if let Some(run) = res.run {
             let stray = Stray { executor: run.executor, target: res.intent.target.clone() };
             self.strays.insert(run.attempt, stray);
@@ -177,6 +180,8 @@ impl Model {
             self.leave(id);
         } else {
             res.life = Life::Tombstone;
+            // What it was wanted to be is not known: it never became that.
+            res.succeeded = res.succeeded.filter(|_| !res.unknown);
             res.approved |= approved;
             res.pending = None;
             res.queued = None;
@@ -341,8 +346,16 @@ impl Model {
             self.answer(id);
             return;
         }
+        if let Some(told) = res.told.filter(|told| res.was_undefined && seen.reasons.get(&id) == Some(told)) {
+            let res = self.all.get_mut(id).unwrap();
+            res.told = None;
+            res.queue(told);
+            return;
+        }
         let current = !res.owes() && res.run.as_ref().is_some_and(|run| run.hash == res.current && !run.stranger);
-        if res.was_undefined && self.needs_deploy(res) && current {
+        // Who only looks leaves what it finds.
+        let enough = current && !res.run.as_ref().is_some_and(|run| looks(run.reason));
+        if res.was_undefined && self.needs_deploy(res) && enough {
             let run = self.all.get_mut(id).unwrap().run.as_mut().unwrap();
             run.priority = run.priority.min(Reason::Change);
             return;
@@ -353,9 +366,16 @@ impl Model {
             return;
         }
         // A difference that was only reported when it was found is corrected now, or by the next repair.
-        let repairs = seen.reasons.get(&id) == Some(&Reason::Repair);
-        if repairs && res.observed.differs() && self.needs_deploy(res) && res.run.is_none() && res.queued.is_none() {
-            self.all.get_mut(id).unwrap().queue(Reason::Repair);
+        // What is released with it is a change.
+        let released = self.released.contains(&res.intent.name);
+        let corrects = |reason: &&Reason| **reason == Reason::Repair || released && **reason == Reason::Change;
+        let reason = seen.reasons.get(&id).filter(corrects).copied().filter(|_| res.observed.differs());
+        if let Some(reason) = reason
+            && self.needs_deploy(res)
+            && res.run.is_none()
+            && res.queued.is_none()
+        {
+            self.all.get_mut(id).unwrap().queue(reason);
             return;
         }
         // What has been told and failed is told again when it is tried again.
@@ -443,9 +463,10 @@ impl Model {
                 run.priority = run.reason;
             }
             let res = &self.all[&id];
-            let follows = res.run.as_ref().is_some_and(|run| run.hash != res.current);
+            let follows = res.run.as_ref().is_some_and(|run| run.hash != res.current || res.owes());
             let idle = res.run.is_none() && res.due.is_none() && !res.skipped;
-            if res.live() && !self.undefined(res) && (follows || idle && self.needs_deploy(res)) {
+            let needs = self.needs_deploy(res) || res.debt.is_some();
+            if res.live() && !self.undefined(res) && (follows || idle && needs) {
                 let reason = reason_at_restart(res);
                 self.all.get_mut(id).unwrap().queue(reason);
             } else if !res.live() && res.run.is_none() && res.due.is_none() {
@@ -459,23 +480,27 @@ impl Model {
 
     /// What the next step compares with.
     pub(super) fn remember(&mut self) {
+        self.gone.clear();
         for id in self.ids() {
             let undefined = self.undefined(&self.all[&id]);
-            self.all.get_mut(id).unwrap().was_undefined = undefined;
+            let res = self.all.get_mut(id).unwrap();
+            (res.was_undefined, res.told) = (undefined, None);
         }
     }
 }
 
 /// "everything that is not compliant", but for a difference that is left.
 fn needs(res: &Res, correct: bool) -> bool {
-    let left = res.observed.differs() && res.last_result == LastResult::Succeeded && !res.has_update();
+    // It was found of this intent: of one whose attempt was lost nothing is known.
+    let found = res.last_result == LastResult::Succeeded && !res.has_update() && res.succeeded == Some(res.current);
+    let left = res.observed.differs() && found;
     let correct = correct && res.intent.policy.mode == Mode::Enforce;
     !res.skipped && if left { correct } else { !res.compliant() }
 }
 
 /// Why a new owner queues what is undone.
 fn reason_at_restart(res: &Res) -> Reason {
-    if res.has_update() {
+    if res.has_update() || res.compliant() && res.debt.is_some() {
         Reason::Change
     } else if res.last_result == LastResult::Failed || res.succeeded != Some(res.current) {
         // "Its last attempt failed, was lost, …"

@@ -268,10 +268,13 @@ impl Model {
         // A delete that something waits for to come back, or work under a name that it no longer has.
         let renamed = run.name != res.intent.name;
         let awaited = self.all.values().any(|other| other.after == Some(res.id));
+        // Whether what replaces it gets it out of the way first, is open.
+        let replaced = res.successor.and_then(|id| self.all.get(id)).is_some_and(|other| other.queued.is_some());
         let returned = run.operation == Operation::Delete && self.requirements(res).iter().any(|other| other.live());
         renamed
             || awaited
             || self.successor(res).is_some()
+            || replaced
             || returned
             || res.cancelled
             || run.revoking

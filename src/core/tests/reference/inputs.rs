@@ -5,7 +5,7 @@
 //! facts that wait for a release (`mod.rs`).
 
 use super::super::super::{
-    Finding, Hash, InputSource, Intent, KnownFact, Name, Operation, OutcomeKind, Reason, ResourceId,
+    EnvironmentState, Finding, Hash, InputSource, Intent, KnownFact, Name, Operation, OutcomeKind, Reason, ResourceId,
 };
 use super::model::{Model, Res, Run};
 use std::cell::RefCell;
@@ -118,6 +118,18 @@ impl Model {
         (res.base, res.current) = (base, current);
     }
 
+    /// What may have been learned is taken over, where `core` has learned it.
+    pub(super) fn take_what_is_open(&mut self, state: &EnvironmentState) {
+        for id in self.ids() {
+            let res = self.all.get_mut(id).unwrap();
+            let Some(perhaps) = res.perhaps.take() else { continue };
+            let told = state.row(id).map(|row| row.facts.iter().map(|(name, value)| (name.into(), value.into())));
+            if told.is_some_and(|told| told.eq(perhaps.clone())) {
+                res.facts = perhaps;
+            }
+        }
+    }
+
     /// "Its arrival or change changes the intent": of everything whose facts are all known.
     pub(super) fn renew(&mut self) {
         for id in self.ids() {
@@ -152,7 +164,7 @@ impl Model {
         }
         let res = self.all.get_mut(id).unwrap();
         self.met.insert("secrets are rotated");
-        if run.stranger || !res.live() || res.unknown || run.hash != res.current {
+        if !res.counts(run) {
             return true;
         }
         res.digest = Some(*found);
@@ -183,15 +195,24 @@ impl Model {
 }
 
 impl Res {
+    /// What it finds is found of the newest intent.
+    pub(super) fn counts(&self, run: &Run) -> bool {
+        !run.stranger && self.live() && !self.unknown && run.hash == self.current
+    }
+
     /// "Facts come only from the newest attempt": each success replaces them, a failure leaves what was known.
     pub(super) fn learn(&mut self, run: &Run, kind: &OutcomeKind) {
         if let OutcomeKind::Succeeded(finding) = kind
             && self.live()
             && !run.stranger
-            // Whether a stale one that was to verify secrets has read anything, nobody can tell.
-            && (run.digest.is_none() || run.hash == self.current && !self.unknown)
         {
-            self.facts = finding.facts.iter().map(|(name, value)| (name.into(), value.into())).collect();
+            let facts = finding.facts.iter().map(|(name, value)| (name.into(), value.into())).collect();
+            // Whether a stale one that was to verify secrets has read anything, nobody can tell.
+            if run.digest.is_none() || run.hash == self.current && !self.unknown {
+                self.facts = facts;
+            } else {
+                self.perhaps = Some(facts);
+            }
         }
     }
 

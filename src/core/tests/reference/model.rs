@@ -80,6 +80,8 @@ pub(super) struct Res {
     pub approved: bool,
     /// What it owes.
     pub debt: Option<Debt>,
+    /// It is told so in this step, by an attempt of this priority.
+    pub told: Option<Reason>,
     /// An attempt whose result does not count may have changed it.
     pub maybe_changed: bool,
     /// A user has cancelled its work, and its time has not come.
@@ -101,6 +103,8 @@ pub(super) struct Res {
     pub unknown: bool,
     /// What its newest success learned.
     pub facts: BTreeMap<Name, Name>,
+    /// What a stale success would have taught it, if it looked that far.
+    pub perhaps: Option<BTreeMap<Name, Name>>,
     pub digest: Option<Hash>,
     /// Attributes that were filled from secrets once.
     pub once_secret: BTreeSet<Name>,
@@ -169,6 +173,8 @@ pub(super) struct Model {
     /// What this trace has met of what is rare.
     pub met: BTreeSet<&'static str>,
     pub pairs: SharedPairs,
+    /// What has left in this step: it may have lent before.
+    pub gone: Vec<Res>,
     /// Something of a dry run waits.
     pub dry_runs_wait: bool,
 }
@@ -182,6 +188,7 @@ impl Res {
             current: intent.hash(),
             unknown: false,
             facts: BTreeMap::new(),
+            perhaps: None,
             digest: None,
             once_secret: BTreeSet::new(),
             intent,
@@ -204,6 +211,7 @@ impl Res {
             was_undefined: false,
             approved: false,
             debt: None,
+            told: None,
             maybe_changed: false,
             cancelled: false,
             successor: None,

@@ -56,7 +56,8 @@ impl Model {
             let receivers: Vec<ResourceId> =
                 self.dependents(id, false).into_iter().filter(receives).map(|res| res.id).collect();
             for receiver in receivers {
-                self.all.get_mut(receiver).unwrap().debt = Some((because.clone(), after));
+                let res = self.all.get_mut(receiver).unwrap();
+                (res.debt, res.told) = (Some((because.clone(), after)), Some(run.priority));
                 self.give_place(receiver, run.priority);
             }
         }
@@ -65,7 +66,8 @@ impl Model {
     /// "A notification has the priority of the attempt that sent it" (D11).
     fn give_place(&mut self, id: ResourceId, priority: Reason) {
         let res = &self.all[&id];
-        if !res.skipped && !self.undefined(res) {
+        // What becomes defined by that very result joins with it, or as a change: that is open (`think_over`).
+        if !res.skipped && !res.was_undefined && !self.undefined(res) {
             self.all.get_mut(id).unwrap().queue(priority);
         }
     }

@@ -99,18 +99,18 @@ impl Model {
     /// "What blocks a waiter inherits its priority." `certain`: of waiters in the queue that only this is in the way of; else of any.
     fn lent(&self, res: &Res, certain: bool) -> Reason {
         let mut reached = BTreeSet::from([res.id]);
-        let mut open = vec![res.id];
+        let mut open = vec![res];
         let mut best = Reason::Report;
-        while let Some(id) = open.pop() {
-            let it = &self.all[&id];
+        while let Some(it) = open.pop() {
             // A held verification of something good holds nobody.
             let blocks = !self.perhaps_idle(it);
             let certainly = |other: &Res| blocks && self.waits_in_the_queue(other);
-            let waits = |other: &&Res| if certain { certainly(other) } else { may_wait_for(other, it) };
-            let waiters = if certain { self.dependents(id, true) } else { self.all.values().collect() };
+            let waits = |other: &&Res| if certain { certainly(other) } else { self.may_wait_for(other, it) };
+            let waiters =
+                if certain { self.dependents(it.id, true) } else { self.all.values().chain(&self.gone).collect() };
             for other in waiters.into_iter().filter(|other| waits(other) && reached.insert(other.id)) {
                 best = best.min(if certain { other.queued.unwrap_or(Reason::Report) } else { self.may_lend(other) });
-                open.push(other.id);
+                open.push(other);
             }
         }
         best
@@ -125,6 +125,17 @@ impl Model {
         known.into_iter().chain(falls_out.then_some(joins)).min().unwrap_or(Reason::Report)
     }
 
+    /// What has left in this step is waited for by what it was, under its name or another.
+    fn may_wait_for(&self, other: &Res, res: &Res) -> bool {
+        let requires = |one: &Res, two: &Res| one.intent.requires.contains(&two.intent.name);
+        let succeeds = || other.live() && (other.thing() == res.thing() || other.intent.name == res.intent.name);
+        requires(other, res)
+            || other.after == Some(res.id)
+            || other.successor == Some(res.id)
+            || !other.live() && requires(res, other)
+            || !self.all.contains_key(res.id) && succeeds()
+    }
+
     fn waits_in_the_queue(&self, res: &Res) -> bool {
         let queued = res.live() && res.queued.is_some() && res.run.is_none() && res.after.is_none();
         queued && !res.reports() && !self.stopping && self.stopped(res).is_none() && !self.undefined(res)
@@ -134,12 +145,4 @@ impl Model {
 fn waits_longer(other: &Res, res: &Res) -> bool {
     let latest = other.place.map(|place| place.latest);
     latest.zip(res.place).is_some_and(|(latest, place)| latest < place.waits_since)
-}
-
-fn may_wait_for(other: &Res, res: &Res) -> bool {
-    let requires = |one: &Res, two: &Res| one.intent.requires.contains(&two.intent.name);
-    requires(other, res)
-        || other.after == Some(res.id)
-        || other.successor == Some(res.id)
-        || !other.live() && requires(res, other)
 }

@@ -232,7 +232,9 @@ impl Model {
         let leaves = |name: &Name, intent: &Intent| {
             leaving.iter().any(|id| self.all[id].thing() == thing(intent) && self.all[id].intent.name != *name)
         };
-        let taken_over = change.upserts.iter().filter(|(name, (_, intent, _))| leaves(name, intent));
+        // Or was what it was itself, before it became another thing.
+        let returns = |intent: &Intent| self.all.values().any(|res| !res.live() && res.thing() == thing(intent));
+        let taken_over = change.upserts.iter().filter(|(name, (_, intent, _))| leaves(name, intent) || returns(intent));
         let taken_over: BTreeSet<Name> = taken_over.map(|(name, _)| name.clone()).collect();
         for id in leaving {
             let name = self.all[&id].intent.name.clone();

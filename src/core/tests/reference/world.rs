@@ -208,6 +208,7 @@ impl World {
             }
             None => {}
         }
+        model.take_what_is_open(&self.state);
         model.renew();
         if rings_last {
             model.ring(event);
