@@ -32,16 +32,18 @@ impl EnvironmentState {
         }
     }
 
-    /// Whether they are many; where that has changed, each of them is thought over again.
-    pub(super) fn look_at_removals(&mut self) {
+    /// Whether they are many; where that has changed, each of them is thought over again, and it returns true.
+    pub(super) fn look_at_removals(&mut self) -> bool {
         let count = self.removals.unapproved.len();
         let all = self.live.len() + count;
         let held = count > limits::REMOVALS && count * 100 > all * limits::REMOVALS_PERCENT;
-        if held != self.removals.held {
+        let changed = held != self.removals.held;
+        if changed {
             self.removals.held = held;
             self.unsettled.extend(&self.removals.unapproved);
             self.out.changed.extend(&self.removals.unapproved);
         }
+        changed
     }
 
     pub(super) fn awaits_approval(&self, resource: &Resource) -> bool {

@@ -238,23 +238,28 @@ impl EnvironmentState {
         let Some(resource) = self.get(id) else { return };
         let (name, dependents) = (resource.row.intent.name.clone(), resource.dependents.clone());
         for dependent in dependents {
-            if !(released || self.settings.on_change == OnChange::Automatic) {
-                self.keep_facts(dependent, &name, before);
-            }
+            self.keep_facts(dependent, &name, before, released || self.settings.on_change == OnChange::Automatic);
             self.renew_inputs(dependent);
         }
     }
 
     /// Under `Manual` what has just been found out changes nothing before a user deploys it: the facts that are in force stay so. What was never
-    /// known completely was released as what it turns out to be.
-    fn keep_facts(&mut self, id: ResourceId, source: &Name, before: &Facts) {
-        let Some(resource) = self.get(id).filter(|resource| resource.is_live() && resource.with_facts.is_some()) else {
-            return;
+    /// known completely was released as what it turns out to be; what follows from a released change is in force, whatever waited before.
+    fn keep_facts(&mut self, id: ResourceId, source: &Name, before: &Facts, released: bool) {
+        let keeps = |resource: &&Resource| {
+            let other = !released || resource.row.facts_in_force.is_some();
+            other && resource.is_live() && resource.with_facts.is_some()
         };
+        let Some(resource) = self.get(id).filter(keeps) else { return };
         let in_force = resource.row.facts_in_force.as_deref();
         let value = |of: &FactRef| {
-            let known = if of.name == *source { before.get(&of.fact) } else { self.fact(of) };
-            in_force.and_then(|in_force| fact_in(in_force, of)).or(known)
+            let known = self.fact(of);
+            let changes = of.name == *source && before.get(&of.fact) != known;
+            if changes && released {
+                return known;
+            }
+            let earlier = if changes { before.get(&of.fact) } else { known };
+            in_force.and_then(|in_force| fact_in(in_force, of)).or(earlier)
         };
         let taken = || resource.row.intent.facts_taken();
         let same = taken().all(|of| value(of) == self.fact(of));

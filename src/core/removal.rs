@@ -49,6 +49,7 @@ impl EnvironmentState {
         self.dequeue(id);
         self.disarm(id);
         self.unreleased.changed.remove(&id);
+        self.unreleased.facts.remove(&id);
         let Some(resource) = self.get_mut(id) else { return };
         resource.row.life = life;
         resource.row.pending = None;

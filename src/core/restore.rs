@@ -113,6 +113,9 @@ impl EnvironmentState {
             state.resume_request(open);
         }
         state.settle();
+        while state.look_at_removals() {
+            state.settle();
+        }
         state.dispatch();
         state.share = Share::default();
         let effects = std::mem::take(&mut state.out);

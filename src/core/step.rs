@@ -20,6 +20,10 @@ pub fn step(state: &mut EnvironmentState, event: Event, now: Timestamp, effects:
     state.fire();
     state.look_at_removals();
     state.settle();
+    // Some may have left meanwhile, so that the others are few.
+    while state.look_at_removals() {
+        state.settle();
+    }
     state.dispatch();
     std::mem::swap(&mut state.out, effects);
 }

@@ -51,6 +51,17 @@ fn p10_they_are_held_together_say_so_and_the_rest_of_the_version_goes_on() {
 }
 
 #[test]
+fn p10_the_others_go_on_at_once_where_one_of_many_is_taken_over() {
+    let (mut world, names) = estate(20);
+    remove(&mut world, &names[..11], false);
+    assert_eq!(deletes(&world), 0);
+    world.manual();
+    world.push("again#r000");
+    world.deploy_only(["again"]);
+    assert_eq!(deletes(&world), 10);
+}
+
+#[test]
 fn p10_what_a_human_has_seen_needs_no_other_approval() {
     let (mut world, names) = estate(30);
     remove(&mut world, &names, true);

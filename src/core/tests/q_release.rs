@@ -463,6 +463,19 @@ fn q7_what_follows_from_a_released_change_is_released_with_it() {
 }
 
 #[test]
+fn q7_what_follows_from_a_released_change_is_in_force_also_where_another_fact_waited() {
+    let mut world = manual_fact();
+    world.repair();
+    world.learn("a", "size=6");
+    world.succeed("b");
+    assert_eq!(world.state.counts().unreleased, 1);
+    world.push("a@t1=2");
+    world.deploy_only(["a"]);
+    world.learn("a", "size=7");
+    assert_eq!((fact_of(&world, "b").as_str(), world.state.counts().unreleased), ("7", 0));
+}
+
+#[test]
 fn q7_what_comes_into_force_with_other_settings_is_a_change_whatever_these_say_of_repairs() {
     let mut world = World::new(["t1"]);
     world.push("a");

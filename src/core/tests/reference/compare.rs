@@ -29,7 +29,8 @@ pub(super) fn compare(model: &Model, state: &EnvironmentState) -> Result<(), Str
         let mut why = state.why(res.id);
         let waits = why.iter().take_while(|hold| Model::is_of_release(hold)).count();
         let release: Vec<_> = why.drain(..waits).map(|hold| label(&hold)).collect();
-        let expected = res.pending.as_ref().map(|word| model.why_unreleased(&res.intent.name, word));
+        let facts = Some(model.held_facts(res)).filter(|facts| !facts.is_empty());
+        let expected = res.pending.as_ref().map(|word| model.why_unreleased(&res.intent.name, word)).or(facts);
         if release.len() > 1
             || expected.as_ref().map_or(!release.is_empty(), |any| !release.iter().any(|it| any.contains(it)))
         {
@@ -143,6 +144,9 @@ fn vector(model: &Model, res: &Res, view: &ResourceView, differences: &mut Vec<S
     }
     let facts: BTreeMap<Name, Name> = row.facts.iter().map(|(name, value)| (name.into(), value.into())).collect();
     check.same("facts", &facts, &res.facts);
+    let told: BTreeSet<String> = row.facts_in_force.iter().flat_map(|text| text.lines()).map(str::to_owned).collect();
+    let held = res.in_force.iter().flatten().map(|((name, fact), value)| format!("{name} {fact} {value}"));
+    check.same("facts in force", &told, &held.collect());
     check.same("digest", &row.secret_digest, &res.digest);
     check.same("once secret", &row.once_secret, &res.once_secret);
     let undefined = model.undefined(res);
@@ -159,7 +163,7 @@ fn vector(model: &Model, res: &Res, view: &ResourceView, differences: &mut Vec<S
 
 impl Model {
     pub(super) fn is_of_release(hold: &Hold) -> bool {
-        matches!(hold, Hold::Release { .. } | Hold::ReplaceApproval { .. })
+        matches!(hold, Hold::Release { .. } | Hold::ReplaceApproval { .. } | Hold::FactRelease { .. })
     }
 
     /// For what something waits that is accepted and not released.
@@ -250,7 +254,7 @@ impl Model {
         let other = requirements.iter().filter(|other| self.undefined(other) || !other.live());
         let mut all: Vec<String> =
             missing.chain(other.map(|other| format!("RequirementUndefined {}", other.intent.name))).collect();
-        let unknown = self.unknown(&res.intent).into_iter();
+        let unknown = self.unknown(res).into_iter();
         all.extend(unknown.map(|(name, fact)| format!("FactUnknown {name} {fact}")));
         if !self.targets.contains_key(target) {
             all.push(format!("TargetMissing {target}"));
@@ -327,6 +331,7 @@ fn label(hold: &Hold) -> String {
         Hold::Concurrency { target, .. } => format!("Concurrency {target}"),
         Hold::RetryAt { .. } => "RetryAt".into(),
         Hold::FactUnknown { name, fact, .. } => format!("FactUnknown {name} {fact}"),
+        Hold::FactRelease { name, fact } => format!("FactRelease {name} {fact}"),
         Hold::Drifted => "Drifted".into(),
         Hold::Suspended(_) => "Suspended".into(),
         Hold::Protected => "Protected".into(),
@@ -335,7 +340,6 @@ fn label(hold: &Hold) -> String {
         Hold::InFlight { .. } => "InFlight".into(),
         Hold::Rate { target, .. } => format!("Rate {target}"),
         Hold::Cancelled { .. } => "Cancelled".into(),
-        #[allow(unreachable_patterns)]
-        other => format!("{other:?}"),
+        Hold::ReportOnly => "ReportOnly".into(),
     }
 }

@@ -31,6 +31,7 @@ impl Model {
         let rotates = self.rotates(id, run, kind);
         let run = &if rotates { run.clone() } else { self.completes(id, run, kind) };
         let res = self.all.get_mut(id).unwrap();
+        let (facts, released) = (res.facts.clone(), res.succeeded != Some(run.hash));
         res.run = None;
         res.due = res.due.filter(|_| res.cancelled);
         // "A failed create is deleted too": whatever was tried may exist, whoever is credited.
@@ -78,6 +79,9 @@ impl Model {
                 res.remember_change(run, kind);
                 self.follow_stale(id);
             }
+        }
+        if self.all.get(id).is_some() {
+            self.hold_facts(id, &facts, released);
         }
         // "Adding the same again … cancels it": also where nothing would be deleted.
         if run.operation != Operation::Delete && self.all.get(id).is_some() {

@@ -266,7 +266,7 @@ impl Model {
         // So may the end of a look that found nothing out: what was due before it is due again.
         let ended =
             matches!(event, Some(Event::Finished(..) | Event::ExecutorLost(_) | Event::ExecutorConnected { .. }));
-        let changed = matches!(event, Some(Event::SettingsChanged(_)));
+        let changed = matches!(event, Some(Event::SettingsChanged(_))) || self.clock_stepped;
         if !(ended || changed) || self.settings.repair.schedule == RepairSchedule::Off {
             return;
         }

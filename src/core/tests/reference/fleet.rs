@@ -10,6 +10,9 @@ use super::world::{POOLS, World};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+/// Rounds of a calm: nothing generated is deeper.
+const CALM: usize = 8;
+
 /// How an executor ends what it has begun.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum End {
@@ -144,6 +147,33 @@ impl World {
         }
         let name = member.name.clone();
         self.step(&Event::ExecutorDisconnected(name))
+    }
+
+    /// Its process was started again on its host: it has its name, and nothing of its work.
+    pub(super) fn forgets(&mut self, n: usize, credits: u32) -> Result<(), String> {
+        let member = &mut self.fleet[n];
+        member.connected = false;
+        member.held.clear();
+        member.last_outcome = None;
+        self.connect(n, credits)
+    }
+
+    /// Everything that executors have succeeds, and what follows from it, for some rounds.
+    pub(super) fn calm(&mut self) -> Result<(), String> {
+        for _ in 0..CALM {
+            for n in 0..self.fleet.len() {
+                self.answer(n)?;
+                self.deliver();
+                while self.fleet[n].connected && self.fleet[n].held.iter().any(|held| !held.begun) {
+                    self.begin(n, 0)?;
+                }
+                while self.fleet[n].connected && self.fleet[n].held.iter().any(|held| held.begun) {
+                    self.finish(n, 0, End::Same, true)?;
+                }
+                self.deliver();
+            }
+        }
+        Ok(())
     }
 
     /// It ended; its pod's successor has another name.

@@ -3,10 +3,10 @@
 //! Deliberately absent: any preference. Within the bounds every choice is as good as every other.
 
 use super::super::super::{
-    AttemptId, Effects, Event, ExecutorName, Grant, Message, Operation, OutcomeKind, Reason, Record, ResourceId,
+    AttemptId, Effects, Event, ExecutorName, Grant, Message, Name, Operation, OutcomeKind, Reason, Record, ResourceId,
     VersionRecord, limits,
 };
-use super::model::{DRY_RUNS, Model, Res, Run, Stray};
+use super::model::{DRY_RUNS, Model, Res, Run, Stray, thing};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -148,9 +148,10 @@ impl Model {
         let Some(id) = grant.resource else {
             let stray = Stray { executor: executor.clone(), target: grant.intent.target.clone() };
             *self.starts.entry(grant.intent.target.clone()).or_default() += 1;
-            if !self.given(&grant.facts, &grant.intent) {
+            if !self.given(&grant.facts, &grant.intent, None) {
                 return Err(format!("a dry run of {} is given {:?}", grant.intent.name, grant.facts));
             }
+            self.check_what_a_dry_run_hides(grant)?;
             self.dry.insert(grant.attempt);
             self.strays.insert(grant.attempt, stray);
             return Ok(());
@@ -228,7 +229,7 @@ impl Model {
             ));
         }
         let hash = !res.live() || self.same_hash(Some(grant.hash), Some(res.current));
-        let facts = !res.live() || self.given(&grant.facts, &res.intent);
+        let facts = !res.live() || self.given(&grant.facts, &res.intent, res.in_force.as_ref());
         let digest = res.told_digest();
         if !hash || !facts || grant.secret_digest != digest || grant.once_secret != res.once_secret {
             return Err(format!(
@@ -242,6 +243,23 @@ impl Model {
         }
         if Some(grant.reason) != res.queued {
             return Err(format!("{} is granted for {:?}, queued for {:?}", res.intent.name, grant.reason, res.queued));
+        }
+        Ok(())
+    }
+
+    /// "Attributes in which secrets may be found": of the thing that it means, and of what its name is now. It verifies no secrets.
+    fn check_what_a_dry_run_hides(&mut self, grant: &Grant) -> Result<(), String> {
+        let mine = |res: &&Res| res.live() && res.intent.name == grant.intent.name;
+        let same =
+            |res: &&Res| mine(res) || res.intent.name == grant.intent.name || res.thing() == thing(&grant.intent);
+        let must: BTreeSet<Name> = self.all.values().filter(mine).flat_map(Res::holds).collect();
+        let may: BTreeSet<Name> = self.all.values().filter(same).flat_map(Res::holds).collect();
+        let told = &grant.once_secret;
+        if grant.secret_digest.is_some() || !must.is_subset(told) || !told.is_subset(&may) {
+            return Err(format!("a dry run of {} hides {told:?}, expected {must:?} to {may:?}", grant.intent.name));
+        }
+        if !must.is_empty() {
+            self.met.insert("a dry run hides what was secret");
         }
         Ok(())
     }

@@ -5,7 +5,7 @@
 use super::super::super::{
     DeletionPolicy, DryRunItem, FactRef, Forget, Input, InputSource, Intent, IntentParts, Mode, Name, Notify, OnChange,
     Policy, Pool, Push, PushMode, RateLimit, Repair, RepairAction, RepairSchedule, Replace, RequestKind, Retry, Scope,
-    Settings, Target, Window, Windows,
+    Settings, Target, Window, Windows, limits,
 };
 use super::fleet::End;
 use super::world::{Action, POOLS};
@@ -13,6 +13,8 @@ use std::sync::Arc;
 
 const NAMES: usize = 24;
 const TARGETS: usize = 4;
+/// So few hand on what they are, and turn their edges round.
+const TANGLED: usize = 6;
 
 /// A small generator of numbers (splitmix64), and what the whole trace is like.
 struct Random {
@@ -23,6 +25,8 @@ struct Random {
     manual: bool,
     /// Much takes facts and secrets, and these change.
     facts: bool,
+    /// What comes next, whatever else may happen.
+    then: Vec<Action>,
 }
 
 impl Random {
@@ -105,8 +109,11 @@ impl Random {
     /// Facts of what comes before it, and secrets.
     fn inputs(&mut self, reach: usize) -> Vec<Input> {
         let mut inputs = Vec::new();
-        // Facts that wait for a release are not known to the reference.
-        if !self.manual && reach > 0 && self.chance(if self.facts { 50 } else { 8 }) {
+        // Who goes first can be seen where everything is known.
+        if self.crowded {
+            return inputs;
+        }
+        if reach > 0 && self.chance(if self.facts { 50 } else { 8 }) {
             for path in ["/size", "/more"].iter().take(1 + usize::from(self.chance(15))) {
                 let fact = if self.chance(12) { "owner" } else { "size" };
                 let of = FactRef { name: format!("r{}", self.below(reach.min(4))).into(), fact: fact.into() };
@@ -124,7 +131,70 @@ impl Random {
         format!("S{}", self.below(2)).into()
     }
 
+    /// A few that require each other in turn, and change what they are.
+    fn tangle(&mut self) -> Action {
+        let mut all: Vec<usize> = (0..2 + self.below(3)).map(|_| self.below(TANGLED)).collect();
+        all.sort_unstable();
+        all.dedup();
+        let moves = self.chance(40);
+        let mut upserts = Vec::new();
+        for n in all {
+            let thing = if moves { self.below(TANGLED) } else { n };
+            let edges = if moves { 0 } else { self.below(3) };
+            let requires = (0..edges).map(|_| self.below(TANGLED)).filter(|to| *to != n);
+            let requires = requires.map(|to| format!("r{to}").into()).collect();
+            let parts: IntentParts = (*self.intent(n)).clone().into();
+            upserts.push(Arc::new(Intent::new(IntentParts {
+                requires,
+                inputs: Vec::new(),
+                identity: format!("\"{thing}\"").into(),
+                target: format!("t{}", if self.crowded { 0 } else { thing % TARGETS }).into(),
+                ..parts
+            })));
+        }
+        let removals = if self.chance(30) { vec![format!("r{}", self.below(TANGLED)).into()] } else { Vec::new() };
+        Action::Push(of_set(0, upserts, removals, if self.chance(70) { PushMode::Each } else { PushMode::Whole }))
+    }
+
+    /// About as many removals as need an approval, where all has gone well before.
+    fn many(&mut self) -> Action {
+        let names = (0..9 + self.below(4)).map(|n| format!("r{n}").into()).collect();
+        self.then.push(Action::Push(of_set(0, Vec::new(), names, PushMode::Whole)));
+        Action::Calm
+    }
+
+    /// Something is removed, and wanted again soon.
+    fn comes_back(&mut self) -> Action {
+        let mut all: Vec<usize> = (0..=self.below(3)).map(|_| self.below(NAMES / 3)).collect();
+        all.sort_unstable();
+        all.dedup();
+        let again = all.iter().map(|n| self.intent(*n)).collect();
+        self.then.push(Action::Push(of_set(0, again, Vec::new(), PushMode::Each)));
+        if self.chance(50) {
+            let between = self.between();
+            self.then.push(between);
+        }
+        let names = all.iter().map(|n| format!("r{n}").into()).collect();
+        Action::Push(Push { approved: true, ..of_set(0, Vec::new(), names, PushMode::Whole) })
+    }
+
+    fn between(&mut self) -> Action {
+        let executor = self.below(4);
+        match self.below(4) {
+            0 => Action::Answer(executor),
+            1 => Action::Begin(executor, self.below(8)),
+            2 => Action::Lose(executor),
+            _ => {
+                let end = self.end();
+                Action::Finish(executor, self.below(8), end)
+            }
+        }
+    }
+
     fn push(&mut self, first: bool) -> Action {
+        if !first && self.chance(if self.manual { 20 } else { 5 }) {
+            return self.tangle();
+        }
         let set = usize::from(self.chance(25));
         let set = if first { 0 } else { set };
         let mine = |n: &usize| usize::from(*n >= 18) == set;
@@ -150,18 +220,8 @@ impl Random {
             _ => Vec::new(),
         };
         let mode = if whole { PushMode::Whole } else { PushMode::Each };
-        Action::Push(Push {
-            set: format!("s{set}").into(),
-            upserts,
-            removals,
-            prune: !first && self.chance(5),
-            approved: self.chance(50),
-            base: None,
-            mode,
-            author: "user".into(),
-            source: "test".into(),
-            message: "".into(),
-        })
+        let (prune, approved) = (!first && self.chance(5), self.chance(50));
+        Action::Push(Push { prune, approved, ..of_set(set, upserts, removals, mode) })
     }
 
     fn settings(&mut self, suspend: bool) -> Settings {
@@ -220,7 +280,7 @@ impl Random {
         let target = target.then(|| format!("t{}", self.below(TARGETS)).into());
         let scope = Scope { target, names: names.then(|| self.names(6)) };
         if self.manual && self.chance(50) {
-            return Action::DeployShown(scope, self.chance(60));
+            return Action::DeployShown(scope, self.chance(45));
         }
         let kind = self.kind();
         Action::Request(kind, scope)
@@ -253,6 +313,9 @@ impl Random {
     }
 
     fn action(&mut self) -> Action {
+        if let Some(next) = self.then.pop() {
+            return next;
+        }
         // Those of the pool of the first target.
         let executor = if self.crowded { self.below(2) * 2 } else { self.below(4) };
         let pick = self.below(8);
@@ -279,6 +342,7 @@ impl Random {
             760..770 => Action::Forge(executor, self.next()),
             770..800 => Action::Connect(executor, 1 + pick as u32),
             800..810 => Action::Disconnect(executor),
+            810..820 if self.chance(30) => Action::Forgets(executor, 1 + pick as u32),
             810..820 => Action::Lose(executor),
             820..850 => {
                 let suspend = self.chance(30);
@@ -308,9 +372,29 @@ impl Random {
             }
             917..920 => Action::Stop,
             920..930 => Action::Restart { unsent: self.chance(50) },
+            930..933 => self.many(),
+            933..940 => self.comes_back(),
+            940..943 => Action::Calm,
+            943..946 => Action::SetBack(limits::CLOCK_STEP_MS + self.below(100_000) as u64),
             _ if self.chance(10) => Action::Wait(1 + self.below(200_000) as u64),
             _ => Action::Wait(1 + self.below(20_000) as u64),
         }
+    }
+}
+
+/// A push of somebody who has seen nothing.
+fn of_set(set: usize, upserts: Vec<Arc<Intent>>, removals: Vec<Name>, mode: PushMode) -> Push {
+    Push {
+        set: format!("s{set}").into(),
+        upserts,
+        removals,
+        prune: false,
+        approved: false,
+        base: None,
+        mode,
+        author: "user".into(),
+        source: "test".into(),
+        message: "".into(),
     }
 }
 
@@ -329,8 +413,14 @@ pub(super) fn target(n: usize, suspend: bool) -> Target {
 
 /// The trace of a seed.
 pub(super) fn trace(seed: u64) -> Vec<Action> {
-    let facts = matches!(seed % 5, 1 | 4);
-    let mut random = Random { state: seed, crowded: seed.is_multiple_of(3) && !facts, manual: seed % 5 == 3, facts };
+    let facts = matches!(seed % 5, 1 | 4) || seed % 10 == 8;
+    let mut random = Random {
+        state: seed,
+        crowded: seed.is_multiple_of(3) && !facts,
+        manual: seed % 5 == 3,
+        facts,
+        then: Vec::new(),
+    };
     let mut actions: Vec<Action> = (0..TARGETS).map(|n| Action::Target(target(n, false))).collect();
     actions.extend((0..3).map(|n| Action::Connect(n, 2 + n as u32 * 3)));
     actions.push(random.push(true));

@@ -44,6 +44,14 @@ impl Model {
         }
     }
 
+    /// "A clock that was set back": what a rate has left is not known.
+    pub(super) fn set_back(&mut self, ms: u64) {
+        self.now = self.now.before_ms(ms);
+        self.flowed = self.now;
+        (self.clock_stepped, self.was_set_back) = (true, true);
+        self.forget_rates();
+    }
+
     /// How full the buckets are is not in history.
     pub(super) fn forget_rates(&mut self) {
         self.buckets.values_mut().for_each(|bucket| bucket.low = 0);

@@ -1,11 +1,12 @@
 //! J: what fills attributes from elsewhere. "A value not yet known makes the resource Undefined; its arrival or change changes the intent"; of secrets
 //! nothing is known but a digest, and "a first digest completes the hash and changes nothing".
 //!
-//! What an intent is with its values has a key of this model's own; keys and the hashes of `core` must mean the same (`same_hash`). Deliberately absent:
-//! facts that wait for a release (`mod.rs`).
+//! What an intent is with its values has a key of this model's own; keys and the hashes of `core` must mean the same (`same_hash`).
+//! Deliberately absent: what attempts make of secrets.
 
 use super::super::super::{
-    EnvironmentState, Finding, Hash, InputSource, Intent, KnownFact, Name, Operation, OutcomeKind, Reason, ResourceId,
+    EnvironmentState, Finding, Hash, InputSource, Intent, KnownFact, Name, OnChange, Operation, OutcomeKind, Reason,
+    ResourceId,
 };
 use super::model::{Model, Res, Run};
 use std::cell::RefCell;
@@ -71,32 +72,44 @@ impl Model {
         self.named(name)?.facts.get(fact).cloned()
     }
 
-    fn values(&self, intent: &Intent) -> Vec<Option<Name>> {
-        taken(intent).iter().map(|of| self.fact(of)).collect()
+    /// "What takes it goes on with the facts that are in force."
+    fn fact_among(&self, in_force: Option<&Taken>, of: &(Name, Name)) -> Option<Name> {
+        in_force.and_then(|in_force| in_force.get(of).cloned()).or_else(|| self.fact(of))
+    }
+
+    fn values(&self, intent: &Intent, in_force: Option<&Taken>) -> Vec<Option<Name>> {
+        taken(intent).iter().map(|of| self.fact_among(in_force, of)).collect()
+    }
+
+    /// As they are known, whatever is in force.
+    pub(super) fn values_now(&self, intent: &Intent) -> Vec<Option<Name>> {
+        self.values(intent, None)
     }
 
     /// Facts that it takes and that nobody knows.
-    pub(super) fn unknown(&self, intent: &Intent) -> Vec<(Name, Name)> {
-        taken(intent).into_iter().filter(|of| self.fact(of).is_none()).collect()
+    pub(super) fn unknown(&self, res: &Res) -> Vec<(Name, Name)> {
+        let in_force = res.in_force.as_ref();
+        taken(&res.intent).into_iter().filter(|of| self.fact_among(in_force, of).is_none()).collect()
     }
 
     /// What an attempt is to be given: the facts that are known, in order.
-    pub(super) fn given(&self, told: &[KnownFact], intent: &Intent) -> bool {
-        let expected = taken(intent).into_iter().filter_map(|of| Some((of.clone(), self.fact(&of)?)));
+    pub(super) fn given(&self, told: &[KnownFact], intent: &Intent, in_force: Option<&Taken>) -> bool {
+        let known = |of: (Name, Name)| Some((of.clone(), self.fact_among(in_force, &of)?));
+        let expected = taken(intent).into_iter().filter_map(known);
         let told = told.iter().map(|known| ((known.of.name.clone(), known.of.fact.clone()), known.value.clone()));
         told.eq(expected)
     }
 
     /// The base of what it wants, and the whole, as things are now.
-    fn wanted_now(&self, res: &Res, intent: &Intent) -> (Hash, Hash) {
-        let values = self.values(intent);
+    fn wanted_now(&self, res: &Res, intent: &Intent, in_force: Option<&Taken>) -> (Hash, Hash) {
+        let values = self.values(intent, in_force);
         let digest = res.digest.filter(|_| secrets(intent) == secrets(&res.intent));
         (complete(intent, &values, None), complete(intent, &values, digest))
     }
 
     /// What the newest accepted word on a resource makes of it.
     pub(super) fn with_word(&self, res: &Res, intent: &Arc<Intent>) -> Res {
-        let (base, current) = self.wanted_now(res, intent);
+        let (base, current) = self.wanted_now(res, intent, None);
         Res { intent: Arc::clone(intent), base, current, ..res.clone() }
     }
 
@@ -113,7 +126,8 @@ impl Model {
 
     /// It has an intent from now on, whatever was known of another one.
     pub(super) fn takes_intent(&mut self, id: ResourceId) {
-        let (base, current) = self.wanted_now(&self.all[&id], &self.all[&id].intent);
+        let res = &self.all[&id];
+        let (base, current) = self.wanted_now(res, &res.intent, res.in_force.as_ref());
         let res = self.all.get_mut(id).unwrap();
         (res.base, res.current) = (base, current);
     }
@@ -122,12 +136,53 @@ impl Model {
     pub(super) fn take_what_is_open(&mut self, state: &EnvironmentState) {
         for id in self.ids() {
             let res = self.all.get_mut(id).unwrap();
-            let Some(perhaps) = res.perhaps.take() else { continue };
+            let Some((perhaps, released)) = res.perhaps.take() else { continue };
             let told = state.row(id).map(|row| row.facts.iter().map(|(name, value)| (name.into(), value.into())));
             if told.is_some_and(|told| told.eq(perhaps.clone())) {
-                res.facts = perhaps;
+                let before = std::mem::replace(&mut res.facts, perhaps);
+                self.hold_facts(id, &before, released);
             }
         }
+    }
+
+    /// "Under `onChange: Manual` a fact that changes by itself is no version, and waits for a user's deploy as one does. A fact that changes because
+    /// of a released change follows from that, and is released with it." What was not known completely was released as what it turns out to be.
+    pub(super) fn hold_facts(&mut self, source: ResourceId, before: &BTreeMap<Name, Name>, released: bool) {
+        let (name, now) = (self.all[&source].intent.name.clone(), self.all[&source].facts.clone());
+        let meant = self.named(&name).is_some_and(|res| res.id == source);
+        if *before == now || !meant {
+            return;
+        }
+        let manual = self.settings.on_change == OnChange::Manual;
+        for id in self.ids() {
+            let res = &self.all[&id];
+            let of = taken(&res.intent);
+            if !res.live() || res.unknown || of.iter().all(|(of, _)| *of != name) {
+                continue;
+            }
+            let value = |of: &(Name, Name)| {
+                let changes = of.0 == name && before.get(&of.1) != now.get(&of.1);
+                let held = res.in_force.as_ref().and_then(|in_force| in_force.get(of)).cloned();
+                match changes {
+                    true if released || !manual => now.get(&of.1).cloned(),
+                    true => held.or_else(|| before.get(&of.1).cloned()),
+                    false => held.or_else(|| self.fact(of)),
+                }
+            };
+            let kept: Vec<_> = of.iter().map(|of| (of.clone(), value(of))).collect();
+            let differs = kept.iter().any(|(of, value)| *value != self.fact(of));
+            let kept = kept.into_iter().filter_map(|(of, value)| Some((of, value?))).collect();
+            if differs {
+                self.met.insert("a fact waits for its release");
+            }
+            self.all.get_mut(id).unwrap().in_force = differs.then_some(kept);
+        }
+    }
+
+    /// The facts for whose release it waits, as `why` may tell of them.
+    pub(super) fn held_facts(&self, res: &Res) -> Vec<String> {
+        let held = res.in_force.iter().flatten().filter(|(of, value)| self.fact(of).as_ref() != Some(value));
+        held.map(|((name, fact), _)| format!("FactRelease {name} {fact}")).collect()
     }
 
     /// "Its arrival or change changes the intent": of everything whose facts are all known.
@@ -138,12 +193,12 @@ impl Model {
                 self.all.get_mut(id).unwrap().unknown = false;
                 continue;
             }
-            if !self.unknown(&res.intent).is_empty() {
+            if !self.unknown(res).is_empty() {
                 self.met.insert("a fact is not known");
                 self.all.get_mut(id).unwrap().unknown = true;
                 continue;
             }
-            let (base, current) = self.wanted_now(res, &res.intent);
+            let (base, current) = self.wanted_now(res, &res.intent, res.in_force.as_ref());
             let res = self.all.get_mut(id).unwrap();
             let changed = res.current != current;
             (res.base, res.current) = (base, current);
@@ -202,6 +257,7 @@ impl Res {
 
     /// "Facts come only from the newest attempt": each success replaces them, a failure leaves what was known.
     pub(super) fn learn(&mut self, run: &Run, kind: &OutcomeKind) {
+        let released = self.succeeded != Some(run.hash);
         if let OutcomeKind::Succeeded(finding) = kind
             && self.live()
             && !run.stranger
@@ -211,7 +267,7 @@ impl Res {
             if run.digest.is_none() || run.hash == self.current && !self.unknown {
                 self.facts = facts;
             } else {
-                self.perhaps = Some(facts);
+                self.perhaps = Some((facts, released));
             }
         }
     }
@@ -245,6 +301,9 @@ impl Res {
 pub(super) fn looks(reason: Reason) -> bool {
     matches!(reason, Reason::Report | Reason::FactRefresh)
 }
+
+/// Facts that something takes, and their values.
+pub(super) type Taken = BTreeMap<(Name, Name), Name>;
 
 /// See [`Pairs`].
 pub(super) type SharedPairs = RefCell<Pairs>;

@@ -45,8 +45,9 @@
 //! - Whether a stale attempt that was to verify secrets has learned anything; what a tombstone last succeeded as that never became what it was wanted
 //!   to be. What a stale attempt found of its secrets is not known; that a fact arrives is no other intent where that was attempted with the same value.
 //!
-//! Deliberately absent: code shared with `core` or with the other checks of these tests; facts that wait for a release under `Manual`, what dry runs
-//! know of secrets.
+//! - Whether what becomes defined by the result that tells it to reload joins with the priority of that, or as a change.
+//!
+//! Deliberately absent: code shared with `core` or with the other checks of these tests.
 
 mod asked;
 mod compare;
@@ -82,7 +83,11 @@ const SHARE: u64 = 200;
 const DIFFERENCES: usize = 8;
 
 /// Of the seeds, so many percent at least meet each of these.
-const RARE: [(&str, usize); 12] = [
+const RARE: [(&str, usize); 16] = [
+    ("the oldest comes before the most important", 1),
+    ("a fact waits for its release", 0),
+    ("a timer is measured anew", 1),
+    ("a dry run hides what was secret", 1),
     ("one comes before another", 10),
     ("priority is lent to one that comes before another", 2),
     ("fewer executors are wanted", 5),

@@ -8,7 +8,7 @@ use super::super::super::{
     Operation, Reason, RepairAction, RequestId, ResourceId, Settings, Target, Timestamp, VersionNumber,
 };
 use super::holds::{Bucket, Suspended};
-use super::inputs::{SharedPairs, looks};
+use super::inputs::{SharedPairs, Taken, looks};
 use super::notify::Debt;
 use super::order::Place;
 use super::pools::Pools;
@@ -103,8 +103,10 @@ pub(super) struct Res {
     pub unknown: bool,
     /// What its newest success learned.
     pub facts: BTreeMap<Name, Name>,
-    /// What a stale success would have taught it, if it looked that far.
-    pub perhaps: Option<BTreeMap<Name, Name>>,
+    /// What a stale success would have taught it, if it looked that far; and whether that was of a released change.
+    pub perhaps: Option<(BTreeMap<Name, Name>, bool)>,
+    /// The facts that it goes on with, where others are known by now and that is not released.
+    pub in_force: Option<Taken>,
     pub digest: Option<Hash>,
     /// Attributes that were filled from secrets once.
     pub once_secret: BTreeSet<Name>,
@@ -173,6 +175,9 @@ pub(super) struct Model {
     /// What this trace has met of what is rare.
     pub met: BTreeSet<&'static str>,
     pub pairs: SharedPairs,
+    /// In this step the clock was set back; it was before.
+    pub clock_stepped: bool,
+    pub was_set_back: bool,
     /// What has left in this step: it may have lent before.
     pub gone: Vec<Res>,
     /// Something of a dry run waits.
@@ -189,6 +194,7 @@ impl Res {
             unknown: false,
             facts: BTreeMap::new(),
             perhaps: None,
+            in_force: None,
             digest: None,
             once_secret: BTreeSet::new(),
             intent,
@@ -326,7 +332,7 @@ impl Model {
         if !self.targets.contains_key(&res.intent.target) {
             return true;
         }
-        if !self.unknown(&res.intent).is_empty() {
+        if !self.unknown(res).is_empty() {
             return true;
         }
         res.intent.requires.iter().any(|name| match self.named(name) {
@@ -344,7 +350,7 @@ impl Model {
             Compliance::HasUpdate
         } else if self.undefined(res) {
             Compliance::Undefined
-        } else if self.of_newest(res, Res::has_update) {
+        } else if res.pending.is_none() && res.in_force.is_some() || self.of_newest(res, Res::has_update) {
             Compliance::HasUpdate
         } else if self.of_newest(res, Res::compliant) {
             Compliance::Compliant

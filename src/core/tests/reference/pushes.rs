@@ -141,11 +141,13 @@ impl Model {
             }
             refused.extend(bad);
         }
+        // Each for itself: of what is named twice, the first one is accepted.
+        upserts.retain(|intent| !refused.contains(&intent.name));
         refused.extend(twice);
         if push.mode == PushMode::Whole && !refused.is_empty() {
             return Plan { refused, members, ..Plan::default() };
         }
-        let accepted = push.upserts.iter().filter(|intent| !refused.contains(&intent.name));
+        let accepted = upserts.iter();
         let differs = |intent: &&Arc<Intent>| {
             removed.contains(&intent.name)
                 || self.accepted(&intent.name).is_none_or(|(_, old)| !same_text(&old, intent))

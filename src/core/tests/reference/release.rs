@@ -74,6 +74,17 @@ impl Model {
         live.chain(new).map(|name| (name.clone(), self.accepted(&name).map(|(_, intent)| intent))).collect()
     }
 
+    /// What takes other facts than are known by now.
+    fn with_facts_held(&self) -> BTreeSet<Name> {
+        let held = self.all.values().filter(|res| res.live() && res.in_force.is_some());
+        held.map(|res| res.intent.name.clone()).collect()
+    }
+
+    /// Everything of which something is not released.
+    fn unreleased_names(&self) -> BTreeSet<Name> {
+        self.words().into_keys().chain(self.with_facts_held()).collect()
+    }
+
     /// Two that cannot be released apart: "the other members of a cycle that old and new edges would close, and the other name of a thing that only
     /// changes its name". The first of each pair is among these names.
     fn bound(&self, names: &BTreeSet<Name>, words: &BTreeMap<Name, Option<Arc<Intent>>>) -> Vec<(Name, Name)> {
@@ -130,6 +141,11 @@ impl Model {
     /// Of these names and what cannot be apart from them, all that no approval holds back.
     fn releasable(&self, names: BTreeSet<Name>) -> BTreeSet<Name> {
         let words = self.words();
+        let facts: BTreeSet<Name> = self
+            .with_facts_held()
+            .into_iter()
+            .filter(|name| names.contains(name) && !words.contains_key(name))
+            .collect();
         let held = self.unapproved_replacements();
         let mut names = self.together(names, &words);
         names.retain(|name| !held.contains(name));
@@ -137,6 +153,7 @@ impl Model {
             let apart = self.bound(&names, &words).into_iter().filter(|(_, other)| !names.contains(other));
             let apart: BTreeSet<Name> = apart.map(|(name, _)| name).collect();
             if apart.is_empty() {
+                names.extend(facts);
                 return names;
             }
             names.retain(|name| !apart.contains(name));
@@ -155,7 +172,7 @@ impl Model {
         let asks = |intent: &Intent| intent.policy.replace == Replace::Approve && self.replaces(intent);
         let manual = self.settings.on_change == OnChange::Manual;
         if !manual
-            && self.words().is_empty()
+            && self.unreleased_names().is_empty()
             && !plan.upserts.values().any(|intent| !plan.removed.contains(&intent.name) && asks(intent))
         {
             let all = plan.upserts.iter();
@@ -175,7 +192,7 @@ impl Model {
         if manual {
             return Change::default();
         }
-        let names = self.releasable(self.words().into_keys().collect());
+        let names = self.releasable(self.unreleased_names());
         self.take_words(&names)
     }
 
@@ -232,10 +249,14 @@ impl Model {
             let new = self.unreleased.values().find(|word| word.intent.name == *name).cloned();
             self.unreleased.retain(|_, word| word.intent.name != *name);
             let live = self.live_named(name).map(|res| res.id);
+            let held = live.and_then(|id| self.all.get_mut(id)?.in_force.take()).is_some();
             let word = live.and_then(|id| self.all.get_mut(id)?.pending.take());
             if let Some((id, word)) = live.zip(word.as_ref().filter(|word| word.removed)) {
                 // "A removal obeys the last word on it, released or not."
                 self.replace_intent(id, &word.intent);
+                if held {
+                    self.takes_intent(id);
+                }
                 let res = self.all.get_mut(id).unwrap();
                 res.set = word.set.clone();
                 change.removed.insert(name.clone(), (res.approved, word.version));
@@ -260,13 +281,16 @@ impl Model {
         if !names.is_empty() {
             self.met.insert("released by hand");
         }
-        self.bring_into_force(&change, &ids, state)
+        self.bring_into_force(&change, &ids, state)?;
+        // What takes other facts from now on wants something else from now on.
+        self.renew();
+        Ok(())
     }
 
     /// Nothing waits for a release any more, but for what waits for an approval.
     pub(super) fn release_all(&mut self, state: &EnvironmentState) -> Result<(), String> {
         if self.settings.on_change == OnChange::Automatic {
-            self.release(self.words().into_keys().collect(), state)?;
+            self.release(self.unreleased_names(), state)?;
         }
         Ok(())
     }
@@ -277,10 +301,10 @@ impl Model {
         let words = self.words();
         let here = |name: &Name| {
             let live = self.live_named(name).is_some_and(|res| on(&res.intent));
-            live || words[name].as_deref().is_some_and(on)
+            live || words.get(name).and_then(Option::as_deref).is_some_and(on)
         };
         let named = |name: &Name| scope.names.as_ref().is_none_or(|names| names.contains(name));
-        words.keys().filter(|name| named(name) && here(name)).cloned().collect()
+        self.unreleased_names().into_iter().filter(|name| named(name) && here(name)).collect()
     }
 
     /// What a user's deploy of this scope would bring into force, and what that replaces.
@@ -290,7 +314,8 @@ impl Model {
         let told = |name: &Name| {
             let (live, next) =
                 (self.live_named(name).map(|res| &res.intent), self.accepted(name).map(|(_, next)| next));
-            format!("{name}: {:?} instead of {:?}", text(next.as_ref()), text(live))
+            let facts = next.as_ref().map(|next| self.values_now(next));
+            format!("{name}: {:?} with {facts:?} instead of {:?}", text(next.as_ref()), text(live))
         };
         names.iter().map(told).collect()
     }
@@ -323,7 +348,7 @@ impl Model {
         let undone = self
             .all
             .values()
-            .filter(|res| !res.live() || res.succeeded != Some(res.current) || !self.unknown(&res.intent).is_empty());
+            .filter(|res| !res.live() || res.succeeded != Some(res.current) || !self.unknown(res).is_empty());
         let deployed = undone.map(|res| res.version).min().map_or(released, before).min(released);
         Versions { accepted: self.version, released, deployed }
     }

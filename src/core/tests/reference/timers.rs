@@ -15,16 +15,28 @@ impl Model {
     pub(super) fn check_timers(&mut self, event: Option<&Event>, state: &EnvironmentState) -> Result<(), String> {
         let due: BTreeMap<ResourceId, Timestamp> =
             state.views().filter_map(|view| Some((view.row.resource, view.row.due_at?))).collect();
-        // "Changing a setting re-arms from the last attempt"; a new owner may find a timer farther away than any would be set now.
-        let anew = matches!(event, Some(Event::SettingsChanged(_)) | None);
+        // "Changing a setting re-arms from the last attempt"; "measured anew when the clock goes back, and at a restart" (R13).
+        let settings = matches!(event, Some(Event::SettingsChanged(_)));
+        let measured = self.clock_stepped || event.is_none();
+        let anew = settings || measured;
+        let mut met = Vec::new();
         for id in self.ids() {
             let (res, due) = (&self.all[&id], due.get(&id).copied());
             let kept = res.due.is_some() && res.due == due;
             let (may, must) = self.timer(res);
+            let latest = self.latest(res);
+            if self.clock_stepped && res.due.is_some_and(|due| due > latest) {
+                met.push("a timer is measured anew");
+            }
             let fair = match due {
                 None => !must,
+                Some(at) if measured && at > latest => false,
                 // A planned verification is planned anew when the plan changes, and then kept until it changes again.
-                Some(at) if kept && (res.cancelled || !(anew && res.verifies())) => at > self.now,
+                // A new owner finds what is overdue.
+                Some(at) if kept && event.is_none() => at <= latest,
+                // It may have been measured from where a clock stood that was set back.
+                Some(at) if kept && self.was_set_back => at > self.now,
+                Some(at) if kept && (res.cancelled || !(settings && res.verifies())) => at > self.now,
                 Some(at) => (res.due.is_none() || anew) && may.is_some_and(|(from, to)| (from..=to).contains(&at)),
             };
             if !fair {
@@ -36,7 +48,15 @@ impl Model {
             }
             self.all.get_mut(id).unwrap().due = due;
         }
+        self.met.extend(met);
         Ok(())
+    }
+
+    /// Later than this nothing of its kind is ever armed. What was cancelled waits for as long as a retry may.
+    fn latest(&self, res: &Res) -> Timestamp {
+        let retry = self.now.after_ms(self.settings.retry.max_delay_ms);
+        let verification = self.verification_bounds(Some(self.now)).map_or(retry, |(_, to)| to.max(retry));
+        if !res.live() || res.last_result == LastResult::Failed { retry } else { verification }
     }
 
     /// When a timer that is set now may ring, and whether there must be one.
@@ -72,7 +92,8 @@ impl Model {
 
     /// "Repair spreads its work over the interval"; the generated cron schedules fire at whole multiples of some minutes.
     pub(super) fn verification_bounds(&self, verified: Option<Timestamp>) -> Option<Bounds> {
-        let from = verified.unwrap_or(self.now);
+        // A clock that was set back since has verified in the future.
+        let from = verified.unwrap_or(self.now).min(self.now);
         let repair = &self.settings.repair;
         match &repair.schedule {
             RepairSchedule::Off => None,

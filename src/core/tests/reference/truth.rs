@@ -58,7 +58,7 @@ impl Model {
             }
             Hold::RequirementNotGood { name, error } => required(name)
                 .is_some_and(|other| !other.good() && (error.is_none() || other.last_result == LastResult::Failed)),
-            Hold::FactUnknown { name, fact, .. } => self.unknown(&res.intent).contains(&(name.clone(), fact.clone())),
+            Hold::FactUnknown { name, fact, .. } => self.unknown(res).contains(&(name.clone(), fact.clone())),
             Hold::TombstoneFirst { name } => {
                 res.after.and_then(|id| self.all.get(id)).is_some_and(|first| first.intent.name == *name)
             }
@@ -152,7 +152,7 @@ impl Model {
         if !res.live() {
             return None;
         }
-        let unknown = self.unknown(&res.intent);
+        let unknown = self.unknown(res);
         for name in &res.intent.requires {
             let missing = |hold: &Hold| matches!(hold, Hold::RequirementMissing { name: told } | Hold::RequirementUnreleased { name: told } if told == name);
             let undefined = |hold: &Hold| matches!(hold, Hold::RequirementUndefined { name: told } if told == name);

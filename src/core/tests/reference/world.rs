@@ -41,6 +41,12 @@ pub(super) enum Action {
     Duplicate(usize),
     Forge(usize, u64),
     Wait(u64),
+    /// The clock was ahead by so much, and is right again.
+    SetBack(u64),
+    /// Everything that executors have goes well for a while.
+    Calm,
+    /// An executor comes back under its name, and has forgotten what it had.
+    Forgets(usize, u32),
     /// A thing becomes another size.
     Grow(Name),
     /// The secret that stands there becomes another one.
@@ -124,6 +130,12 @@ impl World {
                 self.model.now = self.model.now.after_ms(*ms);
                 self.step(&Event::Tick)
             }
+            Action::SetBack(ms) => {
+                self.model.set_back(*ms);
+                self.step(&Event::Tick)
+            }
+            Action::Calm => self.calm(),
+            Action::Forgets(n, credits) => self.forgets(*n, *credits),
             Action::Grow(identity) => {
                 self.truth.grow(identity.clone());
                 Ok(())
@@ -239,6 +251,7 @@ impl World {
         model.check_pools(effects)?;
         model.remember();
         model.check_timers(event, &self.state)?;
+        model.clock_stepped = false;
         self.store.check(&self.state)?;
         for message in &effects.messages {
             match message {
