@@ -184,6 +184,7 @@ impl Bucket {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::{Bucket, Cluster, Kind, STATUS_AT_ONCE, STATUS_BURST, STATUS_RATE, StatusKey, StatusWriter};
+    use std::sync::Arc;
     use std::time::Duration;
     use tokio::time::Instant;
 
@@ -213,6 +214,28 @@ mod tests {
         assert!(waiting.newest.values().all(|status| *status == rounds - 1));
         let under_way = objects * rounds - waiting.replaced - objects;
         assert!(under_way <= STATUS_AT_ONCE as u64, "{under_way}");
+    }
+
+    /// Both on their way at once, the older might arrive last, and stay.
+    #[test]
+    fn a_newer_status_of_an_object_waits_until_the_older_has_arrived() {
+        let writer = StatusWriter { waiting: Arc::default(), wake: Arc::default() };
+        let key = StatusKey { kind: Kind::Resource, namespace: "default".into(), name: "a".into(), uid: "1".into() };
+        let put = |status: &str| writer.put(key.clone(), status.into());
+        let next = || writer.next().map(|(_, status)| status);
+        put("deploying");
+        assert_eq!(next(), Some("deploying".into()));
+        put("deployed");
+        assert_eq!(next(), None);
+        writer.wrote(&key);
+        assert_eq!(next(), Some("deployed".into()));
+        // What failed before is older than what is on its way, and than what waits.
+        writer.put_back(key.clone(), "deploying".into());
+        writer.wrote(&key);
+        assert_eq!(next(), None);
+        put("drifted");
+        writer.put_back(key.clone(), "deploying".into());
+        assert_eq!(next(), Some("drifted".into()));
     }
 
     #[test]

@@ -109,19 +109,23 @@ impl EnvironmentState {
         self.dry_runs.len()
     }
 
-    /// How many resources are queued, and how many an executor has. Costs what is open, not what there is.
-    pub fn under_way(&self) -> (u32, u32) {
-        let queued = self.targets.iter().map(|place| place.queued.len() as u32).sum();
-        (queued, self.running().count() as u32)
+    /// How many resources are queued. Costs what targets there are.
+    pub fn queued(&self) -> u32 {
+        self.targets.iter().map(|place| place.queued.len() as u32).sum()
+    }
+
+    /// How many resources an executor has. Costs what is open.
+    pub fn running(&self) -> u32 {
+        self.granted().count() as u32
     }
 
     /// The resources that are queued, or that an executor has, each once.
     pub fn views_under_way(&self) -> impl Iterator<Item = ResourceView> + '_ {
         let queued = self.targets.iter().flat_map(|place| &place.queued).filter_map(|&id| self.get(id));
-        queued.chain(self.running().filter(|resource| resource.queued.is_none())).map(|resource| self.view_of(resource))
+        queued.chain(self.granted().filter(|resource| resource.queued.is_none())).map(|resource| self.view_of(resource))
     }
 
-    fn running(&self) -> impl Iterator<Item = &Resource> {
+    fn granted(&self) -> impl Iterator<Item = &Resource> {
         self.open.values().filter_map(|open| match open {
             Open::Resource(id) => self.get(*id),
             _ => None,

@@ -12,13 +12,12 @@ use std::sync::Arc;
 
 impl EnvironmentState {
     pub(super) fn request(&mut self, request: Request) {
-        if request.kind.is_work() && !self.has_room_for_a_request() {
-            let kind = RefusalKind::TooManyRequests(limits::OPEN_REQUESTS);
-            return self.out.messages.push(Message::Refused(vec![Refusal { name: "".into(), kind }]));
-        }
+        let refused = |kind| Message::Refused(vec![Refusal { name: "".into(), kind }]);
         if request.digest.is_some_and(|digest| self.release_digest(&request.scope) != Some(digest)) {
-            let stale = Refusal { name: "".into(), kind: RefusalKind::StalePlan };
-            return self.out.messages.push(Message::Refused(vec![stale]));
+            return self.out.messages.push(refused(RefusalKind::StalePlan));
+        }
+        if request.kind.is_work() && !self.make_room_for_a_request() {
+            return self.out.messages.push(refused(RefusalKind::TooManyRequests(limits::OPEN_REQUESTS)));
         }
         self.last_request.0 += 1;
         let id = self.last_request;
@@ -51,8 +50,8 @@ impl EnvironmentState {
     }
 
     /// Where as many are open as may be, the oldest of those that wait for nothing but what a larger one waits for too ends, and that one goes on:
-    /// whoever is killed while it deploys, and deploys the same again, is not refused one day.
-    fn has_room_for_a_request(&mut self) -> bool {
+    /// whoever is killed while it deploys, and deploys the same again, is not refused one day. Whether there is room then.
+    fn make_room_for_a_request(&mut self) -> bool {
         if self.requests.len() < limits::OPEN_REQUESTS {
             return true;
         }

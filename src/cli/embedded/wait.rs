@@ -52,6 +52,8 @@ struct Glance {
     idle: bool,
     /// Nothing new starts, or nothing but reports: the rest of what is queued need not be waited for.
     suspended: bool,
+    /// How long it took, without the wait for the scheduler: a busy one is not looked at less often.
+    took: Duration,
 }
 
 /// What is known of the run while it goes on.
@@ -107,9 +109,7 @@ async fn watch(
     let mut interrupted = false;
     let mut last_commit = Instant::now();
     loop {
-        let looked = Instant::now();
         let glance = glance(session).await?;
-        let took = looked.elapsed();
         progress.show(tally.done, u64::from(glance.queued + glance.running), tally.failed);
         if glance.quiet || (interrupted && glance.running == 0) {
             return Ok((interrupted, Vec::new()));
@@ -130,7 +130,7 @@ async fn watch(
                 session.scheduler.send(Event::Stop).await?;
             }
             Failure { pool, message } = session.executors.failed() => return Err(EmbeddedError::Executors { pool, message }.into()),
-            () = pause(commits, glance_pause(session.began.elapsed(), took), &mut tally, &mut last_commit) => {}
+            () = pause(commits, glance_pause(session.began.elapsed(), glance.took), &mut tally, &mut last_commit) => {}
         }
     }
 }
@@ -169,10 +169,11 @@ async fn pause(
 
 async fn glance(session: &Session) -> Result<Glance, CliError> {
     let read = |state: &EnvironmentState| {
-        let (queued, running) = state.under_way();
+        let looked = Instant::now();
+        let (queued, running) = (state.queued(), state.running());
         let suspended = state.is_suspended() || state.is_report_only();
         let idle = running == 0 && state.open_dry_runs() == 0;
-        Glance { queued, running, quiet: state.quiet(), idle, suspended }
+        Glance { queued, running, quiet: state.quiet(), idle, suspended, took: looked.elapsed() }
     };
     Ok(session.scheduler.read(read).await?)
 }
@@ -227,7 +228,7 @@ const fn wait_of(hold: &Hold) -> Wait {
 /// What is left, where nothing of it goes on by itself; `None` where something does.
 fn held(state: &EnvironmentState) -> Option<Vec<HeldDocument>> {
     // Since the last glance an executor may have come and taken all there is.
-    if state.under_way().1 > 0 || state.open_dry_runs() > 0 {
+    if state.running() > 0 || state.open_dry_runs() > 0 {
         return None;
     }
     held_among(state, |view| view.queued.is_some())

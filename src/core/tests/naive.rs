@@ -195,7 +195,7 @@ pub(super) fn check(state: &EnvironmentState) {
     assert_eq!(state.removals.unapproved, naive.unapproved(), "removals that nobody approved");
     check_targets(&naive);
     let counts = state.counts();
-    assert_eq!(state.under_way(), (counts.queued, counts.running), "what is under way");
+    assert_eq!((state.queued(), state.running()), (counts.queued, counts.running), "what is under way");
     check_executors(state);
     let timers: BTreeSet<(Timestamp, ResourceId)> =
         naive.resources.values().filter_map(|resource| Some((resource.row.due_at?, resource.row.resource))).collect();

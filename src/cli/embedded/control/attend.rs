@@ -22,6 +22,8 @@ struct Look {
     /// What is left, where nothing of it goes on by itself.
     held: Option<Vec<HeldDocument>>,
     suspended: bool,
+    /// How long it took, without the wait for the scheduler.
+    took: Duration,
 }
 
 /// Waits, and tells how far it is; ends early where nobody listens any more.
@@ -36,9 +38,7 @@ pub(super) async fn attend(
     let mut held_since: Option<Instant> = None;
     let held = loop {
         let asked = requests.clone();
-        let looked = Instant::now();
         let look = scheduler.read(move |state| look(state, &asked)).await?;
-        let took = looked.elapsed();
         if look.done || answers.is_closed() {
             break Vec::new();
         }
@@ -56,7 +56,7 @@ pub(super) async fn attend(
             // Whoever is slow to listen misses some of it.
             let _ = answers.try_send(progress);
         }
-        pause(&mut commits, glance_pause(began.elapsed(), took), &mut tally, answers).await;
+        pause(&mut commits, glance_pause(began.elapsed(), look.took), &mut tally, answers).await;
     };
     // What was seen may not be committed yet; an event is answered when everything before it is.
     scheduler.send(Event::Tick).await?;
@@ -66,6 +66,7 @@ pub(super) async fn attend(
 }
 
 fn look(state: &EnvironmentState, requests: &[RequestId]) -> Look {
+    let looked = Instant::now();
     let asked: BTreeSet<ResourceId> = requests.iter().filter_map(|id| state.asked_by(*id)).flatten().copied().collect();
     // Under way, and not only a verification of what is as declared that nobody here asked for.
     let awaited = |view: &ResourceView| {
@@ -83,6 +84,7 @@ fn look(state: &EnvironmentState, requests: &[RequestId]) -> Look {
         done: (left == 0 && asked.is_empty()) || state.quiet(),
         held: held.filter(|held| !held.is_empty()),
         suspended: state.is_suspended(),
+        took: looked.elapsed(),
     }
 }
 
