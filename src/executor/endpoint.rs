@@ -15,6 +15,7 @@ mod attachment;
 mod listen;
 mod outbox;
 mod session;
+mod stranger;
 
 use crate::core::{Epoch, Event, ExecutorName, Message, Name, PoolName, SessionNumber, limits};
 use async_trait::async_trait;

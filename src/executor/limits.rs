@@ -6,6 +6,10 @@ use std::time::Duration;
 pub(crate) const GREETING_TIMEOUT: Duration = Duration::from_secs(10);
 /// TLS handshakes at once; more wait in the listener's backlog.
 pub(crate) const HANDSHAKES: usize = 64;
+/// TLS connections at once on which no executor of ours has said hello yet; more wait in the listener's backlog.
+pub(crate) const STRANGERS: usize = 1_024;
+/// How long such a connection is kept: its hello, and the API server's answer who it is, take less.
+pub(crate) const STRANGER_TIME: Duration = Duration::from_secs(40);
 /// Heartbeats that may be missed before a stream is given up.
 pub(crate) const MISSED_HEARTBEATS: u32 = 3;
 /// What either side of a stream may have to say of one grant, at most: it is granted and asked back, begun and ended, answered and acknowledged.

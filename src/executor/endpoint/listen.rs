@@ -2,9 +2,10 @@
 
 use super::attachment::Attachment;
 use super::session::{self, Session};
+use super::stranger::{Connection, Stranger};
 use super::{Claim, Denied, Endpoint};
 use crate::core::limits;
-use crate::executor::limits::{GREETING_TIMEOUT, HANDSHAKES};
+use crate::executor::limits::{GREETING_TIMEOUT, HANDSHAKES, STRANGER_TIME, STRANGERS};
 use crate::executor::protocol::{Greeting, wire};
 use futures::{Stream, StreamExt as _};
 use std::path::{Path, PathBuf};
@@ -88,10 +89,12 @@ impl Endpoint {
 async fn accept(
     listener: TcpListener,
     acceptor: TlsAcceptor,
-    accepted: mpsc::Sender<std::io::Result<TlsStream<TcpStream>>>,
+    accepted: mpsc::Sender<std::io::Result<Connection<TlsStream<TcpStream>>>>,
 ) {
+    let strangers = Arc::new(tokio::sync::Semaphore::new(STRANGERS));
     let handshakes = Arc::new(tokio::sync::Semaphore::new(HANDSHAKES));
     loop {
+        let Ok(place) = Arc::clone(&strangers).acquire_owned().await else { return };
         let Ok(slot) = Arc::clone(&handshakes).acquire_owned().await else { return };
         let stream = match listener.accept().await {
             Ok((stream, _)) => stream,
@@ -106,7 +109,7 @@ async fn accept(
         tokio::spawn(async move {
             let _ = stream.set_nodelay(true);
             match tokio::time::timeout(GREETING_TIMEOUT, acceptor.accept(stream)).await {
-                Ok(Ok(stream)) => drop(accepted.send(Ok(stream)).await),
+                Ok(Ok(stream)) => drop(accepted.send(Ok(Connection::new(stream, place, STRANGER_TIME))).await),
                 Ok(Err(error)) => tracing::debug!(%error, "TLS handshake failed"),
                 Err(_) => tracing::debug!("TLS handshake timed out"),
             }
@@ -128,6 +131,7 @@ impl Executors for Service {
         &self,
         request: Request<Streaming<wire::FromExecutor>>,
     ) -> Result<Response<Self::WorkStream>, Status> {
+        let stranger = request.extensions().get::<Stranger>().cloned();
         let token = request.metadata().get("authorization").and_then(|value| value.to_str().ok());
         let token = token.and_then(|value| value.strip_prefix("Bearer ")).map(str::to_owned);
         let mut inbound = request.into_inner();
@@ -137,6 +141,9 @@ impl Executors for Service {
         let hello = first.hello.ok_or(crate::executor::protocol::ProtocolError::NoHello);
         let greeting = hello.and_then(Greeting::check).map_err(|error| Status::invalid_argument(error.to_string()))?;
         let attachment = self.admit(&greeting, token.as_deref()).await?;
+        if let Some(stranger) = stranger {
+            stranger.is_known();
+        }
         let member = attachment.member(&greeting.executor);
         // One batch on its way and no more: what waits is gathered into the next one.
         let (outbound, receiver) = mpsc::channel(1);
