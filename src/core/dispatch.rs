@@ -22,20 +22,37 @@ impl EnvironmentState {
         self.scale_pools();
     }
 
-    /// Any marked target; where the environment bounds what is in flight, the one on which the most important work of all waits.
+    /// Any marked target; where executors are full, or the environment bounds what is in flight, the one on which the most important work of all waits.
     fn next_target(&mut self) -> Option<TargetIndex> {
-        let Some(most) = self.settings.max_in_flight else { return self.dispatchable.pop_first() };
+        let bound = self.settings.max_in_flight;
         while let Some(index) = self.dispatchable.pop_first() {
-            self.wait_for_room(index);
+            self.thoughts += 1;
+            if bound.is_some() {
+                self.wait_for_room(index);
+            } else if !self.waits_its_turn(index) {
+                return Some(index);
+            }
             self.count_working(index);
             self.arm_target(index);
         }
+        match bound {
+            Some(most) => self.next_in_flight(most),
+            None => self.next_in_line(),
+        }
+    }
+
+    fn next_in_flight(&mut self, most: u32) -> Option<TargetIndex> {
         while self.in_flight < most {
+            if let Some(index) = self.next_in_line() {
+                self.wait_for_room(index);
+            }
+            self.thoughts += 1;
             let &(entry, index) = self.waiting_for_room.first()?;
             if self.next_grantable(index).is_some() && self.executor_for(index).is_some() {
                 return Some(index);
             }
             // What else it waits for marks it.
+            self.wait_for_executor(index);
             self.waiting_for_room.remove(&(entry, index));
             if let Some(place) = self.target_mut(index) {
                 place.waits_with = None;
@@ -82,6 +99,7 @@ impl EnvironmentState {
             }
         }
         self.wait_for_room(index);
+        self.wait_for_executor(index);
         true
     }
 
@@ -219,11 +237,10 @@ impl EnvironmentState {
         }
         self.dispatchable.extend(index);
         let Some(state) = self.executors.get_mut(executor) else { return };
-        let was_full = state.free() == 0;
+        let was_full = state.is_full();
         state.holds.remove(&attempt);
         if was_full {
-            let pool = state.pool.clone();
-            self.wake_pool(&pool);
+            self.relieved.insert(executor.clone());
         }
     }
 

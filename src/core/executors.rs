@@ -1,5 +1,6 @@
 //! Executors come and go. What one holds stays its own until it has provably ended.
 
+use super::room::Line;
 use super::state::{EnvironmentState, ExecutorState, Open, TargetState};
 use super::{
     AttemptId, ExecutorName, Name, Outcome, OutcomeKind, PoolName, ResourceId, SessionNumber, Settings, Target,
@@ -10,6 +11,11 @@ impl ExecutorState {
     /// Grants that it takes before it has answered some.
     pub(super) fn free(&self) -> u32 {
         self.credits.saturating_sub(u32::try_from(self.holds.len()).unwrap_or(u32::MAX))
+    }
+
+    /// It has all that it takes.
+    pub(super) fn is_full(&self) -> bool {
+        self.free() == 0
     }
 
     /// How many of them one target may take beyond what it runs at once. Targets that hang keep what they have taken: however many they are, half of
@@ -33,7 +39,8 @@ impl EnvironmentState {
             None => Vec::new(),
         };
         let known = self.executors.remove(executor).map(|state| state.holds).unwrap_or_default();
-        let state = ExecutorState { pool: pool.clone(), session, credits, connected: true, holds: known };
+        let state =
+            ExecutorState { pool: pool.clone(), session, credits, connected: true, holds: known, line: Line::new() };
         self.executors.insert(executor.clone(), state);
         // Answers to what was asked back may have been lost with the stream.
         let asked: Vec<ResourceId> =

@@ -38,6 +38,7 @@ mod removal;
 mod report;
 mod requests;
 mod restore;
+mod room;
 mod secrets;
 mod settings;
 mod share;

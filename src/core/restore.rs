@@ -47,6 +47,7 @@ impl EnvironmentState {
             wakes: BTreeSet::new(),
             in_flight: 0,
             waiting_for_room: BTreeSet::new(),
+            relieved: BTreeSet::new(),
             requests: BTreeMap::new(),
             suspensions: Suspensions::default(),
             removals: Removals::default(),

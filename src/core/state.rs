@@ -6,6 +6,7 @@ use super::approval::Removals;
 use super::intake::Intake;
 use super::ready::{Entry, ReadyQueue, Turn};
 use super::release::Unreleased;
+use super::room::{Line, Server};
 use super::share::Share;
 use super::suspensions::Suspensions;
 use super::tell::Telling;
@@ -68,6 +69,8 @@ pub struct EnvironmentState {
     pub(super) in_flight: u32,
     /// Targets with work for which there may be too many of them, by what comes first there; all that have room of their own.
     pub(super) waiting_for_room: BTreeSet<(Entry, TargetIndex)>,
+    /// Executors that were full and are not, for whose room somebody may wait.
+    pub(super) relieved: BTreeSet<ExecutorName>,
     pub(super) requests: BTreeMap<RequestId, BTreeSet<ResourceId>>,
     pub(super) suspensions: Suspensions,
     pub(super) removals: Removals,
@@ -87,7 +90,7 @@ pub struct EnvironmentState {
     pub(super) to_skip: VecDeque<ResourceId>,
     /// Targets to which something may be granted once everything has settled.
     pub(super) dispatchable: BTreeSet<TargetIndex>,
-    /// How often a resource was thought over, ever: what a step costs, in a measure that no loaded machine changes.
+    /// How often a resource was thought over, or a target looked at, ever: what a step costs, in a measure that no loaded machine changes.
     pub(super) thoughts: u64,
 }
 
@@ -209,6 +212,8 @@ pub(super) struct TargetState {
     pub(super) wakes_at: Option<Timestamp>,
     /// Its entry in `waiting_for_room`.
     pub(super) waits_with: Option<Entry>,
+    /// What comes first here, and whose room it waits for.
+    pub(super) waits_for: Option<(Entry, Server)>,
 }
 
 #[derive(Debug, Default)]
@@ -219,6 +224,8 @@ pub(super) struct PoolState {
     pub(super) working: u32,
     /// What the outside was last told to scale to.
     pub(super) scaled: Option<u32>,
+    /// Targets on which nobody works, while all its executors are full.
+    pub(super) line: Line,
 }
 
 #[derive(Debug, Default)]
@@ -229,6 +236,8 @@ pub(super) struct ExecutorState {
     pub(super) credits: u32,
     pub(super) connected: bool,
     pub(super) holds: BTreeSet<AttemptId>,
+    /// Targets on which it works, while it is full.
+    pub(super) line: Line,
 }
 
 #[derive(Debug)]
@@ -273,6 +282,7 @@ impl EnvironmentState {
             bucket_full_at: Timestamp::default(),
             wakes_at: None,
             waits_with: None,
+            waits_for: None,
         });
         self.target_index.insert(name.clone(), index);
         index

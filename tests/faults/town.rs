@@ -10,8 +10,8 @@ use homeostat::core::{
 use homeostat::executor::process::{Child, ChildOptions, SocketPlace, await_earlier};
 use homeostat::executor::{AcceptAll, Endpoint, Times};
 use homeostat::history::postgres::{Patience, PostgresStore};
-use homeostat::history::{Owner, Store};
-use homeostat::scheduler::{Edge, Scheduler};
+use homeostat::history::{HistoryError, Owner, Store};
+use homeostat::scheduler::{Edge, Scheduler, SchedulerError};
 use rustix::process::Pid;
 use serde_json::{Value, json};
 use sqlx::postgres::PgConnectOptions;
@@ -83,11 +83,18 @@ impl Town {
         let proxy = Arc::new(Proxy::to(socket));
         let store = PostgresStore::connect_with(proxy.options(&database), 4, BRIEF).await.unwrap();
         let store = Arc::new(store);
-        let owner = Owner { id: owner.into(), description: "a test".into(), lease_ms: 60_000 };
+        let owner = || Owner { id: owner.into(), description: "a test".into(), lease_ms: 60_000 };
         let endpoint = Endpoint::new(Times::default(), Arc::new(AcceptAll));
         let edge = Arc::new(Carrier(endpoint.clone()));
         let of_store = Arc::clone(&store) as Arc<dyn Store>;
-        let scheduler = Scheduler::start(ENVIRONMENT.into(), of_store, owner, ended, edge).await.unwrap();
+        // A machine with much else to do may not answer within what is brief: whoever begins tries again.
+        let scheduler = eventually("the environment", async || {
+            match Scheduler::start(ENVIRONMENT.into(), of_store.clone(), owner(), ended, edge.clone()).await {
+                Err(SchedulerError::History(HistoryError::Unavailable { .. })) => None,
+                started => Some(started.unwrap()),
+            }
+        });
+        let scheduler = scheduler.await;
         let unheard = scheduler.read(EnvironmentState::unheard_executors).await.unwrap();
         endpoint.attach(ENVIRONMENT.into(), scheduler.epoch(), scheduler.inbox(), unheard);
         endpoint.all_ended(ENVIRONMENT);

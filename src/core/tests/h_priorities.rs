@@ -1,7 +1,7 @@
 //! H: who starts first, and that nobody waits for ever.
 
 use super::world::World;
-use crate::core::{Reason, RequestKind, Scope, limits};
+use crate::core::{Event, Reason, RequestKind, Scope, SessionNumber, limits};
 
 /// Many on one target. One at a time is granted, so that the order of the queue is the order of grants.
 fn crowd(count: usize) -> (World, Vec<String>) {
@@ -260,4 +260,22 @@ fn h1_where_what_is_in_flight_is_bounded_the_most_important_of_all_targets_comes
     world.forget_grants();
     world.suspend(false);
     world.expect_granted(["c", "a"]);
+}
+
+#[test]
+fn h1_where_an_executor_is_full_the_most_important_of_all_targets_comes_first() {
+    let mut world = World::without_executor();
+    ["t1", "t2", "t3"].into_iter().for_each(|target| world.target(target));
+    world.push("a@t1; b@t1; c@t2; d@t3");
+    let (pool, session) = ("pool".into(), SessionNumber(1));
+    world.step(Event::ExecutorConnected { executor: "e1".into(), pool, session, credits: 1, holds: Vec::new() });
+    // The target that gives room back stands in line like all others.
+    assert_eq!(order(&mut world), "a b c d");
+    world.change("a");
+    world.request(RequestKind::Repair, of("b"));
+    world.change("c");
+    world.request(RequestKind::Deploy, of("d"));
+    world.change("d");
+    world.request(RequestKind::Deploy, of("d"));
+    assert_eq!(order(&mut world), "a d c b");
 }

@@ -1,6 +1,7 @@
 //! The scheduler's indexes and counters, recomputed from scratch from rows, queue and runs, and compared with what it keeps.
 
 use crate::core::ready::{Entry, Work};
+use crate::core::room::Server;
 use crate::core::state::{EnvironmentState, Open, Queued, Resource, Run, TargetIndex};
 use crate::core::windows::Opening;
 use crate::core::{AttemptId, Hash, LastResult, Life, Mode, Name, Operation, Reason, ResourceId, Target, Timestamp};
@@ -337,6 +338,15 @@ fn check_windows(state: &EnvironmentState, index: TargetIndex) {
     let has_room = beside && share.is_none() && !state.stopping && state.executor_for(index).is_some();
     if has_room || place.waits_with.is_some() {
         assert_eq!(place.waits_with, place.ready.first().filter(|_| limited), "what comes first there");
+    }
+    let waits_for = state.would_take(index, |_, executor| executor.free() == 0);
+    assert!(waits_for.is_none() || place.waits_for == waits_for, "a target waits for room, and nobody knows");
+    if let Some((entry, server)) = &place.waits_for {
+        let line = match server {
+            Server::Pool(name) => &state.pools[name].line,
+            Server::Executor(name) => &state.executors[name].line,
+        };
+        assert!(line.contains(&(*entry, index)), "a target waits for room, and not in line");
     }
 }
 

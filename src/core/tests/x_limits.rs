@@ -2,7 +2,7 @@
 
 use super::notation::Declared;
 use super::world::World;
-use crate::core::{Input, InputSource, Intent, IntentParts, OnChange, RefusalKind, limits};
+use crate::core::{Event, Input, InputSource, Intent, IntentParts, OnChange, RefusalKind, SessionNumber, limits};
 use std::sync::Arc;
 
 /// How often each resource may be thought over while all are deployed, one fails, and all are deleted. What is quadratic takes a hundred thousand
@@ -72,6 +72,22 @@ fn x4_a_fan_out_of_100000_neither_recurses_nor_stalls() {
     world.run_all();
     assert_eq!(world.state.ids().count(), 0);
     assert!(world.state.thoughts < 100_000 * THOUGHTS, "{}", world.state.thoughts);
+}
+
+/// With an executor that takes fewer grants than it has targets.
+#[test]
+fn x4_an_executor_of_10000_targets_neither_recurses_nor_stalls() {
+    for in_flight in [None, Some(200)] {
+        let mut world = World::without_executor().unchecked();
+        world.change_settings(|settings| settings.max_in_flight = in_flight);
+        (0..10_000).for_each(|n| world.target(&format!("t{n}")));
+        let (pool, session) = ("pool".into(), SessionNumber(1));
+        world.step(Event::ExecutorConnected { executor: "e1".into(), pool, session, credits: 100, holds: Vec::new() });
+        world.push(&(0..20_000).map(|n| format!("r{n}@t{}", n % 10_000)).collect::<Vec<_>>().join(";"));
+        world.run_all();
+        assert_eq!(world.state.counts().compliant, 20_000);
+        assert!(world.state.thoughts < 20_000 * THOUGHTS, "{}", world.state.thoughts);
+    }
 }
 
 #[test]

@@ -1,0 +1,105 @@
+//! Targets whose work waits because their executors have all that they take. When one has room again the most important of them goes first, and only
+//! as many are looked at as there is room for: an executor may have ten thousand targets.
+
+use super::ready::Entry;
+use super::state::{EnvironmentState, ExecutorState, TargetIndex};
+use super::{ExecutorName, PoolName};
+use std::collections::BTreeSet;
+
+/// Targets, by what comes first there.
+pub(super) type Line = BTreeSet<(Entry, TargetIndex)>;
+
+/// Whose room a target waits for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Server {
+    /// That of any executor of the pool: none works on the target yet.
+    Pool(PoolName),
+    /// That of the one that works on it.
+    Executor(ExecutorName),
+}
+
+impl EnvironmentState {
+    /// Remembers whether a target waits for an executor's room, and with what. What it waits for else marks it.
+    pub(super) fn wait_for_executor(&mut self, index: TargetIndex) {
+        let full = |_: &ExecutorName, executor: &ExecutorState| executor.is_full();
+        let waits = self.would_take(index, full);
+        self.stand_in_line(index, waits);
+    }
+
+    /// A target that was marked stands in line too while there is room again in what was full, and in nothing else: the most important one takes it.
+    pub(super) fn waits_its_turn(&mut self, index: TargetIndex) -> bool {
+        if self.relieved.is_empty() {
+            return false;
+        }
+        let scarce = |name: &ExecutorName, executor: &ExecutorState| executor.is_full() || self.relieved.contains(name);
+        let waits = self.would_take(index, scarce);
+        let turns = waits.is_some();
+        if turns {
+            self.stand_in_line(index, waits);
+        }
+        turns
+    }
+
+    fn stand_in_line(&mut self, index: TargetIndex, waits: Option<(Entry, Server)>) {
+        let Some(place) = self.target_mut(index) else { return };
+        let before = std::mem::replace(&mut place.waits_for, waits.clone());
+        if let Some((entry, server)) = before
+            && let Some(line) = self.line_of(&server)
+        {
+            line.remove(&(entry, index));
+        }
+        if let Some((entry, server)) = waits
+            && let Some(line) = self.line_of(&server)
+        {
+            line.insert((entry, index));
+        }
+    }
+
+    fn line_of(&mut self, server: &Server) -> Option<&mut Line> {
+        match server {
+            Server::Pool(name) => self.pools.get_mut(name).map(|pool| &mut pool.line),
+            Server::Executor(name) => self.executors.get_mut(name).map(|executor| &mut executor.line),
+        }
+    }
+
+    /// What comes first on a target, where all that may work on it are as said.
+    pub(super) fn would_take(
+        &self,
+        index: TargetIndex,
+        are: impl Fn(&ExecutorName, &ExecutorState) -> bool,
+    ) -> Option<(Entry, Server)> {
+        self.next_grantable(index)?;
+        let place = self.target(index)?;
+        let (first, target) = (place.ready.first()?, place.target.as_ref()?);
+        if let Some(name) = place.executor.as_ref().filter(|_| place.granted > 0) {
+            let executor = self.executors.get(name).filter(|executor| executor.connected && are(name, executor));
+            // What it takes ahead waits for results of its own.
+            let waits = executor.is_some() && place.granted < target.concurrency;
+            return waits.then(|| (first, Server::Executor(name.clone())));
+        }
+        let of_pool = |executor: &ExecutorState| executor.connected && executor.pool == target.pool;
+        let mut of_pool = self.executors.iter().filter(|(_, executor)| of_pool(executor));
+        of_pool.all(|(name, executor)| are(name, executor)).then(|| (first, Server::Pool(target.pool.clone())))
+    }
+
+    /// The next target for the room that an executor has again.
+    pub(super) fn next_in_line(&mut self) -> Option<TargetIndex> {
+        while let Some(name) = self.relieved.first() {
+            let executor = self.executors.get_mut(name).filter(|executor| executor.connected && !executor.is_full());
+            let first = executor.and_then(|executor| {
+                let of_pool = self.pools.get_mut(&executor.pool).map(|pool| &mut pool.line);
+                let lines = [Some(&mut executor.line), of_pool].into_iter().flatten();
+                lines.filter(|line| !line.is_empty()).min_by_key(|line| line.first().copied())?.pop_first()
+            });
+            if let Some((_, index)) = first {
+                self.thoughts += 1;
+                if let Some(place) = self.target_mut(index) {
+                    place.waits_for = None;
+                }
+                return Some(index);
+            }
+            self.relieved.pop_first();
+        }
+        None
+    }
+}
