@@ -184,7 +184,7 @@ impl EnvironmentState {
             resource.run = Some(run);
         }
         if let Some(target) = self.target_mut(place) {
-            target.queued.remove(&id);
+            target.queued.remove(id);
         }
         self.open.insert(attempt, Open::Resource(id));
         self.in_flight += 1;
@@ -238,7 +238,7 @@ impl EnvironmentState {
         self.dispatchable.extend(index);
         let Some(state) = self.executors.get_mut(executor) else { return };
         let was_full = state.is_full();
-        state.holds.remove(&attempt);
+        state.holds.remove(attempt);
         if was_full {
             self.relieved.insert(executor.clone());
         }

@@ -35,7 +35,7 @@ impl EnvironmentState {
         holds: &[AttemptId],
     ) {
         let forgotten: Vec<AttemptId> = match self.executors.get(executor) {
-            Some(known) => known.holds.iter().copied().filter(|attempt| !holds.contains(attempt)).collect(),
+            Some(known) => known.holds.iter().filter(|attempt| !holds.contains(attempt)).collect(),
             None => Vec::new(),
         };
         let known = self.executors.remove(executor).map(|state| state.holds).unwrap_or_default();
@@ -83,7 +83,7 @@ impl EnvironmentState {
     /// It has provably ended: everything it held is closed, and where needed run again under a new number.
     pub(super) fn executor_lost(&mut self, executor: &ExecutorName) {
         let Some(state) = self.executors.remove(executor) else { return };
-        for attempt in state.holds {
+        for attempt in state.holds.iter() {
             self.lose(attempt);
         }
         self.reconsider_held(&state.pool);
@@ -93,7 +93,7 @@ impl EnvironmentState {
     /// Whether the pool can run anything may have changed, and with it whether its queued verifications hold their dependents.
     fn reconsider_held(&mut self, pool: &PoolName) {
         let of_pool = |place: &&TargetState| place.target.as_ref().is_some_and(|target| target.pool == *pool);
-        let queued = self.targets.iter().filter(of_pool).flat_map(|place| place.queued.iter().copied());
+        let queued = self.targets.iter().filter(of_pool).flat_map(|place| place.queued.iter());
         let queued: Vec<ResourceId> = queued.collect();
         self.out.changed.extend(&queued);
         self.unsettled.extend(queued);
@@ -110,8 +110,8 @@ impl EnvironmentState {
     }
 
     fn runs_of<'a>(&'a self, executor: &'a ExecutorName) -> impl Iterator<Item = (ResourceId, bool)> + 'a {
-        let holds = self.executors.get(executor).into_iter().flat_map(|state| &state.holds);
-        let ids = holds.filter_map(|attempt| match self.open.get(attempt) {
+        let holds = self.executors.get(executor).into_iter().flat_map(|state| state.holds.iter());
+        let ids = holds.filter_map(|attempt| match self.open.get(&attempt) {
             Some(Open::Resource(id)) => Some(*id),
             _ => None,
         });

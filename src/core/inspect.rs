@@ -99,8 +99,8 @@ impl EnvironmentState {
     /// Nothing is queued, granted or running, but for deletes that wait for what still requires them, and what waits for these: that may be for
     /// ever.
     pub fn quiet(&self) -> bool {
-        let waits = |id: &ResourceId| self.get(*id).is_some_and(|resource| self.waits(resource));
-        let mut queued = self.targets.iter().flat_map(|place| &place.queued);
+        let waits = |id: ResourceId| self.get(id).is_some_and(|resource| self.waits(resource));
+        let mut queued = self.targets.iter().flat_map(|place| place.queued.iter());
         !self.is_unfinished() && self.open.is_empty() && self.dry_runs.is_empty() && queued.all(waits)
     }
 
@@ -121,7 +121,7 @@ impl EnvironmentState {
 
     /// The resources that are queued, or that an executor has, each once.
     pub fn views_under_way(&self) -> impl Iterator<Item = ResourceView> + '_ {
-        let queued = self.targets.iter().flat_map(|place| &place.queued).filter_map(|&id| self.get(id));
+        let queued = self.targets.iter().flat_map(|place| place.queued.iter()).filter_map(|id| self.get(id));
         queued.chain(self.granted().filter(|resource| resource.queued.is_none())).map(|resource| self.view_of(resource))
     }
 

@@ -1,5 +1,6 @@
 //! Taking a request in: what it means is found, and asked for, a share per step. Its answer follows when all has been looked at.
 
+use super::id_set::IdSet;
 use super::state::EnvironmentState;
 use super::{Message, OpenRequest, Reason, Record, RequestId, RequestKind, ResourceId, Scope};
 use std::collections::BTreeSet;
@@ -16,7 +17,7 @@ impl EnvironmentState {
     /// The order is in history before the first of what comes of it.
     pub(super) fn start_intake(&mut self, order: OpenRequest) {
         self.record_request(&order);
-        self.requests.insert(order.id, BTreeSet::new());
+        self.requests.insert(order.id, IdSet::default());
         let left = self.in_scope(&order.scope).into_iter();
         self.intakes.push_back(Intake { order, left, covered: 0 });
     }
@@ -83,7 +84,7 @@ impl EnvironmentState {
         covered.retain(|&resource| {
             self.means(kind, scope.names.is_some(), resource) && (kind == RequestKind::Deploy || !verified(resource))
         });
-        self.requests.insert(id, BTreeSet::new());
+        self.requests.insert(id, IdSet::default());
         for resource in covered {
             self.ask(kind, id, resource);
         }

@@ -20,6 +20,7 @@ mod finish;
 mod graph;
 mod hash;
 mod holds;
+mod id_set;
 mod ids;
 mod inputs;
 mod inspect;

@@ -57,7 +57,7 @@ impl EnvironmentState {
         let resource = self.get_mut(id)?;
         let (queued, place) = (resource.queued.take()?, resource.target);
         if let Some(target) = self.target_mut(place) {
-            target.queued.remove(&id);
+            target.queued.remove(id);
         }
         self.show(id);
         self.unsettled.push_back(id);

@@ -1,6 +1,7 @@
 //! What users ask for: deploy what is not compliant, repair everything (`intake.rs`), report (`report.rs`), suspend and resume (`suspensions.rs`),
 //! cancel (`cancel.rs`), dry-run what may not be accepted yet.
 
+use super::id_set::IdSet;
 use super::ready::{Entry, Work};
 use super::state::{DryRunState, EnvironmentState, Open, TargetIndex};
 use super::{
@@ -75,20 +76,20 @@ impl EnvironmentState {
     }
 
     /// The resources that a request asked for and that are not dealt with yet; `None` once all are.
-    pub fn asked_by(&self, request: RequestId) -> Option<&BTreeSet<ResourceId>> {
-        self.requests.get(&request)
+    pub fn asked_by(&self, request: RequestId) -> Option<impl Iterator<Item = ResourceId>> {
+        self.requests.get(&request).map(IdSet::iter)
     }
 
     /// A request waits for it.
     pub(super) fn asked_for(&self, id: ResourceId) -> bool {
-        self.requests.values().any(|covered| covered.contains(&id))
+        self.requests.values().any(|covered| covered.contains(id))
     }
 
     /// The resource has been dealt with, for whoever asked.
     pub(super) fn answer_requests(&mut self, id: ResourceId) {
         let mut answered = false;
         for covered in self.requests.values_mut() {
-            answered |= covered.remove(&id) && covered.is_empty();
+            answered |= covered.remove(id) && covered.is_empty();
         }
         if answered {
             self.close_requests();

@@ -3,6 +3,7 @@
 //! **Architecture invariant:** nothing here is recomputed over all resources. What depends on neighbours is a counter that changes along edges (`graph.rs`).
 
 use super::approval::Removals;
+use super::id_set::IdSet;
 use super::intake::Intake;
 use super::ready::{Entry, ReadyQueue, Turn};
 use super::release::Unreleased;
@@ -71,7 +72,7 @@ pub struct EnvironmentState {
     pub(super) waiting_for_room: BTreeSet<(Entry, TargetIndex)>,
     /// Executors that were full and are not, for whose room somebody may wait.
     pub(super) relieved: BTreeSet<ExecutorName>,
-    pub(super) requests: BTreeMap<RequestId, BTreeSet<ResourceId>>,
+    pub(super) requests: BTreeMap<RequestId, IdSet<ResourceId>>,
     pub(super) suspensions: Suspensions,
     pub(super) removals: Removals,
     pub(super) dry_runs: BTreeMap<DryRunId, DryRunState>,
@@ -194,7 +195,7 @@ pub(super) struct TargetState {
     /// `None`: resources name it, and it does not exist.
     pub(super) target: Option<Target>,
     pub(super) residents: BTreeSet<ResourceId>,
-    pub(super) queued: BTreeSet<ResourceId>,
+    pub(super) queued: IdSet<ResourceId>,
     /// What nothing holds but the room on the target.
     pub(super) ready: ReadyQueue,
     /// Grants without an outcome.
@@ -235,7 +236,7 @@ pub(super) struct ExecutorState {
     pub(super) session: SessionNumber,
     pub(super) credits: u32,
     pub(super) connected: bool,
-    pub(super) holds: BTreeSet<AttemptId>,
+    pub(super) holds: IdSet<AttemptId>,
     /// Targets on which it works, while it is full.
     pub(super) line: Line,
 }
@@ -272,7 +273,7 @@ impl EnvironmentState {
         self.targets.push(TargetState {
             target: None,
             residents: BTreeSet::new(),
-            queued: BTreeSet::new(),
+            queued: IdSet::default(),
             ready: ReadyQueue::default(),
             granted: 0,
             executor: None,

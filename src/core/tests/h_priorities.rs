@@ -265,7 +265,9 @@ fn h1_where_what_is_in_flight_is_bounded_the_most_important_of_all_targets_comes
 #[test]
 fn h1_where_an_executor_is_full_the_most_important_of_all_targets_comes_first() {
     let mut world = World::without_executor();
-    ["t1", "t2", "t3"].into_iter().for_each(|target| world.target(target));
+    for target in ["t1", "t2", "t3"] {
+        world.target(target);
+    }
     world.push("a@t1; b@t1; c@t2; d@t3");
     let (pool, session) = ("pool".into(), SessionNumber(1));
     world.step(Event::ExecutorConnected { executor: "e1".into(), pool, session, credits: 1, holds: Vec::new() });

@@ -289,7 +289,8 @@ fn check_targets(naive: &Naive) {
         let here = || naive.resources.values().filter(move |resource| resource.target == index);
         let ids = |some: &mut dyn Iterator<Item = &&Resource>| some.map(|r| r.row.resource).collect::<BTreeSet<_>>();
         assert_eq!(place.residents, ids(&mut here()), "residents");
-        assert_eq!(place.queued, ids(&mut here().filter(|resource| resource.queued.is_some())), "queued on a target");
+        let queued = ids(&mut here().filter(|resource| resource.queued.is_some()));
+        assert_eq!(place.queued, queued.into_iter().collect(), "queued on a target");
         let ready: BTreeSet<Entry> = here()
             .filter_map(|resource| resource.queued.filter(|queued| queued.ready).map(|queued| (resource, queued)))
             .map(|(resource, queued)| queued.entry(resource.row.resource))
@@ -330,7 +331,7 @@ fn check_windows(state: &EnvironmentState, index: TargetIndex) {
     let next = edges.into_iter().flatten().min();
     assert_eq!(place.wakes_at, next, "the timer of a target");
     assert!(next.is_none_or(|at| state.wakes.contains(&(at, index))), "a timer that never fires");
-    assert!(rate.is_some() || place.queued.iter().all(|id| !state.get(*id).unwrap().queued.unwrap().awaits_turn));
+    assert!(rate.is_some() || place.queued.iter().all(|id| !state.get(id).unwrap().queued.unwrap().awaits_turn));
     let waits = state.waiting_for_room.iter().filter(|(_, waiting)| *waiting == index).map(|(key, _)| *key);
     assert!(waits.eq(place.waits_with), "what waits for room");
     let limited = state.settings.max_in_flight.is_some();
@@ -367,7 +368,8 @@ fn check_executors(state: &EnvironmentState) {
         holds.entry(executor).or_default().insert(attempt);
     }
     for (name, executor) in &state.executors {
-        assert_eq!(executor.holds, holds.remove(name).unwrap_or_default(), "what {name} holds");
+        let known = holds.remove(name).unwrap_or_default();
+        assert_eq!(executor.holds, known.into_iter().collect(), "what {name} holds");
     }
     assert!(holds.is_empty(), "grants held by unknown executors: {holds:?}");
 }

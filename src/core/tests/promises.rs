@@ -144,7 +144,7 @@ fn check_history(world: &World) {
 fn check_requests(world: &World) {
     let (state, history) = (&world.state, &world.history);
     for (request, covered) in &state.requests {
-        let waits = |id: &ResourceId| state.get(*id).is_some_and(|one| one.queued.is_some() || one.run.is_some());
+        let waits = |id: ResourceId| state.get(id).is_some_and(|one| one.queued.is_some() || one.run.is_some());
         assert!(!covered.is_empty() && covered.iter().all(waits), "request {request} waits for nothing");
     }
     let unfinished = history.dry_runs.iter().filter(|(_, (items, results))| results.len() < *items as usize);

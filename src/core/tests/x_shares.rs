@@ -67,7 +67,7 @@ fn x4_a_request_is_open_until_all_of_it_is_taken_in() {
     assert!(world.state.asked_by(request).is_some(), "it was closed before all of it was looked at");
     world.settle();
     world.run_all();
-    assert_eq!(world.state.asked_by(request), None);
+    assert!(world.state.asked_by(request).is_none());
 }
 
 #[test]

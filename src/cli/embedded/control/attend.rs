@@ -67,7 +67,7 @@ pub(super) async fn attend(
 
 fn look(state: &EnvironmentState, requests: &[RequestId]) -> Look {
     let looked = Instant::now();
-    let asked: BTreeSet<ResourceId> = requests.iter().filter_map(|id| state.asked_by(*id)).flatten().copied().collect();
+    let asked: BTreeSet<ResourceId> = requests.iter().filter_map(|id| state.asked_by(*id)).flatten().collect();
     // Under way, and not only a verification of what is as declared that nobody here asked for.
     let awaited = |view: &ResourceView| {
         let under_way = view.queued.is_some() || view.running.is_some();
