@@ -178,6 +178,13 @@ impl Random {
         Action::Push(Push { approved: true, ..of_set(0, Vec::new(), names, PushMode::Whole) })
     }
 
+    /// Everything is looked at, and more important things come while it is: what has waited longest has its turn among them.
+    fn rush(&mut self) -> Action {
+        let changes = self.push(false);
+        self.then.extend([Action::Calm, changes]);
+        Action::Request(RequestKind::Repair, Scope::default())
+    }
+
     fn between(&mut self) -> Action {
         let executor = self.below(4);
         match self.below(4) {
@@ -322,9 +329,10 @@ impl Random {
         match self.below(1000) {
             // Hardly a new owner, which counts its starts anew.
             100..130 | 917..928 if self.crowded || self.manual => self.request(),
+            898..908 if self.crowded => self.rush(),
             60..130 if self.facts => self.look(),
             0..130 => self.push(false),
-            130..330 if self.facts && self.chance(12) => Action::Grow(format!("\"{}\"", self.below(4)).into()),
+            130..330 if self.facts && self.chance(25) => Action::Grow(format!("\"{}\"", self.below(4)).into()),
             330..600 if self.facts && self.chance(3) => Action::Rotate(self.place()),
             860..863 => Action::Grow(format!("\"{}\"", self.number()).into()),
             863..865 => Action::Rotate(self.place()),
