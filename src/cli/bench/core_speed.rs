@@ -2,6 +2,7 @@
 
 use super::figure::{Figure, percentile, rate};
 use super::workload::{self, RESULT_BYTES, name_of, nothing, target_name};
+use crate::core::limits::CREDITS;
 use crate::core::{
     Change, Effects, EnvironmentState, Epoch, Event, ExecutorName, Finding, Grant, Message, Name, Outcome, OutcomeKind,
     Request, RequestId, RequestKind, Scope, SessionNumber, Timestamp, step,
@@ -13,6 +14,8 @@ use std::time::{Duration, Instant};
 const MILLION: usize = 1_000_000;
 const HUNDRED_THOUSAND: usize = 100_000;
 const TARGETS: usize = 10;
+/// More than an executor has credits.
+const MANY_TARGETS: usize = 10_000;
 /// Pushes of ten changes each, for a ninety-ninth percentile.
 const CHANGES: usize = 1_000;
 const CHANGED: usize = 10;
@@ -31,6 +34,10 @@ struct Brain {
 
 impl Brain {
     fn new(targets: usize) -> Self {
+        Self::with_credits(targets, u32::MAX)
+    }
+
+    fn with_credits(targets: usize, credits: u32) -> Self {
         let state = EnvironmentState::new("bench".into(), Epoch(1), Timestamp(0));
         let result = "y".repeat(RESULT_BYTES).into();
         let (spent, longest) = (Duration::ZERO, Duration::ZERO);
@@ -40,13 +47,7 @@ impl Brain {
             brain.take(Event::TargetChanged(workload::target(target_name(number), 1)));
         }
         let (executor, pool) = ("executor".into(), crate::api::DEFAULT_POOL.into());
-        brain.take(Event::ExecutorConnected {
-            executor,
-            pool,
-            session: SessionNumber(1),
-            credits: u32::MAX,
-            holds: Vec::new(),
-        });
+        brain.take(Event::ExecutorConnected { executor, pool, session: SessionNumber(1), credits, holds: Vec::new() });
         brain
     }
 
@@ -118,19 +119,24 @@ fn repair_all() -> Event {
 
 /// All of it but the memory.
 pub(super) fn speed() -> Vec<Figure> {
-    let mut figures = vec![attempts()];
+    let few = attempts(Brain::new(TARGETS), TARGETS);
+    let many = attempts(Brain::with_credits(MANY_TARGETS, CREDITS), MANY_TARGETS);
+    let mut figures = vec![
+        Figure::new("core_attempts_per_s", few).at_least(500_000.0),
+        Figure::new("core_attempts_per_s.10k_targets", many).beside("10 targets", few),
+    ];
     figures.extend(a_million());
     figures.push(undefined_and_back());
     figures
 }
 
-fn attempts() -> Figure {
-    let mut brain = Brain::new(TARGETS);
-    let intents = workload::intents(HUNDRED_THOUSAND, TARGETS);
+/// Per second, of a version's first deploy.
+fn attempts(mut brain: Brain, targets: usize) -> f64 {
+    let intents = workload::intents(HUNDRED_THOUSAND, targets);
     brain.take(Event::Push(workload::push(intents)));
     brain.rest();
     brain.answer_all();
-    Figure::new("core_attempts_per_s", rate(brain.compliant(), brain.spent)).at_least(500_000.0)
+    rate(brain.compliant(), brain.spent)
 }
 
 fn a_million() -> [Figure; 2] {
