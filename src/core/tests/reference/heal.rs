@@ -48,8 +48,8 @@ impl World {
         for res in self.model.all.values() {
             let undefined = self.model.undefined(res);
             // It waits for the delete of what was there, and that for what lives and requires it, as `why` says.
-            let waits = res.after.is_some()
-                || (res.queued.is_some() && self.model.requirements(res).iter().any(|other| !other.good()));
+            let held = |other: &&Res| !other.good() || other.queued.is_some();
+            let waits = res.after.is_some() || (res.queued.is_some() && self.model.requirements(res).iter().any(held));
             let left = res.observed.differs()
                 || (res.skipped && self.model.requirements(res).iter().any(|other| !other.good()));
             let fine = if res.live() {
@@ -60,7 +60,9 @@ impl World {
                     || self.model.successor(res).is_some()
             };
             if !fine {
-                return Err(format!("{} does not converge: {res:?}", res.intent.name));
+                let told = |res: &Res| format!("{} {:?} {:?}", res.intent.name, res.life, self.state.why(res.id));
+                let others: Vec<String> = self.model.all.values().map(told).collect();
+                return Err(format!("{} does not converge: {res:?}\n{}", res.intent.name, others.join("\n")));
             }
         }
         // A delete that is never to be, because what was removed is protected, is not over.

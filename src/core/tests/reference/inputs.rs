@@ -263,8 +263,9 @@ impl Res {
             && !run.stranger
         {
             let facts = finding.facts.iter().map(|(name, value)| (name.into(), value.into())).collect();
-            // Whether a stale one that was to verify secrets has read anything, nobody can tell.
-            if run.digest.is_none() || run.hash == self.current && !self.unknown {
+            // Whether a stale one that was to verify secrets has read anything, nobody can tell; nor, later, whether it was to verify them.
+            let reads = run.digest.is_none() && finding.secret_digest.is_none();
+            if reads || run.hash == self.current && !self.unknown {
                 self.facts = facts;
             } else {
                 self.perhaps = Some((facts, released));
