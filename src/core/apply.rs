@@ -157,7 +157,7 @@ impl EnvironmentState {
             resource.row.secret_digest = None;
         }
         resource.row.set = set.clone();
-        resource.row.take_intent(intent);
+        resource.take_intent(intent);
         resource.row.version = version;
         if changes {
             resource.row.failures = 0;

@@ -5,9 +5,16 @@
 //! sender, and its next success leaves the debt.
 
 use super::state::{EnvironmentState, Resource, Run};
-use super::{Change, Finding, Name, Operation, Reason, ReloadDebt, ResourceId};
+use super::{Change, Finding, Intent, Name, Operation, Reason, ReloadDebt, ResourceId};
+use std::sync::Arc;
 
 impl Resource {
+    /// Takes another intent for the same thing.
+    pub(super) fn take_intent(&mut self, intent: &Arc<Intent>) {
+        self.row.take_intent(intent);
+        self.sends = intent.policy.notify.send;
+    }
+
     /// Something it requires has changed, and it has not been told to reload since.
     pub(super) fn owes_reload(&self) -> bool {
         self.is_live() && self.row.reload.is_some()
@@ -20,7 +27,7 @@ impl Resource {
 
     /// The target may have been changed by a run that leaves no debt by itself. A tombstone remembers it too: it may be wanted again.
     pub(super) fn remember_change(&mut self) {
-        self.row.maybe_changed |= self.row.intent.policy.notify.send;
+        self.row.maybe_changed |= self.sends;
     }
 }
 
@@ -32,10 +39,7 @@ pub(super) fn changed(run: &Run, finding: Option<&Finding>) -> bool {
 impl EnvironmentState {
     /// Leaves a debt on each direct dependent that receives, and queues it with the priority of the attempt that sends.
     pub(super) fn notify(&mut self, id: ResourceId, priority: Reason) {
-        let Some(sender) = self.get(id).filter(|sender| sender.is_live() && sender.row.intent.policy.notify.send)
-        else {
-            return;
-        };
+        let Some(sender) = self.get(id).filter(|sender| sender.is_live() && sender.sends) else { return };
         let because: Name = sender.row.intent.name.clone();
         let dependents: Vec<ResourceId> = sender.dependents.iter().copied().collect();
         // What has been granted by now was granted before the change, and does not know of it.

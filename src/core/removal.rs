@@ -197,10 +197,10 @@ impl EnvironmentState {
             self.orphan_dependents(id, &old);
         }
         let Some(resource) = self.get_mut(id) else { return };
+        resource.take_intent(intent);
         let row = &mut resource.row;
         row.life = Life::Live;
         row.set = set.clone();
-        row.take_intent(intent);
         row.version = version;
         row.attempted = None;
         row.succeeded = None;

@@ -82,6 +82,9 @@ impl ResourceRow {
 
     /// The thing is as the intent says: what that says is no secret any more.
     pub(super) fn is_as_said(&mut self) {
+        if self.once_secret.is_empty() {
+            return;
+        }
         let intent = Arc::clone(&self.intent);
         self.once_secret.retain(|path| !intent.gives(path));
     }

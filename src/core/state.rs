@@ -109,6 +109,8 @@ pub(super) struct Resource {
     pub(super) with_facts: Option<Hash>,
     /// Its intent takes any. It stands here too because whoever thinks a resource over asks first of all.
     pub(super) takes_facts: bool,
+    /// Its intent notifies. It stands here too because whoever ends an attempt asks, and needs nothing else of the intent.
+    pub(super) sends: bool,
 
     /// Requirements that exist.
     pub(super) requires: Vec<ResourceId>,
@@ -303,6 +305,7 @@ impl EnvironmentState {
         let resource = Resource {
             with_facts: row.intent.inputs.is_empty().then_some(hash),
             takes_facts: !row.intent.inputs.is_empty(),
+            sends: row.intent.policy.notify.send,
             row,
             target,
             requires: Vec::new(),

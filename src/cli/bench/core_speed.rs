@@ -14,6 +14,8 @@ use std::time::{Duration, Instant};
 const MILLION: usize = 1_000_000;
 const HUNDRED_THOUSAND: usize = 100_000;
 const TARGETS: usize = 10;
+/// First deploys of a hundred thousand, each a fraction of a second: the median of them counts.
+const DEPLOYS: usize = 5;
 /// More than an executor has credits.
 const MANY_TARGETS: usize = 10_000;
 /// Pushes of ten changes each, for a ninety-ninth percentile.
@@ -119,8 +121,8 @@ fn repair_all() -> Event {
 
 /// All of it but the memory.
 pub(super) fn speed() -> Vec<Figure> {
-    let few = attempts(Brain::new(TARGETS), TARGETS);
-    let many = attempts(Brain::with_credits(MANY_TARGETS, CREDITS), MANY_TARGETS);
+    let few = attempts(TARGETS, u32::MAX);
+    let many = attempts(MANY_TARGETS, CREDITS);
     let mut figures = vec![
         Figure::new("core_attempts_per_s", few).at_least(500_000.0),
         Figure::new("core_attempts_per_s.10k_targets", many).beside("10 targets", few),
@@ -131,12 +133,18 @@ pub(super) fn speed() -> Vec<Figure> {
 }
 
 /// Per second, of a version's first deploy.
-fn attempts(mut brain: Brain, targets: usize) -> f64 {
-    let intents = workload::intents(HUNDRED_THOUSAND, targets);
-    brain.take(Event::Push(workload::push(intents)));
-    brain.rest();
-    brain.answer_all();
-    rate(brain.compliant(), brain.spent)
+fn attempts(targets: usize, credits: u32) -> f64 {
+    let deploy = |_| {
+        let mut brain = Brain::with_credits(targets, credits);
+        let intents = workload::intents(HUNDRED_THOUSAND, targets);
+        brain.take(Event::Push(workload::push(intents)));
+        brain.rest();
+        brain.answer_all();
+        rate(brain.compliant(), brain.spent)
+    };
+    let mut rates: Vec<f64> = (0..DEPLOYS).map(deploy).collect();
+    rates.sort_by(f64::total_cmp);
+    rates.get(DEPLOYS / 2).copied().unwrap_or_default()
 }
 
 fn a_million() -> [Figure; 2] {

@@ -231,6 +231,7 @@ fn check_counters(naive: &Naive, id: ResourceId) {
     let yields = |other: &&ResourceId| naive.resources[other].run.as_ref().is_some_and(|run| run.yielding);
     let yielding = resource.dependents.iter().filter(yields).count() as u32;
     assert_eq!(resource.yielding_dependents, yielding, "yielding dependents of {name}");
+    assert_eq!(resource.sends, resource.row.intent.policy.notify.send, "whether {name} notifies");
     let published = resource.published;
     let expected = (naive.busy(id), naive.good(id), naive.undefined(id));
     assert_eq!((published.busy, published.good, published.undefined), expected, "what {name} published");
