@@ -8,7 +8,7 @@ mod waiting;
 
 use e2e::control_plane::control_plane;
 use homeostat::adaptors::kubernetes::Kubernetes;
-use homeostat::adaptors::{Adaptor, Assessment, Desired, Work};
+use homeostat::adaptors::{Adaptor, Assessment, Desired, Log, Work};
 use homeostat::core::Change;
 use kube::api::{Api, DynamicObject, Patch, PatchParams};
 use kube::core::{ApiResource, GroupVersionKind};
@@ -55,6 +55,7 @@ impl Scenario {
             remote_identity: None,
             reload: false,
             attempt: 1,
+            log: Log::default(),
             deadline: Duration::from_secs(30),
             work: Work::new().0,
         }
