@@ -23,9 +23,8 @@ impl EnvironmentState {
 
     /// Something queued has come to stand in the way of what is queued already.
     pub(super) fn borrow_priority(&mut self, id: ResourceId) {
-        let Some(resource) = self.get(id).filter(|resource| resource.is_live()) else { return };
-        let waiters = resource.dependents.iter().filter_map(|&dependent| self.get(dependent));
-        let queued = waiters.filter(|waiter| waiter.is_live()).filter_map(|waiter| waiter.queued);
+        let Some(resource) = self.get(id) else { return };
+        let queued = self.waiters_of(resource).into_iter().filter_map(|waiter| waiter.queued);
         let most_urgent = queued.map(|queued| queued.turn.0).min();
         if most_urgent.is_some_and(|priority| self.raise(id, priority)) {
             self.lend_priority(id);
@@ -40,6 +39,17 @@ impl EnvironmentState {
         }
         let busy = self.requirements_of(resource).filter(|required| required.is_live() && !self.holds_nobody(required));
         busy.map(|required| required.row.resource).chain(resource.row.after).collect()
+    }
+
+    /// What is queued and waits for it, the other way round.
+    fn waiters_of<'a>(&'a self, resource: &'a Resource) -> Vec<&'a Resource> {
+        if resource.is_live() {
+            let dependents = resource.dependents.iter().filter_map(|&dependent| self.get(dependent));
+            return dependents.filter(|waiter| waiter.is_live()).collect();
+        }
+        let successors = self.waiting_for.get(&resource.row.resource).into_iter().flatten();
+        let successors = successors.filter_map(|&successor| self.get(successor));
+        successors.chain(self.requirements_of(resource).filter(|required| !required.is_live())).collect()
     }
 
     /// Something queued is wanted sooner.

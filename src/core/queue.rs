@@ -21,7 +21,9 @@ impl EnvironmentState {
         if resource.is_live() && resource.runs_current() && enough {
             return self.raise_run(id, reason);
         }
-        let (place, before, busy) = (resource.target, resource.queued, resource.published.busy);
+        let (place, before) = (resource.target, resource.queued);
+        // Whoever waits already is not told that it comes to stand in their way.
+        let borrows = resource.published.busy || !resource.is_live();
         self.unready(id);
         self.sequence += 1;
         let awaits_turn = reason.verifies() && self.target(place).is_some_and(super::state::TargetState::is_rated);
@@ -38,7 +40,7 @@ impl EnvironmentState {
         self.show(id);
         self.unsettled.push_back(id);
         self.publish(id);
-        if busy {
+        if borrows {
             self.borrow_priority(id);
         }
         self.lend_priority(id);

@@ -14,6 +14,9 @@ fn crowd(count: usize) -> (World, Vec<String>) {
     (world, names)
 }
 
+/// Later than any retry.
+const RETRIED_BY_THEN: u64 = 24 * 3_600_000;
+
 fn one_at_a_time(world: &mut World) {
     world.change_settings(|settings| settings.max_in_flight = Some(1));
 }
@@ -224,6 +227,22 @@ fn h8_also_where_what_blocks_it_is_the_delete_of_what_bore_its_name() {
     world.suspend(false);
     // The delete is recorded under the name too.
     assert_eq!(order(&mut world), "it it r0000");
+}
+
+#[test]
+fn h8_also_where_what_blocks_it_is_a_delete_that_is_tried_again() {
+    let (mut world, _) = crowd(1);
+    world.push("base#base1; it#it1 <- base");
+    order(&mut world);
+    // Both are other things under their names: what was there goes first, the one that required the other before it.
+    world.push("base#base2; it#it2 <- base");
+    world.fail("it", "no");
+    world.suspend(true);
+    world.request(RequestKind::Deploy, of("base"));
+    world.change("r0000");
+    world.advance(RETRIED_BY_THEN);
+    world.suspend(false);
+    assert_eq!(order(&mut world), "it base base it r0000");
 }
 
 #[test]
