@@ -28,6 +28,19 @@ fn resources_are_selected_by_what_they_are_and_how_they_stand() {
 }
 
 #[test]
+fn what_is_bad_and_was_not_asked_for_is_said() {
+    let house = House::patient(LOCAL, &[small("held"), file("bad", "/proc/bad", "no", "")].concat());
+    assert_eq!(house.run("deploy -f manifests -q").code, 1);
+    house.check(
+        "repair motd",
+        1,
+        "
+        version 1: 0 changed, 4 unchanged, 0 failed, 0 skipped; 1 attempt in TIME (RATE)
+          1 other resource is not as declared: `homeostat status`",
+    );
+}
+
+#[test]
 fn p2_a_delete_that_failed_is_tried_again_when_it_is_given_again() {
     let house = House::patient(LOCAL, &resource("folder", "host.Directory", "{path: FOLDER/made}", ""));
     assert_eq!(house.run("deploy -f manifests -q").code, 0);

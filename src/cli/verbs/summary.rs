@@ -218,6 +218,15 @@ impl RunDocument {
                 Some(holder) => format!("no longer waited for; {holder} goes on with what is left"),
             });
         }
+        // Nothing of this run says why it does not end well: something else is not as declared.
+        if steps.is_empty() && self.exit() == Exit::NotCompliant {
+            let others = self.counts.total.saturating_sub(self.counts.compliant) + self.counts.tombstones;
+            steps.push(format!(
+                "{} {} not as declared: `homeostat status`",
+                counted(others as usize, "other resource"),
+                either(others as usize, "is", "are")
+            ));
+        }
         steps
     }
 }

@@ -60,9 +60,7 @@ impl World {
                     || self.model.successor(res).is_some()
             };
             if !fine {
-                let told = |res: &Res| format!("{} {:?} {:?}", res.intent.name, res.life, self.state.why(res.id));
-                let others: Vec<String> = self.model.all.values().map(told).collect();
-                return Err(format!("{} does not converge: {res:?}\n{}", res.intent.name, others.join("\n")));
+                return Err(format!("{} does not converge: {res:?}", res.intent.name));
             }
         }
         // A delete that is never to be, because what was removed is protected, is not over.

@@ -112,13 +112,13 @@ fn play(actions: &[Action]) -> Result<BTreeSet<&'static str>, (String, Vec<Strin
         let done = catch_unwind(AssertUnwindSafe(|| world.act(action)));
         match done {
             Ok(Ok(())) => {}
-            Ok(Err(difference)) => return Err((difference, world.trace)),
+            Ok(Err(difference)) => return Err((world.told(&difference), world.trace)),
             Err(_) => return Err(("a panic".into(), world.trace)),
         }
     }
     let done = catch_unwind(AssertUnwindSafe(|| world.heal()));
     let done = done.unwrap_or_else(|_| Err("a panic while healing".into()));
-    done.map(|()| world.model.met).map_err(|difference| (difference, world.trace))
+    done.map_err(|difference| (world.told(&difference), world.trace.clone())).map(|()| world.model.met)
 }
 
 /// Leaves out whatever is not needed to fail: actions first, then what pushes say. As far as so many tries go.

@@ -166,6 +166,17 @@ impl World {
         self.step(&Event::Request(Request { id: RequestId(0), kind, scope, author, message, digest: Some(digest) }))
     }
 
+    /// A difference, and how core stands by then.
+    pub(super) fn told(&self, difference: &str) -> String {
+        let mut lines = vec![difference.to_owned()];
+        for view in self.state.views() {
+            let (row, why) = (&view.row, self.state.why(view.row.resource));
+            let runs = (view.queued, view.running.map(|run| run.operation), row.skipped, row.last_result);
+            lines.push(format!("{} {} {:?} {runs:?} {why:?}", row.intent.name, row.resource, row.life));
+        }
+        lines.join("\n    ")
+    }
+
     fn restart(&mut self) -> Result<(), String> {
         self.unsent.clear();
         self.epoch += 1;
