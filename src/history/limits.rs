@@ -31,6 +31,8 @@ pub(crate) const IDLE_UNTRIED: Duration = Duration::from_millis(50);
 pub(crate) const IDLE_IN_TRANSACTION_MS: u32 = 5_000;
 /// How long a write or a bounded read may take as a whole.
 pub(crate) const CALL: Duration = Duration::from_secs(30);
+/// How much longer a batch may take for each record and row in it: more than a hundred times the floor that `homeostat bench` measures.
+pub(crate) const WRITE: Duration = Duration::from_millis(1);
 /// How long reading a whole environment, deleting one, or a migration may take: a million resources are read in well under a minute.
 pub(crate) const LONG_CALL: Duration = Duration::from_mins(10);
 /// The same for one statement of it, in milliseconds.

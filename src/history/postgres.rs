@@ -52,6 +52,15 @@ pub struct Patience {
     pub long_call: Duration,
 }
 
+impl Patience {
+    /// With a batch: what may take a call, and longer the more is in it. A push is one batch, however much it pushes, and giving it up for its size would
+    /// be giving it up for ever.
+    fn with(self, batch: &Batch) -> Duration {
+        let written = u32::try_from(batch.records.len() + batch.rows.len()).unwrap_or(u32::MAX);
+        self.call + limits::WRITE * written
+    }
+}
+
 impl Default for Patience {
     fn default() -> Self {
         Self { acquire: limits::ACQUIRE, call: limits::CALL, long_call: limits::LONG_CALL }
@@ -133,8 +142,9 @@ impl Store for PostgresStore {
 
     async fn commit(&self, fence: &Fence, batch: &Batch) -> Result<(), HistoryError> {
         batch_check::check(batch)?;
-        let committing =
-            async { on_connection!(self, "committing a batch", self.patience.call, commit::commit(fence, batch)) };
+        let committing = async {
+            on_connection!(self, "committing a batch", self.patience.with(batch), commit::commit(fence, batch))
+        };
         committing.await?;
         self.floors.committed(&fence.name, batch);
         Ok(())
@@ -142,7 +152,7 @@ impl Store for PostgresStore {
 
     async fn probe(&self, fence: &Fence, batch: &Batch) -> Result<(), HistoryError> {
         batch_check::check(batch)?;
-        on_connection!(self, "trying a batch", self.patience.call, commit::probe(fence, batch))
+        on_connection!(self, "trying a batch", self.patience.with(batch), commit::probe(fence, batch))
     }
 
     async fn forget_environment(&self, fence: &Fence) -> Result<(), HistoryError> {
