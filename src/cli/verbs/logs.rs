@@ -1,4 +1,5 @@
-//! `homeostat logs [NAME…] [-f]`: what attempts found and did, and what adaptors said at it, newest last; with `-f` also what they say from now on, whichever process makes them.
+//! `homeostat logs [NAME…] [-f]`: what attempts found and did, and what adaptors said at it, newest last; with `-f` also what they say from now on,
+//! whichever process makes them.
 //!
 //! It is read from history, so it is what was recorded and redacted, also of processes that have ended. Following needs no process at work: nobody
 //! is kept out of the data folder, and what works next is found. What lasts is told when it is found open, and again when it has ended.

@@ -259,19 +259,24 @@ fn h8_also_where_what_blocks_it_waits_behind_its_own_run_and_did_not_hold_it_bef
     assert_eq!(order(&mut world), "base base it r0000");
 }
 
-#[test]
-fn h1_where_what_is_in_flight_is_bounded_the_most_important_of_all_targets_comes_first() {
-    let mut world = World::new(["t1", "t2", "t3"]);
-    world.push("a@t1; b@t1; c@t2; d@t3");
-    world.run_all();
-    one_at_a_time(&mut world);
+/// Of work on three targets, one attempt at a time.
+fn expect_the_most_important_first(world: &mut World) {
     world.change("a");
     world.request(RequestKind::Repair, of("b"));
     world.change("c");
     world.request(RequestKind::Deploy, of("d"));
     world.change("d");
     world.request(RequestKind::Deploy, of("d"));
-    assert_eq!(order(&mut world), "a d c b");
+    assert_eq!(order(world), "a d c b");
+}
+
+#[test]
+fn h1_where_what_is_in_flight_is_bounded_the_most_important_of_all_targets_comes_first() {
+    let mut world = World::new(["t1", "t2", "t3"]);
+    world.push("a@t1; b@t1; c@t2; d@t3");
+    world.run_all();
+    one_at_a_time(&mut world);
+    expect_the_most_important_first(&mut world);
     world.suspend(true);
     world.repair();
     world.change("c");
@@ -292,11 +297,5 @@ fn h1_where_an_executor_is_full_the_most_important_of_all_targets_comes_first() 
     world.step(Event::ExecutorConnected { executor: "e1".into(), pool, session, credits: 1, holds: Vec::new() });
     // The target that gives room back stands in line like all others.
     assert_eq!(order(&mut world), "a b c d");
-    world.change("a");
-    world.request(RequestKind::Repair, of("b"));
-    world.change("c");
-    world.request(RequestKind::Deploy, of("d"));
-    world.change("d");
-    world.request(RequestKind::Deploy, of("d"));
-    assert_eq!(order(&mut world), "a d c b");
+    expect_the_most_important_first(&mut world);
 }
