@@ -47,13 +47,14 @@ impl EnvironmentState {
                 self.wait_for_room(index);
             }
             self.thoughts += 1;
-            let &(entry, index) = self.waiting_for_room.first()?;
+            let (standing, index) = self.waiting_for_room.next(self.ageing.is_for_the_oldest())?;
             if self.next_grantable(index).is_some() && self.executor_for(index).is_some() {
+                self.ageing.count();
                 return Some(index);
             }
             // What else it waits for marks it.
             self.wait_for_executor(index);
-            self.waiting_for_room.remove(&(entry, index));
+            self.waiting_for_room.remove(standing, index);
             if let Some(place) = self.target_mut(index) {
                 place.waits_with = None;
             }
@@ -121,15 +122,17 @@ impl EnvironmentState {
         turns
     }
 
-    /// Remembers what comes first on a target where the environment may have too much in flight for it.
+    /// Remembers what a target waits with where the environment may have too much in flight for it.
     fn wait_for_room(&mut self, index: TargetIndex) {
-        let first = self.settings.max_in_flight.and_then(|_| self.target(index)?.ready.first());
+        let waits = self.settings.max_in_flight.and_then(|_| self.target(index)?.ready.standing());
         let Some(place) = self.target_mut(index) else { return };
-        let before = std::mem::replace(&mut place.waits_with, first);
+        let before = std::mem::replace(&mut place.waits_with, waits);
         if let Some(before) = before {
-            self.waiting_for_room.remove(&(before, index));
+            self.waiting_for_room.remove(before, index);
         }
-        self.waiting_for_room.extend(first.map(|first| (first, index)));
+        if let Some(waits) = waits {
+            self.waiting_for_room.insert(waits, index);
+        }
     }
 
     /// The executor that works on the target; a new choice only while nothing is granted there, so that no two ever work on it.

@@ -1,6 +1,7 @@
 //! Executors come and go. What one holds stays its own until it has provably ended.
 
-use super::room::Line;
+use super::line::Line;
+use super::ready::Ageing;
 use super::state::{EnvironmentState, ExecutorState, Open, TargetState};
 use super::{
     AttemptId, ExecutorName, Name, Outcome, OutcomeKind, PoolName, ResourceId, SessionNumber, Settings, Target,
@@ -39,8 +40,15 @@ impl EnvironmentState {
             None => Vec::new(),
         };
         let known = self.executors.remove(executor).map(|state| state.holds).unwrap_or_default();
-        let state =
-            ExecutorState { pool: pool.clone(), session, credits, connected: true, holds: known, line: Line::new() };
+        let state = ExecutorState {
+            pool: pool.clone(),
+            session,
+            credits,
+            connected: true,
+            holds: known,
+            line: Line::default(),
+            ageing: Ageing::default(),
+        };
         self.executors.insert(executor.clone(), state);
         // Answers to what was asked back may have been lost with the stream.
         let asked: Vec<ResourceId> =

@@ -27,6 +27,7 @@ mod inspect;
 mod intake;
 mod intent;
 pub mod limits;
+mod line;
 mod notify;
 mod outcome;
 mod plan;

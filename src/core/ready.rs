@@ -3,6 +3,7 @@
 //! Priorities come first, and inside one who came first. So that nothing waits for ever under an endless stream of more important work, every so
 //! many starts one goes to whatever has waited longest.
 
+use super::line::Standing;
 use super::{DryRunId, Reason, ResourceId, limits};
 use std::collections::BTreeMap;
 
@@ -30,7 +31,22 @@ pub(super) struct Entry {
 pub(super) struct ReadyQueue {
     by_turn: BTreeMap<Turn, (u64, Work)>,
     by_age: BTreeMap<u64, Turn>,
-    starts: u64,
+    ageing: Ageing,
+}
+
+/// How often somebody has had a turn.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Ageing(u64);
+
+impl Ageing {
+    /// Whether the next turn is that of whatever has waited longest.
+    pub(super) fn is_for_the_oldest(self) -> bool {
+        (self.0 + 1).is_multiple_of(limits::STARTS_PER_AGED)
+    }
+
+    pub(super) fn count(&mut self) {
+        self.0 += 1;
+    }
 }
 
 impl ReadyQueue {
@@ -46,14 +62,19 @@ impl ReadyQueue {
 
     /// What starts next.
     pub(super) fn next(&self) -> Option<Entry> {
-        let for_the_oldest = (self.starts + 1).is_multiple_of(limits::STARTS_PER_AGED);
-        if for_the_oldest { self.iter_by_age().next() } else { self.first() }
+        if self.ageing.is_for_the_oldest() { self.iter_by_age().next() } else { self.first() }
     }
 
     /// It starts.
     pub(super) fn start(&mut self, entry: &Entry) {
         self.remove(entry);
-        self.starts += 1;
+        self.ageing.count();
+    }
+
+    /// What the target stands in line with.
+    pub(super) fn standing(&self) -> Option<Standing> {
+        let (&since, _) = self.by_age.first_key_value()?;
+        Some(Standing { first: self.first()?, since })
     }
 
     /// The most important of all.

@@ -2,6 +2,8 @@
 
 use super::approval::Removals;
 use super::derive::identity_key;
+use super::line::Line;
+use super::ready::Ageing;
 use super::release::Unreleased;
 use super::share::Share;
 use super::state::{EnvironmentState, ExecutorState, Open, Run, TargetIndex};
@@ -46,7 +48,8 @@ impl EnvironmentState {
             timers: BTreeSet::new(),
             wakes: BTreeSet::new(),
             in_flight: 0,
-            waiting_for_room: BTreeSet::new(),
+            waiting_for_room: Line::default(),
+            ageing: Ageing::default(),
             relieved: BTreeSet::new(),
             requests: BTreeMap::new(),
             suspensions: Suspensions::default(),

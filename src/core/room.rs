@@ -1,13 +1,9 @@
 //! Targets whose work waits because their executors have all that they take. When one has room again the most important of them goes first, and only
 //! as many are looked at as there is room for: an executor may have ten thousand targets.
 
-use super::ready::Entry;
+use super::line::{Line, Standing};
 use super::state::{EnvironmentState, ExecutorState, TargetIndex};
 use super::{ExecutorName, PoolName};
-use std::collections::BTreeSet;
-
-/// Targets, by what comes first there.
-pub(super) type Line = BTreeSet<(Entry, TargetIndex)>;
 
 /// Whose room a target waits for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,18 +36,18 @@ impl EnvironmentState {
         turns
     }
 
-    fn stand_in_line(&mut self, index: TargetIndex, waits: Option<(Entry, Server)>) {
+    fn stand_in_line(&mut self, index: TargetIndex, waits: Option<(Standing, Server)>) {
         let Some(place) = self.target_mut(index) else { return };
         let before = std::mem::replace(&mut place.waits_for, waits.clone());
-        if let Some((entry, server)) = before
+        if let Some((standing, server)) = before
             && let Some(line) = self.line_of(&server)
         {
-            line.remove(&(entry, index));
+            line.remove(standing, index);
         }
-        if let Some((entry, server)) = waits
+        if let Some((standing, server)) = waits
             && let Some(line) = self.line_of(&server)
         {
-            line.insert((entry, index));
+            line.insert(standing, index);
         }
     }
 
@@ -62,36 +58,42 @@ impl EnvironmentState {
         }
     }
 
-    /// What comes first on a target, where all that may work on it are as said.
+    /// What a target waits with, where all that may work on it are as said.
     pub(super) fn would_take(
         &self,
         index: TargetIndex,
         are: impl Fn(&ExecutorName, &ExecutorState) -> bool,
-    ) -> Option<(Entry, Server)> {
+    ) -> Option<(Standing, Server)> {
         self.next_grantable(index)?;
         let place = self.target(index)?;
-        let (first, target) = (place.ready.first()?, place.target.as_ref()?);
+        let (standing, target) = (place.ready.standing()?, place.target.as_ref()?);
         if let Some(name) = place.executor.as_ref().filter(|_| place.granted > 0) {
             let executor = self.executors.get(name).filter(|executor| executor.connected && are(name, executor));
             // What it takes ahead waits for results of its own.
             let waits = executor.is_some() && place.granted < target.concurrency;
-            return waits.then(|| (first, Server::Executor(name.clone())));
+            return waits.then(|| (standing, Server::Executor(name.clone())));
         }
         let of_pool = |executor: &ExecutorState| executor.connected && executor.pool == target.pool;
         let mut of_pool = self.executors.iter().filter(|(_, executor)| of_pool(executor));
-        of_pool.all(|(name, executor)| are(name, executor)).then(|| (first, Server::Pool(target.pool.clone())))
+        let waits = of_pool.all(|(name, executor)| are(name, executor));
+        waits.then(|| (standing, Server::Pool(target.pool.clone())))
     }
 
     /// The next target for the room that an executor has again.
     pub(super) fn next_in_line(&mut self) -> Option<TargetIndex> {
         while let Some(name) = self.relieved.first() {
             let executor = self.executors.get_mut(name).filter(|executor| executor.connected && !executor.is_full());
-            let first = executor.and_then(|executor| {
+            let next = executor.and_then(|executor| {
                 let of_pool = self.pools.get_mut(&executor.pool).map(|pool| &mut pool.line);
                 let lines = [Some(&mut executor.line), of_pool].into_iter().flatten();
-                lines.filter(|line| !line.is_empty()).min_by_key(|line| line.first().copied())?.pop_first()
+                let aged = executor.ageing.is_for_the_oldest();
+                let nexts = lines.filter_map(|line| Some((line.next(aged)?, line)));
+                let ((standing, index), line) = nexts.min_by_key(|((standing, _), _)| standing.rank(aged))?;
+                line.remove(standing, index);
+                executor.ageing.count();
+                Some(index)
             });
-            if let Some((_, index)) = first {
+            if let Some(index) = next {
                 self.thoughts += 1;
                 if let Some(place) = self.target_mut(index) {
                     place.waits_for = None;

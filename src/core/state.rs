@@ -5,9 +5,10 @@
 use super::approval::Removals;
 use super::id_set::IdSet;
 use super::intake::Intake;
-use super::ready::{Entry, ReadyQueue, Turn};
+use super::line::{Line, Standing};
+use super::ready::{Ageing, ReadyQueue, Turn};
 use super::release::Unreleased;
-use super::room::{Line, Server};
+use super::room::Server;
 use super::share::Share;
 use super::suspensions::Suspensions;
 use super::tell::Telling;
@@ -68,8 +69,9 @@ pub struct EnvironmentState {
     pub(super) wakes: BTreeSet<(Timestamp, TargetIndex)>,
     /// Attempts that executors have, dry runs apart.
     pub(super) in_flight: u32,
-    /// Targets with work for which there may be too many of them, by what comes first there; all that have room of their own.
-    pub(super) waiting_for_room: BTreeSet<(Entry, TargetIndex)>,
+    /// Targets with work for which there may be too many of them; all that have room of their own.
+    pub(super) waiting_for_room: Line,
+    pub(super) ageing: Ageing,
     /// Executors that were full and are not, for whose room somebody may wait.
     pub(super) relieved: BTreeSet<ExecutorName>,
     pub(super) requests: BTreeMap<RequestId, IdSet<ResourceId>>,
@@ -214,9 +216,9 @@ pub(super) struct TargetState {
     /// Its timer.
     pub(super) wakes_at: Option<Timestamp>,
     /// Its entry in `waiting_for_room`.
-    pub(super) waits_with: Option<Entry>,
-    /// What comes first here, and whose room it waits for.
-    pub(super) waits_for: Option<(Entry, Server)>,
+    pub(super) waits_with: Option<Standing>,
+    /// Its entry in the line of whose room it waits for.
+    pub(super) waits_for: Option<(Standing, Server)>,
 }
 
 #[derive(Debug, Default)]
@@ -241,6 +243,7 @@ pub(super) struct ExecutorState {
     pub(super) holds: IdSet<AttemptId>,
     /// Targets on which it works, while it is full.
     pub(super) line: Line,
+    pub(super) ageing: Ageing,
 }
 
 #[derive(Debug)]

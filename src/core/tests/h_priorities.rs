@@ -133,6 +133,42 @@ fn h7_the_lowest_priority_starts_under_an_endless_stream_of_higher_ones() {
     }
 }
 
+/// What is important comes on one target without end, and one attempt runs at a time.
+fn expect_the_other_target_does_not_starve(world: &mut World) {
+    world.suspend(true);
+    world.request(RequestKind::Repair, of("it"));
+    world.change("a");
+    world.change("b");
+    world.suspend(false);
+    for _ in 0..limits::STARTS_PER_AGED {
+        let name = world.held.values().next().unwrap().grant.intent.name.to_string();
+        if name == "it" {
+            return;
+        }
+        world.begin(&name);
+        world.change(&name);
+        world.succeed(&name);
+    }
+    panic!("it starves");
+}
+
+#[test]
+fn h7_also_where_what_is_in_flight_is_bounded_and_the_stream_is_on_another_target() {
+    let mut world = World::new(["t1", "t2"]);
+    world.push("a@t1; b@t1; it@t2");
+    world.run_all();
+    one_at_a_time(&mut world);
+    expect_the_other_target_does_not_starve(&mut world);
+}
+
+#[test]
+fn h7_also_where_an_executor_is_full_and_the_stream_is_on_another_target() {
+    let mut world = world_of_one_credit(["t1", "t2"]);
+    world.push("a@t1; b@t1; it@t2");
+    order(&mut world);
+    expect_the_other_target_does_not_starve(&mut world);
+}
+
 #[test]
 fn h8_what_blocks_a_user_deploy_does_not_wait_for_all_repairs() {
     let (mut world, _) = crowd(100);
@@ -286,15 +322,20 @@ fn h1_where_what_is_in_flight_is_bounded_the_most_important_of_all_targets_comes
     world.expect_granted(["c", "a"]);
 }
 
-#[test]
-fn h1_where_an_executor_is_full_the_most_important_of_all_targets_comes_first() {
+fn world_of_one_credit<const N: usize>(targets: [&str; N]) -> World {
     let mut world = World::without_executor();
-    for target in ["t1", "t2", "t3"] {
+    for target in targets {
         world.target(target);
     }
-    world.push("a@t1; b@t1; c@t2; d@t3");
     let (pool, session) = ("pool".into(), SessionNumber(1));
     world.step(Event::ExecutorConnected { executor: "e1".into(), pool, session, credits: 1, holds: Vec::new() });
+    world
+}
+
+#[test]
+fn h1_where_an_executor_is_full_the_most_important_of_all_targets_comes_first() {
+    let mut world = world_of_one_credit(["t1", "t2", "t3"]);
+    world.push("a@t1; b@t1; c@t2; d@t3");
     // The target that gives room back stands in line like all others.
     assert_eq!(order(&mut world), "a b c d");
     expect_the_most_important_first(&mut world);

@@ -333,22 +333,22 @@ fn check_windows(state: &EnvironmentState, index: TargetIndex) {
     assert_eq!(place.wakes_at, next, "the timer of a target");
     assert!(next.is_none_or(|at| state.wakes.contains(&(at, index))), "a timer that never fires");
     assert!(rate.is_some() || place.queued.iter().all(|id| !state.get(id).unwrap().queued.unwrap().awaits_turn));
-    let waits = state.waiting_for_room.iter().filter(|(_, waiting)| *waiting == index).map(|(key, _)| *key);
+    let waits = state.waiting_for_room.iter().filter(|(_, waiting)| *waiting == index).map(|(standing, _)| standing);
     assert!(waits.eq(place.waits_with), "what waits for room");
     let limited = state.settings.max_in_flight.is_some();
     let beside = place.target.as_ref().is_some_and(|target| place.granted < target.concurrency);
     let has_room = beside && share.is_none() && !state.stopping && state.executor_for(index).is_some();
     if has_room || place.waits_with.is_some() {
-        assert_eq!(place.waits_with, place.ready.first().filter(|_| limited), "what comes first there");
+        assert_eq!(place.waits_with, place.ready.standing().filter(|_| limited), "what comes first there");
     }
     let waits_for = state.would_take(index, |_, executor| executor.free() == 0);
     assert!(waits_for.is_none() || place.waits_for == waits_for, "a target waits for room, and nobody knows");
-    if let Some((entry, server)) = &place.waits_for {
+    if let Some((standing, server)) = &place.waits_for {
         let line = match server {
             Server::Pool(name) => &state.pools[name].line,
             Server::Executor(name) => &state.executors[name].line,
         };
-        assert!(line.contains(&(*entry, index)), "a target waits for room, and not in line");
+        assert!(line.iter().any(|waits| waits == (*standing, index)), "a target waits for room, and not in line");
     }
 }
 
