@@ -13,6 +13,7 @@ use super::{
     Snapshot, Timestamp, VersionNumber,
 };
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::sync::Arc;
 
 impl EnvironmentState {
     /// An environment nobody has said anything of.
@@ -158,7 +159,8 @@ impl EnvironmentState {
     fn restore_edges(&mut self) {
         let ids: Vec<ResourceId> = self.ids().collect();
         for &id in &ids {
-            let names = self.get(id).map(|resource| resource.row.intent.requires.clone()).unwrap_or_default();
+            let Some(intent) = self.get(id).map(|resource| Arc::clone(&resource.row.intent)) else { continue };
+            let names = &intent.requires;
             if self.is_tombstone(id) {
                 self.entombed.insert(id);
                 // A tombstone waits for nothing by name: only what still stands keeps the order of deletion.
@@ -174,7 +176,7 @@ impl EnvironmentState {
                     self.link(id, successor);
                 }
             } else {
-                self.set_requirements(id, &names);
+                self.set_requirements(id, names);
             }
         }
         self.open_circles();

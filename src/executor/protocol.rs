@@ -230,6 +230,10 @@ fn earlier(now: Timestamp, age_ms: u64) -> Timestamp {
 
 /// Text from outside as it may be kept and shown: control and invisible direction characters escaped (line breaks and tabs stay), cut with a mark.
 pub fn bounded(text: &str, most_bytes: usize) -> Name {
+    // Nearly all of it stays as it is.
+    if text.len() <= most_bytes && text.bytes().all(|byte| matches!(byte, b' '..=b'~' | b'\n' | b'\t')) {
+        return text.into();
+    }
     let mut kept = String::with_capacity(text.len().min(most_bytes));
     for (position, character) in text.char_indices() {
         let before = kept.len();

@@ -7,6 +7,7 @@
 //! Deliberately absent: retries. An error says whether the same call may be made again; when to make it is the caller's policy.
 
 mod attempts;
+mod cells;
 mod codes;
 mod commit;
 mod connect;

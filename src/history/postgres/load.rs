@@ -3,7 +3,7 @@
 use super::codes::Code;
 use super::errors::Failure;
 use super::ownership::fenced;
-use super::state::{self, Names};
+use super::state::{self, Shared};
 use crate::core::{
     AttemptId, DryRunId, Hash, OpenGrant, OpenRequest, RequestId, ResourceRow, Snapshot, Target, Timestamp,
     VersionNumber,
@@ -11,7 +11,7 @@ use crate::core::{
 use crate::history::Fence;
 use futures::TryStreamExt;
 use sqlx::postgres::PgRow;
-use sqlx::{Connection, PgConnection, Row};
+use sqlx::{AssertSqlSafe, Connection, PgConnection, Row};
 
 const ENVIRONMENT: &str = "
     SELECT id, version, settings, open_from,
@@ -28,7 +28,7 @@ pub(super) async fn load(connection: &mut PgConnection, fence: &Fence) -> Result
     let mut transaction = connection.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ").await?;
     super::allow_long(&mut transaction).await?;
     let sql = environment_where(" WHERE id = $1 AND epoch = $2 AND claim = $3 FOR UPDATE");
-    let query = sqlx::query(sqlx::AssertSqlSafe(sql));
+    let query = sqlx::query(AssertSqlSafe(sql));
     let query = query.bind(fence.environment).bind(fence.epoch.0 as i64).bind(fence.claim);
     let environment = query.fetch_optional(&mut *transaction).await?.ok_or_else(|| fenced(fence))?;
     let snapshot = snapshot(&mut transaction, &environment).await?;
@@ -48,7 +48,7 @@ pub(super) async fn peek(connection: &mut PgConnection, name: &str) -> Result<Op
     let mut transaction = connection.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
     super::allow_long(&mut transaction).await?;
     let sql = environment_where(" WHERE name = $1");
-    let environment = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(name).fetch_optional(&mut *transaction).await?;
+    let environment = sqlx::query(AssertSqlSafe(sql)).bind(name).fetch_optional(&mut *transaction).await?;
     match environment {
         Some(environment) => snapshot(&mut transaction, &environment).await.map(Some),
         None => Ok(None),
@@ -86,16 +86,16 @@ async fn targets(connection: &mut PgConnection, environment: i64) -> Result<Vec<
 }
 
 async fn resources(connection: &mut PgConnection, environment: i64) -> Result<Vec<ResourceRow>, Failure> {
-    let mut names = Names::default();
-    let mut rows = sqlx::query(state::SELECT).bind(environment).fetch(&mut *connection);
+    let mut shared = Shared::default();
+    let mut rows = sqlx::query(AssertSqlSafe(state::select())).bind(environment).fetch(&mut *connection);
     let mut resources = Vec::new();
     while let Some(row) = rows.try_next().await? {
-        resources.push(state::read(&row, &mut names)?);
+        resources.push(state::read(&row, &mut shared)?);
     }
     drop(rows);
     resources.sort_unstable_by_key(|row: &ResourceRow| row.resource);
-    for row in sqlx::query(state::SELECT_PENDING).bind(environment).fetch_all(connection).await? {
-        let (resource, pending) = state::read_pending(&row, &mut names)?;
+    for row in sqlx::query(AssertSqlSafe(state::select_pending())).bind(environment).fetch_all(connection).await? {
+        let (resource, pending) = state::read_pending(&row, &mut shared)?;
         if let Ok(at) = resources.binary_search_by_key(&resource, |row: &ResourceRow| row.resource)
             && let Some(row) = resources.get_mut(at)
         {

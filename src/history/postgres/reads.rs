@@ -1,15 +1,16 @@
 //! Reads for people: versions, attempts, dry runs. Bounded, newest first, by keys that paging cannot upset.
 
+use super::cells::Cells;
 use super::codes::{Code, Ending};
 use super::errors::Failure;
-use super::state::{self, Names};
+use super::state::{self, INTENT_COLUMNS, Shared};
 use crate::core::{
     AttemptId, DryRunId, Facts, Finding, IntentRecord, Name, OutcomeKind, RequestId, Timestamp, VersionNumber,
 };
 use crate::history::limits::RESOURCES_ONE_BY_ONE;
 use crate::history::{AttemptSummary, DryRunResult, RequestSummary, VersionSummary};
 use sqlx::postgres::PgRow;
-use sqlx::{Connection, PgConnection, Row};
+use sqlx::{AssertSqlSafe, Connection, PgConnection, Row};
 use std::sync::Arc;
 
 pub(super) async fn environments(connection: &mut PgConnection) -> Result<Vec<Name>, Failure> {
@@ -65,26 +66,28 @@ pub(super) async fn intents_at(
     .fetch_optional(&mut *transaction)
     .await?;
     let Some(id) = id else { return Ok(None) };
-    let rows = sqlx::query(
-        "SELECT * FROM (
+    let intents = format!(
+        "SELECT resource, name, set_name, {INTENT_COLUMNS} FROM (
              SELECT DISTINCT ON (resource) * FROM intent WHERE environment = $1 AND version <= $2 ORDER BY resource, version DESC
-         ) newest WHERE kind IS NOT NULL ORDER BY resource",
-    )
-    .bind(id)
-    .bind(version.0 as i64)
-    .fetch_all(&mut *transaction)
-    .await?;
-    let mut names = Names::default();
+         ) intent WHERE kind IS NOT NULL ORDER BY resource"
+    );
+    let rows = sqlx::query(AssertSqlSafe(intents)).bind(id).bind(version.0 as i64).fetch_all(&mut *transaction).await?;
+    let mut shared = Shared::default();
     let mut read = |row: &PgRow| {
+        let cells = &mut Cells::of(row);
         Ok(IntentRecord {
-            resource: state::resource(row.try_get("resource")?),
-            name: names.share(row.try_get("name")?),
-            set: names.share(row.try_get("set_name")?),
-            intent: Some(Arc::new(state::read_intent(row, &mut names)?)),
+            resource: state::resource(cells.next()?),
+            name: shared.name(cells.text()?),
+            set: shared.name(cells.text()?),
+            intent: Some(Arc::new(state::read_intent(cells, &mut shared)?)),
         })
     };
     rows.iter().map(&mut read).collect::<Result<_, Failure>>().map(Some)
 }
+
+/// A page costs what is in it and not what history has: what the database knows of that is old, and by it a page is found by reading everything.
+const BY_KEY: &str = "
+    BEGIN READ ONLY; SET LOCAL enable_bitmapscan = off; SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off";
 
 /// Numbers first, from the keys alone, then what belongs to them. A skip has no grant and an open attempt no outcome.
 const ATTEMPTS: &str = "
@@ -167,13 +170,14 @@ pub(super) async fn attempts(
     before: Option<AttemptId>,
     limit: u32,
 ) -> Result<Vec<AttemptSummary>, Failure> {
+    let mut transaction = connection.begin_with(BY_KEY).await?;
     let id: Option<i64> = sqlx::query_scalar("SELECT id FROM environment WHERE name = $1")
         .bind(environment)
-        .fetch_optional(&mut *connection)
+        .fetch_optional(&mut *transaction)
         .await?;
     let Some(id) = id else { return Ok(Vec::new()) };
     let resources = match names {
-        Some(names) => Some(ever_called(connection, id, names).await?),
+        Some(names) => Some(ever_called(&mut transaction, id, names).await?),
         None => None,
     };
     let page = match &resources {
@@ -181,12 +185,13 @@ pub(super) async fn attempts(
         Some(few) if few.len() <= RESOURCES_ONE_BY_ONE => ATTEMPTS_OF_FEW,
         Some(_) => ATTEMPTS_OF_MANY,
     };
-    let query = sqlx::query(sqlx::AssertSqlSafe(format!("{page}{ATTEMPT_COLUMNS}")))
+    let query = sqlx::query(AssertSqlSafe(format!("{page}{ATTEMPT_COLUMNS}")))
         .bind(id)
         .bind(before.map_or(i64::MAX, |before| before.0 as i64))
         .bind(i64::from(limit));
     let query = if let Some(resources) = resources { query.bind(resources) } else { query };
-    let rows = query.fetch_all(connection).await?;
+    let rows = query.fetch_all(&mut *transaction).await?;
+    transaction.commit().await?;
     rows.iter().map(attempt).collect()
 }
 
@@ -257,4 +262,48 @@ pub(super) async fn dry_run(
         Ok(DryRunResult { name: name("name")?, result: name("result")?, detail: name("detail")? })
     };
     rows.iter().map(read).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::history::postgres::PostgresStore;
+    use crate::history::test_database;
+    use sqlx::Executor;
+
+    #[tokio::test]
+    async fn a_page_of_attempts_is_found_by_key_whatever_the_database_knows() {
+        let options = test_database::empty_database().await;
+        PostgresStore::connect(options.clone(), 1).await.unwrap();
+        let mut connection = PgConnection::connect_with(&options).await.unwrap();
+        connection.execute("SET search_path = homeostat").await.unwrap();
+        connection
+            .execute("INSERT INTO environment (id, name) OVERRIDING SYSTEM VALUE VALUES (1, 'prod')")
+            .await
+            .unwrap();
+        let attempts = [
+            r"INSERT INTO resource_grant (environment, attempt, resource, version, epoch, granted_at_ms, operation, reason, intent_hash, executor)
+              SELECT 1, number, number % 100, 1, 1, 0, 1, 1, decode(repeat('00', 16), 'hex'), 'e1' FROM generate_series(1, 20000) number",
+            "INSERT INTO outcome (environment, attempt, resource, finished_at_ms, kind)
+              SELECT 1, number, number % 100, 0, 1 FROM generate_series(1, 20000) number",
+        ];
+        for known in [false, true] {
+            if known {
+                connection.execute("ANALYZE").await.unwrap();
+            } else {
+                for rows in attempts {
+                    connection.execute(rows).await.unwrap();
+                }
+            }
+            let mut transaction = connection.begin_with(BY_KEY).await.unwrap();
+            let page = format!("EXPLAIN {ATTEMPTS}{ATTEMPT_COLUMNS}");
+            let page = page.replace("$1", "1").replace("$2", "15000").replace("$3", "5000");
+            let plan: Vec<String> = sqlx::query_scalar(AssertSqlSafe(page)).fetch_all(&mut *transaction).await.unwrap();
+            let of_attempts = |line: &&String| line.contains("on resource_grant") || line.contains("on outcome");
+            let read_whole = |line: &&String| line.contains("Bitmap") || line.contains("Seq Scan");
+            let whole: Vec<&String> = plan.iter().filter(of_attempts).filter(read_whole).collect();
+            assert!(whole.is_empty(), "{whole:?} in {plan:#?}");
+        }
+    }
 }

@@ -1,16 +1,17 @@
 //! The current row of each resource: replaced in place, many at once, and read back with the intent that its version recorded.
 
+use super::cells::Cells;
 use super::codes::Code;
 use super::commit::Bound;
 use super::errors::Failure;
 use super::table::{Table, column};
 use crate::core::{
-    AttemptId, Facts, Hash, Intent, IntentParts, Life, Name, Pending, ReloadDebt, ResourceId, ResourceRow, Timestamp,
+    AttemptId, Facts, Hash, Intent, IntentParts, Name, Pending, Policy, ReloadDebt, ResourceId, ResourceRow, Timestamp,
     VersionNumber,
 };
 use sqlx::Row;
 use sqlx::postgres::PgRow;
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 /// The current rows.
@@ -49,32 +50,40 @@ pub(super) const STATES: Table = Table {
     replaced_by: Some("resource"),
 };
 
+/// What [`read_intent`] reads.
+pub(super) const INTENT_COLUMNS: &str = "intent.name, intent.kind, intent.target, intent.identity, intent.attributes, intent.requires, intent.policy, intent.inputs, intent.labels";
+
 /// Live resources, tombstones and what is not released, in no order: a database that knows nothing yet of how much there is would sort it all on
 /// disk. A tombstone's intent is the last that was wanted.
-pub(super) const SELECT: &str = "
-    SELECT state.*, intent.name, intent.kind, intent.target, intent.identity, intent.attributes, intent.requires, intent.policy, intent.inputs, intent.labels
-    FROM resource_state state
-    CROSS JOIN LATERAL (
-        SELECT * FROM intent
-        WHERE intent.environment = state.environment AND intent.resource = state.resource AND intent.version <= state.version AND kind IS NOT NULL
-        ORDER BY intent.version DESC LIMIT 1
-    ) intent
-    WHERE state.environment = $1 AND state.life IN (1, 2, 5)";
+pub(super) fn select() -> String {
+    format!(
+        "SELECT {states}, {INTENT_COLUMNS}
+         FROM resource_state state
+         CROSS JOIN LATERAL (
+             SELECT * FROM intent
+             WHERE intent.environment = state.environment AND intent.resource = state.resource AND intent.version <= state.version AND kind IS NOT NULL
+             ORDER BY intent.version DESC LIMIT 1
+         ) intent
+         WHERE state.environment = $1 AND state.life IN (1, 2, 5)",
+        states = STATES.listed("state.")
+    )
+}
 
 /// What is accepted of live resources and not released: what their `pending_version` says, and where that removes them, the last intent before.
-pub(super) const SELECT_PENDING: &str = "
-    SELECT state.resource, state.pending_version, said.kind IS NULL AS removed, said.set_name AS pending_set,
-        intent.name, intent.kind, intent.target, intent.identity, intent.attributes, intent.requires, intent.policy,
-        intent.inputs, intent.labels
-    FROM resource_state state
-    JOIN intent said ON said.environment = state.environment AND said.resource = state.resource AND said.version = state.pending_version
-    CROSS JOIN LATERAL (
-        SELECT * FROM intent
-        WHERE intent.environment = state.environment AND intent.resource = state.resource AND intent.version <= state.pending_version
-            AND kind IS NOT NULL
-        ORDER BY intent.version DESC LIMIT 1
-    ) intent
-    WHERE state.environment = $1 AND state.life = 1 AND state.pending_version IS NOT NULL";
+pub(super) fn select_pending() -> String {
+    format!(
+        "SELECT state.resource, state.pending_version, said.kind IS NULL, said.set_name, {INTENT_COLUMNS}
+         FROM resource_state state
+         JOIN intent said ON said.environment = state.environment AND said.resource = state.resource AND said.version = state.pending_version
+         CROSS JOIN LATERAL (
+             SELECT * FROM intent
+             WHERE intent.environment = state.environment AND intent.resource = state.resource AND intent.version <= state.pending_version
+                 AND kind IS NOT NULL
+             ORDER BY intent.version DESC LIMIT 1
+         ) intent
+         WHERE state.environment = $1 AND state.life = 1 AND state.pending_version IS NOT NULL"
+    )
+}
 
 /// Bytes of a row's texts.
 pub(super) fn weight(row: &ResourceRow) -> usize {
@@ -124,64 +133,80 @@ fn once_secret(row: &ResourceRow) -> Option<String> {
     (!paths.is_empty()).then(|| serde_json::json!(paths).to_string())
 }
 
-/// Names that many rows share, each kept once.
+/// What many rows share, each kept once.
 #[derive(Default)]
-pub(super) struct Names(HashSet<Name>);
+pub(super) struct Shared {
+    names: HashSet<Name>,
+    /// By what is stored of them.
+    policies: HashMap<String, Policy>,
+}
 
-impl Names {
-    pub(super) fn share(&mut self, text: &str) -> Name {
-        if let Some(name) = self.0.get(text) {
+impl Shared {
+    pub(super) fn name(&mut self, text: &str) -> Name {
+        if let Some(name) = self.names.get(text) {
             return Name::clone(name);
         }
         let name: Name = text.into();
-        self.0.insert(Name::clone(&name));
+        self.names.insert(Name::clone(&name));
         name
+    }
+
+    fn policy(&mut self, text: &str) -> Result<Policy, serde_json::Error> {
+        if let Some(policy) = self.policies.get(text) {
+            return Ok(*policy);
+        }
+        let policy = serde_json::from_str(text)?;
+        self.policies.insert(text.to_owned(), policy);
+        Ok(policy)
     }
 }
 
-/// Reads one row of [`SELECT`]; what waits for a release comes by [`SELECT_PENDING`].
-pub(super) fn read(row: &PgRow, names: &mut Names) -> Result<ResourceRow, Failure> {
+/// Reads one row of [`select`]; what waits for a release comes by [`select_pending`].
+pub(super) fn read(row: &PgRow, shared: &mut Shared) -> Result<ResourceRow, Failure> {
+    let cells = &mut Cells::of(row);
     Ok(ResourceRow {
-        resource: resource(row.try_get("resource")?),
-        set: names.share(row.try_get("set_name")?),
-        intent: Arc::new(read_intent(row, names)?),
-        version: VersionNumber(row.try_get::<i64, _>("version")? as u64),
-        life: Life::read(row, "life")?,
-        after: row.try_get::<Option<i64>, _>("after_resource")?.map(resource),
-        attempted: row.try_get::<Option<[u8; 16]>, _>("attempted")?.map(Hash),
-        succeeded: row.try_get::<Option<[u8; 16]>, _>("succeeded")?.map(Hash),
-        last_result: Code::read(row, "last_result")?,
-        skipped: row.try_get("skipped")?,
-        observed: Code::read(row, "observed")?,
-        failures: row.try_get::<i64, _>("failures")? as u32,
-        due_at: time(row, "due_at_ms")?,
-        verified_at: time(row, "verified_at_ms")?,
-        deployed_at: time(row, "deployed_at_ms")?,
-        last_attempt: row.try_get::<Option<i64>, _>("last_attempt")?.map(|attempt| AttemptId(attempt as u64)),
-        changed_by: row.try_get::<Option<i64>, _>("changed_by")?.map(|attempt| AttemptId(attempt as u64)),
-        error: text(row, "error")?,
-        drift: text(row, "drift")?,
-        remote_identity: text(row, "remote_identity")?,
-        facts: Facts::from_text(row.try_get("facts")?),
-        facts_in_force: text(row, "facts_in_force")?,
-        secret_digest: row.try_get::<Option<[u8; 16]>, _>("secret_digest")?.map(Hash),
-        once_secret: paths(row.try_get("once_secret")?)?,
-        reload: reload(row, names)?,
-        maybe_changed: row.try_get("maybe_changed")?,
-        removal_approved: row.try_get("removal_approved")?,
-        pending: None,
+        resource: resource(cells.next()?),
+        version: VersionNumber(cells.number()?),
+        after: cells.next::<Option<i64>>()?.map(resource),
+        due_at: cells.time_or_null()?,
+        verified_at: cells.time_or_null()?,
+        deployed_at: cells.time_or_null()?,
+        last_attempt: cells.number_or_null()?.map(AttemptId),
+        changed_by: cells.number_or_null()?.map(AttemptId),
+        failures: cells.number()? as u32,
+        life: cells.code()?,
+        last_result: cells.code()?,
+        observed: cells.code()?,
+        skipped: cells.next()?,
+        attempted: cells.next::<Option<[u8; 16]>>()?.map(Hash),
+        succeeded: cells.next::<Option<[u8; 16]>>()?.map(Hash),
+        set: shared.name(cells.text()?),
+        error: cells.text_or_null()?,
+        drift: cells.text_or_null()?,
+        remote_identity: cells.text_or_null()?,
+        reload: reload(cells, shared)?,
+        maybe_changed: cells.next()?,
+        removal_approved: cells.next()?,
+        facts: Facts::from_text(cells.next()?),
+        pending: cells.number_or_null()?.and(None),
+        secret_digest: cells.next::<Option<[u8; 16]>>()?.map(Hash),
+        facts_in_force: cells.text_or_null()?,
+        once_secret: paths(cells.next()?)?,
+        intent: Arc::new(read_intent(cells, shared)?),
     })
 }
 
-/// Reads one row of [`SELECT_PENDING`].
-pub(super) fn read_pending(row: &PgRow, names: &mut Names) -> Result<(ResourceId, Pending), Failure> {
+/// Reads one row of [`select_pending`].
+pub(super) fn read_pending(row: &PgRow, shared: &mut Shared) -> Result<(ResourceId, Pending), Failure> {
+    let cells = &mut Cells::of(row);
+    let resource = resource(cells.next()?);
     let pending = Pending {
-        version: VersionNumber(row.try_get::<i64, _>("pending_version")? as u64),
-        set: names.share(row.try_get("pending_set")?),
-        intent: Arc::new(read_intent(row, names)?),
-        removed: row.try_get("removed")?,
+        version: VersionNumber(cells.number()?),
+        removed: cells.next()?,
+        set: shared.name(cells.text()?),
+        intent: Arc::new(read_intent(cells, shared)?),
     };
-    Ok((resource(row.try_get("resource")?), pending))
+    Ok((resource, pending))
 }
 
 fn paths(text: Option<&str>) -> Result<BTreeSet<Name>, Failure> {
@@ -189,27 +214,30 @@ fn paths(text: Option<&str>) -> Result<BTreeSet<Name>, Failure> {
     Ok(paths.into_iter().map(Name::from).collect())
 }
 
-fn reload(row: &PgRow, names: &mut Names) -> Result<Option<ReloadDebt>, Failure> {
-    let because: Option<&str> = row.try_get("reload_because")?;
-    let after: Option<i64> = row.try_get("reload_after")?;
-    let debt = |(because, after)| ReloadDebt { because: names.share(because), after: AttemptId(after as u64) };
+fn reload(cells: &mut Cells<'_>, shared: &mut Shared) -> Result<Option<ReloadDebt>, Failure> {
+    let (because, after) = (cells.next::<Option<&str>>()?, cells.number_or_null()?);
+    let debt = |(because, after)| ReloadDebt { because: shared.name(because), after: AttemptId(after) };
     Ok(because.zip(after).map(debt))
 }
 
-/// Reads an intent from a row that has its columns, none of them null.
-pub(super) fn read_intent(row: &PgRow, names: &mut Names) -> Result<Intent, Failure> {
-    let requires: Vec<String> = serde_json::from_str(row.try_get("requires")?)?; // owned: a name may have escapes in JSON
+/// Reads [`INTENT_COLUMNS`], none of which is null but inputs and labels.
+pub(super) fn read_intent(cells: &mut Cells<'_>, shared: &mut Shared) -> Result<Intent, Failure> {
     Ok(Intent::new(IntentParts {
-        name: names.share(row.try_get("name")?),
-        kind: names.share(row.try_get("kind")?),
-        target: names.share(row.try_get("target")?),
-        identity: row.try_get::<&str, _>("identity")?.into(),
-        attributes: row.try_get::<&str, _>("attributes")?.into(),
-        requires: requires.iter().map(|name| names.share(name)).collect(),
-        inputs: row.try_get::<Option<&str>, _>("inputs")?.map_or_else(|| Ok(Vec::new()), serde_json::from_str)?,
-        labels: row.try_get::<Option<&str>, _>("labels")?.map_or_else(|| Ok(BTreeMap::new()), serde_json::from_str)?,
-        policy: serde_json::from_str(row.try_get("policy")?)?,
+        name: shared.name(cells.text()?),
+        kind: shared.name(cells.text()?),
+        target: shared.name(cells.text()?),
+        identity: cells.text()?.into(),
+        attributes: cells.text()?.into(),
+        requires: requires(cells.text()?, shared)?,
+        policy: shared.policy(cells.text()?)?,
+        inputs: cells.next::<Option<&str>>()?.map_or_else(|| Ok(Vec::new()), serde_json::from_str)?,
+        labels: cells.next::<Option<&str>>()?.map_or_else(|| Ok(BTreeMap::new()), serde_json::from_str)?,
     }))
+}
+
+fn requires(text: &str, shared: &mut Shared) -> Result<Vec<Name>, Failure> {
+    let names: Vec<String> = serde_json::from_str(text)?; // owned: a name may have escapes in JSON
+    Ok(names.iter().map(|name| shared.name(name)).collect())
 }
 
 /// A resource's number from its column.

@@ -16,22 +16,24 @@ impl Table {
     /// read: nothing is written where it gives no row.
     pub(super) fn statement(&self, first: usize, environment: &str, from: &str) -> String {
         let Self { name, columns, replaced_by } = self;
-        let listed = |prefix: &str| {
-            let names: Vec<String> = columns.iter().map(|(column, _)| format!("{prefix}{column}")).collect();
-            names.join(", ")
-        };
         let arrays: Vec<String> =
             (first..).zip(*columns).map(|(parameter, (_, kind))| format!("${parameter}::{kind}[]")).collect();
-        let (columns, arrays) = (listed(""), arrays.join(", "));
+        let (columns, arrays) = (self.listed(""), arrays.join(", "));
         let replaced = replaced_by.map_or_else(String::new, |key| {
             format!(
                 " ON CONFLICT (environment, {key}) DO UPDATE SET ({columns}) = ({excluded})",
-                excluded = listed("EXCLUDED.")
+                excluded = self.listed("EXCLUDED.")
             )
         });
         format!(
             "INSERT INTO {name} (environment, {columns}) SELECT {environment}, rows.* FROM {from}UNNEST({arrays}) AS rows{replaced}"
         )
+    }
+
+    /// Its columns, in the order in which they are bound and read.
+    pub(super) fn listed(&self, prefix: &str) -> String {
+        let names: Vec<String> = self.columns.iter().map(|(column, _)| format!("{prefix}{column}")).collect();
+        names.join(", ")
     }
 }
 
