@@ -188,6 +188,7 @@ pub(super) fn read(row: &PgRow, shared: &mut Shared) -> Result<ResourceRow, Fail
         maybe_changed: cells.next()?,
         removal_approved: cells.next()?,
         facts: Facts::from_text(cells.next()?),
+        // Its version; the rest of it comes by `select_pending`.
         pending: cells.number_or_null()?.and(None),
         secret_digest: cells.next::<Option<[u8; 16]>>()?.map(Hash),
         facts_in_force: cells.text_or_null()?,

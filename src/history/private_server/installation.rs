@@ -21,11 +21,7 @@ impl Installation {
     /// The newest one, or the one that can read data of version `needed`.
     pub(super) fn find(needed: Option<u32>) -> Result<Self, ServerError> {
         let (places, looked_in) = places();
-        let found: Vec<Self> = places
-            .iter()
-            .filter_map(|bin| Self::at(bin))
-            .filter(|found| found.major >= limits::OLDEST_POSTGRES)
-            .collect();
+        let found = places.filter_map(|bin| Self::at(&bin)).filter(|found| found.major >= limits::OLDEST_POSTGRES);
         choose(found, needed, looked_in)
     }
 
@@ -50,34 +46,49 @@ fn parse_major(version: &str) -> Option<u32> {
     number.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
 }
 
-/// The first that fits; the candidates come in order of preference.
-fn choose(found: Vec<Installation>, needed: Option<u32>, looked_in: String) -> Result<Installation, ServerError> {
-    let majors: Vec<String> = found.iter().map(|installation| installation.major.to_string()).collect();
-    let chosen = found.into_iter().find(|installation| needed.is_none_or(|needed| installation.major == needed));
-    match (chosen, needed) {
-        (Some(chosen), _) => Ok(chosen),
-        (None, Some(needed)) if !majors.is_empty() => {
-            Err(ServerError::OtherVersion { needed, found: majors.join(", ") })
+/// The first that fits; the candidates come in order of preference. No further one is asked: each is a program to start, and every command waits.
+fn choose(
+    found: impl Iterator<Item = Installation>,
+    needed: Option<u32>,
+    looked_in: String,
+) -> Result<Installation, ServerError> {
+    let mut others = Vec::new();
+    for installation in found {
+        if needed.is_none_or(|needed| installation.major == needed) {
+            return Ok(installation);
         }
-        (None, _) => Err(ServerError::NotInstalled { looked_in }),
+        let major = installation.major.to_string();
+        // One installation may be found at several places.
+        if !others.contains(&major) {
+            others.push(major);
+        }
+    }
+    match needed {
+        Some(needed) if !others.is_empty() => Err(ServerError::OtherVersion { needed, found: others.join(", ") }),
+        _ => Err(ServerError::NotInstalled { looked_in }),
     }
 }
 
 /// Folders that may hold server programs, best first, and how they are called in an error.
-fn places() -> (Vec<PathBuf>, String) {
+fn places() -> (Box<dyn Iterator<Item = PathBuf>>, String) {
     if let Some(bin) = std::env::var_os(OVERRIDE) {
         let name = format!("{OVERRIDE}={}", bin.to_string_lossy());
-        return (vec![bin.into()], name);
+        return (Box::new(std::iter::once(bin.into())), name);
     }
-    let mut places = debian_places();
-    if let Ok(output) = Command::new("pg_config").arg("--bindir").output() {
-        places.push(String::from_utf8_lossy(&output.stdout).trim().into());
-    }
-    if let Some(path) = std::env::var_os("PATH") {
-        let programs = std::env::split_paths(&path).filter_map(|folder| folder.join("postgres").canonicalize().ok());
-        places.extend(programs.filter_map(|program| program.parent().map(Path::to_owned)));
-    }
-    (places, format!("{DEBIAN}, pg_config, PATH"))
+    let told = std::iter::once_with(told_place).flatten();
+    let of_path = std::iter::once_with(path_places).flatten();
+    (Box::new(debian_places().into_iter().chain(told).chain(of_path)), format!("{DEBIAN}, pg_config, PATH"))
+}
+
+fn told_place() -> Option<PathBuf> {
+    let output = Command::new("pg_config").arg("--bindir").output().ok()?;
+    Some(String::from_utf8_lossy(&output.stdout).trim().into())
+}
+
+fn path_places() -> Vec<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let programs = std::env::split_paths(&path).filter_map(|folder| folder.join("postgres").canonicalize().ok());
+    programs.filter_map(|program| program.parent().map(Path::to_owned)).collect()
 }
 
 fn debian_places() -> Vec<PathBuf> {
@@ -94,8 +105,8 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
 
-    fn installed(majors: &[u32]) -> Vec<Installation> {
-        majors.iter().map(|&major| Installation { bin: "/somewhere".into(), major }).collect()
+    fn installed(majors: &[u32]) -> impl Iterator<Item = Installation> {
+        majors.iter().map(|&major| Installation { bin: "/somewhere".into(), major })
     }
 
     #[test]
@@ -120,7 +131,7 @@ mod tests {
                 && error.contains("apt-get install postgresql-15"),
             "{error}"
         );
-        let error = choose(vec![], Some(15), "/nowhere".into()).unwrap_err().to_string();
+        let error = choose(installed(&[]), Some(15), "/nowhere".into()).unwrap_err().to_string();
         assert!(error.contains("/nowhere") && error.contains("apt-get install postgresql"), "{error}");
     }
 }
