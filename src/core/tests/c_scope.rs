@@ -1,7 +1,7 @@
 //! C: what a user's deploy or repair covers. Two resources on each of three targets; those of the third are only observed.
 
 use super::world::World;
-use crate::core::{Name, Refusal, RefusalKind, RequestKind, Scope, limits};
+use crate::core::{Hash, Name, Refusal, RefusalKind, RequestKind, Scope, limits};
 
 /// good a1, failed a2; good b1, failed b2; observed and different o1, observed and failed o2.
 fn six() -> World {
@@ -140,4 +140,24 @@ fn c_who_asks_for_the_same_again_and_again_is_not_refused_one_day() {
     assert!(world.history.open_requests().any(|request| request == world.state.last_request()), "the newest goes on");
     world.run_all();
     assert_eq!(world.history.open_requests().count(), 0);
+}
+
+#[test]
+fn c_a_release_by_its_digest_is_bounded_like_all_and_a_stale_one_makes_no_room() {
+    let mut world = World::new(["t1"]);
+    world.push("a");
+    world.run_all();
+    world.manual();
+    world.push("a=2; b");
+    let shown = world.state.release_digest(&Scope::default());
+    world.change_target("t1", |target| target.suspend = true);
+    for _ in 0..limits::OPEN_REQUESTS {
+        world.request(RequestKind::Repair, Scope::default());
+    }
+    let open = world.history.open_requests().count();
+    world.release(Scope::default(), Some(Hash::default()));
+    assert_eq!(world.refused.pop().map(|refusal| refusal.kind), Some(RefusalKind::StalePlan));
+    assert_eq!(world.history.open_requests().count(), open);
+    world.release(Scope::default(), shown);
+    assert_eq!((world.history.open_requests().count(), world.state.counts().unreleased), (limits::OPEN_REQUESTS, 0));
 }
