@@ -58,7 +58,7 @@ pub const STREAM_MESSAGE_BYTES: usize = 8 * 1_048_576;
 pub const REMOVALS: usize = 10;
 /// So many percent of an environment need none either.
 pub const REMOVALS_PERCENT: usize = 10;
-/// Of so many starts on a target, one goes to what has waited longest there, whatever its priority; so do the turns of targets that share room.
+/// Of so many starts on a target, one goes to what has waited longest there, whatever its priority; so does one of so many turns of targets that share room.
 pub const STARTS_PER_AGED: u64 = 16;
 /// Grants an executor takes before it has answered some: a tenth of a second of the fastest work, and 4 GiB of the largest.
 pub const CREDITS: u32 = 4_096;

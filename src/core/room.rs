@@ -66,17 +66,18 @@ impl EnvironmentState {
     ) -> Option<(Standing, Server)> {
         self.next_grantable(index)?;
         let place = self.target(index)?;
-        let (standing, target) = (place.ready.standing()?, place.target.as_ref()?);
-        if let Some(name) = place.executor.as_ref().filter(|_| place.granted > 0) {
+        let target = place.target.as_ref()?;
+        let server = if let Some(name) = place.executor.as_ref().filter(|_| place.granted > 0) {
             let executor = self.executors.get(name).filter(|executor| executor.connected && are(name, executor));
             // What it takes ahead waits for results of its own.
             let waits = executor.is_some() && place.granted < target.concurrency;
-            return waits.then(|| (standing, Server::Executor(name.clone())));
-        }
-        let of_pool = |executor: &ExecutorState| executor.connected && executor.pool == target.pool;
-        let mut of_pool = self.executors.iter().filter(|(_, executor)| of_pool(executor));
-        let waits = of_pool.all(|(name, executor)| are(name, executor));
-        waits.then(|| (standing, Server::Pool(target.pool.clone())))
+            waits.then(|| Server::Executor(name.clone()))
+        } else {
+            let of_pool = |executor: &ExecutorState| executor.connected && executor.pool == target.pool;
+            let mut of_pool = self.executors.iter().filter(|(_, executor)| of_pool(executor));
+            of_pool.all(|(name, executor)| are(name, executor)).then(|| Server::Pool(target.pool.clone()))
+        };
+        server.and_then(|server| Some((place.ready.standing()?, server)))
     }
 
     /// The next target for the room that an executor has again.

@@ -71,6 +71,7 @@ pub struct EnvironmentState {
     pub(super) in_flight: u32,
     /// Targets with work for which there may be too many of them; all that have room of their own.
     pub(super) waiting_for_room: Line,
+    /// Of the turns in it.
     pub(super) ageing: Ageing,
     /// Executors that were full and are not, for whose room somebody may wait.
     pub(super) relieved: BTreeSet<ExecutorName>,
@@ -243,6 +244,7 @@ pub(super) struct ExecutorState {
     pub(super) holds: IdSet<AttemptId>,
     /// Targets on which it works, while it is full.
     pub(super) line: Line,
+    /// Of its turns in this line and its pool's.
     pub(super) ageing: Ageing,
 }
 

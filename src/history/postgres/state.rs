@@ -6,10 +6,9 @@ use super::commit::Bound;
 use super::errors::Failure;
 use super::table::{Table, column};
 use crate::core::{
-    AttemptId, Facts, Hash, Intent, IntentParts, Name, Pending, Policy, ReloadDebt, ResourceId, ResourceRow, Timestamp,
+    AttemptId, Facts, Hash, Intent, IntentParts, Name, Pending, Policy, ReloadDebt, ResourceId, ResourceRow,
     VersionNumber,
 };
-use sqlx::Row;
 use sqlx::postgres::PgRow;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
@@ -51,7 +50,8 @@ pub(super) const STATES: Table = Table {
 };
 
 /// What [`read_intent`] reads.
-pub(super) const INTENT_COLUMNS: &str = "intent.name, intent.kind, intent.target, intent.identity, intent.attributes, intent.requires, intent.policy, intent.inputs, intent.labels";
+pub(super) const INTENT_COLUMNS: &str = "intent.name, intent.kind, intent.target, intent.identity, intent.attributes,
+    intent.requires, intent.policy, intent.inputs, intent.labels";
 
 /// Live resources, tombstones and what is not released, in no order: a database that knows nothing yet of how much there is would sort it all on
 /// disk. A tombstone's intent is the last that was wanted.
@@ -244,14 +244,4 @@ fn requires(text: &str, shared: &mut Shared) -> Result<Vec<Name>, Failure> {
 /// A resource's number from its column.
 pub(super) const fn resource(number: i64) -> ResourceId {
     ResourceId(number as u32)
-}
-
-/// A text column that may be null.
-pub(super) fn text(row: &PgRow, column: &'static str) -> Result<Option<Name>, sqlx::Error> {
-    Ok(row.try_get::<Option<&str>, _>(column)?.map(Into::into))
-}
-
-/// A time column that may be null.
-pub(super) fn time(row: &PgRow, column: &'static str) -> Result<Option<Timestamp>, sqlx::Error> {
-    Ok(row.try_get::<Option<i64>, _>(column)?.map(Timestamp))
 }
