@@ -136,7 +136,7 @@ impl EnvironmentState {
                 if at > latest_retry {
                     self.arm_retry(id);
                 }
-            } else if at > latest && self.cancelled_until(resource).is_some() {
+            } else if at > latest && (resource.run.is_some() || self.cancelled_until(resource).is_some()) {
                 self.arm(id, latest_retry);
             } else if at > latest {
                 self.arm_verification(id, true);

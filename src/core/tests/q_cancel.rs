@@ -72,6 +72,22 @@ fn q2_what_was_cancelled_stays_so_over_a_restart_also_before_its_executor_has_an
 }
 
 #[test]
+fn q2_a_clock_that_is_set_back_does_not_bring_back_what_an_executor_has_not_given_back_yet() {
+    let mut world = World::new(["t1"]);
+    world.push("a");
+    world.run_all();
+    world.keep_answers();
+    world.repair();
+    cancel(&mut world);
+    world.now = world.now.before_ms(LONGEST);
+    world.tick();
+    world.forget_grants();
+    world.answer_at_once();
+    world.expect([("a", "good")]);
+    world.expect_granted([]);
+}
+
+#[test]
 fn q2_what_begins_before_it_is_taken_back_counts() {
     let mut world = World::new(["t1"]);
     world.push("a");
