@@ -8,7 +8,7 @@ use super::super::super::{
     RequestKind, ResourceId, Scope, Timestamp,
 };
 use super::follow::Seen;
-use super::inputs::looks;
+use super::inputs::{looks, taken};
 use super::model::{Executor, Model, Res, Run, Stray, satisfies};
 use std::collections::BTreeSet;
 
@@ -180,8 +180,9 @@ impl Model {
             self.leave(id);
         } else {
             res.life = Life::Tombstone;
-            // What it was wanted to be is not known: it never became that.
-            res.succeeded = res.succeeded.filter(|_| !res.unknown);
+            // What it was wanted to be is not known: it never became that. Without facts, its last intent says it.
+            let known = !res.unknown || taken(&res.intent).is_empty();
+            res.succeeded = res.succeeded.filter(|_| known);
             res.approved |= approved;
             res.pending = None;
             res.queued = None;

@@ -442,7 +442,8 @@ impl Model {
         let replaced = self.all.values().any(|other| other.successor == Some(res.id) && other.unbegun());
         let dependents = self.dependents(res.id, lenient);
         let yields = |other: &Res| {
-            let asked = other.run.as_ref().is_some_and(|run| run.revoking) && !lenient;
+            // In the step that asks it back, that is not known before all else is.
+            let asked = other.run.as_ref().is_some_and(|run| run.revoking || self.must_revoke(other)) && !lenient;
             other.unbegun() && !(lenient && other.deleting()) && (asked || !other.reports())
         };
         replaced && !lenient || dependents.into_iter().any(yields)
