@@ -5,6 +5,7 @@ use crate::cli::arguments::{Arguments, Command};
 use crate::cli::output::tell;
 use crate::cli::{CliError, Exit};
 use crate::executor::worker::{self, WorkerError};
+use crate::huge_pages;
 use crate::operator;
 use crate::telemetry;
 use clap::Parser;
@@ -21,6 +22,9 @@ pub fn main() -> ExitCode {
         Err(error) => return usage(&error).into(),
     };
     telemetry::start(verbosity(&arguments), arguments.output.log_format);
+    if !matches!(arguments.command, Command::Executor(_)) {
+        huge_pages::ask();
+    }
     match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => {
             let exit = runtime.block_on(crate::cli::run(arguments));

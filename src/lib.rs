@@ -21,6 +21,8 @@ pub mod executor;
 #[cfg(feature = "full")]
 pub mod history;
 #[cfg(feature = "full")]
+mod huge_pages;
+#[cfg(feature = "full")]
 pub mod operator;
 #[cfg(feature = "full")]
 pub mod scheduler;

@@ -10,6 +10,7 @@ use super::secrets;
 pub use super::secrets::environment_folder;
 use crate::core::{ExecutorName, Hash, Name, PoolName};
 use crate::executor::limits::{CHILD_LOCK_RETRY, EARLIER_TIME, SOCKET_PATH_BYTES};
+use crate::huge_pages;
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
@@ -87,6 +88,9 @@ impl Child {
         secrets::make_key(&key).map_err(|source| ProcessError::Folder { path: key.clone(), source })?;
         command.arg("--secret-key").arg(key);
         command.arg("--lock").arg(lock_path(options.folder, options.environment, options.pool));
+        for name in huge_pages::variables() {
+            command.env_remove(name);
+        }
         command.stdin(Stdio::null()).stdout(Stdio::null()).process_group(0).kill_on_drop(true);
         let process = command.spawn().map_err(ProcessError::Start)?;
         Ok(Self { name: name.into(), process })

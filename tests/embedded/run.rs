@@ -5,6 +5,7 @@ use crate::house::{House, environment, eventually, file};
 use rustix::process::{Pid, Signal};
 use serde_json::Value;
 use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 use std::sync::{Arc, Mutex};
 
@@ -21,8 +22,14 @@ pub(crate) struct Running<'a> {
 
 impl<'a> Running<'a> {
     pub(crate) fn start(house: &'a House, options: &str) -> Self {
+        Self::start_with(house, options, None)
+    }
+
+    /// With a variable in its environment.
+    fn start_with(house: &'a House, options: &str, variable: Option<(&str, &str)>) -> Self {
         let mut process = house
             .command(&format!("run -o json {options}"))
+            .envs(variable)
             .stdout(Stdio::piped())
             .stderr(Stdio::inherit())
             .spawn()
@@ -51,8 +58,12 @@ impl<'a> Running<'a> {
         self.said(event, name).remove(0)
     }
 
+    fn id(&self) -> Pid {
+        Pid::from_child(&self.process)
+    }
+
     fn signal(&self, signal: Signal) {
-        rustix::process::kill_process(Pid::from_child(&self.process), signal).unwrap();
+        rustix::process::kill_process(self.id(), signal).unwrap();
     }
 
     /// Ends it in order; everything it has said.
@@ -131,6 +142,38 @@ fn k5_where_the_policy_is_to_report_what_is_changed_by_hand_is_told_and_left() {
     assert_eq!(house.run("status motd -o json").json()["items"][0]["state"], "Drifted");
     assert_eq!(house.run("deploy -q").code, 0, "a user's deploy corrects it all the same");
     assert_eq!(house.read("motd"), "held");
+}
+
+/// A file that `/proc` has of a process: the words of its command line, the variables of its environment.
+fn started_with(process: &Path, what: &str) -> Vec<String> {
+    let text = std::fs::read_to_string(process.join(what)).unwrap_or_default();
+    text.split('\0').map(str::to_owned).collect()
+}
+
+/// Its tables are large and read all over, its executor's are not. A user who has set the allocator's tunables knows better.
+#[test]
+#[cfg(target_env = "gnu")]
+fn a_scheduler_asks_for_huge_pages_for_itself_alone() {
+    let house = restless(&file("motd", "FOLDER/motd", "held", ""));
+    let tunables = |process: &Path| {
+        let set = started_with(process, "environ");
+        set.iter().find_map(|set| Some(set.strip_prefix("GLIBC_TUNABLES=")?.to_owned()))
+    };
+    let is_executor = |process: &PathBuf| {
+        let verb = started_with(process, "cmdline").into_iter().nth(1);
+        verb.is_some_and(|verb| verb == "executor")
+            && std::fs::read_link(process.join("cwd")).is_ok_and(|folder| folder == house.folder())
+    };
+    for (set, scheduler) in [(None, "glibc.malloc.hugetlb=1"), (Some("glibc.malloc.check=0"), "glibc.malloc.check=0")] {
+        let run = Running::start_with(&house, "-f manifests", set.map(|value| ("GLIBC_TUNABLES", value)));
+        run.eventually_says("started", None);
+        assert_eq!(tunables(&Path::new("/proc").join(run.id().to_string())).as_deref(), Some(scheduler));
+        let processes = || std::fs::read_dir("/proc").unwrap().map(|entry| entry.unwrap().path());
+        eventually("an executor", || processes().any(|process| is_executor(&process)));
+        let executors: Vec<_> = processes().filter(is_executor).map(|executor| tunables(&executor)).collect();
+        assert_eq!(executors, [set.map(str::to_owned)]);
+        run.stop();
+    }
 }
 
 #[test]
