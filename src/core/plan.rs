@@ -47,15 +47,11 @@ impl EnvironmentState {
         let refused: BTreeSet<Name> = refusals.iter().map(|refusal| refusal.name.clone()).collect();
         let removed = self.removals(push, &wanted, &refused);
         wanted.retain(|name, intent| removed.contains(name) || self.differs(intent, &push.set));
-        // A refused intent leaves its last accepted one in force, and with it what that one is and requires.
-        loop {
-            let before = refusals.len();
-            self.refuse_same_things(&mut wanted, &removed, &mut refusals);
-            self.refuse_cycles(&mut wanted, &removed, &mut refusals);
-            if refusals.len() == before {
-                break;
-            }
-        }
+        // A refused intent leaves its last accepted one in force, and with it what that one is and requires. What is refused as the thing of another
+        // closes no cycle.
+        while self.refuse_same_things(&mut wanted, &removed, &mut refusals)
+            || self.refuse_cycles(&mut wanted, &removed, &mut refusals)
+        {}
         if push.mode == PushMode::Whole && !refusals.is_empty() {
             return PushPlan { refusals, ..PushPlan::default() };
         }
@@ -104,13 +100,13 @@ impl EnvironmentState {
         current.is_none_or(|(of, current)| current.content() != intent.content() || of != set)
     }
 
-    /// Of two names for the same thing on the same target, the later one (the new one, else the greater name) is refused.
+    /// Of two names for the same thing on the same target, the later one (the new one, else the greater name) is refused. Whether there were any.
     fn refuse_same_things(
         &self,
         wanted: &mut BTreeMap<Name, Arc<Intent>>,
         removed: &BTreeSet<Name>,
         refusals: &mut Vec<Refusal>,
-    ) {
+    ) -> bool {
         let mut owners: HashMap<Hash, Name> = HashMap::new();
         let mut refused = Vec::new();
         for (name, intent) in &*wanted {
@@ -128,39 +124,38 @@ impl EnvironmentState {
                 }
             }
         }
+        let any = !refused.is_empty();
         for refusal in refused {
             wanted.remove(&refusal.name);
             refusals.push(refusal);
         }
+        any
     }
 
-    /// Refuses every member of a cycle, and thinks again, since a refused intent leaves its last accepted one in force.
+    /// Refuses every member of a cycle. Whether there were any.
     fn refuse_cycles(
         &self,
         wanted: &mut BTreeMap<Name, Arc<Intent>>,
         removed: &BTreeSet<Name>,
         refusals: &mut Vec<Refusal>,
-    ) {
+    ) -> bool {
         // An intent that keeps its edges closes no cycle that was not there before it.
         let keeps_edges = |intent: &Intent| {
             self.accepted(&intent.name).is_some_and(|(_, current)| current.requires == intent.requires)
         };
-        loop {
-            let from: Vec<Name> =
-                wanted.iter().filter(|(_, intent)| !keeps_edges(intent)).map(|(name, _)| name.clone()).collect();
-            let cycles = super::cycles::find(from.into_iter(), |name| requirements(self, wanted, removed, name));
-            if cycles.is_empty() {
-                return;
-            }
-            for members in cycles {
-                let path: Arc<[Name]> =
-                    super::cycles::path(&members, |name| requirements(self, wanted, removed, name)).into();
-                for member in &members {
-                    wanted.remove(member);
-                    refusals.push(Refusal { name: member.clone(), kind: RefusalKind::Cycle(Arc::clone(&path)) });
-                }
+        let from: Vec<Name> =
+            wanted.iter().filter(|(_, intent)| !keeps_edges(intent)).map(|(name, _)| name.clone()).collect();
+        let cycles = super::cycles::find(from.into_iter(), |name| requirements(self, wanted, removed, name));
+        let any = !cycles.is_empty();
+        for members in cycles {
+            let path: Arc<[Name]> =
+                super::cycles::path(&members, |name| requirements(self, wanted, removed, name)).into();
+            for member in &members {
+                wanted.remove(member);
+                refusals.push(Refusal { name: member.clone(), kind: RefusalKind::Cycle(Arc::clone(&path)) });
             }
         }
+        any
     }
 
     pub(super) fn ids(&self) -> impl Iterator<Item = ResourceId> + '_ {

@@ -138,6 +138,18 @@ fn s6_a_mover_that_is_refused_keeps_its_identity_from_who_would_take_it() {
 }
 
 #[test]
+fn s6_what_is_refused_as_the_thing_of_another_closes_no_cycle() {
+    let mut world = World::new(["t1"]);
+    world.push("a#x; b#y");
+    // `b` has what `a` would be; so `a` stays what it is, and `c` cannot be that.
+    world.push_with("a#y; c#x <- d; d <- c", |push| push.mode = PushMode::Each);
+    let refused: Vec<_> = world.refused.iter().map(|refusal| (&*refusal.name, refusal.kind.clone())).collect();
+    let holds = |name: &str| RefusalKind::DuplicateIdentity(name.into());
+    assert_eq!(refused, [("a", holds("b")), ("c", holds("a"))]);
+    assert_eq!(world.why("d"), "it requires c, which does not exist");
+}
+
+#[test]
 fn s4_a_move_between_sets_that_is_released_by_hand_is_one_too() {
     let mut world = World::new(["t1"]);
     world.push("a");
