@@ -126,8 +126,11 @@ impl Resource {
     pub(super) fn complete(&mut self, run: &Run, finding: &Finding) -> Run {
         let mut run = run.clone();
         let news = finding.secret_digest.is_some() && finding.secret_digest != self.row.secret_digest;
-        if news && run.credited && self.is_live() && self.is_current(Some(run.hash)) && self.row.intent.takes_secrets()
-        {
+        // Its intent may have been another one in between, with which the digest that it was to verify was forgotten.
+        let verified = self.row.secret_digest.is_none()
+            && self.with_facts.map(|hash| completed(hash, finding.secret_digest)) == Some(run.hash);
+        let current = verified || self.is_current(Some(run.hash));
+        if news && run.credited && self.is_live() && current && self.row.intent.takes_secrets() {
             self.row.secret_digest = finding.secret_digest;
             run.hash = self.hash().unwrap_or(run.hash);
         }

@@ -110,6 +110,19 @@ fn j_a_digest_is_in_the_row_and_in_no_outcome() {
 }
 
 #[test]
+fn j_what_is_found_completes_the_intent_also_where_that_was_another_one_in_between() {
+    let mut world = deployed();
+    world.keep_answers();
+    repair(&mut world, RequestKind::FactRefresh);
+    world.push("a");
+    world.push("a secret:TOKEN");
+    assert_eq!(world.row_of("a").secret_digest, None);
+    world.find_secrets("a", 1);
+    assert_eq!((world.row_of("a").secret_digest, world.history.open_requests().count()), (Some(Hash([1; 16])), 0));
+    assert!(world.view("a").good);
+}
+
+#[test]
 fn j_a_rotation_waits_for_what_holds_changes_and_its_failure_is_retried() {
     let mut world = deployed();
     repair(&mut world, RequestKind::Repair);

@@ -235,6 +235,10 @@ impl Model {
         if run.stranger || !res.live() || res.unknown || res.base != run.base || run.operation == Operation::Delete {
             return run.clone();
         }
+        // Its intent was another one in between: what was known of the secrets is forgotten, and an attempt has one hash, with what was known then.
+        if run.hash != res.current && run.hash != completed(res.base, Some(*found)) {
+            return run.clone();
+        }
         res.digest = Some(*found);
         res.current = completed(res.base, res.digest);
         Run { hash: res.current, ..run.clone() }

@@ -43,7 +43,8 @@
 //! - Compliance of a name that is accepted as another thing, and is undefined as what it is.
 //!
 //! - Whether a stale attempt that was to verify secrets has learned anything; what a tombstone last succeeded as that never became what it was wanted
-//!   to be. What a stale attempt found of its secrets is not known; that a fact arrives is no other intent where that was attempted with the same value.
+//!   to be. What a stale attempt found of its secrets is not known, and one is stale that found others than were known when it was granted, where its
+//!   intent was another one in between. That a fact arrives is no other intent where that was attempted with the same value.
 //!
 //! - Whether what becomes defined by the result that tells it to reload joins with the priority of that, or as a change.
 //!
