@@ -43,11 +43,18 @@ impl EnvironmentState {
 
     fn next_in_flight(&mut self, most: u32) -> Option<TargetIndex> {
         while self.in_flight < most {
-            if let Some(index) = self.next_in_line() {
+            let relieved = self.next_in_line();
+            if let Some(index) = relieved {
                 self.wait_for_room(index);
             }
             self.thoughts += 1;
-            let (standing, index) = self.waiting_for_room.next(self.ageing.is_for_the_oldest())?;
+            let Some((standing, index)) = self.waiting_for_room.next(self.ageing.is_for_the_oldest()) else {
+                // Nothing waits any more on the target that was next in line: there may be others.
+                if relieved.is_some() {
+                    continue;
+                }
+                return None;
+            };
             if self.next_grantable(index).is_some() && self.executor_for(index).is_some() {
                 self.ageing.count();
                 return Some(index);

@@ -319,6 +319,19 @@ fn world_of_one_credit<const N: usize>(targets: [&str; N]) -> World {
 }
 
 #[test]
+fn h1_room_for_which_nothing_waits_any_more_on_one_target_is_taken_by_another_one() {
+    for bound in [None, Some(5)] {
+        let mut world = world_of_one_credit(["t1", "t2"]);
+        world.change_settings(|settings| settings.max_in_flight = bound);
+        world.change_target("t1", |target| target.concurrency = 2);
+        world.push("a; b; c@t2");
+        // While `a` runs, `b` waits for what has its target, and `c` for any executor.
+        world.push("b <- nowhere");
+        assert_eq!(order(&mut world), "a c", "{bound:?}");
+    }
+}
+
+#[test]
 fn h1_where_an_executor_is_full_the_most_important_of_all_targets_comes_first() {
     let mut world = world_of_one_credit(["t1", "t2", "t3"]);
     world.push("a@t1; b@t1; c@t2; d@t3");
