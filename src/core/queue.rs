@@ -274,7 +274,7 @@ impl EnvironmentState {
     }
 
     /// A tombstone is deleted when nothing requires it any more, or becomes an orphan where nothing is to be deleted.
-    fn reconsider_tombstone(&mut self, id: ResourceId) {
+    pub(super) fn reconsider_tombstone(&mut self, id: ResourceId) {
         let Some(resource) = self.get(id) else { return };
         let idle = resource.run.is_none() && !resource.delete_failed();
         if let Some(successor) = self.same_successor(id).filter(|_| idle) {

@@ -152,6 +152,8 @@ impl EnvironmentState {
             }));
         }
         self.out.messages.push(Message::Accepted(self.version, Vec::new()));
+        // What could not be released apart from it can now.
+        self.release_where_automatic();
     }
 
     /// The delete was taken back before it began. A successor that is the same thing on the target takes it over; else the delete goes on.

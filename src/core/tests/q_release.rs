@@ -348,6 +348,39 @@ fn q7_forgetting_ends_what_waits_too() {
 }
 
 #[test]
+fn q7_what_waits_only_for_something_that_is_forgotten_is_released() {
+    let mut world = World::new(["t1"]);
+    world.push("db#one");
+    world.run_all();
+    world.forget_grants();
+    world.push("db#two approve");
+    // It takes over what the other one leaves.
+    world.push("heir#one");
+    world.expect_granted([]);
+    world.forget("db");
+    world.expect_granted(["heir"]);
+    world.run_all();
+}
+
+#[test]
+fn q7_a_deploy_waits_for_what_takes_a_fact_of_what_its_name_was_before() {
+    let mut world = World::new(["t1", "t2"]);
+    world.push("a@t1#one; b@t2 <- a");
+    world.learn("a", "size=5");
+    world.run_all();
+    world.manual();
+    world.push("a@t1#two create-first");
+    world.suspend(true);
+    world.deploy();
+    // The new `a` was never made: what stands under its name is the one before it, as long as `b` requires it.
+    world.remove(["a"]);
+    world.push("c@t2 takes:a.size <- a");
+    world.deploy();
+    world.expect([("c", "queued")]);
+    assert_eq!(world.history.open_requests().count(), 1);
+}
+
+#[test]
 fn q7_an_edit_of_edges_alone_waits_and_leaves_it_compliant() {
     let mut world = manual_chain();
     world.push("r3@t3 <- r1");
@@ -535,4 +568,20 @@ fn q7_what_only_an_older_edge_kept_beside_an_approval_is_released_with_the_new_o
     world.run_all();
     world.expect([("b", "good"), ("c", "good")]);
     assert_eq!(world.state.replacements().count(), 1);
+}
+
+#[test]
+fn q7_a_deploy_waits_for_what_comes_to_take_a_fact_of_what_its_name_was_before() {
+    let mut world = World::new(["t1", "t2"]);
+    world.push("a@t1#one; b@t2 <- a");
+    world.learn("a", "size=5");
+    world.run_all();
+    world.suspend(true);
+    world.push("a@t1#two create-first; d@t2 takes:a.size <- a");
+    world.expect([("d", "undefined")]);
+    world.manual();
+    world.remove(["a"]);
+    world.deploy();
+    world.expect([("d", "queued")]);
+    assert_eq!(world.history.open_requests().count(), 1);
 }

@@ -252,12 +252,14 @@ impl Model {
             let held = live.and_then(|id| self.all.get_mut(id)?.in_force.take()).is_some();
             let word = live.and_then(|id| self.all.get_mut(id)?.pending.take());
             if let Some((id, word)) = live.zip(word.as_ref().filter(|word| word.removed)) {
-                // "A removal obeys the last word on it, released or not."
+                // "A removal obeys the last word on it, released or not." As any other intent, that has not been skipped.
+                let same = self.all[&id].intent.hash() == word.intent.hash();
                 self.replace_intent(id, &word.intent);
                 if held {
                     self.takes_intent(id);
                 }
                 let res = self.all.get_mut(id).unwrap();
+                res.skipped &= same;
                 res.set = word.set.clone();
                 change.removed.insert(name.clone(), (res.approved, word.version));
             }

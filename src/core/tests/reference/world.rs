@@ -224,7 +224,10 @@ impl World {
         }
         match event {
             Some(Event::Push(push)) => model.push(push, effects, &self.state)?,
-            Some(Event::Forget(forget)) => model.forget(forget, effects, &self.state)?,
+            Some(Event::Forget(forget)) => {
+                model.forget(forget, effects, &self.state)?;
+                model.release_all(&self.state)?;
+            }
             Some(event) => {
                 model.take(event, effects, &self.state)?;
                 model.release_all(&self.state)?;
