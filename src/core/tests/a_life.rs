@@ -93,6 +93,17 @@ fn a5_what_a_pool_cannot_start_is_shown_at_once_with_its_message() {
 }
 
 #[test]
+fn a5_what_kept_a_pool_from_starting_is_told_no_more_when_one_of_its_executors_has_come() {
+    let mut world = World::without_executor();
+    world.target("t1");
+    world.push("a");
+    world.step(Event::PoolUnavailable("pool".into(), Some("image cannot be pulled".into())));
+    world.connect("e1");
+    world.lose("e1");
+    assert_eq!(world.why("a"), "no executor of pool pool is connected");
+}
+
+#[test]
 fn a5_a_pool_has_as_many_executors_as_targets_with_work_within_its_bounds() {
     let mut world = World::without_executor();
     let scaled = |world: &mut World, event: Event| {

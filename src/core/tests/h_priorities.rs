@@ -81,6 +81,24 @@ fn h3_a_bulk_request_neither_demotes_nor_reorders_earlier_ones_and_keeps_their_r
 }
 
 #[test]
+fn h2_h8_what_was_hurried_for_another_keeps_its_turn_when_it_is_wanted_sooner_itself() {
+    let (mut world, _) = crowd(1);
+    world.push("base; it <- base; other");
+    order(&mut world);
+    world.change("base");
+    world.fail("base", "no");
+    world.suspend(true);
+    world.request(RequestKind::Repair, of("base"));
+    for name in ["it", "other"] {
+        world.change(name);
+        world.request(RequestKind::Deploy, of(name));
+    }
+    world.change("base");
+    world.suspend(false);
+    assert_eq!(order(&mut world), "base it other");
+}
+
+#[test]
 fn h5_a_priority_never_leaks_to_what_requires_it() {
     let (mut world, _) = crowd(1);
     world.push("base; it <- base; other");

@@ -1,7 +1,7 @@
 //! P10, P11: removals that wait for a human, and what is never deleted.
 
 use super::world::World;
-use crate::core::{Name, RequestKind, Scope};
+use crate::core::{Name, OnChange, RequestKind, Scope};
 
 /// So many good ones, on one target.
 fn estate(count: usize) -> (World, Vec<Name>) {
@@ -180,6 +180,10 @@ fn p7_p10_what_has_turned_round_behind_a_waiting_approval_waits_with_it_and_noth
     for name in ["a", "b", "c", "d"] {
         assert!(world.why(name).contains("waits for an approval: d would be deleted"), "{}", world.why(name));
     }
+    world.manual();
+    world.deploy_only(["c"]);
+    world.expect_granted([]);
+    world.change_settings(|settings| settings.on_change = OnChange::Automatic);
     world.request(RequestKind::ApproveRemovals, Scope::default());
     world.run_all();
     world.expect_granted(["delete d", "d"]);

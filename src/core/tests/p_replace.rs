@@ -48,6 +48,21 @@ fn p7_the_new_one_comes_first_and_the_old_one_goes_when_it_is_good() {
 }
 
 #[test]
+fn p7_p2_what_has_begun_to_be_deleted_stays_for_nothing_that_is_made_first() {
+    let mut world = World::new(["t1"]);
+    world.push("db#one");
+    world.run_all();
+    world.remove(["db"]);
+    world.fail("db", "busy");
+    world.push("db#two create-first");
+    assert_eq!(world.why("db"), "the earlier db must be deleted on its target first");
+    world.forget_grants();
+    world.advance(60_000);
+    world.run_all();
+    world.expect_granted(["delete db", "db"]);
+}
+
+#[test]
 fn p7_both_go_when_the_new_one_is_removed_before_it_is_good() {
     let mut world = replaced("create-first");
     world.fail("db", "no space");

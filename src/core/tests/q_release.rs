@@ -544,6 +544,22 @@ fn q7_a_digest_releases_what_was_shown_or_nothing() {
 }
 
 #[test]
+fn q7_a_digest_is_of_what_is_replaced_too() {
+    let mut world = manual_chain();
+    world.push("r3@t3=3 <- r2");
+    let shown = world.state.release_digest(&Scope::default());
+    // The same comes to replace something else.
+    world.push("r3@t3=2 <- r2");
+    world.deploy();
+    world.run_all();
+    world.push("r3@t3=3 <- r2");
+    world.forget_grants();
+    world.release(Scope::default(), shown);
+    assert_eq!(world.refused.iter().map(|refusal| &refusal.kind).collect::<Vec<_>>(), [&RefusalKind::StalePlan]);
+    world.expect_granted([]);
+}
+
+#[test]
 fn q7_a_digest_covers_the_facts_that_are_taken() {
     let mut world = manual_fact();
     let mut digests = Vec::new();
