@@ -32,6 +32,14 @@ impl EnvironmentState {
         resource.row.due_at.filter(|_| waits && self.needs_deploy(resource, false))
     }
 
+    /// It was cancelled after `ordered`, and nothing has gone on with it since: that would have taken its timer away. What an executor still has
+    /// may have begun.
+    pub(super) fn cancelled_since(&self, ordered: Timestamp, id: ResourceId) -> bool {
+        let still = |resource: &&Resource| resource.run.is_none() && !resource.row.observed.differs();
+        let until = self.get(id).filter(still).and_then(|resource| self.cancelled_until(resource));
+        until.is_some_and(|until| until >= ordered.after_ms(self.settings.retry.max_delay_ms))
+    }
+
     /// Leaves it alone for as long as the longest retry delay.
     fn postpone(&mut self, id: ResourceId) {
         let Some(resource) = self.get(id) else { return };

@@ -70,8 +70,8 @@ impl EnvironmentState {
         }
     }
 
-    /// Goes on with work that history still has open. What has been verified since it was ordered is done. A cancellation that was cut short ends:
-    /// what it had reached is left alone, and nobody was told of more.
+    /// Goes on with work that history still has open. What has been verified since it was ordered is done, and so is what was cancelled since. A
+    /// cancellation that was cut short ends: what it had reached is left alone, and nobody was told of more.
     pub(super) fn resume_request(&mut self, open: OpenRequest) {
         if open.kind == RequestKind::Cancel {
             return self.out.records.push(Record::RequestDone(open.id, self.now));
@@ -82,7 +82,9 @@ impl EnvironmentState {
         };
         let mut covered = self.in_scope(&scope);
         covered.retain(|&resource| {
-            self.means(kind, scope.names.is_some(), resource) && (kind == RequestKind::Deploy || !verified(resource))
+            self.means(kind, scope.names.is_some(), resource)
+                && (kind == RequestKind::Deploy || !verified(resource))
+                && !self.cancelled_since(at, resource)
         });
         self.requests.insert(id, IdSet::default());
         for resource in covered {

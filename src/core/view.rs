@@ -101,7 +101,7 @@ pub struct Versions {
 
 /// A typed reason why a resource does not start, or that it need not.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", tag = "hold")]
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase", tag = "hold")]
 pub enum Hold {
     /// It is as wanted; the next verification, where one is planned.
     Good {

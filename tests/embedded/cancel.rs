@@ -31,3 +31,19 @@ fn what_an_interrupted_run_left_is_cancelled_and_a_deploy_goes_on_with_it() {
     assert_eq!(house.run("deploy -q").code, 0);
     assert!(names.iter().all(|name| house.read(name) == *name));
 }
+
+#[test]
+fn what_is_cancelled_alone_stays_so_though_the_deploy_that_asked_for_it_is_not_done() {
+    let (house, _) = slow();
+    let mut command = house.command("deploy -f manifests -q");
+    let deploy = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    eventually("the first file", || house.path("file-00").exists());
+    rustix::process::kill_process(Pid::from_child(&deploy), Signal::INT).unwrap();
+    assert_eq!(ran(&deploy.wait_with_output().unwrap()).code, 130);
+    assert_eq!(house.run("cancel file-19 -q").code, 0);
+    let why = house.run("why file-19").out;
+    assert!(why.contains("its work was cancelled"), "{why}");
+    // The next process goes on with that deploy, and not with what was taken out of it.
+    assert_eq!(house.run("repair file-00 -q").code, 1);
+    assert!(house.path("file-18").exists() && !house.path("file-19").exists());
+}

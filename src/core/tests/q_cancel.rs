@@ -72,6 +72,23 @@ fn q2_what_was_cancelled_stays_so_over_a_restart_also_before_its_executor_has_an
 }
 
 #[test]
+fn q2_what_was_cancelled_stays_so_over_a_restart_while_the_deploy_that_asked_for_it_goes_on_with_the_rest() {
+    let mut world = World::new(["t1"]);
+    world.push("a; b; c");
+    world.begin("a");
+    world.deploy();
+    world.request(RequestKind::Cancel, named(&["c"]));
+    world.forget_grants();
+    world.restart();
+    world.run_all();
+    world.expect([("a", "good"), ("b", "good"), ("c", "new")]);
+    assert_eq!(world.history.open_requests().count(), 0, "the deploy has nothing left to wait for");
+    world.advance(LONGEST);
+    world.run_all();
+    world.expect([("c", "good")]);
+}
+
+#[test]
 fn q2_a_clock_that_is_set_back_does_not_bring_back_what_an_executor_has_not_given_back_yet() {
     let mut world = World::new(["t1"]);
     world.push("a");

@@ -225,6 +225,12 @@ impl Model {
             let wanted = (kind == RequestKind::Repair && !since)
                 || (looks && !since && self.can_be_looked_at(id))
                 || kind == RequestKind::Deploy && (needs(res, true) || owed || (named && res.skipped));
+            // "What was cancelled is left alone until a deploy or its time comes", and not this deploy: it was asked for before.
+            let longest = self.settings.retry.max_delay_ms;
+            let cancelled = at.is_some_and(|at| res.due.is_some_and(|due| due >= at.after_ms(longest)))
+                && (res.run.is_none() && res.queued.is_none() && self.needs_deploy(res))
+                && !(res.last_result == LastResult::Failed || res.observed.differs());
+            let wanted = wanted && !cancelled;
             let reason = match kind {
                 RequestKind::Repair => Reason::UserRepair,
                 RequestKind::Report => Reason::Report,
