@@ -198,24 +198,36 @@ pub(super) async fn apply(desired: &Desired, change: Change) -> Result<(), Adapt
         Some(Startup::Masked) => systemctl("mask").operand(&name).succeed(desired).await?,
     }
     match plan.state {
-        Some(State::Running) => systemctl("start").operand(&name).succeed(desired).await?,
-        Some(State::Stopped) => systemctl("stop").operand(&name).succeed(desired).await?,
+        Some(State::Running) => run(desired, "start", &name).await?,
+        Some(State::Stopped) => run(desired, "stop", &name).await?,
         None if plan.reload => {
             let verb = if attributes.on_reload == OnReload::Reload { "reload-or-restart" } else { "restart" };
-            systemctl(verb).operand(&name).succeed(desired).await?;
+            run(desired, verb, &name).await?;
         }
         None => return verify_startup(desired, &attributes, &plan, change).await,
     }
     verify_startup(desired, &attributes, &plan, change).await?;
     let after = Unit::read(desired, &name).await?;
     if (plan.state == Some(State::Running) || plan.reload) && !after.runs() {
+        let hint = if after.result() == "success" { ". A oneshot unit runs only with RemainAfterExit=yes" } else { "" };
         return Err(AdaptorError(format!(
-            "{name} was started and is {} now ({}); look at `journalctl -u {name}`. A oneshot unit runs only with RemainAfterExit=yes",
+            "{name} was started and is {} now ({}); look at `journalctl -u {name}`{hint}",
             after.state_words(),
             after.result()
         )));
     }
     Ok(())
+}
+
+/// Where it fails, systemd knows why: `systemctl` says nothing of a unit that does not come up, since it is told to be quiet.
+async fn run(desired: &Desired, verb: &str, name: &str) -> Result<(), AdaptorError> {
+    let Err(AdaptorError(error)) = systemctl(verb).operand(name).succeed(desired).await else { return Ok(()) };
+    let after = Unit::read(desired, name).await?;
+    if !after.exists() {
+        return Err(AdaptorError(error));
+    }
+    let (state, result) = (after.state_words(), after.result());
+    Err(AdaptorError(format!("{error}; {name} is {state} now ({result}): look at `journalctl -u {name}`")))
 }
 
 async fn unmask(desired: &Desired, unit: &Unit, name: &str) -> Result<(), AdaptorError> {

@@ -94,6 +94,12 @@ machine_test!("systemd", what_cannot_run_or_be_enabled_says_why, {
     assert!(error.contains("was started and is inactive (dead) now (success)"), "{error}");
     let error = message(deploy(KIND, running("homeostat-bad")).await);
     assert!(error.contains("start -- homeostat-bad.service: exited with code 1"), "{error}");
+    unit("homeostat-slow", "Type=notify\nExecStart=/usr/bin/sleep infinity\nTimeoutStartSec=1");
+    let error = message(deploy(KIND, running("homeostat-slow")).await);
+    assert!(error.contains("homeostat-slow.service is failed (failed) now (timeout): look at"), "{error}");
+    unit("homeostat-short", "ExecStart=/usr/bin/sh -c \"exit 7\"");
+    let error = message(deploy(KIND, running("homeostat-short")).await);
+    assert!(error.contains("(exit-code)") && !error.contains("oneshot"), "{error}");
     let error = message(deploy(KIND, running("homeostat-none")).await);
     assert!(error.contains("Unit homeostat-none.service not found"), "{error}");
     let error = message(deploy(KIND, json!({"name": "homeostat-none", "startup": "enabled"})).await);

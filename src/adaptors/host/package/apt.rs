@@ -107,7 +107,11 @@ pub(super) async fn install(desired: &Desired, attributes: &Attributes) -> Resul
     if wanted.is_some() {
         words.push("--allow-downgrades");
     }
-    apt_get(desired, &words).operand(wanted.as_ref().unwrap_or(&attributes.name)).succeed(desired).await
+    apt_get(desired, &words)
+        .operand(wanted.as_ref().unwrap_or(&attributes.name))
+        .succeed(desired)
+        .await
+        .map_err(without_noise)
 }
 
 /// Removes the package, and nothing else.
@@ -127,5 +131,10 @@ pub(super) async fn remove(desired: &Desired, name: &str, purge: bool) -> Result
             "{name} is needed by {count} installed packages ({some}); declare them absent too, and let this require them"
         )));
     }
-    apt_get(desired, &words).operand(name).succeed(desired).await
+    apt_get(desired, &words).operand(name).succeed(desired).await.map_err(without_noise)
+}
+
+/// What is no cause, and stands first wherever apt-utils is not installed.
+fn without_noise(AdaptorError(error): AdaptorError) -> AdaptorError {
+    AdaptorError(error.replacen("debconf: delaying package configuration, since apt-utils is not installed\n", "", 1))
 }
