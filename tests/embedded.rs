@@ -34,6 +34,7 @@ mod upkeep;
 
 use house::{House, eventually, file, ran, resource};
 use rustix::process::{Pid, Signal};
+use std::process::Stdio;
 
 const LOCAL: &str = "{type: local}";
 
@@ -312,9 +313,24 @@ fn slow() -> (House, Vec<String>) {
 }
 
 #[test]
+fn who_reads_keeps_nobody_out_and_is_kept_out_by_nobody() {
+    let house = House::with(LOCAL, &small("held"));
+    assert_eq!(house.run("deploy -f manifests").code, 0);
+    let started = |words: &&str| house.command(words).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let readers = ["status", "history", "logs", "facts", "audit", "status", "history", "logs"];
+    let readers: Vec<_> = readers.iter().map(started).collect();
+    let deployed = house.run("deploy");
+    assert_eq!(deployed.code, 0, "{}", deployed.err);
+    for reader in readers {
+        let read = ran(&reader.wait_with_output().unwrap());
+        assert_eq!(read.code, 0, "{}", read.err);
+    }
+}
+
+#[test]
 fn while_one_deploys_others_read_and_are_told_who_it_is() {
     let (house, names) = slow();
-    let mut deploy = house.command("deploy -f manifests -q").stdout(std::process::Stdio::null()).spawn().unwrap();
+    let mut deploy = house.command("deploy -f manifests -q").stdout(Stdio::null()).spawn().unwrap();
     eventually("the first file", || house.path("file-00").exists());
     let status = house.run("status");
     assert_eq!(status.code, 1, "{}", status.err);
@@ -334,7 +350,7 @@ fn while_one_deploys_others_read_and_are_told_who_it_is() {
 fn an_interrupted_deploy_ends_in_order_and_goes_on_with_the_next() {
     let (house, names) = slow();
     let mut command = house.command("deploy -f manifests");
-    let deploy = command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped()).spawn().unwrap();
+    let deploy = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     eventually("the first file", || house.path("file-00").exists());
     rustix::process::kill_process(Pid::from_child(&deploy), Signal::INT).unwrap();
     let interrupted = ran(&deploy.wait_with_output().unwrap());

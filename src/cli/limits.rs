@@ -16,6 +16,8 @@ pub(crate) const CONTROL_OPENING: Duration = Duration::from_mins(1);
 pub(crate) const CONTROL_LOOK: Duration = Duration::from_millis(50);
 /// A wait for it that takes no longer needs no words.
 pub(crate) const CONTROL_AT_ONCE: Duration = Duration::from_millis(500);
+/// How long a process that only reads the data folder is waited for, or one whose database is just starting or stopping.
+pub(crate) const HOLDER_PATIENCE: Duration = Duration::from_secs(10);
 /// How often progress is told.
 pub(crate) const PROGRESS_INTERVAL: Duration = Duration::from_millis(250);
 /// An executor that ends sooner than this after its start counts as one that does not start.

@@ -121,11 +121,11 @@ fn what_other_processes_do_is_followed_from_one_to_the_next() {
     assert_eq!(house.run("repair").code, 0);
     logs.eventually_says("motd", "updated");
     run.stop();
-    // A command that ends at once may not be seen at work; what it did is told when the next one works.
+    // A command that ends at once may not be seen at work; what it did is read after it.
     assert_eq!(house.run("delete index --yes").code, 0, "nobody is kept out of the folder");
+    logs.eventually_says("index", "deleted");
     let run = Running::start(&house, "-f manifests");
     run.eventually_says("started", None);
-    logs.eventually_says("index", "deleted");
     run.stop();
     let told = logs.said.lock().unwrap().clone();
     let ended = told.iter().filter(|line| line["result"] != "open");

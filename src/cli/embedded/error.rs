@@ -44,6 +44,15 @@ pub(crate) enum EmbeddedError {
         /// Which folder.
         folder: PathBuf,
     },
+    /// Nobody may say what is there.
+    #[error("cannot look into {}\n  run this as the user who owns it, or name another folder with --data-dir", folder.display())]
+    Unreadable {
+        /// Which folder.
+        folder: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
     /// The environment does not exist.
     #[error("{0}")]
     NoEnvironment(String),
@@ -100,6 +109,7 @@ impl EmbeddedError {
             | Self::ServerEnded { .. }
             | Self::Database { .. }
             | Self::File { .. }
+            | Self::Unreadable { .. }
             | Self::Control { .. }
             | Self::Endpoint(_)
             | Self::Process(_)

@@ -8,6 +8,10 @@ use crate::core::Name;
 use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+/// The file in the folder.
+const FILE: &str = "owner";
 
 /// The file of owners of a data folder, with our own id in it.
 pub(crate) struct Owners {
@@ -19,7 +23,7 @@ pub(crate) struct Owners {
 impl Owners {
     /// Adds a new id of our own. The caller holds the folder's lock.
     pub(crate) fn enter(folder: &Path) -> Result<Self, EmbeddedError> {
-        let path = folder.join("owner");
+        let path = folder.join(FILE);
         let text = match std::fs::read_to_string(&path) {
             Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
                 return Err(EmbeddedError::File { path, source });
@@ -32,6 +36,11 @@ impl Owners {
         let owners = Self { path, own, ended };
         owners.write(owners.ended.iter().chain([&owners.own]))?;
         Ok(owners)
+    }
+
+    /// When somebody last began or ended to own environments of the folder.
+    pub(crate) fn last_change(folder: &Path) -> Option<SystemTime> {
+        std::fs::metadata(folder.join(FILE)).and_then(|file| file.modified()).ok()
     }
 
     /// Our own id.

@@ -4,7 +4,7 @@ use super::EmbeddedError;
 use super::control::Control;
 use super::owners::Owners;
 use crate::cli::arguments::StateOptions;
-use crate::cli::limits::DATABASE_CONNECTIONS;
+use crate::cli::limits::{CONTROL_AT_ONCE, CONTROL_LOOK, DATABASE_CONNECTIONS, HOLDER_PATIENCE};
 use crate::cli::output::Output;
 use crate::cli::{CliError, suggest};
 use crate::core::Name;
@@ -12,9 +12,11 @@ use crate::history::postgres::PostgresStore;
 use crate::history::private_server::{FolderLock, LockError, PrivateServer};
 use crate::history::{HistoryError, Store};
 use sqlx::postgres::PgConnectOptions;
-use std::path::PathBuf;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
+use std::time::Instant;
 
 /// History, open.
 pub(crate) struct Place {
@@ -36,7 +38,7 @@ impl Place {
         output: Output,
         work: impl AsyncFnOnce(&Self, &Owners) -> Result<T, CliError>,
     ) -> Result<T, CliError> {
-        let lock = FolderLock::acquire(&options.data_dir).map_err(EmbeddedError::from)?;
+        let lock = lock(options, output, FolderLock::acquire).await?;
         Self::owned_under(lock, options, output, work).await
     }
 
@@ -46,7 +48,7 @@ impl Place {
         output: Output,
         work: impl AsyncFnOnce(&Self, &Owners) -> Result<T, CliError>,
     ) -> Result<T, CliError> {
-        let lock = FolderLock::acquire_to_open(&options.data_dir).map_err(EmbeddedError::from)?;
+        let lock = lock(options, output, FolderLock::acquire_to_open).await?;
         Self::owned_under(lock, options, output, work).await
     }
 
@@ -85,10 +87,17 @@ impl Place {
 
     /// Refuses a data folder in which no environment was ever deployed, before anything is started or written there.
     pub(crate) fn expect_known(options: &StateOptions) -> Result<(), EmbeddedError> {
-        if options.database_url.is_some() || options.data_dir.join("postgres").exists() {
+        if options.database_url.is_some() {
             return Ok(());
         }
-        Err(EmbeddedError::Nothing { folder: options.data_dir.clone() })
+        let folder = options.data_dir.clone();
+        match folder.join("postgres").try_exists() {
+            Ok(true) => Ok(()),
+            Err(source) if source.kind() == ErrorKind::PermissionDenied => {
+                Err(EmbeddedError::Unreadable { folder, source })
+            }
+            Ok(false) | Err(_) => Err(EmbeddedError::Nothing { folder }),
+        }
     }
 
     /// Opens history to read, lets `work` look at it, and closes it whatever came of it.
@@ -112,18 +121,20 @@ impl Place {
             return Self::open(options, output, None).await;
         }
         Self::expect_known(options)?;
-        match FolderLock::acquire(&options.data_dir) {
-            Ok(lock) => Self::open(options, output, Some(lock)).await,
-            Err(LockError::Held { .. }) => {
-                // Its server may be starting, or stopping. Whether it can be given orders is no matter here.
-                drop(Control::reach(options, output).await);
-                match FolderLock::acquire(&options.data_dir) {
-                    Ok(lock) => Self::open(options, output, Some(lock)).await,
-                    Err(LockError::Held { .. }) => Self::beside(options).await,
-                    Err(error) => Err(error.into()),
-                }
+        let began = Instant::now();
+        loop {
+            // One that reads is waited for: its server ends with it, whoever else reads there.
+            match lock(options, output, FolderLock::acquire_to_read).await {
+                Ok(lock) => return Self::open(options, output, Some(lock)).await,
+                Err(EmbeddedError::Lock(LockError::Held { .. })) => {}
+                Err(error) => return Err(error),
             }
-            Err(error) => Err(error.into()),
+            // Its server may be starting, or stopping. Whether it can be given orders is no matter here.
+            drop(Control::reach(options, output).await);
+            match Self::beside(options).await {
+                Err(_) if began.elapsed() < HOLDER_PATIENCE => tokio::time::sleep(CONTROL_LOOK).await,
+                opened => return opened,
+            }
         }
     }
 
@@ -216,6 +227,30 @@ impl Place {
         }
         drop(self.lock);
         Ok(())
+    }
+}
+
+/// Locks the folder. A holder that only reads is waited for; any other is named in the error.
+async fn lock(
+    options: &StateOptions,
+    output: Output,
+    acquire: fn(&Path) -> Result<FolderLock, LockError>,
+) -> Result<FolderLock, EmbeddedError> {
+    let (began, mut told) = (Instant::now(), false);
+    loop {
+        match acquire(&options.data_dir) {
+            Err(LockError::Held { folder, holder }) => {
+                if began.elapsed() > HOLDER_PATIENCE || !FolderLock::ends_soon(&folder) {
+                    return Err(LockError::Held { folder, holder }.into());
+                }
+                if !told && began.elapsed() > CONTROL_AT_ONCE {
+                    told = true;
+                    output.note(&format!("waiting for {holder}: it reads {}", folder.display()));
+                }
+            }
+            locked => return Ok(locked?),
+        }
+        tokio::time::sleep(CONTROL_LOOK).await;
     }
 }
 

@@ -2,7 +2,7 @@
 //! whichever process makes them.
 //!
 //! It is read from history, so it is what was recorded and redacted, also of processes that have ended. Following needs no process at work: nobody
-//! is kept out of the data folder, and what works next is found. What lasts is told when it is found open, and again when it has ended.
+//! is kept out of the data folder, what works next is found, and what worked and ended between two looks is read after it. What lasts is told when it is found open, and again when it has ended.
 //! Deliberately absent: lines as they are written; an executor reports what its adaptor said with the result, when the attempt has ended, and of a
 //! verification that found everything as it should be, nothing.
 
@@ -10,14 +10,14 @@ mod followed;
 
 use crate::cli::arguments::LogsOptions;
 use crate::cli::document::AttemptDocument;
-use crate::cli::embedded::{Place, Reading};
+use crate::cli::embedded::{Owners, Place, Reading};
 use crate::cli::limits::LOGS_LOOK;
 use crate::cli::output::{Output, either, styled_diff, time};
 use crate::cli::redact::SENSITIVE;
 use crate::cli::verbs::history::{note_never, result_style};
 use crate::cli::{CliError, Exit};
 use crate::core::Operation;
-use followed::Followed;
+use followed::{Followed, News};
 use std::fmt::Write as _;
 
 /// Prints what is there, and with `--follow` what comes.
@@ -38,29 +38,28 @@ pub(crate) async fn run(options: LogsOptions, output: Output) -> Result<Exit, Cl
 /// Looks for more until the process is ended.
 async fn follow(options: &LogsOptions, mut followed: Followed, output: Output) -> Result<Exit, CliError> {
     let mut place: Option<Place> = None;
+    let mut known = Owners::last_change(&options.state.data_dir);
     loop {
         tokio::time::sleep(LOGS_LOOK).await;
         let Some(open) = &place else {
             // Nobody is at work, or somebody is just beginning or ending.
             place = Place::beside(&options.state).await.ok();
+            let changed = Owners::last_change(&options.state.data_dir);
+            if place.is_none() && changed != known {
+                // Somebody came and went between two looks. Whoever comes meanwhile waits until this is read.
+                let read = async |place: &Place| followed.more(&*place.store).await;
+                match Place::visited(&options.state, output, read).await {
+                    Ok(news) => {
+                        known = changed;
+                        tell(&news, &followed, output)?;
+                    }
+                    Err(error) => tracing::debug!(%error, "history cannot be read yet"),
+                }
+            }
             continue;
         };
         match followed.more(&*open.store).await {
-            Ok(news) => {
-                if news.missed > 0 {
-                    let up_to = if followed.is_everybody() { "" } else { "up to " };
-                    let missed = news.missed;
-                    output.note(&format!(
-                        "{up_to}{} too far back to be shown here: `homeostat history --attempts`",
-                        either(
-                            usize::try_from(missed).unwrap_or(usize::MAX),
-                            "1 attempt is",
-                            &format!("{missed} attempts are")
-                        )
-                    ));
-                }
-                print(news.attempts.iter().map(AttemptDocument::from), output)?;
-            }
+            Ok(news) => tell(&news, &followed, output)?,
             Err(error) => {
                 tracing::debug!(%error, "history cannot be read; whoever works next is waited for");
                 if let Some(gone) = place.take() {
@@ -69,6 +68,18 @@ async fn follow(options: &LogsOptions, mut followed: Followed, output: Output) -
             }
         }
     }
+}
+
+fn tell(news: &News, followed: &Followed, output: Output) -> Result<(), CliError> {
+    if news.missed > 0 {
+        let up_to = if followed.is_everybody() { "" } else { "up to " };
+        let missed = news.missed;
+        output.note(&format!(
+            "{up_to}{} too far back to be shown here: `homeostat history --attempts`",
+            either(usize::try_from(missed).unwrap_or(usize::MAX), "1 attempt is", &format!("{missed} attempts are"))
+        ));
+    }
+    print(news.attempts.iter().map(AttemptDocument::from), output)
 }
 
 fn print(attempts: impl Iterator<Item = AttemptDocument>, output: Output) -> Result<(), CliError> {

@@ -29,6 +29,9 @@ struct Holder {
     /// It takes orders once it has opened everything; the number tells it from a later process of the same id.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     opens: Option<u64>,
+    /// It only reads, and has soon done so.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    reads: bool,
 }
 
 /// Why a folder cannot be locked.
@@ -56,12 +59,23 @@ pub enum LockError {
 impl FolderLock {
     /// Locks `folder`, which is made if need be (for this user alone), or says who has it. Does not wait.
     pub fn acquire(folder: &Path) -> Result<Self, LockError> {
-        Self::lock(folder, None)
+        Self::lock(folder, None, false)
+    }
+
+    /// The same, and says to others that its holder only reads: they wait for its end ([`Self::ends_soon`]) instead of being refused.
+    pub fn acquire_to_read(folder: &Path) -> Result<Self, LockError> {
+        Self::lock(folder, None, true)
     }
 
     /// The same, and says to others that its holder will take orders: until it does, and again while it ends, they wait ([`Self::opener`]).
     pub fn acquire_to_open(folder: &Path) -> Result<Self, LockError> {
-        Self::lock(folder, began(std::process::id()))
+        Self::lock(folder, began(std::process::id()), false)
+    }
+
+    /// Whether the holder of a folder that could not be locked only reads, or is just signing: then what is written there is of the one before.
+    pub fn ends_soon(folder: &Path) -> bool {
+        let text = fs::read_to_string(folder.join(LOCK_FILE)).unwrap_or_default();
+        serde_json::from_str::<Holder>(&text).map_or(true, |holder| holder.reads || began(holder.pid).is_none())
     }
 
     /// Who holds the folder, where that is a process that takes orders, soon or now or a moment ago.
@@ -72,7 +86,7 @@ impl FolderLock {
         lives.then(|| holder.to_string())
     }
 
-    fn lock(folder: &Path, opens: Option<u64>) -> Result<Self, LockError> {
+    fn lock(folder: &Path, opens: Option<u64>, reads: bool) -> Result<Self, LockError> {
         let unusable = |path: &Path| {
             let path = path.to_owned();
             move |source| LockError::Folder { path, source }
@@ -96,18 +110,19 @@ impl FolderLock {
             }
             Err(TryLockError::Error(source)) => return Err(LockError::Folder { path, source }),
         }
-        sign(&mut file, opens).map_err(unusable(&path))?;
+        sign(&mut file, opens, reads).map_err(unusable(&path))?;
         Ok(Self { _file: file })
     }
 }
 
 /// Writes who we are.
-fn sign(file: &mut File, opens: Option<u64>) -> std::io::Result<()> {
+fn sign(file: &mut File, opens: Option<u64>, reads: bool) -> std::io::Result<()> {
     let holder = Holder {
         pid: std::process::id(),
         command: command(std::env::args()),
         since: jiff::Timestamp::now().strftime("%F %T UTC").to_string(),
         opens,
+        reads,
     };
     file.set_len(0)?;
     file.rewind()?;
@@ -158,6 +173,23 @@ mod tests {
         );
         drop(first);
         FolderLock::acquire(&deep).unwrap();
+    }
+
+    #[test]
+    fn a_reader_is_waited_for_and_a_worker_is_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let worker = FolderLock::acquire(folder.path()).unwrap();
+        assert!(!FolderLock::ends_soon(folder.path()));
+        drop(worker);
+        let reader = FolderLock::acquire_to_read(folder.path()).unwrap();
+        assert!(FolderLock::ends_soon(folder.path()));
+        // Who has locked it and not signed yet has said nothing, or is not who is named there.
+        fs::write(folder.path().join(LOCK_FILE), "").unwrap();
+        assert!(FolderLock::ends_soon(folder.path()));
+        let ended = Holder { pid: u32::MAX, command: String::new(), since: String::new(), opens: None, reads: false };
+        fs::write(folder.path().join(LOCK_FILE), serde_json::to_string(&ended).unwrap()).unwrap();
+        assert!(FolderLock::ends_soon(folder.path()));
+        drop(reader);
     }
 
     #[test]
