@@ -1,7 +1,7 @@
 //! Selected resources; environments that end; what a data folder says of itself.
 
 use super::{LOCAL, small};
-use crate::house::{House, file, resource};
+use crate::house::{House, environment, eventually, file, resource};
 
 #[test]
 fn resources_are_selected_by_what_they_are_and_how_they_stand() {
@@ -264,4 +264,39 @@ fn a_confirmed_delete_needs_no_other_approval_and_leaves_what_is_protected() {
     assert!(why.out.contains("`homeostat forget kept` leaves it where it is"), "{}", why.out);
     assert_eq!(house.run("forget kept --yes").code, 0);
     assert_eq!(house.read("kept"), "x");
+}
+
+#[test]
+fn what_nobody_can_go_on_with_is_named() {
+    let house = House::with(LOCAL, &(small("held") + &file("lone", "FOLDER/lone", "x", "nobody")));
+    let deployed = house.run("deploy -f manifests");
+    let step = "\n  lone does not run: it requires nobody, which does not exist; `homeostat why lone`";
+    assert!(deployed.code == 1 && deployed.out.trim_end().ends_with(step), "{}", deployed.out);
+    house.write("manifests/resources.yaml", &small("held"));
+    assert_eq!(house.run("deploy -f manifests --prune --yes -q").code, 0);
+    house.check(
+        "delete motd --yes",
+        1,
+        "
+        version 3: 0 changed, 2 unchanged, 0 failed, 0 skipped; 0 attempts in TIME (RATE)
+          motd does not run: it is to be deleted, and is still required by index; `homeostat why motd`",
+    );
+}
+
+#[test]
+fn what_failed_and_waits_to_be_tried_again_says_why_it_failed() {
+    let restless = environment(LOCAL, 1).replace("spec: {}", "spec: {retry: {baseDelay: 100ms, maxDelay: 100ms}}");
+    let house = House::with(LOCAL, &[small("held"), file("bad", "/proc/bad", "no", "")].concat());
+    house.write("manifests/environment.yaml", &restless);
+    assert_eq!(house.run("deploy -f manifests -q").code, 1);
+    // Its retry falls due while a process owns the environment and starts nothing.
+    eventually("a retry that waits", || {
+        assert_eq!(house.run("facts motd --refresh -q").code, 0);
+        house.run("why bad").out.contains("it waits to be run")
+    });
+    let why = house.normal(&house.run("why bad").out);
+    assert!(why.starts_with("bad is Failed\n  its last attempt failed: "), "{why}");
+    let report = house.run("compliance bad -o json").json();
+    let because = report["items"][0]["because"].as_str().unwrap();
+    assert!(because.starts_with("its last attempt failed: "), "{because}");
 }

@@ -54,3 +54,28 @@ fn k5_a_report_corrects_nothing_and_starts_nothing_else() {
     assert_eq!(house.run("repair -q").code, 0);
     assert_eq!((house.read("made/motd"), house.read("news")), ("held".to_owned(), "news".to_owned()));
 }
+
+#[test]
+fn what_is_only_observed_is_promised_to_nobody() {
+    let observed = file("theirs", "FOLDER/theirs", "ours", "").replace("spec:\n", "spec:\n  policy: {mode: Observe}\n");
+    let house = House::with(LOCAL, &(small("held") + &observed));
+    assert_eq!(house.run("deploy -f manifests -q").code, 1);
+    std::fs::remove_file(house.path("made/motd")).unwrap();
+    let report = house.run("repair --report");
+    let steps = "\n  motd differs and was left as it is: `homeostat repair` corrects it\n  \
+                 theirs differs and is left as it is, as its policy says: `homeostat show theirs`\n";
+    assert!(report.out.ends_with(steps), "{}", report.out);
+    house.check(
+        "dry-run theirs",
+        1,
+        "
+        create theirs  (its policy is to observe: no deploy does that)
+            content:
+            @@ -0,0 +1 @@
+            +ours
+            \\ No newline at end of file
+        0 of 1 resources would change: 1 create (on version 1)",
+    );
+    let why = house.run("why theirs").out;
+    assert!(why.contains("next: its policy is to observe: correct it on the target, or declare it with "), "{why}");
+}

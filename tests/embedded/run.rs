@@ -202,7 +202,7 @@ fn a_failure_says_when_it_is_tried_again_and_a_deploy_need_not_wait_for_that() {
     assert!(started["message"].as_str().unwrap().contains("nothing is verified by itself"), "{started}");
     std::fs::create_dir(house.path("missing")).unwrap();
     assert_eq!(house.run("deploy low").code, 0);
-    assert_eq!(run.eventually_says("recovered", Some("low"))["message"], "created after 1 failed attempts");
+    assert_eq!(run.eventually_says("recovered", Some("low"))["message"], "created after 1 failed attempt");
     run.stop();
 }
 

@@ -30,7 +30,7 @@ fn o_a_suspended_environment_accepts_versions_and_runs_nothing_until_it_is_resum
         "
         motd is Updating
           AUTHOR suspended the environment TIME: a new disk
-          it waits to be run, and no executor is connected
+          it waits to be run, as soon as a homeostat process owns the environment
         next: `homeostat resume` lifts it",
     );
     house.check(

@@ -2,7 +2,7 @@
 
 use super::control::{Answer, Control, Order};
 use super::signals::Signals;
-use super::wait::attempts_since;
+use super::wait::{attempts_since, differing, only_observed};
 use super::{Finished, Place, author, snapshot_state};
 use crate::cli::CliError;
 use crate::cli::arguments::StateOptions;
@@ -13,6 +13,7 @@ use crate::core::{
     AttemptId, EnvironmentState, Forget, Hash, Name, Push, Request, RequestId, RequestKind, Scope, VersionNumber,
 };
 use crate::history::Store;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -139,6 +140,13 @@ impl Beside {
                 (version, counts, Vec::new(), suspensions, true)
             }
         };
+        let attempts = attempts_since(&*self.store, &self.environment, self.before).await?;
+        let differing = differing(&attempts);
+        let observed = if differing.is_empty() {
+            BTreeSet::new()
+        } else {
+            self.read(move |state| only_observed(state, differing)).await?
+        };
         Ok(Finished {
             environment: self.environment.clone(),
             version,
@@ -146,8 +154,9 @@ impl Beside {
             elapsed: ended.duration_since(self.began),
             ended,
             counts,
-            attempts: attempts_since(&*self.store, &self.environment, self.before).await?,
+            attempts,
             held,
+            observed,
             suspensions,
             holder: Some(self.control.holder()),
         })

@@ -3,18 +3,19 @@
 use super::Session;
 use super::executors::Failure;
 use crate::cli::CliError;
-use crate::cli::document::{AttemptDocument, State};
+use crate::cli::document::{AttemptDocument, AttemptResult, State};
 use crate::cli::embedded::EmbeddedError;
 pub(super) use crate::cli::limits::WAIT_IDLE as IDLE;
 use crate::cli::limits::{GLANCE_INTERVAL, GLANCE_SHARE, WAIT_PAGE};
 use crate::cli::progress::Progress;
 use crate::cli::verbs::HeldDocument;
 use crate::core::{
-    AttemptId, Counts, EnvironmentState, Event, Hold, Name, OutcomeKind, Record, ResourceId, ResourceView, Suspension,
-    VersionNumber, limits,
+    AttemptId, Counts, EnvironmentState, Event, Hold, Mode, Name, OutcomeKind, Record, ResourceId, ResourceView,
+    Suspension, VersionNumber, limits,
 };
 use crate::history::Store;
 use crate::scheduler::Committed;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::broadcast;
@@ -37,6 +38,8 @@ pub(crate) struct Finished {
     pub(crate) attempts: Vec<AttemptDocument>,
     /// What is left and held.
     pub(crate) held: Vec<HeldDocument>,
+    /// What differs and is only observed, as its policy says.
+    pub(crate) observed: BTreeSet<Name>,
     /// What users have suspended.
     pub(crate) suspensions: Vec<Suspension>,
     /// The process that owns the environment, where it is not this one.
@@ -85,6 +88,9 @@ pub(super) async fn until_quiet(session: &mut Session) -> Result<Finished, CliEr
     let ended = Instant::now();
     let at_end = |state: &EnvironmentState| (state.version(), state.counts(), state.suspensions().cloned().collect());
     let (version, counts, suspensions) = session.scheduler.read(at_end).await?;
+    let attempts = attempts_since(&*session.store, &session.environment, session.before).await?;
+    let differing = differing(&attempts);
+    let observed = session.scheduler.read(move |state| only_observed(state, differing)).await?;
     Ok(Finished {
         environment: session.environment.clone(),
         version,
@@ -92,11 +98,24 @@ pub(super) async fn until_quiet(session: &mut Session) -> Result<Finished, CliEr
         elapsed: ended.duration_since(session.began),
         ended,
         counts,
-        attempts: attempts_since(&*session.store, &session.environment, session.before).await?,
+        attempts,
         held,
+        observed,
         suspensions,
         holder: None,
     })
+}
+
+/// What was found to differ, and was left.
+pub(super) fn differing(attempts: &[AttemptDocument]) -> Vec<Name> {
+    let differs = attempts.iter().filter(|attempt| attempt.result == AttemptResult::Differs);
+    differs.map(|attempt| attempt.name.clone()).collect()
+}
+
+/// What of it no deploy and no repair corrects.
+pub(super) fn only_observed(state: &EnvironmentState, names: Vec<Name>) -> BTreeSet<Name> {
+    let row = |name: &Name| state.row(state.find(name)?);
+    names.into_iter().filter(|name| row(name).is_some_and(|row| row.intent.policy.mode == Mode::Observe)).collect()
 }
 
 /// Whether it was interrupted, and what is left and held.
@@ -111,6 +130,9 @@ async fn watch(
     loop {
         let glance = glance(session).await?;
         progress.show(tally.done, u64::from(glance.queued + glance.running), tally.failed);
+        if glance.quiet && !interrupted {
+            return Ok((false, session.scheduler.read(standing).await?));
+        }
         if glance.quiet || (interrupted && glance.running == 0) {
             return Ok((interrupted, Vec::new()));
         }
@@ -248,6 +270,29 @@ pub(super) fn held_among(state: &EnvironmentState, meant: impl Fn(&ResourceView)
         }
     }
     Some(held)
+}
+
+/// What nobody goes on with though nothing of it is queued: what is undefined, and deletes that wait for what requires them. Looks at all resources
+/// where there are such.
+fn standing(state: &EnvironmentState) -> Vec<HeldDocument> {
+    let Counts { undefined, tombstones, .. } = state.counts();
+    if undefined + tombstones == 0 {
+        return Vec::new();
+    }
+    let stands = |view: &ResourceView| matches!(State::of(view), State::Undefined | State::Deleting);
+    let mut held: Vec<(bool, HeldDocument)> = Vec::new();
+    for view in state.views().filter(stands) {
+        let holds = state.why(view.row.resource);
+        let lasting = holds.iter().find(|hold| wait_of(hold) == Wait::Lasting);
+        let Some(hold) = lasting.or_else(|| holds.iter().find(|hold| wait_of(hold) == Wait::OnOthers)) else {
+            continue;
+        };
+        let (name, state) = (view.row.intent.name.clone(), State::of(&view));
+        held.push((lasting.is_none(), HeldDocument { name, state, hold: hold.clone() }));
+    }
+    // Causes first.
+    held.sort_by(|(one, left), (other, right)| one.cmp(other).then_with(|| left.name.cmp(&right.name)));
+    held.into_iter().map(|(_, held)| held).take(limits::LISTED_NAMES).collect()
 }
 
 /// The attempts above a number, newest first.

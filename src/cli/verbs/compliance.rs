@@ -158,7 +158,7 @@ fn standing(
         verified_at: row.verified_at.map(time::iso),
         changed_at: row.deployed_at.map(time::iso),
         changed_by: row.changed_by.map(|attempt| attempt.0),
-        because: (!view.good).then(|| first_sentence(&reading.state, view, reading.now)),
+        because: (!view.good).then(|| first_sentence(reading, view)),
         drift: row.drift.clone(),
         verified: row.verified_at,
     }

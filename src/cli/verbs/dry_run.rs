@@ -10,7 +10,7 @@ use crate::cli::manifests::{self, Declared};
 use crate::cli::output::{Output, styled_diff, time};
 use crate::cli::selection::Selection;
 use crate::cli::{CliError, Exit, SET, refusal};
-use crate::core::{DryRunItem, EnvironmentState, Name, Push};
+use crate::core::{DryRunItem, EnvironmentState, Mode, Name, Push};
 use crate::history::DryRunResult;
 use console::Style;
 use serde::Serialize;
@@ -40,6 +40,15 @@ struct DryRunResultDocument {
     result: DryRunResult,
     /// Its intent is deployed already: what differs has drifted, and a repair corrects it.
     drift: bool,
+    /// Its policy is to observe: no deploy does that.
+    observed: bool,
+}
+
+impl DryRunResultDocument {
+    /// Whether a deploy or a repair would change the target.
+    fn would_change(&self) -> bool {
+        !self.observed && would_change(&self.result.result)
+    }
 }
 
 /// Tries everything, prints the differences, and says by the exit code whether something would change.
@@ -54,6 +63,8 @@ pub(crate) async fn run(options: DryRunOptions, output: Output) -> Result<Exit, 
     }
     let items = items(&copy.state, declared.as_ref(), &selection, options.prune)?;
     let compliant = compliant(&copy.state, &items);
+    let observes = |item: &&DryRunItem| !item.removed && item.intent.policy.mode == Mode::Observe;
+    let observed: BTreeSet<Name> = items.iter().filter(observes).map(|item| item.intent.name.clone()).collect();
     let digest = digest(copy.known(), declared.as_ref(), &selection, options.prune).map(|digest| digest.to_string());
     let (environment, version) = (copy.environment.clone(), copy.state.version());
     let results = copy
@@ -69,7 +80,11 @@ pub(crate) async fn run(options: DryRunOptions, output: Output) -> Result<Exit, 
         *counts.entry(result.result.clone()).or_default() += 1;
     }
     let document = |result: DryRunResult| DryRunResultDocument {
-        drift: would_change(&result.result) && compliant.contains(&result.name),
+        // What is known only after another's deploy need not differ.
+        drift: would_change(&result.result)
+            && &*result.result != "known after apply"
+            && compliant.contains(&result.name),
+        observed: would_change(&result.result) && observed.contains(&result.name),
         result,
     };
     let document = DryRunDocument {
@@ -131,10 +146,11 @@ fn would_change(result: &str) -> bool {
 }
 
 fn exit(document: &DryRunDocument) -> Exit {
-    let results = || document.items.iter().map(|item| &*item.result.result);
-    if results().any(|result| !would_change(result) && result != "none") {
+    // What is only observed stays as it is, and that is not as declared.
+    let stays = |item: &DryRunResultDocument| !item.would_change() && &*item.result.result != "none";
+    if document.items.iter().any(stays) {
         Exit::NotCompliant
-    } else if results().any(would_change) {
+    } else if document.items.iter().any(DryRunResultDocument::would_change) {
         Exit::WouldChange
     } else {
         Exit::Done
@@ -143,15 +159,21 @@ fn exit(document: &DryRunDocument) -> Exit {
 
 fn text(document: &DryRunDocument, wide: bool) -> String {
     let mut text = String::new();
-    for DryRunResultDocument { result, drift } in
+    for DryRunResultDocument { result, drift, observed } in
         document.items.iter().filter(|item| wide || &*item.result.result != "none")
     {
         let word = result_style(&result.result).apply_to(&result.result);
-        let note = if *drift { "  (drift: `homeostat repair` corrects it)" } else { "" };
+        let note = if *observed {
+            "  (its policy is to observe: no deploy does that)"
+        } else if *drift {
+            "  (drift: `homeostat repair` corrects it)"
+        } else {
+            ""
+        };
         let _ = write!(text, "{word} {}{note}\n{}", result.name, styled_diff(&result.detail, "    "));
     }
     let total = document.items.len();
-    let changes = document.items.iter().filter(|item| would_change(&item.result.result)).count();
+    let changes = document.items.iter().filter(|item| item.would_change()).count();
     if changes == 0 && exit(document) == Exit::Done {
         let _ = write!(
             text,

@@ -7,7 +7,7 @@ use crate::cli::output::{Output, Table, counted, either, styled_diff, time};
 use crate::cli::{CliError, Exit};
 use crate::core::{Counts, Hold, Name, Operation, Reason, VersionNumber, limits};
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt::Write as _;
 
 /// What `-o json|yaml` prints after a run.
@@ -46,6 +46,9 @@ pub(crate) struct RunDocument {
     /// The same as sentences.
     #[serde(skip)]
     pub(crate) suspended: Vec<String>,
+    /// What differs and is only observed.
+    #[serde(skip)]
+    pub(crate) observed: BTreeSet<Name>,
     /// The process that goes on with what is left.
     #[serde(skip)]
     pub(crate) holder: Option<String>,
@@ -92,6 +95,7 @@ impl RunDocument {
             held: finished.held,
             suspensions: finished.suspensions.iter().map(SuspensionDocument::from).collect(),
             suspended: finished.suspensions.iter().map(|one| suspend::told(one, time::now())).collect(),
+            observed: finished.observed,
             holder: finished.holder,
         }
     }
@@ -184,6 +188,19 @@ impl RunDocument {
         )
     }
 
+    /// What was found to differ, and was left: by a report, or as its policy says.
+    fn drifted(&self) -> Vec<String> {
+        let drifted = self.items.iter().filter(|item| item.result == AttemptResult::Differs);
+        let (left, observed): (Vec<_>, Vec<_>) =
+            drifted.partition(|item| item.reason == Some(Reason::Report) && !self.observed.contains(&item.name));
+        let left = differ(left.into_iter().map(|item| &item.name));
+        let observed = differ(observed.into_iter().map(|item| &item.name));
+        let left = left.map(|(_, what)| format!("{what} and was left as it is: `homeostat repair` corrects it"));
+        let observed = observed
+            .map(|(name, what)| format!("{what} and is left as it is, as its policy says: `homeostat show {name}`"));
+        left.into_iter().chain(observed).collect()
+    }
+
     fn next_steps(&self) -> Vec<String> {
         let mut steps = Vec::new();
         let failed = |item: &&AttemptDocument| matches!(item.result, AttemptResult::Failed | AttemptResult::Lost);
@@ -202,16 +219,7 @@ impl RunDocument {
             });
         }
         steps.extend(self.suspended.iter().cloned());
-        let drifted = self.items.iter().find(|item| item.result == AttemptResult::Differs);
-        steps.extend(drifted.map(|item| match item.reason {
-            Some(Reason::Report) => {
-                format!("{} differs and was left as it is: `homeostat repair` corrects it", item.name)
-            }
-            _ => format!(
-                "{} differs and is left as it is, as its policy says: `homeostat show {}`",
-                item.name, item.name
-            ),
-        }));
+        steps.extend(self.drifted());
         if self.interrupted {
             steps.push(match &self.holder {
                 None => "interrupted; `homeostat deploy` goes on with what is left".to_owned(),
@@ -229,6 +237,16 @@ impl RunDocument {
         }
         steps
     }
+}
+
+/// `motd differs (and 2 more do)`; nothing where nothing does.
+fn differ<'a>(mut names: impl Iterator<Item = &'a Name>) -> Option<(&'a Name, String)> {
+    let first = names.next()?;
+    let more = match names.count() {
+        0 => String::new(),
+        others => format!(" (and {others} more {})", either(others, "does", "do")),
+    };
+    Some((first, format!("{first} differs{more}")))
 }
 
 /// Two digits after the point.
@@ -323,6 +341,7 @@ mod tests {
             counts,
             attempts,
             held: Vec::new(),
+            observed: BTreeSet::new(),
             suspensions: Vec::new(),
             holder: None,
         })

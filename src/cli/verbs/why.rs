@@ -8,7 +8,7 @@ use crate::cli::embedded::control::{Answer, Control, Order};
 use crate::cli::embedded::{Reading, find};
 use crate::cli::output::{Output, state_style, time};
 use crate::cli::{CliError, Exit};
-use crate::core::{EnvironmentState, Hold, Name, ResourceView, Timestamp, VersionNumber, limits};
+use crate::core::{EnvironmentState, Hold, Mode, Name, ResourceView, Timestamp, VersionNumber, limits};
 use serde::{Deserialize, Serialize};
 use std::fmt::Write as _;
 
@@ -71,8 +71,7 @@ async fn beside(control: &Control, environment: &Name, name: &str) -> Result<Why
 }
 
 fn explain(name: &str, reading: &Reading) -> Result<WhyDocument, CliError> {
-    let knows = if reading.at_work { Knows::OnlyHistory } else { Knows::NobodyWorks };
-    document(&reading.state, name, reading.now, knows)
+    document(&reading.state, name, reading.now, Knows::of(reading))
 }
 
 fn print_one(document: &WhyDocument, output: Output) -> Result<Exit, CliError> {
@@ -97,6 +96,12 @@ pub(crate) enum Knows {
     NobodyWorks,
     /// History, while a process is at work that takes no questions: who is connected is not known here.
     OnlyHistory,
+}
+
+impl Knows {
+    const fn of(reading: &Reading) -> Self {
+        if reading.at_work { Self::OnlyHistory } else { Self::NobodyWorks }
+    }
 }
 
 /// Why the resource is where it is.
@@ -147,8 +152,9 @@ fn culprit(hold: &Hold) -> Option<&Name> {
 }
 
 /// The first thing to be said about a resource.
-pub(super) fn first_sentence(state: &EnvironmentState, view: &ResourceView, now: Timestamp) -> String {
-    sentences(view, &state.why(view.row.resource), now, Knows::Owner).into_iter().next().unwrap_or_default()
+pub(super) fn first_sentence(reading: &Reading, view: &ResourceView) -> String {
+    let holds = reading.state.why(view.row.resource);
+    sentences(view, &holds, reading.now, Knows::of(reading)).into_iter().next().unwrap_or_default()
 }
 
 /// What is to be said about one resource.
@@ -156,6 +162,11 @@ fn sentences(view: &ResourceView, holds: &[Hold], now: Timestamp, knows: Knows) 
     let row = &view.row;
     let unreleased = view.unreleased().is_some() || row.facts_in_force.is_some();
     let mut all: Vec<String> = holds.iter().map(|hold| sentence(hold, unreleased, now, knows)).collect();
+    // What waits to be tried again has failed all the same.
+    let told = holds.iter().any(|hold| matches!(hold, Hold::RetryAt { .. }));
+    if let Some(error) = row.error.as_ref().filter(|_| !told && State::of(view) == State::Failed) {
+        all.insert(0, format!("its last attempt failed: {error}"));
+    }
     if let Some((at, attempt)) = row.verified_at.zip(row.last_attempt).filter(|_| view.good) {
         all.push(format!("attempt {attempt} verified it {} (version {})", time::relative(at, now), row.version));
     }
@@ -169,7 +180,7 @@ fn sentences(view: &ResourceView, holds: &[Hold], now: Timestamp, knows: Knows) 
         all.push(format!("{} attempts in a row failed", row.failures));
     }
     if let Some(drift) = &row.drift {
-        all.push(format!("the difference that was found:\n{drift}"));
+        all.push(format!("the difference that was found:\n{}", drift.trim_end()));
     }
     if all.is_empty() {
         let when = match knows {
@@ -200,6 +211,9 @@ fn sentence(hold: &Hold, unreleased: bool, now: Timestamp, knows: Knows) -> Stri
         Hold::Cancelled { until } if *until > now => format!("{hold}; it comes again {}", time::relative(*until, now)),
         Hold::Cancelled { .. } => format!("{hold}; it comes again as soon as a homeostat process owns the environment"),
         Hold::Rate { until: Some(at), .. } => format!("{hold} until {}", time::relative(*at, now)),
+        Hold::ExecutorUnavailable { message: None, .. } if knows == Knows::NobodyWorks => {
+            "it waits to be run, as soon as a homeostat process owns the environment".to_owned()
+        }
         Hold::ExecutorUnavailable { message: None, .. } => {
             "it waits to be run, and no executor is connected".to_owned()
         }
@@ -247,6 +261,9 @@ fn next_steps(state: &EnvironmentState, root: &Link, now: Timestamp, runs: bool)
         }
         Hold::OutsideWindow { opens_at: Some(at), .. } => Some(format!("deploy again {}", time::relative(*at, now))),
         Hold::Cancelled { .. } => Some(format!("`homeostat deploy {name}` goes on with it now")),
+        Hold::Drifted if observes(state, name) => Some(format!(
+            "its policy is to observe: correct it on the target, or declare it with `mode: Enforce`; `homeostat show {name}` shows the difference"
+        )),
         Hold::Drifted => Some(format!(
             "correct it on the target, or let the next deploy do so; `homeostat show {name}` shows the difference"
         )),
@@ -277,6 +294,12 @@ fn next_steps(state: &EnvironmentState, root: &Link, now: Timestamp, runs: bool)
         return vec!["`homeostat deploy` goes on with it".to_owned()];
     }
     root.holds.iter().find_map(step).into_iter().collect()
+}
+
+/// Whether no deploy changes it on its target.
+fn observes(state: &EnvironmentState, name: &Name) -> bool {
+    let row = state.find_any(name).and_then(|id| state.row(id));
+    row.is_some_and(|row| row.intent.policy.mode == Mode::Observe)
 }
 
 fn missing_name(state: &EnvironmentState, name: &Name, missing: &Name) -> String {

@@ -3,7 +3,7 @@
 //! Deliberately absent: verifications that find everything as declared. Nothing has happened.
 
 use crate::cli::document::AttemptResult;
-use crate::cli::output::{styled_diff, time};
+use crate::cli::output::{counted, styled_diff, time};
 use crate::core::{
     AttemptId, EnvironmentState, LastResult, Name, Operation, Outcome, OutcomeKind, Reason, Record, ResourceId,
     Timestamp, VersionNumber, VersionRecord,
@@ -245,7 +245,7 @@ impl Chronicle {
                 let failures = self.failing.remove(&name);
                 match (failures, what) {
                     (Some(failures), what) if what != Some(What::Drifted) => {
-                        let text = format!("{result} after {failures} failed attempts");
+                        let text = format!("{result} after {}", counted(failures as usize, "failed attempt"));
                         Some(Happening { diff, ..about(What::Recovered).saying(text) })
                     }
                     (_, what) => what.map(|what| Happening { diff, ..about(what) }),
