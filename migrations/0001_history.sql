@@ -161,7 +161,7 @@ CREATE TABLE resource_state (
     pending_version bigint,            -- accepted and not released: what it says of the resource is not in force
     PRIMARY KEY (environment, resource),
     CHECK (num_nulls(reload_because, reload_after) IN (0, 2))
-) WITH (fillfactor = 80);
+) WITH (fillfactor = 25); -- a new row is small and grows with its first attempt: with room for what takes its place on the same page, no index changes
 
 CREATE TABLE target (
     environment bigint NOT NULL,
