@@ -23,10 +23,10 @@ impl Resource {
 }
 
 impl EnvironmentState {
-    /// A look has found out nothing: what was known stands, and what was to come is still to come.
+    /// A look has found out nothing: what was known stands, and what was to come is still to come. What is skipped has no timer.
     pub(super) fn after_vain_look(&mut self, id: ResourceId) {
         self.touch(id);
-        if let Some(resource) = self.get(id).filter(|resource| resource.queued.is_none()) {
+        if let Some(resource) = self.get(id).filter(|resource| resource.queued.is_none() && !resource.row.skipped) {
             if resource.row.last_result == LastResult::Failed {
                 self.arm_retry(id);
             } else {

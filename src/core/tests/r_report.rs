@@ -47,6 +47,23 @@ fn what_a_report_left_is_corrected_by_the_next_verification_where_there_is_one()
 }
 
 #[test]
+fn e1_what_is_skipped_has_no_timer_also_after_a_look_that_found_nothing_out() {
+    let mut world = World::new(["t1", "t2"]);
+    world.repair_every(60_000, RepairAction::Correct);
+    world.push("a; b@t2 <- a");
+    world.run_all();
+    world.change("a");
+    world.fail("a", "no");
+    world.repair();
+    world.fail("a", "no");
+    world.expect([("a", "failed"), ("b", "skipped")]);
+    report(&mut world);
+    world.fail("b", "no answer");
+    world.expect([("b", "skipped")]);
+    assert_eq!(world.row_of("b").due_at, None);
+}
+
+#[test]
 fn a_report_waits_for_no_neighbour_and_skips_nothing() {
     let mut world = World::new(["t1", "t2", "t3"]);
     world.push("a; b@t2 <- a; c@t3 <- b");
