@@ -158,7 +158,7 @@ impl Random {
 
     /// About as many removals as need an approval, where all has gone well before.
     fn many(&mut self) -> Action {
-        let names = (0..9 + self.below(4)).map(|n| format!("r{n}").into()).collect();
+        let names = (0..11 + self.below(7)).map(|n| format!("r{n}").into()).collect();
         self.then.push(Action::Push(of_set(0, Vec::new(), names, PushMode::Whole)));
         Action::Calm
     }
@@ -176,6 +176,110 @@ impl Random {
         }
         let names = all.iter().map(|n| format!("r{n}").into()).collect();
         Action::Push(Push { approved: true, ..of_set(0, Vec::new(), names, PushMode::Whole) })
+    }
+
+    /// What hardly ever comes about by chance, one thing after the other.
+    fn scene(&mut self) -> Action {
+        let mut scene = match self.below(if self.manual { 5 } else { 3 }) {
+            0 => self.a_pool_starts_after_all(),
+            1 => self.a_delete_fails_before_another_comes(),
+            2 => self.what_waits_for_a_delete_is_deployed(),
+            3 if self.chance(50) => self.what_cannot_be_apart_is_deployed_apart(),
+            3 => self.an_heir_is_deployed(),
+            _ => self.what_was_shown_replaces_something_else(),
+        };
+        scene.reverse();
+        let first = scene.pop();
+        self.then.extend(scene);
+        first.unwrap_or(Action::Calm)
+    }
+
+    /// An enforced intent that takes nothing from elsewhere.
+    fn plain(&mut self, n: usize, thing: usize, value: usize, requires: &[usize], replace: Replace) -> Arc<Intent> {
+        let parts: IntentParts = (*self.intent(n)).clone().into();
+        Arc::new(Intent::new(IntentParts {
+            requires: requires.iter().map(|to| format!("r{to}").into()).collect(),
+            inputs: Vec::new(),
+            identity: format!("\"{thing}\"").into(),
+            attributes: format!("{{\"thing\":{thing},\"value\":{value}}}").into(),
+            target: format!("t{}", if self.crowded { 0 } else { thing % TARGETS }).into(),
+            policy: Policy { replace, ..Policy::default() },
+            ..parts
+        }))
+    }
+
+    /// It was said that it cannot, and one of its executors comes and goes again.
+    fn a_pool_starts_after_all(&mut self) -> Vec<Action> {
+        let (n, push) = (self.below(2), self.push(false));
+        let broken = Action::PoolUnavailable(POOLS[n].into(), Some("no such image".into()));
+        let (come, go) = (Action::Connect(n, 3), Action::Disconnect(n));
+        vec![push, go.clone(), Action::Disconnect(n + 2), broken, come.clone(), go, come]
+    }
+
+    fn a_delete_fails_before_another_comes(&mut self) -> Vec<Action> {
+        // Hardly anything requires these.
+        let n = 12 + self.below(6);
+        let executor = if self.crowded { 0 } else { n % 2 };
+        let removal = Push { approved: true, ..of_set(0, Vec::new(), vec![format!("r{n}").into()], PushMode::Whole) };
+        let other = self.plain(n, 100 + n, 0, &[], Replace::CreateFirst);
+        let fails = [executor, executor + 2].map(|n| [Action::Begin(n, 0), Action::Finish(n, 0, End::Failed)]);
+        let another = Action::Push(of_set(0, vec![other], Vec::new(), PushMode::Each));
+        [vec![Action::Calm, Action::Push(removal)], fails.concat(), vec![another]].concat()
+    }
+
+    /// While others wait for the same executor.
+    fn what_waits_for_a_delete_is_deployed(&mut self) -> Vec<Action> {
+        let n = self.below(TANGLED);
+        let value = 3 + self.below(9);
+        let others = (TANGLED..TANGLED + 4).map(|n| self.plain(n, n, value, &[], Replace::DeleteFirst)).collect();
+        let another = self.plain(n, 100 + n, 0, &[], Replace::DeleteFirst);
+        vec![
+            Action::Calm,
+            Action::Push(of_set(0, others, Vec::new(), PushMode::Each)),
+            Action::Push(of_set(0, vec![another], Vec::new(), PushMode::Each)),
+            deploy_of(Some(n)),
+        ]
+    }
+
+    /// Old and new edges would close a circle.
+    fn what_cannot_be_apart_is_deployed_apart(&mut self) -> Vec<Action> {
+        let (one, other) = self.two();
+        let mut edges = |of_one: &[usize], of_other: &[usize]| {
+            let one = self.plain(one, one, 0, of_one, Replace::DeleteFirst);
+            let other = self.plain(other, other, 0, of_other, Replace::DeleteFirst);
+            Action::Push(of_set(0, vec![one, other], Vec::new(), PushMode::Each))
+        };
+        vec![edges(&[other], &[]), deploy_of(None), edges(&[], &[one]), deploy_of(Some(other))]
+    }
+
+    /// Of a thing that leaves its name only when that is approved.
+    fn an_heir_is_deployed(&mut self) -> Vec<Action> {
+        let (one, other) = self.two();
+        let mut things = |of_one: usize, of_other: usize| {
+            let one = self.plain(one, of_one, 0, &[], Replace::Approve);
+            let other = self.plain(other, of_other, 0, &[], Replace::DeleteFirst);
+            Action::Push(of_set(0, vec![one, other], Vec::new(), PushMode::Each))
+        };
+        let (before, after) = (things(one, other), things(100 + one, one));
+        vec![before, deploy_of(None), Action::Calm, after, deploy_of(Some(other))]
+    }
+
+    /// The same comes to replace something else than it did when it was shown.
+    fn what_was_shown_replaces_something_else(&mut self) -> Vec<Action> {
+        let n = self.below(NAMES / 3);
+        let scope = Scope { target: None, names: Some(vec![format!("r{n}").into()]) };
+        let mut push = |value| {
+            let intent = self.plain(n, n, value, &[], Replace::DeleteFirst);
+            Action::Push(of_set(0, vec![intent], Vec::new(), PushMode::Each))
+        };
+        let (shown, between) = (push(7), push(8));
+        let (now, before) = (Action::DeployShown(scope.clone(), true), Action::DeployShown(scope, false));
+        vec![shown.clone(), now, between, deploy_of(Some(n)), shown, before]
+    }
+
+    fn two(&mut self) -> (usize, usize) {
+        let one = self.below(TANGLED);
+        (one, (one + 1 + self.below(TANGLED - 1)) % TANGLED)
     }
 
     /// Everything is looked at, and more important things come while it is: what has waited longest has its turn among them.
@@ -384,10 +488,17 @@ impl Random {
             933..940 => self.comes_back(),
             940..943 => Action::Calm,
             943..946 => Action::SetBack(limits::CLOCK_STEP_MS + self.below(100_000) as u64),
+            946..952 => self.scene(),
             _ if self.chance(10) => Action::Wait(1 + self.below(200_000) as u64),
             _ => Action::Wait(1 + self.below(20_000) as u64),
         }
     }
+}
+
+/// A user deploys one, or everything.
+fn deploy_of(n: Option<usize>) -> Action {
+    let names = n.map(|n| vec![format!("r{n}").into()]);
+    Action::Request(RequestKind::Deploy, Scope { target: None, names })
 }
 
 /// A push of somebody who has seen nothing.

@@ -33,8 +33,7 @@
 //!
 //! - Which of several targets goes first. Where in the order something stands that joins with others in one step, that was given back, or that
 //!   inherits through what is held; whether a priority that was lent is taken back when the waiter has gone.
-//! - How many executors more than one are wanted, and the bounds of a pool that nobody has described. Whether a pool that could not start is still said
-//!   to be so after one of its executors came and went.
+//! - How many executors more than one are wanted, and the bounds of a pool that nobody has described.
 //! - What is made first waits all the same where it waits for what only the old one keeps, or takes over what another name was; what was removed before under its name may stay for it.
 //!
 //! - While something waits for its release, what a version removes and adds again was never removed (B17 has it New), and removing a name by name

@@ -102,12 +102,17 @@ impl Model {
         let mut open = vec![res];
         let mut best = Reason::Report;
         while let Some(it) = open.pop() {
-            // A held verification of something good holds nobody.
-            let blocks = !self.perhaps_idle(it);
-            let certainly = |other: &Res| blocks && self.waits_in_the_queue(other);
+            // A held verification of something good holds nobody; a delete holds what waits for it.
+            let deletes = !it.live() && it.queued.is_some() && it.run.is_none();
+            let blocks = deletes || !self.perhaps_idle(it);
+            let free = |other: &Res| other.after.is_none_or(|after| after == it.id);
+            let certainly = |other: &Res| blocks && self.waits_in_the_queue(other) && free(other);
             let waits = |other: &&Res| if certain { certainly(other) } else { self.may_wait_for(other, it) };
-            let waiters =
-                if certain { self.dependents(it.id, true) } else { self.all.values().chain(&self.gone).collect() };
+            let waiters: Vec<&Res> = match certain {
+                true if deletes => self.all.values().filter(|other| other.after == Some(it.id)).collect(),
+                true => self.dependents(it.id, true),
+                false => self.all.values().chain(&self.gone).collect(),
+            };
             for other in waiters.into_iter().filter(|other| waits(other) && reached.insert(other.id)) {
                 best = best.min(if certain { other.queued.unwrap_or(Reason::Report) } else { self.may_lend(other) });
                 open.push(other);
@@ -137,7 +142,7 @@ impl Model {
     }
 
     fn waits_in_the_queue(&self, res: &Res) -> bool {
-        let queued = res.live() && res.queued.is_some() && res.run.is_none() && res.after.is_none();
+        let queued = res.live() && res.queued.is_some() && res.run.is_none();
         queued && !res.reports() && !self.stopping && self.stopped(res).is_none() && !self.undefined(res)
     }
 }

@@ -4,7 +4,7 @@
 
 use super::super::super::{Effects, Event, Message, Name, Pool, Timestamp};
 use super::model::Model;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 /// What is known of the pools. Neither of it is in history: whoever makes executors says it again to a new owner.
 #[derive(Clone, Debug, Default)]
@@ -12,8 +12,6 @@ pub(super) struct Pools {
     known: BTreeMap<Name, Pool>,
     /// Why they cannot start.
     broken: BTreeMap<Name, Name>,
-    /// One came all the same: whether that is still said after it has gone, is open.
-    came: BTreeSet<Name>,
     /// How many executors were last wanted.
     wanted: BTreeMap<Name, u32>,
     /// When there was last anything to do.
@@ -21,8 +19,9 @@ pub(super) struct Pools {
 }
 
 impl Pools {
+    /// What kept it from starting is true no more.
     pub(super) fn one_came(&mut self, pool: &Name) {
-        self.came.insert(pool.clone());
+        self.broken.remove(pool);
     }
 }
 
@@ -36,7 +35,6 @@ impl Model {
             }
             Event::PoolRemoved(name) => drop(pools.known.remove(name)),
             Event::PoolUnavailable(name, Some(why)) => {
-                pools.came.remove(name);
                 pools.broken.insert(name.clone(), why.clone());
             }
             Event::PoolUnavailable(name, None) => drop(pools.broken.remove(name)),
@@ -46,7 +44,7 @@ impl Model {
 
     /// "Its resources are held (`ExecutorUnavailable`, with the pool's message)."
     pub(super) fn says_why(&self, pool: &Name, message: Option<&Name>) -> bool {
-        self.pools.broken.get(pool) == message || message.is_none() && self.pools.came.contains(pool)
+        self.pools.broken.get(pool) == message
     }
 
     /// "The pool should have this many executors (already within its bounds)": at least one where one could work, and no more than "executors kept even

@@ -291,6 +291,12 @@ impl Model {
         for id in self.ids() {
             let res = &self.all[&id];
             if !res.live() && res.run.is_none() && res.leaves_an_orphan() {
+                // The same thing may hold what it may hold.
+                let (thing, holds) = (res.thing(), res.holds());
+                let heir = self.all.values().find(|other| other.live() && other.thing() == thing).map(|heir| heir.id);
+                if let Some(heir) = heir.and_then(|heir| self.all.get_mut(heir)) {
+                    heir.may_hold(holds);
+                }
                 self.leave(id);
             }
         }
@@ -317,6 +323,11 @@ impl Model {
             // What was removed before under this name may stay for it.
             for old in self.ids() {
                 if create_first && !self.all[&old].live() && state.row(old).and_then(|row| row.after) == Some(id) {
+                    // What is gone in part is nobody's to rely on.
+                    let res = &self.all[&old];
+                    if res.successor != Some(id) && (res.delete_began || res.deleting()) {
+                        return Err(format!("{name} has begun to be deleted, and stays for another"));
+                    }
                     self.all.get_mut(old).unwrap().successor = Some(id);
                 }
             }
