@@ -2,7 +2,8 @@
 //! whichever process makes them.
 //!
 //! It is read from history, so it is what was recorded and redacted, also of processes that have ended. Following needs no process at work: nobody
-//! is kept out of the data folder, what works next is found, and what worked and ended between two looks is read after it. What lasts is told when it is found open, and again when it has ended.
+//! is kept out of the data folder, what works next is found, and what worked and ended between two looks is read after it. What lasts is told when it
+//! is found open, and again when it has ended.
 //! Deliberately absent: lines as they are written; an executor reports what its adaptor said with the result, when the attempt has ended, and of a
 //! verification that found everything as it should be, nothing.
 
