@@ -196,6 +196,9 @@ impl Model {
             if kept {
                 return vec!["RequiredBy".into(), "RetryAt".into()];
             }
+            if let Some(successor) = self.successor(res) {
+                return vec![format!("SuccessorFirst {}", successor.intent.name), "RetryAt".into()];
+            }
             return match res.last_result {
                 _ if res.skipped && res.live() => bad
                     .flat_map(|other| {
