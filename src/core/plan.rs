@@ -33,15 +33,15 @@ impl EnvironmentState {
     pub fn plan_push(&self, push: &Push) -> PushPlan {
         let mut refusals = Vec::new();
         let mut wanted: BTreeMap<Name, Arc<Intent>> = BTreeMap::new();
+        let mut seen = BTreeSet::new();
         for intent in &push.upserts {
-            match self.check_alone(push, intent) {
-                Some(kind) => refusals.push(Refusal { name: intent.name.clone(), kind }),
-                None if wanted.contains_key(&intent.name) => {
-                    refusals.push(Refusal { name: intent.name.clone(), kind: RefusalKind::DuplicateName });
-                }
-                None => {
-                    wanted.insert(intent.name.clone(), Arc::clone(intent));
-                }
+            // What is said first counts, also where it is refused: what is said of the name after it is no less of a duplicate.
+            let new = seen.insert(&intent.name);
+            let wrong = if new { self.check_alone(push, intent) } else { Some(RefusalKind::DuplicateName) };
+            if let Some(kind) = wrong {
+                refusals.push(Refusal { name: intent.name.clone(), kind });
+            } else {
+                wanted.insert(intent.name.clone(), Arc::clone(intent));
             }
         }
         let refused: BTreeSet<Name> = refusals.iter().map(|refusal| refusal.name.clone()).collect();

@@ -181,3 +181,13 @@ fn s6_an_edge_that_takes_the_place_of_another_may_close_a_cycle() {
     world.push("a <- b");
     assert_eq!(world.refused.iter().filter_map(cycle).collect::<Vec<_>>(), ["a b a"; 2]);
 }
+
+#[test]
+fn s6_a_name_that_is_said_twice_is_a_duplicate_also_of_what_is_refused() {
+    let mut world = World::new(["t1"]);
+    world.push("a#x");
+    world.push_with("a#y never; a#z; b#x", |push| push.mode = PushMode::Each);
+    let refused: Vec<_> = world.refused.iter().map(|refusal| (&*refusal.name, refusal.kind.clone())).collect();
+    let holds = RefusalKind::DuplicateIdentity("a".into());
+    assert_eq!(refused, [("a", RefusalKind::Replaces), ("a", RefusalKind::DuplicateName), ("b", holds)]);
+}

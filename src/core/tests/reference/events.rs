@@ -228,7 +228,7 @@ impl Model {
             // "What was cancelled is left alone until a deploy or its time comes", and not this deploy: it was asked for before.
             let longest = self.settings.retry.max_delay_ms;
             let cancelled = at.is_some_and(|at| res.due.is_some_and(|due| due >= at.after_ms(longest)))
-                && (res.run.is_none() && res.queued.is_none() && self.needs_deploy(res))
+                && (res.run.is_none() && res.queued.is_none() && (res.skipped || self.needs_deploy(res)))
                 && !(res.last_result == LastResult::Failed || res.observed.differs());
             let wanted = wanted && !cancelled;
             let reason = match kind {
