@@ -163,6 +163,39 @@ fn q2_what_was_cancelled_comes_again_as_what_it_is() {
     assert_eq!((world.last_reason("a"), world.last_reason("b")), (Reason::Change, Reason::Retry));
 }
 
+#[test]
+fn q2_d12_a_reload_that_was_cancelled_comes_again_as_more_than_a_verification() {
+    let mut world = World::new(["t1", "t2"]);
+    world.push("conf@t1 send; service@t2 <- conf");
+    world.run_all();
+    world.change("conf");
+    world.succeed_changed("conf");
+    cancel(&mut world);
+    world.expect([("service", "good")]);
+    world.forget_grants();
+    world.advance(LONGEST);
+    world.expect_granted(["service (reload for conf)"]);
+    assert_eq!(world.last_reason("service"), Reason::Change);
+}
+
+#[test]
+fn q2_d12_a_reload_that_was_cancelled_stays_so_over_a_restart_while_the_repair_that_asked_for_it_goes_on() {
+    let mut world = World::new(["t1", "t2", "t3"]);
+    world.push("conf@t1 send; service@t2 <- conf; slow@t3");
+    world.run_all();
+    world.repair();
+    world.begin("slow");
+    world.succeed_changed("conf");
+    cancel(&mut world);
+    world.forget_grants();
+    world.restart();
+    world.succeed("slow");
+    world.expect_granted([]);
+    assert_eq!(world.history.open_requests().count(), 0, "the repair has nothing left to wait for");
+    world.advance(LONGEST);
+    world.expect_granted(["service (reload for conf)"]);
+}
+
 /// What was changed while all is suspended, and is cancelled, stays so for as long as the longest retry.
 fn expect_left_alone_under_other_settings(world: &mut World) {
     cancel(world);

@@ -33,11 +33,12 @@ impl Model {
 }
 
 impl Res {
-    /// It comes again when its time has come: as what it is then.
+    /// It comes again when its time has come, or when a new owner finds it undone: as what it is then. "A receiver with a debt is attempted even if
+    /// its intent is unchanged": that is more than a verification.
     pub(super) fn comes_again(&self) -> Reason {
         if !self.live() {
             Reason::Retry
-        } else if self.has_update() {
+        } else if self.has_update() || self.compliant() && self.debt.is_some() {
             Reason::Change
         } else if self.last_result == LastResult::Failed || self.succeeded != Some(self.current) {
             // "Its last attempt failed, was lost, …"

@@ -228,7 +228,8 @@ impl Model {
             // "What was cancelled is left alone until a deploy or its time comes", and not this deploy: it was asked for before.
             let longest = self.settings.retry.max_delay_ms;
             let cancelled = at.is_some_and(|at| res.due.is_some_and(|due| due >= at.after_ms(longest)))
-                && (res.run.is_none() && res.queued.is_none() && (res.skipped || self.needs_deploy(res)))
+                && (res.run.is_none() && res.queued.is_none())
+                && (res.skipped || res.debt.is_some() || self.needs_deploy(res))
                 && !(res.last_result == LastResult::Failed || res.observed.differs());
             let wanted = wanted && !cancelled;
             let reason = match kind {
@@ -474,7 +475,7 @@ impl Model {
             let idle = res.run.is_none() && res.due.is_none() && !res.skipped;
             let needs = self.needs_deploy(res) || res.debt.is_some();
             if res.live() && !self.undefined(res) && (follows || idle && needs) {
-                let reason = reason_at_restart(res);
+                let reason = res.comes_again();
                 self.all.get_mut(id).unwrap().queue(reason);
             } else if !res.live() && res.run.is_none() && res.due.is_none() {
                 self.all.get_mut(id).unwrap().queue(Reason::Change);
@@ -503,16 +504,4 @@ fn needs(res: &Res, correct: bool) -> bool {
     let left = res.observed.differs() && found;
     let correct = correct && res.intent.policy.mode == Mode::Enforce;
     !res.skipped && if left { correct } else { !res.compliant() }
-}
-
-/// Why a new owner queues what is undone.
-fn reason_at_restart(res: &Res) -> Reason {
-    if res.has_update() || res.compliant() && res.debt.is_some() {
-        Reason::Change
-    } else if res.last_result == LastResult::Failed || res.succeeded != Some(res.current) {
-        // "Its last attempt failed, was lost, …"
-        Reason::Retry
-    } else {
-        Reason::Repair
-    }
 }

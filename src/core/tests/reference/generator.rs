@@ -180,10 +180,11 @@ impl Random {
 
     /// What hardly ever comes about by chance, one thing after the other.
     fn scene(&mut self) -> Action {
-        let mut scene = match self.below(if self.manual { 5 } else { 3 }) {
+        let mut scene = match self.below(if self.manual { 5 } else { 4 }) {
             0 => self.a_pool_starts_after_all(),
             1 => self.a_delete_fails_before_another_comes(),
             2 => self.what_waits_for_a_delete_is_deployed(),
+            3 if !self.manual => self.what_is_waited_for_is_wanted_sooner(),
             3 if self.chance(50) => self.what_cannot_be_apart_is_deployed_apart(),
             3 => self.an_heir_is_deployed(),
             _ => self.what_was_shown_replaces_something_else(),
@@ -239,6 +240,29 @@ impl Random {
             Action::Push(of_set(0, vec![another], Vec::new(), PushMode::Each)),
             deploy_of(Some(n)),
         ]
+    }
+
+    /// It was hurried for what waits for it, and others are as important as that; one attempt at a time, on one target.
+    fn what_is_waited_for_is_wanted_sooner(&mut self) -> Vec<Action> {
+        let n = self.below(TARGETS);
+        let (busy, base, waits, other) = (n, n + TARGETS, n + 2 * TARGETS, n + 3 * TARGETS);
+        let value = 20 + self.below(1_000);
+        let mut push = |n: usize, more: usize, requires: &[usize]| {
+            let intent = self.plain(n, n, value + more, requires, Replace::DeleteFirst);
+            Action::Push(of_set(0, vec![intent], Vec::new(), PushMode::Each))
+        };
+        let (fails, runs) = (push(base, 0, &[]), push(busy, 0, &[]));
+        let (waits, other, again) = (push(waits, 0, &[base]), push(other, 0, &[]), push(base, 1, &[]));
+        let one_at_a_time = Settings { max_in_flight: Some(1), ..Settings::default() };
+        let executor = if self.crowded { 0 } else { n % 2 };
+        let ends = [executor, executor + 2].map(|n| [Action::Begin(n, 0), Action::Finish(n, 0, End::Failed)]);
+        let repair = Scope { target: None, names: Some(vec![format!("r{base}").into()]) };
+        [
+            vec![Action::Calm, Action::Settings(one_at_a_time), fails],
+            ends.concat(),
+            vec![runs, Action::Request(RequestKind::Repair, repair), waits, other, again, Action::Calm],
+        ]
+        .concat()
     }
 
     /// Old and new edges would close a circle.

@@ -83,12 +83,13 @@ const SHARE: u64 = 200;
 const DIFFERENCES: usize = 8;
 
 /// Of the seeds, so many percent at least meet each of these.
-const RARE: [(&str, usize); 15] = [
+const RARE: [(&str, usize); 16] = [
     ("the oldest comes before the most important", 1),
     ("a timer is measured anew", 1),
     ("a dry run hides what was secret", 1),
     ("one comes before another", 10),
     ("priority is lent to one that comes before another", 2),
+    ("what was hurried for another keeps its turn when it is wanted sooner itself", 1),
     ("fewer executors are wanted", 5),
     ("a pool with work cannot start", 3),
     ("made first", 10),

@@ -92,6 +92,8 @@ pub(super) struct Res {
     pub place: Option<Place>,
     /// It joined the queue, or a higher class, in this step.
     pub joined: bool,
+    /// It was not in the queue before.
+    pub anew: bool,
     /// The version that brought its intent, or removed it.
     pub version: VersionNumber,
     /// What is accepted of it and not released.
@@ -223,6 +225,7 @@ impl Res {
             successor: None,
             place: None,
             joined: false,
+            anew: false,
             version: VersionNumber::default(),
             pending: None,
         }
@@ -279,6 +282,7 @@ impl Res {
             self.place = self.place.map(Place::hurried);
             return;
         }
+        self.anew |= self.queued.is_none();
         self.joined |= self.queued.is_none_or(|queued| reason < queued);
         self.queued = Some(self.queued.map_or(reason, |queued| queued.min(reason)));
     }

@@ -17,12 +17,34 @@ pub(super) struct Place {
     waits_since: u64,
     /// The highest class that it may have inherited since it waits: whether that is taken back when the waiter has gone, is open.
     lent: Reason,
+    /// The priority that it has for certain, its own or a waiter's, and the step since when at the latest.
+    stands: (Reason, u64),
 }
 
 impl Place {
     /// It is wanted sooner, and stays what it is.
     pub(super) fn hurried(self) -> Self {
         Self { lent: self.lent.min(Reason::FactRefresh), ..self }
+    }
+
+    /// It has joined those of this priority by then.
+    fn latest_in(self, priority: Reason) -> Option<u64> {
+        let own = (self.class == priority).then_some(self.latest);
+        let stands = (self.stands.0 == priority).then_some(self.stands.1);
+        own.into_iter().chain(stands).min()
+    }
+
+    /// It is of that one's priority by itself since it came, and was so by what it was lent before.
+    fn was_hurried_before(self, other: Self) -> bool {
+        self.class == other.class
+            && self.stands.0 == self.class
+            && self.stands.1 < other.earliest
+            && other.earliest < self.latest
+    }
+
+    /// It has not joined them before: with what it was lent it may stand where it has stood ever since it waits.
+    fn earliest_in(self, priority: Reason) -> u64 {
+        if self.class == priority { self.earliest } else { self.waits_since }
     }
 }
 
@@ -31,10 +53,11 @@ impl Model {
     pub(super) fn take_places(&mut self) {
         self.steps += 1;
         let now = self.steps;
-        let lent: Vec<(ResourceId, Reason)> = self.all.values().map(|res| (res.id, self.lent(res, false))).collect();
-        for (id, lent) in lent {
+        let priorities = |res: &Res| (res.id, self.lent(res, false), self.inherited(res, true));
+        let priorities: Vec<(ResourceId, Reason, Reason)> = self.all.values().map(priorities).collect();
+        for (id, lent, certain) in priorities {
             let res = self.all.get_mut(id).unwrap();
-            let joined = std::mem::take(&mut res.joined);
+            let (joined, anew) = (std::mem::take(&mut res.joined), std::mem::take(&mut res.anew));
             let Some(class) = res.queued else {
                 res.place = res.place.filter(|_| res.run.is_some());
                 continue;
@@ -42,14 +65,20 @@ impl Model {
             let before = res.place;
             // In a class that was lent to it, it has a place already.
             let kept = before.filter(|place| place.class == class || place.lent.min(lent) <= class);
+            // A second request for what was hurried for another takes nothing from it.
+            let stands = before.map(|place| place.stands).filter(|stands| !anew && stands.0 == certain);
+            let stands = stands.unwrap_or((certain, now));
             res.place = match before {
-                Some(place) if !joined && place.class == class => Some(Place { lent: place.lent.min(lent), ..place }),
+                Some(place) if !joined && place.class == class => {
+                    Some(Place { lent: place.lent.min(lent), stands, ..place })
+                }
                 _ => Some(Place {
                     class,
                     earliest: kept.map_or(now, |place| place.earliest),
                     latest: now,
                     waits_since: before.map_or(now, |place| place.waits_since),
                     lent: before.map_or(lent, |place| place.lent.min(lent)),
+                    stands,
                 }),
             };
         }
@@ -76,6 +105,9 @@ impl Model {
                 if res.place.is_some_and(|place| self.inherited(res, true) < place.class) {
                     met.push("priority is lent to one that comes before another");
                 }
+                if res.place.zip(other.place).is_some_and(|(place, other)| place.was_hurried_before(other)) {
+                    met.push("what was hurried for another keeps its turn when it is wanted sooner itself");
+                }
             }
             if aged && self.comes_before(other, res) {
                 met.push("the oldest comes before the most important");
@@ -88,8 +120,8 @@ impl Model {
     fn comes_before(&self, other: &Res, res: &Res) -> bool {
         let (Some(place), Some(first)) = (res.place, other.place) else { return false };
         let (certain, perhaps) = (self.inherited(other, true), self.inherited(res, false).min(place.lent));
-        let same = certain == perhaps && first.class == certain && place.class == perhaps;
-        certain < perhaps || same && first.latest < place.earliest
+        let sooner = || first.latest_in(certain).is_some_and(|latest| latest < place.earliest_in(perhaps));
+        certain < perhaps || certain == perhaps && sooner()
     }
 
     fn inherited(&self, res: &Res, certain: bool) -> Reason {
