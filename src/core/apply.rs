@@ -87,11 +87,25 @@ impl EnvironmentState {
             self.set_requirements(*id, &upsert.intent.requires);
         }
         self.let_go_what_waits_for_itself();
+        self.let_go_what_leaves_nothing();
         self.spread_what_is_undefined();
         for &(id, _) in &applied {
             self.schedule_change(id);
         }
         applied
+    }
+
+    /// What was removed and leaves nothing is gone before it is known what is undefined: a fact may be one of what its name was before.
+    fn let_go_what_leaves_nothing(&mut self) {
+        let mut at = 0;
+        while let Some(&id) = self.unsettled.get(at) {
+            if self.is_tombstone(id) {
+                self.reconsider_tombstone(id);
+            } else {
+                self.renew_inputs(id);
+            }
+            at += 1;
+        }
     }
 
     /// Names that become another thing. They leave a tombstone first, so that a thing which only changes its name is found as one.

@@ -37,7 +37,9 @@ impl EnvironmentState {
     pub(super) fn cancelled_since(&self, ordered: Timestamp, id: ResourceId) -> bool {
         let still = |resource: &&Resource| resource.run.is_none() && !resource.row.observed.differs();
         let until = self.get(id).filter(still).and_then(|resource| self.cancelled_until(resource));
-        until.is_some_and(|until| until >= ordered.after_ms(self.settings.retry.max_delay_ms))
+        // By a clock that was set back since, the order is still to come, and says nothing of when.
+        let later = |until| ordered > self.now || until >= ordered.after_ms(self.settings.retry.max_delay_ms);
+        until.is_some_and(later)
     }
 
     /// Leaves it alone for as long as the longest retry delay.

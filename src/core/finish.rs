@@ -99,7 +99,18 @@ impl EnvironmentState {
         if wanted {
             self.enqueue(id, run.again());
         } else {
+            self.drop_needless_change(id);
             self.answer_requests(id);
+        }
+    }
+
+    /// Another intent was to follow what has been given back, and by now it is wanted as it is deployed.
+    fn drop_needless_change(&mut self, id: ResourceId) {
+        let needless = |resource: &Resource| {
+            resource.queued.is_some_and(|queued| queued.reason == Reason::Change) && !self.needs_deploy(resource, false)
+        };
+        if self.get(id).is_some_and(needless) {
+            self.dequeue(id);
         }
     }
 

@@ -190,16 +190,7 @@ impl EnvironmentState {
     /// Releases what a user's deploy covers.
     pub(super) fn release_covered(&mut self, scope: &Scope) {
         self.release_names(&self.to_release(scope));
-        // What it leaves nothing of is gone at once, and what becomes defined by it is deployed with it.
-        let mut at = 0;
-        while let Some(&id) = self.unsettled.get(at) {
-            if self.is_tombstone(id) {
-                self.reconsider_tombstone(id);
-            } else {
-                self.renew_inputs(id);
-            }
-            at += 1;
-        }
+        // What becomes defined by it is deployed with it.
         self.spread_what_is_undefined();
     }
 

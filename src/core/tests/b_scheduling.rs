@@ -312,6 +312,21 @@ fn b20_a_taking_back_that_loses_the_race_makes_the_finish_stale() {
 }
 
 #[test]
+fn b20_what_is_wanted_again_as_it_is_deployed_before_its_grant_is_given_back_does_not_run() {
+    let mut world = World::new(["t1"]);
+    world.push("a=1");
+    world.run_all();
+    world.keep_answers();
+    for other in ["a=2", "a=3", "a=1"] {
+        world.push(other);
+    }
+    world.forget_grants();
+    world.answer_at_once();
+    world.expect_granted([]);
+    world.expect([("a", "good")]);
+}
+
+#[test]
 fn b20_a_change_that_is_taken_back_leaves_the_next_verification_armed() {
     let mut world = World::good_chain();
     world.repair_every(60_000, crate::core::RepairAction::Correct);

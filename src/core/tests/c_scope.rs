@@ -161,3 +161,21 @@ fn c_a_release_by_its_digest_is_bounded_like_all_and_a_stale_one_makes_no_room()
     world.release(Scope::default(), shown);
     assert_eq!((world.history.open_requests().count(), world.state.counts().unreleased), (limits::OPEN_REQUESTS, 0));
 }
+
+#[test]
+fn c5_a_repair_waits_for_what_comes_to_take_a_fact_of_what_its_name_was_before() {
+    let mut world = World::new(["t1", "t2"]);
+    world.push("thing@t1#one; keeper@t2 <- thing; base@t2; it@t2 <- base");
+    world.learn("thing", "size=5");
+    world.fail("base", "no");
+    world.run_all();
+    world.suspend(true);
+    // What is made first is never made: what stands under its name is the one before it, as long as something requires that.
+    world.push("thing@t1#two create-first");
+    world.repair();
+    world.push_with("it@t2 takes:thing.size <- thing", |push| {
+        push.removals = ["base", "thing"].map(Into::into).into();
+    });
+    world.expect([("it", "queued")]);
+    assert_eq!(world.history.open_requests().count(), 1);
+}

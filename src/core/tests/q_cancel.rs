@@ -105,6 +105,25 @@ fn q2_a_clock_that_is_set_back_does_not_bring_back_what_an_executor_has_not_give
 }
 
 #[test]
+fn q2_r13_an_owner_whose_clock_was_set_back_leaves_alone_what_was_cancelled_too() {
+    let mut world = World::new(["t1", "t2"]);
+    world.push("a@t1; b@t2");
+    world.begin("a");
+    world.deploy();
+    world.request(RequestKind::Cancel, named(&["b"]));
+    // The deploy was ordered a minute from now, and may not be what was asked for after the cancellation.
+    world.now = world.now.before_ms(60_000);
+    world.forget_grants();
+    world.restart();
+    world.expect_granted([]);
+    world.expect([("a", "running"), ("b", "new")]);
+    world.succeed("a");
+    assert_eq!(world.history.open_requests().count(), 0, "the deploy has nothing left to wait for");
+    world.advance(LONGEST);
+    world.expect_granted(["b"]);
+}
+
+#[test]
 fn q2_what_begins_before_it_is_taken_back_counts() {
     let mut world = World::new(["t1"]);
     world.push("a");

@@ -227,7 +227,9 @@ impl Model {
                 || kind == RequestKind::Deploy && (needs(res, true) || owed || (named && res.skipped));
             // "What was cancelled is left alone until a deploy or its time comes", and not this deploy: it was asked for before.
             let longest = self.settings.retry.max_delay_ms;
-            let cancelled = at.is_some_and(|at| res.due.is_some_and(|due| due >= at.after_ms(longest)))
+            // By a clock that was set back since, it was asked for before too: its time has not come yet.
+            let later = |at: Timestamp| res.due.is_some_and(|due| at > self.now || due >= at.after_ms(longest));
+            let cancelled = at.is_some_and(later)
                 && (res.run.is_none() && res.queued.is_none())
                 && (res.skipped || res.debt.is_some() || self.needs_deploy(res))
                 && !(res.last_result == LastResult::Failed || res.observed.differs());
@@ -356,8 +358,7 @@ impl Model {
         }
         if let Some(told) = res.told.filter(|told| res.was_undefined && seen.reasons.get(&id) == Some(told)) {
             let res = self.all.get_mut(id).unwrap();
-            res.told = None;
-            res.queue(told);
+            (res.told, res.queued, res.joined, res.anew) = (None, Some(told), true, true);
             return;
         }
         let current = !res.owes() && res.run.as_ref().is_some_and(|run| run.hash == res.current && !run.stranger);

@@ -66,8 +66,10 @@ impl Model {
     /// "A notification has the priority of the attempt that sent it" (D11).
     fn give_place(&mut self, id: ResourceId, priority: Reason) {
         let res = &self.all[&id];
+        // What was skipped runs when that recovers, and "the dependent already runs: one more is queued" (D4).
+        let runs_later = res.skipped && res.run.is_none();
         // What becomes defined by that very result joins with it, or as a change: that is open (`think_over`).
-        if !res.skipped && !res.was_undefined && !self.undefined(res) {
+        if !runs_later && !res.was_undefined && !self.undefined(res) {
             self.all.get_mut(id).unwrap().queue(priority);
         }
     }
