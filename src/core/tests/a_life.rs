@@ -71,9 +71,7 @@ fn a5_a_pool_that_cannot_start_holds_its_own_resources_only() {
 
 #[test]
 fn a5_a_verification_that_no_executor_can_make_holds_no_dependent() {
-    let mut world = World::new(["t1", "t2"]);
-    world.push("a@t2; b <- a");
-    world.run_all();
+    let mut world = World::deployed(["t1", "t2"], "a@t2; b <- a");
     world.change_target("t2", |target| target.pool = "broken".into());
     world.repair();
     world.change("b");

@@ -313,9 +313,7 @@ fn b20_a_taking_back_that_loses_the_race_makes_the_finish_stale() {
 
 #[test]
 fn b20_what_is_wanted_again_as_it_is_deployed_before_its_grant_is_given_back_does_not_run() {
-    let mut world = World::new(["t1"]);
-    world.push("a=1");
-    world.run_all();
+    let mut world = World::deployed(["t1"], "a=1");
     world.keep_answers();
     for other in ["a=2", "a=3", "a=1"] {
         world.push(other);
@@ -352,9 +350,7 @@ fn b_a_repair_that_joined_a_change_is_done_although_the_change_is_taken_back() {
 
 #[test]
 fn b19_a_version_whose_only_change_is_a_label_deploys_nothing() {
-    let mut world = World::new(["t1"]);
-    world.push("a");
-    world.run_all();
+    let mut world = World::deployed(["t1"], "a");
     let before = world.state.find("a").and_then(|id| world.state.view(id)).unwrap().row.intent;
     let labels = [("app".into(), "web".into())].into();
     let labelled = crate::core::Intent::new(crate::core::IntentParts { labels, ..(*before).clone().into() });
@@ -381,9 +377,7 @@ fn b14_what_another_intent_may_have_changed_is_corrected_and_not_only_looked_at(
 
 #[test]
 fn b14_what_a_lost_attempt_may_have_changed_is_attempted_again_also_where_it_never_began() {
-    let mut world = World::new(["t1"]);
-    world.push("a=1");
-    world.run_all();
+    let mut world = World::deployed(["t1"], "a=1");
     world.push("a=2");
     world.lose("e1");
     world.push("a=1");

@@ -144,9 +144,7 @@ fn c_who_asks_for_the_same_again_and_again_is_not_refused_one_day() {
 
 #[test]
 fn c_a_release_by_its_digest_is_bounded_like_all_and_a_stale_one_makes_no_room() {
-    let mut world = World::new(["t1"]);
-    world.push("a");
-    world.run_all();
+    let mut world = World::deployed(["t1"], "a");
     world.manual();
     world.push("a=2; b");
     let shown = world.state.release_digest(&Scope::default());

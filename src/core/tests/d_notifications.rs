@@ -5,9 +5,7 @@ use crate::core::{RepairAction, RequestKind, Scope};
 
 /// conf ← service ← app, each on its own target and all good; only conf sends.
 fn service() -> World {
-    let mut world = World::new(["t1", "t2", "t3"]);
-    world.push("conf@t1 send; service@t2 <- conf; app@t3 <- service");
-    world.run_all();
+    let mut world = World::deployed(["t1", "t2", "t3"], "conf@t1 send; service@t2 <- conf; app@t3 <- service");
     world.forget_grants();
     world
 }
@@ -135,9 +133,7 @@ fn d7_a_sender_that_is_removed_while_it_runs_notifies_nobody() {
 
 #[test]
 fn d9_a_receiver_waits_for_its_other_dependencies() {
-    let mut world = World::new(["t1", "t2", "t3"]);
-    world.push("conf@t1 send; data@t2; it@t3 <- conf data");
-    world.run_all();
+    let mut world = World::deployed(["t1", "t2", "t3"], "conf@t1 send; data@t2; it@t3 <- conf data");
     world.forget_grants();
     world.change("data");
     world.begin("data");
@@ -165,9 +161,7 @@ fn d10_both_ends_must_agree_and_receiving_is_the_default() {
 
 #[test]
 fn d11_a_notification_has_the_priority_of_the_attempt_that_sent_it() {
-    let mut world = World::new(["t1", "t2"]);
-    world.push("conf@t1 send; first@t2; service@t2 <- conf");
-    world.run_all();
+    let mut world = World::deployed(["t1", "t2"], "conf@t1 send; first@t2; service@t2 <- conf");
     world.change_target("t2", |target| target.suspend = true);
     world.request(crate::core::RequestKind::Repair, Scope { names: Some(vec!["first".into()]), target: None });
     world.change("conf");
@@ -308,9 +302,7 @@ fn d12_a_report_of_what_was_skipped_pays_no_debt_and_forgets_none() {
 
 #[test]
 fn d3_an_observed_sender_that_turns_out_to_differ_notifies() {
-    let mut world = World::new(["t1", "t2"]);
-    world.push("conf observe send; service@t2 observe <- conf");
-    world.run_all();
+    let mut world = World::deployed(["t1", "t2"], "conf observe send; service@t2 observe <- conf");
     world.forget_grants();
     world.request(RequestKind::Repair, Scope { target: Some("t1".into()), names: None });
     world.succeed_changed("conf");
@@ -319,9 +311,7 @@ fn d3_an_observed_sender_that_turns_out_to_differ_notifies() {
 
 #[test]
 fn d3_a_sender_that_keeps_failing_is_told_of_once() {
-    let mut world = World::new(["t1", "t2"]);
-    world.push("conf send; service@t2 observe <- conf");
-    world.run_all();
+    let mut world = World::deployed(["t1", "t2"], "conf send; service@t2 observe <- conf");
     world.request(RequestKind::Repair, Scope { target: Some("t1".into()), names: None });
     world.forget_grants();
     world.fail("conf", "no");
@@ -369,9 +359,7 @@ fn d13_a_report_leaves_what_may_have_changed_to_the_next_attempt() {
 
 #[test]
 fn d13_what_may_have_changed_moves_with_the_thing_to_its_new_name() {
-    let mut world = World::new(["t1", "t2"]);
-    world.push("conf#file send; service@t2");
-    world.run_all();
+    let mut world = World::deployed(["t1", "t2"], "conf#file send; service@t2");
     world.push("conf=2#file send");
     world.begin("conf");
     world.lose_attempt("conf");
@@ -386,9 +374,7 @@ fn d13_what_may_have_changed_moves_with_the_thing_to_its_new_name() {
 
 #[test]
 fn d12_a_debt_moves_with_the_thing_to_its_new_name() {
-    let mut world = World::new(["t1", "t2"]);
-    world.push("conf send; service@t2#daemon <- conf");
-    world.run_all();
+    let mut world = World::deployed(["t1", "t2"], "conf send; service@t2#daemon <- conf");
     world.change("conf");
     world.succeed_changed("conf");
     world.remove(["service"]);

@@ -27,9 +27,7 @@ fn e1_a_bad_dependency_skips_without_sending_and_changes_no_compliance() {
 
 #[test]
 fn e1_a_good_one_whose_verification_is_skipped_stays_compliant() {
-    let mut world = World::new(["t1", "t2"]);
-    world.push("a; b@t2 <- a");
-    world.run_all();
+    let mut world = World::deployed(["t1", "t2"], "a; b@t2 <- a");
     world.change("a");
     world.fail("a", "no");
     world.request(RequestKind::Repair, Scope { target: Some("t2".into()), names: None });
@@ -40,9 +38,7 @@ fn e1_a_good_one_whose_verification_is_skipped_stays_compliant() {
 
 #[test]
 fn e2_its_failure_runs_nobody_and_its_later_success_runs_those_it_blocked() {
-    let mut world = World::new(["t1", "t2", "t3"]);
-    world.push("a; b@t2 <- a; c@t3 <- a");
-    world.run_all();
+    let mut world = World::deployed(["t1", "t2", "t3"], "a; b@t2 <- a; c@t3 <- a");
     world.change("a");
     world.change("b");
     world.forget_grants();

@@ -5,9 +5,7 @@ use crate::core::Compliance;
 
 #[test]
 fn f1_one_that_requires_an_undefined_one_is_blocked_and_the_others_deploy() {
-    let mut world = World::new(["t1"]);
-    world.push("r1 <- r2 r3 r4; r2; r3; r4@nowhere");
-    world.run_all();
+    let world = World::deployed(["t1"], "r1 <- r2 r3 r4; r2; r3; r4@nowhere");
     world.expect([("r1", "undefined"), ("r2", "good"), ("r3", "good"), ("r4", "undefined")]);
     assert_eq!(world.why("r4"), "target nowhere does not exist");
     assert_eq!(world.why("r1"), "it requires r4, which is undefined");
@@ -170,9 +168,7 @@ fn b6_what_becomes_defined_while_an_older_intent_runs_is_queued_behind_it() {
 
 #[test]
 fn f_what_is_undefined_only_while_a_version_is_half_applied_loses_no_request() {
-    let mut world = World::new(["t1"]);
-    world.push("a");
-    world.run_all();
+    let mut world = World::deployed(["t1"], "a");
     world.push("c; d <- e; e <- nothing");
     world.suspend(true);
     world.repair();

@@ -91,7 +91,7 @@ fn h2_h8_what_was_hurried_for_another_keeps_its_turn_when_it_is_wanted_sooner_it
     world.request(RequestKind::Repair, of("base"));
     for name in ["it", "other"] {
         world.change(name);
-        world.request(RequestKind::Deploy, of(name));
+        world.deploy_only([name]);
     }
     world.change("base");
     world.suspend(false);
@@ -122,7 +122,7 @@ fn h6_what_is_asked_of_a_running_attempt_is_the_priority_of_what_it_triggers() {
         world.request(RequestKind::Repair, of("r0001"));
         world.change("r0002");
         if asked {
-            world.request(RequestKind::Deploy, of("conf"));
+            world.deploy_only(["conf"]);
         }
         world.succeed_changed("conf");
         assert_eq!(order(&mut world), if asked { "service r0002 r0001" } else { "r0002 service r0001" });
@@ -167,9 +167,7 @@ fn expect_the_other_target_does_not_starve(world: &mut World) {
 
 #[test]
 fn h7_also_where_what_is_in_flight_is_bounded_and_the_stream_is_on_another_target() {
-    let mut world = World::new(["t1", "t2"]);
-    world.push("a@t1; b@t1; it@t2");
-    world.run_all();
+    let mut world = World::deployed(["t1", "t2"], "a@t1; b@t1; it@t2");
     one_at_a_time(&mut world);
     expect_the_other_target_does_not_starve(&mut world);
 }
@@ -190,7 +188,7 @@ fn h8_what_blocks_a_user_deploy_does_not_wait_for_all_repairs() {
     world.suspend(true);
     world.repair();
     world.change("it");
-    world.request(RequestKind::Deploy, of("it"));
+    world.deploy_only(["it"]);
     world.suspend(false);
     assert!(order(&mut world).starts_with("base middle it r0000 "));
     // It is hurried for another's sake; why it runs is still its own reason.
@@ -204,7 +202,7 @@ fn h8_also_where_what_blocks_it_is_queued_or_required_later() {
     order(&mut world);
     world.suspend(true);
     world.change("it");
-    world.request(RequestKind::Deploy, of("it"));
+    world.deploy_only(["it"]);
     world.repair();
     world.requires("base", ["foundation"]);
     world.suspend(false);
@@ -233,7 +231,7 @@ fn h8_also_where_it_is_queued_behind_its_own_run_or_required_while_it_waits() {
     world.change("base");
     world.begin("base");
     world.change("it");
-    world.request(RequestKind::Deploy, of("it"));
+    world.deploy_only(["it"]);
     world.change("r0000");
     world.change("foundation");
     world.change("base");
@@ -251,7 +249,7 @@ fn h8_also_where_it_comes_to_wait_for_what_is_queued_already() {
     world.repair();
     world.change("r0001");
     world.change("it");
-    world.request(RequestKind::Deploy, of("it"));
+    world.deploy_only(["it"]);
     assert_eq!(order(&mut world), "r0000 base it r0001");
 }
 
@@ -263,7 +261,7 @@ fn h8_also_where_what_blocks_it_is_the_delete_of_what_bore_its_name() {
     world.suspend(true);
     world.change("r0000");
     world.push("it#two");
-    world.request(RequestKind::Deploy, of("it"));
+    world.deploy_only(["it"]);
     world.suspend(false);
     // The delete is recorded under the name too.
     assert_eq!(order(&mut world), "it it r0000");
@@ -278,7 +276,7 @@ fn h8_also_where_what_blocks_it_is_a_delete_that_is_tried_again() {
     world.push("base#base2; it#it2 <- base");
     world.fail("it", "no");
     world.suspend(true);
-    world.request(RequestKind::Deploy, of("base"));
+    world.deploy_only(["base"]);
     world.change("r0000");
     world.advance(RETRIED_BY_THEN);
     world.suspend(false);
@@ -304,17 +302,15 @@ fn expect_the_most_important_first(world: &mut World) {
     world.change("a");
     world.request(RequestKind::Repair, of("b"));
     world.change("c");
-    world.request(RequestKind::Deploy, of("d"));
+    world.deploy_only(["d"]);
     world.change("d");
-    world.request(RequestKind::Deploy, of("d"));
+    world.deploy_only(["d"]);
     assert_eq!(order(world), "a d c b");
 }
 
 #[test]
 fn h1_where_what_is_in_flight_is_bounded_the_most_important_of_all_targets_comes_first() {
-    let mut world = World::new(["t1", "t2", "t3"]);
-    world.push("a@t1; b@t1; c@t2; d@t3");
-    world.run_all();
+    let mut world = World::deployed(["t1", "t2", "t3"], "a@t1; b@t1; c@t2; d@t3");
     one_at_a_time(&mut world);
     expect_the_most_important_first(&mut world);
     world.suspend(true);

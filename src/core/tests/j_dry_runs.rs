@@ -35,9 +35,7 @@ fn j4_a_dry_run_of_what_is_not_accepted_sees_its_own_edges() {
 
 #[test]
 fn j3_a_dry_run_survives_the_removal_of_a_resource() {
-    let mut world = World::new(["t1"]);
-    world.push("a");
-    world.run_all();
+    let mut world = World::deployed(["t1"], "a");
     world.dry_run("a=2");
     world.begin("a");
     world.remove(["a"]);

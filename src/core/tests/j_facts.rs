@@ -64,9 +64,7 @@ fn j2_a_fact_refresh_looks_once_at_the_one_asked_and_corrects_nothing() {
 
 #[test]
 fn j2_a_fact_refresh_survives_a_restart_and_comes_after_retries_and_before_repairs() {
-    let mut world = World::new(["t1"]);
-    world.push("a; b; c");
-    world.run_all();
+    let mut world = World::deployed(["t1"], "a; b; c");
     world.advance(1);
     world.forget_grants();
     world.suspend(true);
@@ -98,9 +96,7 @@ fn j2_what_is_queued_already_brings_the_facts_sooner_and_still_corrects() {
 
 #[test]
 fn j2_a_refresh_that_is_given_back_leaves_the_repair_that_came_after_it() {
-    let mut world = World::new(["t1"]);
-    world.push("a");
-    world.run_all();
+    let mut world = World::deployed(["t1"], "a");
     world.keep_answers();
     refresh(&mut world, "a");
     world.request(RequestKind::Cancel, Scope::default());
@@ -123,9 +119,7 @@ fn j2_what_is_not_deployed_has_nothing_to_refresh() {
 
 #[test]
 fn j3_a_fact_refresh_does_not_survive_the_removal_of_its_resource() {
-    let mut world = World::new(["t1"]);
-    world.push("a; b");
-    world.run_all();
+    let mut world = World::deployed(["t1"], "a; b");
     world.suspend(true);
     refresh(&mut world, "a");
     world.remove(["a"]);

@@ -150,9 +150,7 @@ fn k4_what_was_deployed_in_one_second_is_verified_over_the_whole_interval() {
 
 #[test]
 fn k5_a_report_only_verification_never_corrects_even_when_it_was_lost_skipped_or_failed() {
-    let mut world = World::new(["t1", "t2"]);
-    world.push("up@t2; a <- up");
-    world.run_all();
+    let mut world = World::deployed(["t1", "t2"], "up@t2; a <- up");
     world.repair_every(60_000, RepairAction::Report);
     world.forget_grants();
     world.advance(60_000);

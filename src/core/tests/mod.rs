@@ -33,6 +33,7 @@ mod p_table;
 mod q_cancel;
 mod q_grants;
 mod q_holds;
+mod q_plans;
 mod q_release;
 mod r_report;
 mod s_sets;

@@ -72,9 +72,7 @@ fn o_a_suspended_target_holds_its_own_and_what_requires_them_over_a_restart_too(
 
 #[test]
 fn o_dry_runs_run_while_the_environment_and_the_target_are_suspended() {
-    let mut world = World::new(["t1"]);
-    world.push("a; b");
-    world.run_all();
+    let mut world = World::deployed(["t1"], "a; b");
     world.suspend(true);
     world.change_target("t1", |target| target.suspend = true);
     world.change("a");
@@ -88,9 +86,7 @@ fn o_dry_runs_run_while_the_environment_and_the_target_are_suspended() {
 
 #[test]
 fn o_deletes_are_held_too_and_go_on_after_it() {
-    let mut world = World::new(["t1"]);
-    world.push("a");
-    world.run_all();
+    let mut world = World::deployed(["t1"], "a");
     world.suspend(true);
     world.forget_grants();
     world.remove(["a"]);
@@ -102,9 +98,7 @@ fn o_deletes_are_held_too_and_go_on_after_it() {
 
 #[test]
 fn o_a_verification_that_is_due_meanwhile_holds_no_dependent() {
-    let mut world = World::new(["t1", "t2"]);
-    world.push("a; b@t2 <- a");
-    world.run_all();
+    let mut world = World::deployed(["t1", "t2"], "a; b@t2 <- a");
     world.repair_every(60_000, RepairAction::Correct);
     world.change_target("t1", |target| target.suspend = true);
     world.advance(60_000);

@@ -117,9 +117,7 @@ fn p10_orphans_and_what_was_never_attempted_need_none() {
 
 #[test]
 fn p11_what_is_protected_is_never_deleted_and_holds_only_what_it_required() {
-    let mut world = World::new(["t1"]);
-    world.push("base; db protected <- base; app <- db; other");
-    world.run_all();
+    let mut world = World::deployed(["t1"], "base; db protected <- base; app <- db; other");
     world.forget_grants();
     world.remove(["base", "db", "app", "other"]);
     world.expect_granted(["delete app", "delete other"]);
@@ -135,9 +133,7 @@ fn p11_what_is_protected_is_never_deleted_and_holds_only_what_it_required() {
 
 #[test]
 fn p11_it_leaves_by_being_forgotten_or_wanted_again_without_protection() {
-    let mut world = World::new(["t1"]);
-    world.push("base; db protected <- base");
-    world.run_all();
+    let mut world = World::deployed(["t1"], "base; db protected <- base");
     world.remove(["base", "db"]);
     world.forget_grants();
     world.forget("db");
@@ -158,9 +154,7 @@ fn p11_it_leaves_by_being_forgotten_or_wanted_again_without_protection() {
 
 #[test]
 fn p11_a_protected_thing_outlives_a_change_of_what_its_name_means() {
-    let mut world = World::new(["t1"]);
-    world.push("db#one protected");
-    world.run_all();
+    let mut world = World::deployed(["t1"], "db#one protected");
     world.forget_grants();
     world.push("db#two protected");
     world.expect_granted([]);
@@ -169,9 +163,7 @@ fn p11_a_protected_thing_outlives_a_change_of_what_its_name_means() {
 
 #[test]
 fn p7_p10_what_has_turned_round_behind_a_waiting_approval_waits_with_it_and_nothing_else_does() {
-    let mut world = World::new(["t1"]);
-    world.push("a; b <- a; c <- b; d#one approve <- c; beside; more <- beside");
-    world.run_all();
+    let mut world = World::deployed(["t1"], "a; b <- a; c <- b; d#one approve <- c; beside; more <- beside");
     world.forget_grants();
     // Each of them would close a cycle with the one after it, as that is.
     world.push("a <- b; b <- c; c <- d; d#two approve; beside=2; more=2 <- beside");

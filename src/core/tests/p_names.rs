@@ -28,9 +28,7 @@ fn p8_a_requirement_that_becomes_an_orphan_makes_it_undefined_and_takes_its_gran
 
 #[test]
 fn p8_a_requirement_whose_delete_has_begun_is_undefined() {
-    let mut world = World::new(["t1", "t2"]);
-    world.push("a");
-    world.run_all();
+    let mut world = World::deployed(["t1", "t2"], "a");
     world.remove(["a"]);
     world.begin("a");
     world.push("b@t2 <- a");
@@ -41,9 +39,7 @@ fn p8_a_requirement_whose_delete_has_begun_is_undefined() {
 
 #[test]
 fn p8_what_came_to_require_it_after_its_delete_began_does_not_hold_it() {
-    let mut world = World::new(["t1", "t2"]);
-    world.push("a; b@t2");
-    world.run_all();
+    let mut world = World::deployed(["t1", "t2"], "a; b@t2");
     world.remove(["a"]);
     world.begin("a");
     world.push("b@t2 <- a");
@@ -71,9 +67,7 @@ fn p9_forgetting_ends_a_hopeless_tombstone_and_touches_nothing() {
 
 #[test]
 fn p9_a_name_that_is_said_twice_forgets_one_thing() {
-    let mut world = World::new(["t1"]);
-    world.push("a#one");
-    world.run_all();
+    let mut world = World::deployed(["t1"], "a#one");
     world.push("a#two");
     let (names, author) = (vec!["a".into(), "a".into()], "ana".into());
     world.step(Event::Forget(crate::core::Forget { names, author, message: "".into() }));

@@ -48,9 +48,7 @@ fn p1_a_skipped_one_that_is_removed_does_not_count_as_good() {
 #[test]
 fn p1_a_delete_that_follows_a_lost_look_is_a_change() {
     for kind in [RequestKind::Repair, RequestKind::Report] {
-        let mut world = World::new(["t1"]);
-        world.push("a");
-        world.run_all();
+        let mut world = World::deployed(["t1"], "a");
         world.request(kind, Scope::default());
         world.keep_answers();
         world.remove(["a"]);
@@ -173,9 +171,7 @@ fn p4_a_create_that_runs_when_it_is_removed_is_deleted_after_it() {
 
 #[test]
 fn p1_a_delete_whose_executor_was_lost_may_have_begun_and_nothing_relies_on_the_tombstone_any_more() {
-    let mut world = World::new(["t1", "t2"]);
-    world.push("a");
-    world.run_all();
+    let mut world = World::deployed(["t1", "t2"], "a");
     world.remove(["a"]);
     world.push("b@t2 <- a");
     world.forget_grants();
@@ -215,9 +211,7 @@ fn j3_what_a_user_asked_for_does_not_survive_a_removal() {
 
 #[test]
 fn p1_a_tombstone_names_once_what_requires_it_under_one_name() {
-    let mut world = World::new(["t1", "t2", "t3"]);
-    world.push("a; b@t2 <- a");
-    world.run_all();
+    let mut world = World::deployed(["t1", "t2", "t3"], "a; b@t2 <- a");
     world.push("b@t3 <- a");
     world.remove(["a"]);
     assert_eq!(world.why("a"), "it is to be deleted, and is still required by b");
@@ -225,9 +219,7 @@ fn p1_a_tombstone_names_once_what_requires_it_under_one_name() {
 
 #[test]
 fn p_a_tombstone_on_a_target_that_is_gone_says_so_and_goes_on_when_it_is_back() {
-    let mut world = World::new(["t1"]);
-    world.push("a");
-    world.run_all();
+    let mut world = World::deployed(["t1"], "a");
     world.step(Event::TargetRemoved("t1".into()));
     world.remove(["a"]);
     world.forget_grants();
@@ -256,9 +248,7 @@ fn p_a_delete_that_a_live_one_holds_leaves_the_environment_quiet() {
 
 #[test]
 fn p_what_waits_for_a_delete_that_a_live_one_holds_leaves_the_environment_quiet() {
-    let mut world = World::new(["t1", "t2"]);
-    world.push("a@t1; b@t2 <- a; c@t2 <- b");
-    world.run_all();
+    let mut world = World::deployed(["t1", "t2"], "a@t1; b@t2 <- a; c@t2 <- b");
     world.remove(["b"]);
     world.push("a@t2");
     assert_eq!(world.why("a"), "the earlier a must be deleted on its target first");
@@ -269,9 +259,7 @@ fn p_what_waits_for_a_delete_that_a_live_one_holds_leaves_the_environment_quiet(
 
 #[test]
 fn p_of_two_tombstones_of_one_name_both_are_deleted_and_neither_is_forgotten() {
-    let mut world = World::new(["t1"]);
-    world.push("a#x; d <- a");
-    world.run_all();
+    let mut world = World::deployed(["t1"], "a#x; d <- a");
     world.push("a#y");
     world.begin("a");
     world.remove(["a"]);
@@ -286,9 +274,7 @@ fn p_of_two_tombstones_of_one_name_both_are_deleted_and_neither_is_forgotten() {
 #[test]
 fn p1_tombstones_that_came_to_require_each_other_in_different_versions_are_deleted() {
     for restarts in [false, true] {
-        let mut world = World::new(["t1"]);
-        world.push("a <- b; b; c <- a");
-        world.run_all();
+        let mut world = World::deployed(["t1"], "a <- b; b; c <- a");
         world.remove(["a"]);
         // Like c it stands from now on, on what is left of a, which required it.
         world.requires("b", ["a"]);
@@ -345,9 +331,7 @@ fn p1_a_live_dependent_holds_the_delete_of_what_has_only_failed_to_be_made() {
 
 #[test]
 fn p1_of_two_tombstones_of_one_name_what_requires_it_stands_on_the_newer_one() {
-    let mut world = World::new(["t1", "t2"]);
-    world.push("a#x create-first; b@t2 <- a");
-    world.run_all();
+    let mut world = World::deployed(["t1", "t2"], "a#x create-first; b@t2 <- a");
     world.push("a#y create-first");
     world.fail("a", "no");
     world.remove(["a"]);

@@ -49,9 +49,7 @@ fn p7_the_new_one_comes_first_and_the_old_one_goes_when_it_is_good() {
 
 #[test]
 fn p7_p2_what_has_begun_to_be_deleted_stays_for_nothing_that_is_made_first() {
-    let mut world = World::new(["t1"]);
-    world.push("db#one");
-    world.run_all();
+    let mut world = World::deployed(["t1"], "db#one");
     world.remove(["db"]);
     world.fail("db", "busy");
     world.push("db#two create-first");
@@ -103,9 +101,7 @@ fn p7_another_change_while_the_first_is_not_good_leaves_nothing_behind() {
 
 #[test]
 fn p7_what_the_name_was_last_stays_until_the_new_one_is_good_also_where_it_had_come_back() {
-    let mut world = World::new(["t1"]);
-    world.push("a#one create-first");
-    world.run_all();
+    let mut world = World::deployed(["t1"], "a#one create-first");
     world.push("a#two create-first");
     world.begin("a");
     world.push("a#one create-first");
@@ -119,9 +115,7 @@ fn p7_what_the_name_was_last_stays_until_the_new_one_is_good_also_where_it_had_c
 
 /// `a` is the thing `one`; the delete of `b`, which was `two`, has begun.
 fn one_stands_and_two_is_being_deleted() -> World {
-    let mut world = World::new(["t1"]);
-    world.push("a#one; b#two");
-    world.run_all();
+    let mut world = World::deployed(["t1"], "a#one; b#two");
     world.remove(["b"]);
     world.begin("b");
     world
@@ -188,9 +182,7 @@ fn p7_what_is_replaced_by_approval_stays_in_force_until_it_is_approved() {
 
 #[test]
 fn p7_what_waits_for_its_approval_holds_nothing_else_of_the_version() {
-    let mut world = World::new(["t1"]);
-    world.push("db#one approve; app <- db; other");
-    world.run_all();
+    let mut world = World::deployed(["t1"], "db#one approve; app <- db; other");
     world.forget_grants();
     world.push("db#two approve; app=2 <- db; other=2; new");
     world.run_all();
@@ -217,9 +209,7 @@ fn p7_going_back_or_removing_it_or_no_longer_asking_ends_the_wait_for_an_approva
 
 #[test]
 fn p7_an_approval_is_for_what_was_seen_and_a_release_by_hand_still_takes_a_deploy() {
-    let mut world = World::new(["t1"]);
-    world.push("db#one approve");
-    world.run_all();
+    let mut world = World::deployed(["t1"], "db#one approve");
     world.forget_grants();
     world.manual();
     world.push("db#two approve");
@@ -240,9 +230,7 @@ fn p7_an_approval_is_for_what_was_seen_and_a_release_by_hand_still_takes_a_deplo
 
 #[test]
 fn p7_what_would_take_over_a_thing_that_waits_for_an_approval_waits_with_it() {
-    let mut world = World::new(["t1"]);
-    world.push("db#one approve; other");
-    world.run_all();
+    let mut world = World::deployed(["t1"], "db#one approve; other");
     world.forget_grants();
     world.push("db#two approve; heir#one");
     world.expect_granted([]);
@@ -284,9 +272,7 @@ fn p7_what_an_executor_has_may_be_made_already_and_is_replaced_by_nothing_that_n
 
 #[test]
 fn p7_the_old_one_goes_first_where_the_new_one_would_wait_for_what_only_the_old_one_keeps() {
-    let mut world = World::new(["t1"]);
-    world.push("disk#d1; db#one create-first <- disk");
-    world.run_all();
+    let mut world = World::deployed(["t1"], "disk#d1; db#one create-first <- disk");
     world.forget_grants();
     // The new db waits for the new disk, that for the end of the old disk, and that for the end of the old db.
     world.push("disk#d2; db#two create-first <- disk");
@@ -298,9 +284,7 @@ fn p7_the_old_one_goes_first_where_the_new_one_would_wait_for_what_only_the_old_
 
 #[test]
 fn p7_an_old_one_that_is_wanted_again_under_another_name_waits_for_nothing() {
-    let mut world = World::new(["t1"]);
-    world.push("db#one create-first");
-    world.run_all();
+    let mut world = World::deployed(["t1"], "db#one create-first");
     world.push("db#two create-first");
     world.push("archive#one");
     world.fail("db", "no");
@@ -310,9 +294,7 @@ fn p7_an_old_one_that_is_wanted_again_under_another_name_waits_for_nothing() {
 
 #[test]
 fn p7_an_approved_thing_that_changes_again_before_its_release_needs_no_other_approval() {
-    let mut world = World::new(["t1"]);
-    world.push("db#one");
-    world.run_all();
+    let mut world = World::deployed(["t1"], "db#one");
     world.manual();
     world.push("db#two approve");
     world.request(RequestKind::ApproveRemovals, Scope::default());
@@ -327,9 +309,7 @@ fn p7_an_approved_thing_that_changes_again_before_its_release_needs_no_other_app
 
 #[test]
 fn p7_another_identity_is_a_tombstone_and_a_new_one_that_waits_for_it() {
-    let mut world = World::new(["t1"]);
-    world.push("a#x; d <- a");
-    world.run_all();
+    let mut world = World::deployed(["t1"], "a#x; d <- a");
     world.forget_grants();
     world.push("a#y");
     world.expect_granted(["delete a"]);
@@ -359,9 +339,7 @@ fn p7_the_same_identity_under_another_name_moves_and_destroys_nothing() {
 
 #[test]
 fn p7_two_names_that_change_places_destroy_nothing() {
-    let mut world = World::new(["t1"]);
-    world.push("a#x; b#y; c <- a b");
-    world.run_all();
+    let mut world = World::deployed(["t1"], "a#x; b#y; c <- a b");
     world.forget_grants();
     world.push("a#y; b#x");
     world.run_all();
@@ -371,9 +349,7 @@ fn p7_two_names_that_change_places_destroy_nothing() {
 
 #[test]
 fn p7_a_name_that_takes_over_what_another_one_leaves_destroys_nothing() {
-    let mut world = World::new(["t1"]);
-    world.push("b#x");
-    world.run_all();
+    let mut world = World::deployed(["t1"], "b#x");
     world.forget_grants();
     world.push("a#x; b#y");
     world.run_all();
@@ -382,9 +358,7 @@ fn p7_a_name_that_takes_over_what_another_one_leaves_destroys_nothing() {
 
 #[test]
 fn p7_what_comes_after_one_that_never_ran_does_not_wait_for_another_thing_of_another_name() {
-    let mut world = World::new(["t1", "t2"]);
-    world.push("a");
-    world.run_all();
+    let mut world = World::deployed(["t1", "t2"], "a");
     world.keep_answers();
     world.remove(["a"]);
     world.push("b=2#a");
@@ -396,9 +370,7 @@ fn p7_what_comes_after_one_that_never_ran_does_not_wait_for_another_thing_of_ano
 
 #[test]
 fn p7_a_thing_that_moves_to_another_name_waits_for_nothing_that_had_its_old_name_and_what_takes_that_name_does() {
-    let mut world = World::new(["t1", "t2"]);
-    world.push("a");
-    world.run_all();
+    let mut world = World::deployed(["t1", "t2"], "a");
     world.suspend(true);
     world.push("a@t2");
     world.push("a=2#x; b@t2#a");
@@ -422,9 +394,7 @@ fn p7_what_an_executor_gave_back_was_never_made_and_needs_no_approval_any_more()
 
 #[test]
 fn p7_what_together_cannot_be_apart_from_a_replacement_waits_for_its_approval() {
-    let mut world = World::new(["t1"]);
-    world.push("a; b; c#one <- b");
-    world.run_all();
+    let mut world = World::deployed(["t1"], "a; b; c#one <- b");
     world.forget_grants();
     // Either new edge may come into force without the new c; both would close a cycle with the old one.
     world.push("a=2 <- c; b=2 <- a; c#two approve");

@@ -32,9 +32,7 @@ fn p5_added_again_before_its_delete_begins_it_is_new_and_keeps_its_identity() {
 
 #[test]
 fn p6_added_again_while_its_delete_runs_it_waits_for_it() {
-    let mut world = World::new(["t1"]);
-    world.push("a");
-    world.run_all();
+    let mut world = World::deployed(["t1"], "a");
     world.remove(["a"]);
     world.begin("a");
     world.forget_grants();
@@ -52,9 +50,7 @@ fn p6_added_again_while_its_delete_runs_it_waits_for_it() {
 
 #[test]
 fn p6_a_failed_delete_still_comes_before_the_successor() {
-    let mut world = World::new(["t1"]);
-    world.push("a");
-    world.run_all();
+    let mut world = World::deployed(["t1"], "a");
     world.remove(["a"]);
     world.begin("a");
     world.push("a");

@@ -90,9 +90,7 @@ fn q2_what_was_cancelled_stays_so_over_a_restart_while_the_deploy_that_asked_for
 
 #[test]
 fn q2_a_clock_that_is_set_back_does_not_bring_back_what_an_executor_has_not_given_back_yet() {
-    let mut world = World::new(["t1"]);
-    world.push("a");
-    world.run_all();
+    let mut world = World::deployed(["t1"], "a");
     world.keep_answers();
     world.repair();
     cancel(&mut world);
@@ -163,9 +161,7 @@ fn q2_a_cancelled_follow_up_comes_later_and_a_cancelled_verification_too() {
 
 #[test]
 fn q2_deletes_are_not_cancelled() {
-    let mut world = World::new(["t1"]);
-    world.push("a");
-    world.run_all();
+    let mut world = World::deployed(["t1"], "a");
     world.remove(["a"]);
     cancel(&mut world);
     world.run_all();
@@ -184,9 +180,7 @@ fn q2_what_was_cancelled_comes_again_as_what_it_is() {
 
 #[test]
 fn q2_d12_a_reload_that_was_cancelled_comes_again_as_more_than_a_verification() {
-    let mut world = World::new(["t1", "t2"]);
-    world.push("conf@t1 send; service@t2 <- conf");
-    world.run_all();
+    let mut world = World::deployed(["t1", "t2"], "conf@t1 send; service@t2 <- conf");
     world.change("conf");
     world.succeed_changed("conf");
     cancel(&mut world);
@@ -199,9 +193,7 @@ fn q2_d12_a_reload_that_was_cancelled_comes_again_as_more_than_a_verification() 
 
 #[test]
 fn q2_d12_a_reload_that_was_cancelled_stays_so_over_a_restart_while_the_repair_that_asked_for_it_goes_on() {
-    let mut world = World::new(["t1", "t2", "t3"]);
-    world.push("conf@t1 send; service@t2 <- conf; slow@t3");
-    world.run_all();
+    let mut world = World::deployed(["t1", "t2", "t3"], "conf@t1 send; service@t2 <- conf; slow@t3");
     world.repair();
     world.begin("slow");
     world.succeed_changed("conf");
@@ -228,9 +220,7 @@ fn expect_left_alone_under_other_settings(world: &mut World) {
 
 #[test]
 fn q2_other_settings_do_not_bring_back_what_was_cancelled() {
-    let mut world = World::new(["t1"]);
-    world.push("a");
-    world.run_all();
+    let mut world = World::deployed(["t1"], "a");
     world.suspend(true);
     world.change("a");
     expect_left_alone_under_other_settings(&mut world);

@@ -104,9 +104,7 @@ fn q2_a_suspended_target_holds_its_own_and_those_that_require_them() {
 
 #[test]
 fn q2_a_held_verification_of_a_good_one_holds_no_dependent_until_it_is_lifted() {
-    let mut world = World::new(["t1", "t2"]);
-    world.push("a; b@t2 <- a");
-    world.run_all();
+    let mut world = World::deployed(["t1", "t2"], "a; b@t2 <- a");
     world.change_target("t1", |target| target.suspend = true);
     world.repair();
     world.expect([("a", "queued"), ("b", "granted")]);
@@ -126,9 +124,7 @@ fn q2_removing_takes_back_what_has_not_begun() {
 
 #[test]
 fn q2_a_requirement_that_is_queued_takes_its_dependents_grants_back_and_awaits_each_answer() {
-    let mut world = World::new(["t1", "t2", "t3"]);
-    world.push("a; b@t2 <- a; c@t3 <- a");
-    world.run_all();
+    let mut world = World::deployed(["t1", "t2", "t3"], "a; b@t2 <- a; c@t3 <- a");
     world.change("b");
     world.change("c");
     world.keep_answers();

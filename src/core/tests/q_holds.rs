@@ -139,9 +139,7 @@ fn q6_dry_runs_need_no_window() {
 
 #[test]
 fn h9_a_verification_outside_its_window_holds_no_dependent_until_it_opens() {
-    let mut world = World::new(["t1", "t2"]);
-    world.push("a; b@t2 <- a");
-    world.run_all();
+    let mut world = World::deployed(["t1", "t2"], "a; b@t2 <- a");
     let windows = Windows { deploy: Vec::new(), repair: vec![window("0 1 * * *", 60)] };
     world.change_target("t1", |target| target.windows = windows);
     world.repair();
@@ -236,9 +234,7 @@ fn q6_dry_runs_count_against_a_rate() {
 
 #[test]
 fn h9_verifications_that_wait_for_a_rate_hold_no_dependent_until_their_turn() {
-    let mut world = World::new(["t1", "t2", "t3"]);
-    world.push("a; b; x@t2 <- b");
-    world.run_all();
+    let mut world = World::deployed(["t1", "t2", "t3"], "a; b; x@t2 <- b");
     world.change_target("t1", |target| target.rate_limit = Some(RateLimit { attempts: 1, period_ms: 60_000 }));
     world.keep_answers();
     world.forget_grants();
@@ -311,9 +307,7 @@ fn q6_holds_are_told_in_one_order() {
 
 #[test]
 fn q6_nothing_to_do_writes_nothing_when_windows_open_and_close() {
-    let mut world = World::new(["t1"]);
-    world.push("a");
-    world.run_all();
+    let mut world = World::deployed(["t1"], "a");
     world.change_target("t1", |target| target.windows = deploys(vec![window("0 * * * *", 30)]));
     world.repair_every(1_000 * HOUR, RepairAction::Correct);
     for _ in 0..48 {
@@ -362,9 +356,7 @@ fn q6_a_period_that_cannot_be_shared_evenly_is_never_exceeded() {
 
 #[test]
 fn q6_a_verification_that_waited_for_its_turn_comes_first_when_its_target_has_no_turns_any_more() {
-    let mut world = World::new(["t1", "t2"]);
-    world.push("a; b@t2 <- a; x@t2");
-    world.run_all();
+    let mut world = World::deployed(["t1", "t2"], "a; b@t2 <- a; x@t2");
     world.change_settings(|settings| settings.max_in_flight = Some(1));
     world.change_target("t1", |target| target.rate_limit = Some(RateLimit { attempts: 1, period_ms: 3_600_000 }));
     world.change("a");

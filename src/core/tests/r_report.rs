@@ -65,9 +65,7 @@ fn e1_what_is_skipped_has_no_timer_also_after_a_look_that_found_nothing_out() {
 
 #[test]
 fn a_report_waits_for_no_neighbour_and_skips_nothing() {
-    let mut world = World::new(["t1", "t2", "t3"]);
-    world.push("a; b@t2 <- a; c@t3 <- b");
-    world.run_all();
+    let mut world = World::deployed(["t1", "t2", "t3"], "a; b@t2 <- a; c@t3 <- b");
     world.change("b");
     world.begin("b");
     report(&mut world);
@@ -79,9 +77,7 @@ fn a_report_waits_for_no_neighbour_and_skips_nothing() {
 
 #[test]
 fn a_change_of_what_a_report_found_different_is_made_although_its_first_attempt_was_lost() {
-    let mut world = World::new(["t1"]);
-    world.push("a");
-    world.run_all();
+    let mut world = World::deployed(["t1"], "a");
     report(&mut world);
     world.succeed_changed("a");
     world.change("a");
@@ -95,9 +91,7 @@ fn a_change_of_what_a_report_found_different_is_made_although_its_first_attempt_
 
 #[test]
 fn a_report_is_not_asked_back_for_what_its_resource_requires() {
-    let mut world = World::new(["t1", "t2"]);
-    world.push("a; b@t2 <- a");
-    world.run_all();
+    let mut world = World::deployed(["t1", "t2"], "a; b@t2 <- a");
     world.keep_answers();
     report(&mut world);
     world.change("a");
@@ -117,9 +111,7 @@ fn what_is_not_deployed_is_not_looked_at() {
 
 #[test]
 fn nobody_is_told_to_reload_because_of_a_report_and_they_are_when_it_is_corrected() {
-    let mut world = World::new(["t1"]);
-    world.push("a send; b <- a");
-    world.run_all();
+    let mut world = World::deployed(["t1"], "a send; b <- a");
     report(&mut world);
     world.succeed_changed("a");
     world.run_all();
@@ -132,9 +124,7 @@ fn nobody_is_told_to_reload_because_of_a_report_and_they_are_when_it_is_correcte
 
 #[test]
 fn whoever_asks_for_more_while_a_report_runs_gets_it_after() {
-    let mut world = World::new(["t1"]);
-    world.push("a");
-    world.run_all();
+    let mut world = World::deployed(["t1"], "a");
     report(&mut world);
     world.begin("a");
     world.repair();
@@ -165,9 +155,7 @@ fn an_owner_that_is_there_for_reports_only_starts_nothing_else_and_the_next_one_
 
 #[test]
 fn a_report_of_some_looks_at_those() {
-    let mut world = World::new(["t1", "t2"]);
-    world.push("a; b@t2; c");
-    world.run_all();
+    let mut world = World::deployed(["t1", "t2"], "a; b@t2; c");
     world.forget_grants();
     let names = Some(["a", "b"].map(Name::from).into());
     world.request(RequestKind::Report, Scope { target: Some("t1".into()), names });
@@ -176,9 +164,7 @@ fn a_report_of_some_looks_at_those() {
 
 /// A look that came to nothing, and what is known after it.
 fn vain_look(kind: RequestKind, how: fn(&mut World)) -> World {
-    let mut world = World::new(["t1"]);
-    world.push("a");
-    world.run_all();
+    let mut world = World::deployed(["t1"], "a");
     let before = world.row_of("a");
     world.forget_grants();
     world.request(kind, Scope::default());
@@ -227,9 +213,7 @@ fn after_a_vain_look_what_was_due_is_due_again() {
 
 #[test]
 fn a_look_at_what_is_only_ever_observed_fails_as_any_other() {
-    let mut world = World::new(["t1"]);
-    world.push("a observe");
-    world.run_all();
+    let mut world = World::deployed(["t1"], "a observe");
     report(&mut world);
     world.fail("a", "no route");
     world.expect([("a", "failed")]);

@@ -99,9 +99,7 @@ fn s4_requirements_across_sets_hold() {
 #[test]
 fn s6_members_of_a_cycle_keep_their_last_accepted_intent_in_whatever_order_they_come() {
     for lines in ["a <- b; b <- c; c <- a; x", "c <- a; x; a <- b; b <- c", "x; b <- c; c <- a; a <- b"] {
-        let mut world = World::new(["t1"]);
-        world.push("a; b; c");
-        world.run_all();
+        let mut world = World::deployed(["t1"], "a; b; c");
         world.push_with(lines, |push| push.mode = PushMode::Each);
         let paths: Vec<_> = world.refused.iter().filter_map(cycle).collect();
         assert_eq!(paths, ["a b c a"; 3]);
@@ -115,9 +113,7 @@ fn s6_members_of_a_cycle_keep_their_last_accepted_intent_in_whatever_order_they_
 
 #[test]
 fn s6_a_cycle_that_an_edit_closes_names_every_member_and_an_edit_that_opens_it_is_accepted() {
-    let mut world = World::new(["t1"]);
-    world.push("a <- b; b <- c; c");
-    world.run_all();
+    let mut world = World::deployed(["t1"], "a <- b; b <- c; c");
     world.push_with("c=2 <- a", |push| push.mode = PushMode::Each);
     let members: Vec<_> = world.refused.iter().map(|refusal| &*refusal.name).collect();
     assert_eq!(members, ["a", "b", "c"]);
@@ -132,9 +128,8 @@ fn s6_a_mover_that_is_refused_keeps_its_identity_from_who_would_take_it() {
     let mut world = World::new(["t1"]);
     world.push("a#x; z");
     world.push_with("a#y <- a; b#x", |push| push.mode = PushMode::Each);
-    let kinds: Vec<_> = world.refused.iter().map(|refusal| (&*refusal.name, refusal.kind.clone())).collect();
     let cycle = RefusalKind::Cycle(["a", "a"].map(Into::into).into());
-    assert_eq!(kinds, [("a", cycle), ("b", RefusalKind::DuplicateIdentity("a".into()))]);
+    assert_eq!(world.refusals(), [("a", cycle), ("b", RefusalKind::DuplicateIdentity("a".into()))]);
 }
 
 #[test]
@@ -143,17 +138,14 @@ fn s6_what_is_refused_as_the_thing_of_another_closes_no_cycle() {
     world.push("a#x; b#y");
     // `b` has what `a` would be; so `a` stays what it is, and `c` cannot be that.
     world.push_with("a#y; c#x <- d; d <- c", |push| push.mode = PushMode::Each);
-    let refused: Vec<_> = world.refused.iter().map(|refusal| (&*refusal.name, refusal.kind.clone())).collect();
     let holds = |name: &str| RefusalKind::DuplicateIdentity(name.into());
-    assert_eq!(refused, [("a", holds("b")), ("c", holds("a"))]);
+    assert_eq!(world.refusals(), [("a", holds("b")), ("c", holds("a"))]);
     assert_eq!(world.why("d"), "it requires c, which does not exist");
 }
 
 #[test]
 fn s4_a_move_between_sets_that_is_released_by_hand_is_one_too() {
-    let mut world = World::new(["t1"]);
-    world.push("a");
-    world.run_all();
+    let mut world = World::deployed(["t1"], "a");
     world.manual();
     world.remove(["a"]);
     world.push_with("a", |push| push.set = "others".into());
@@ -165,9 +157,7 @@ fn s4_a_move_between_sets_that_is_released_by_hand_is_one_too() {
 
 #[test]
 fn s1_a_prune_keeps_what_was_refused() {
-    let mut world = World::new(["t1"]);
-    world.push("a; b#x never; c");
-    world.run_all();
+    let mut world = World::deployed(["t1"], "a; b#x never; c");
     world.push_with("a <- a; b#y never", |push| (push.prune, push.mode) = (true, PushMode::Each));
     assert_eq!(world.refused.len(), 2);
     world.run_all();
@@ -187,7 +177,6 @@ fn s6_a_name_that_is_said_twice_is_a_duplicate_also_of_what_is_refused() {
     let mut world = World::new(["t1"]);
     world.push("a#x");
     world.push_with("a#y never; a#z; b#x", |push| push.mode = PushMode::Each);
-    let refused: Vec<_> = world.refused.iter().map(|refusal| (&*refusal.name, refusal.kind.clone())).collect();
     let holds = RefusalKind::DuplicateIdentity("a".into());
-    assert_eq!(refused, [("a", RefusalKind::Replaces), ("a", RefusalKind::DuplicateName), ("b", holds)]);
+    assert_eq!(world.refusals(), [("a", RefusalKind::Replaces), ("a", RefusalKind::DuplicateName), ("b", holds)]);
 }

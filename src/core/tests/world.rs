@@ -105,6 +105,14 @@ impl World {
         }
     }
 
+    /// One connected executor, these targets, this declared and deployed.
+    pub(super) fn deployed<const N: usize>(targets: [&str; N], declared: &str) -> Self {
+        let mut world = Self::new(targets);
+        world.push(declared);
+        world.run_all();
+        world
+    }
+
     /// The chain of the checklist's group B: r1 ← r2 ← r3, each on its own target.
     pub(super) fn chain() -> Self {
         let mut world = Self::new(["t1", "t2", "t3"]);
@@ -117,6 +125,13 @@ impl World {
         let mut world = Self::chain();
         world.run_all();
         world.forget_grants();
+        world
+    }
+
+    /// The same, and changes wait for a release.
+    pub(super) fn manual_chain() -> Self {
+        let mut world = Self::good_chain();
+        world.manual();
         world
     }
 

@@ -136,9 +136,7 @@ fn x4_what_a_step_has_to_think_over_again_is_its_share() {
 #[test]
 fn x4_nothing_is_granted_before_all_is_thought_over() {
     for share in 1..12 {
-        let mut world = World::new(["t1"]);
-        world.push("a; b; c; d; e");
-        world.run_all();
+        let mut world = World::deployed(["t1"], "a; b; c; d; e");
         world.forget_grants();
         world.change_settings(|settings| settings.max_in_flight = Some(1));
         world.suspend(true);

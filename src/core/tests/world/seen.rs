@@ -2,7 +2,8 @@
 
 use super::World;
 use crate::core::{
-    AttemptId, Compliance, Hold, Intent, LastResult, Life, OutcomeKind, Reason, ResourceId, ResourceRow, ResourceView,
+    AttemptId, Compliance, Hold, Intent, LastResult, Life, OutcomeKind, Reason, RefusalKind, ResourceId, ResourceRow,
+    ResourceView,
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -108,6 +109,11 @@ impl World {
     pub(in crate::core::tests) fn last_reason(&self, name: &str) -> Reason {
         let mut grants = self.history.grants.values().rev();
         grants.find(|(_, grant)| &*grant.intent.name == name).unwrap_or_else(|| panic!("{name} never ran")).1.reason
+    }
+
+    /// What the last push was refused for: of whom, and why.
+    pub(in crate::core::tests) fn refusals(&self) -> Vec<(&str, RefusalKind)> {
+        self.refused.iter().map(|refusal| (&*refusal.name, refusal.kind.clone())).collect()
     }
 
     pub(in crate::core::tests) fn row_of(&self, name: &str) -> ResourceRow {
