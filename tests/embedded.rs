@@ -12,6 +12,8 @@ mod cancel;
 mod ends;
 #[path = "embedded/facts.rs"]
 mod facts;
+#[path = "embedded/honest.rs"]
+mod honest;
 mod house;
 #[path = "embedded/logs.rs"]
 mod logs;

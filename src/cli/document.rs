@@ -21,6 +21,8 @@ pub(crate) enum State {
     Unreleased,
     /// An executor has it.
     Deploying,
+    /// An executor had it when the process that owned the environment ended; nobody has settled since what became of it.
+    Interrupted,
     /// Its last attempt failed.
     Failed,
     /// Not attempted, because something it requires is not good.
@@ -38,6 +40,7 @@ impl State {
     pub(crate) fn of(view: &ResourceView) -> Self {
         match view {
             _ if view.row.life == Life::Tombstone => Self::Deleting,
+            _ if view.running.as_ref().is_some_and(|running| running.interrupted) => Self::Interrupted,
             _ if view.running.is_some() => Self::Deploying,
             _ if view.blocked == Blocked::Undefined || view.compliance == Compliance::Undefined => Self::Undefined,
             _ if view.blocked == Blocked::Dependency => Self::Skipped,
@@ -265,6 +268,8 @@ impl From<&VersionSummary> for VersionDocument {
 pub(crate) enum AttemptResult {
     /// It has not ended.
     Open,
+    /// It has no end, and nobody works on it: the next owner settles it.
+    Interrupted,
     /// Nothing differed.
     Unchanged,
     /// It did not exist and was made.
@@ -317,6 +322,7 @@ impl fmt::Display for AttemptResult {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Open => "open",
+            Self::Interrupted => "interrupted",
             Self::Unchanged => "unchanged",
             Self::Created => "created",
             Self::Updated => "updated",
@@ -369,6 +375,14 @@ pub(crate) struct AttemptDocument {
     pub(crate) took_ms: Option<u64>,
     #[serde(skip)]
     pub(crate) at: Option<Timestamp>,
+}
+
+impl AttemptDocument {
+    /// The same, seen where nobody works on the environment.
+    pub(crate) fn unless_at_work(self, at_work: bool) -> Self {
+        let interrupted = !at_work && self.result == AttemptResult::Open;
+        Self { result: if interrupted { AttemptResult::Interrupted } else { self.result }, ..self }
+    }
 }
 
 impl From<&AttemptSummary> for AttemptDocument {

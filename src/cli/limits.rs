@@ -36,6 +36,8 @@ pub(crate) const LEASE_MS: u64 = 30_000;
 pub(crate) const SESSION_STOP: Duration = Duration::from_secs(15);
 /// How long a session that ends may take to drop what history no longer keeps; the next one goes on with the rest.
 pub(crate) const SESSION_TRIM: Duration = Duration::from_secs(5);
+/// How long a commit may wait for the database before somebody is told.
+pub(crate) const HISTORY_AWAY: Duration = Duration::from_secs(2);
 /// Looks at the state are at most so far apart.
 pub(crate) const GLANCE_INTERVAL: Duration = Duration::from_millis(50);
 /// A look takes at most one part in so many of the time, and the first of them are that much closer together.

@@ -86,6 +86,7 @@ impl EnvironmentState {
                 executor: run.executor.clone(),
                 operation: run.operation,
                 begun: run.begun,
+                interrupted: self.unowned,
             }),
         }
     }
@@ -112,6 +113,16 @@ impl EnvironmentState {
     /// How many resources are queued. Costs what targets there are.
     pub fn queued(&self) -> u32 {
         self.targets.iter().map(|place| place.queued.len() as u32).sum()
+    }
+
+    /// Says that nobody owns it: what an executor had when its owner ended is told as interrupted.
+    pub fn mark_unowned(&mut self) {
+        self.unowned = true;
+    }
+
+    /// How many resources an executor has and has begun. Costs what is open.
+    pub fn begun(&self) -> u32 {
+        self.granted().filter(|resource| resource.run.as_ref().is_some_and(|run| run.begun)).count() as u32
     }
 
     /// How many resources an executor has. Costs what is open.

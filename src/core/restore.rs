@@ -24,6 +24,7 @@ impl EnvironmentState {
             now,
             out: Effects::default(),
             stopping: false,
+            unowned: false,
             report_only: false,
             version: VersionNumber(0),
             last_attempt: AttemptId(0),

@@ -29,6 +29,8 @@ pub struct EnvironmentState {
     /// What the step being made wants done.
     pub(super) out: Effects,
     pub(super) stopping: bool,
+    /// Nobody owns it: it is only looked at.
+    pub(super) unowned: bool,
     /// Nothing starts but reports.
     pub(super) report_only: bool,
 

@@ -19,6 +19,7 @@ pub struct Suspension {
     /// Who ordered it.
     pub author: Name,
     /// When.
+    #[serde(with = "super::rfc3339")]
     pub at: Timestamp,
     /// Why, in the author's words; may be empty.
     pub message: Name,

@@ -2,7 +2,7 @@
 
 use super::{
     AttemptId, Blocked, Compliance, ExecutorName, Life, Name, Operation, Reason, ResourceRow, Suspension, TargetName,
-    Timestamp, VersionNumber,
+    Timestamp, VersionNumber, rfc3339,
 };
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -50,6 +50,9 @@ pub struct Running {
     pub operation: Operation,
     /// Whether the executor said that it began.
     pub begun: bool,
+    /// Whoever owned the environment has ended without a word on it, and nobody owns it now.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub interrupted: bool,
 }
 
 /// How many resources are in which state. Each live resource is counted once, tombstones apart.
@@ -106,6 +109,7 @@ pub enum Hold {
     /// It is as wanted; the next verification, where one is planned.
     Good {
         /// When.
+        #[serde(with = "rfc3339::optional")]
         next_repair: Option<Timestamp>,
     },
     /// Its newest intent, or its removal, is accepted and comes into force when a user deploys it.
@@ -223,6 +227,7 @@ pub enum Hold {
         /// Which of its windows is closed.
         window: WindowKind,
         /// When it opens; `None`: never.
+        #[serde(with = "rfc3339::optional")]
         opens_at: Option<Timestamp>,
     },
     /// As many attempts are in flight as the environment allows.
@@ -235,6 +240,7 @@ pub enum Hold {
         /// Which.
         target: TargetName,
         /// Until when.
+        #[serde(with = "rfc3339::optional")]
         until: Option<Timestamp>,
     },
     /// Its target runs as many attempts as it may.
@@ -247,6 +253,7 @@ pub enum Hold {
     /// Its last attempt failed; when it is tried again.
     RetryAt {
         /// When.
+        #[serde(with = "rfc3339::optional")]
         at: Option<Timestamp>,
         /// Why it failed.
         error: Option<Name>,
@@ -254,6 +261,7 @@ pub enum Hold {
     /// A user has cancelled its work; it comes again.
     Cancelled {
         /// When.
+        #[serde(with = "rfc3339")]
         until: Timestamp,
     },
     /// A difference was found and left: the policy says so, or it was found by a report.
@@ -295,6 +303,9 @@ impl fmt::Display for Hold {
                 "its newest intent (version {version}) waits for an approval: {name} would be deleted, and made as another thing"
             ),
             Self::Good { .. } => f.write_str("it is as declared; nothing to do"),
+            Self::Running(run) if run.interrupted => {
+                write!(f, "attempt {} was interrupted: what it did is not recorded", run.attempt)
+            }
             Self::Running(run) if run.begun => write!(f, "attempt {} runs on executor {}", run.attempt, run.executor),
             Self::Running(run) => {
                 write!(f, "attempt {} is granted to executor {} and has not begun", run.attempt, run.executor)

@@ -185,8 +185,21 @@ pub async fn await_earlier(folder: &Path) -> Result<(), ProcessError> {
 }
 
 fn lock_path(folder: &Path, environment: &str, pool: &str) -> PathBuf {
-    let hash = Hash::of(&[environment.as_bytes(), pool.as_bytes()]);
-    folder.join(format!("{LOCK_PREFIX}{hash}{LOCK_SUFFIX}"))
+    let pool = Hash::of(&[pool.as_bytes()]);
+    folder.join(format!("{}{pool}{LOCK_SUFFIX}", lock_prefix(environment)))
+}
+
+fn lock_prefix(environment: &str) -> String {
+    format!("{LOCK_PREFIX}{}-", Hash::of(&[environment.as_bytes()]))
+}
+
+/// Removes the locks of an environment that has ended, and whose executors have.
+pub fn remove_locks(folder: &Path, environment: &str) -> Result<(), ProcessError> {
+    for path in matching(folder, &lock_prefix(environment), LOCK_SUFFIX)? {
+        // Somebody else may remove it too.
+        let _ = std::fs::remove_file(path);
+    }
+    Ok(())
 }
 
 /// Makes the folder, and keeps others out of it.
@@ -255,7 +268,11 @@ mod tests {
         let waiting = await_earlier(folder.path());
         tokio::pin!(waiting);
         assert!(futures::poll!(&mut waiting).is_pending());
+        remove_locks(folder.path(), "another").unwrap();
+        assert!(lock_path(folder.path(), "default", "local").exists(), "it is of another environment");
         drop(held);
         tokio::time::timeout(Duration::from_secs(10), waiting).await.unwrap().unwrap();
+        remove_locks(folder.path(), "default").unwrap();
+        assert!(!lock_path(folder.path(), "default", "local").exists());
     }
 }

@@ -38,6 +38,7 @@ macro_rules! on_both_stores {
 on_both_stores! {
     ownership::{
         a_held_environment_is_refused_and_names_its_holder,
+        an_owner_is_known_as_long_as_its_lease_runs,
         an_ended_owner_is_replaced_at_once,
         an_expired_lease_is_taken,
         a_renewed_lease_holds_and_one_lease_holds_all_environments,

@@ -194,6 +194,13 @@ impl Store for MemoryStore {
         Ok(())
     }
 
+    async fn owner(&self, environment: &str) -> Result<Option<String>, HistoryError> {
+        let (now, database) = ((self.clock)(), self.database());
+        let owner = database.environments.get(environment).and_then(|environment| environment.owner.as_ref());
+        let lease = owner.and_then(|owner| database.leases.get(owner)).filter(|lease| lease.expires_at > now);
+        Ok(lease.map(|lease| lease.description.to_string()))
+    }
+
     async fn trim(&self, fence: &Fence, retention: Retention, now: Timestamp) -> Result<u64, HistoryError> {
         Ok(self.database().fenced(fence)?.tables.trim(retention, now))
     }

@@ -99,6 +99,8 @@ pub trait Store: Send + Sync + 'static {
     /// Drops some of what retention does not keep, the oldest first; fenced. Answers how many rows: 0 says that nothing is left to drop.
     async fn trim(&self, fence: &Fence, retention: Retention, now: Timestamp) -> Result<u64, HistoryError>;
 
+    /// Who owns the environment, for people; `None`: nobody whose lease runs.
+    async fn owner(&self, environment: &str) -> Result<Option<String>, HistoryError>;
     /// Names of all environments, sorted.
     async fn environments(&self) -> Result<Vec<Name>, HistoryError>;
     /// What an owner would load, read without owning: for `status`, `show`, `why`. `None`: no such environment.
@@ -223,7 +225,11 @@ pub struct DryRunResult {
 #[derive(Debug, thiserror::Error)]
 pub enum HistoryError {
     /// Another owner's lease runs.
-    #[error("environment {environment} is held by {holder} until its lease ends in {remaining_ms} ms")]
+    #[error(
+        "environment {environment} is held by {holder}, whose lease ends in {} s unless it is renewed; \
+         wait until that process has ended, or give the order where it runs",
+        remaining_ms.div_ceil(1_000)
+    )]
     Held {
         /// Which environment.
         environment: String,

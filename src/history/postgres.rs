@@ -177,6 +177,10 @@ impl Store for PostgresStore {
         on_connection!(self, "listing environments", self.patience.call, reads::environments())
     }
 
+    async fn owner(&self, environment: &str) -> Result<Option<String>, HistoryError> {
+        on_connection!(self, "reading an owner", self.patience.call, ownership::owner(environment))
+    }
+
     async fn peek(&self, environment: &str) -> Result<Option<Snapshot>, HistoryError> {
         on_connection!(self, "reading an environment", self.patience.long_call, load::peek(environment))
     }

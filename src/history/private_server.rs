@@ -113,7 +113,7 @@ impl PrivateServer {
         let mut told = began;
         while !process::is_ready(data, self.process.pid()) {
             if tokio::time::timeout(limits::SERVER_POLL, self.process.ended()).await.is_ok() {
-                return Err(ServerError::DidNotStart { log: log.to_owned(), last_words: process::last_words(log) });
+                return Err(ServerError::DidNotStart { log: log.to_owned(), last_words: self.process.last_words(log) });
             }
             if told.elapsed() > limits::SERVER_STILL_STARTING {
                 told = Instant::now();

@@ -52,6 +52,7 @@ pub struct Scheduler {
     calls: mpsc::Sender<Call>,
     committed: broadcast::Sender<Arc<Committed>>,
     ended: watch::Receiver<Option<String>>,
+    away: watch::Receiver<Option<String>>,
     trims: mpsc::Sender<retention::Asked>,
 }
 
@@ -95,7 +96,8 @@ impl Scheduler {
         let (committed, _) = broadcast::channel(COMMITS_KEPT);
         let (end, ended) = watch::channel(None);
         let outside = (environment.clone(), Arc::clone(&edge));
-        let writer = writer::spawn(environment, Arc::clone(&store), fence.clone(), edge, committed.clone());
+        let (tells, away) = watch::channel(None);
+        let writer = writer::spawn(environment, Arc::clone(&store), fence.clone(), edge, committed.clone(), tells);
         let run = run::Loop::new(state, effects, events, called, writer, outside);
         tokio::spawn(async move {
             // A panic in a step ends this environment's loop and nothing else; the handle says so.
@@ -106,7 +108,7 @@ impl Scheduler {
             end.send_replace(Some(reason));
         });
         let (trims, asked) = mpsc::channel(1);
-        let scheduler = Self { epoch, inbox, calls, committed, ended, trims };
+        let scheduler = Self { epoch, inbox, calls, committed, ended, away, trims };
         retention::spawn(scheduler.clone(), store, fence, asked);
         Ok(scheduler)
     }
@@ -114,6 +116,11 @@ impl Scheduler {
     /// The epoch that was taken.
     pub fn epoch(&self) -> Epoch {
         self.epoch
+    }
+
+    /// Why history cannot be written right now: what happened last waits for its commit, which is tried again. `None`: it can.
+    pub fn away(&self) -> watch::Receiver<Option<String>> {
+        self.away.clone()
     }
 
     /// Where edges put events (batches).

@@ -188,10 +188,15 @@ async fn a6_without_its_database_it_accepts_nothing_and_loses_nothing() {
     tokio::time::timeout(Duration::from_secs(20), taken).await.unwrap();
     assert!(!pushed.is_finished());
     assert!(committed.try_recv().is_err());
+    let mut away = scheduler.away();
+    let told = tokio::time::timeout(Duration::from_secs(20), away.wait_for(Option::is_some)).await;
+    assert!(told.is_ok(), "whoever waits can know why");
+    drop(told);
 
     let server = PrivateServer::start(folder.path(), &|_| {}).await.unwrap();
     let (version, _) = tokio::time::timeout(Duration::from_mins(1), pushed).await.unwrap().unwrap().unwrap();
     assert_eq!(version.0, 2);
+    assert!(away.borrow().is_none());
     settle(&scheduler).await;
     let counts = scheduler.read(crate::core::EnvironmentState::counts).await.unwrap();
     assert_eq!((counts.total, counts.compliant), (4, 4));

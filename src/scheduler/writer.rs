@@ -10,7 +10,7 @@ use crate::core::{Message, Name};
 use crate::history::{Batch, Fence, HistoryError, Store, mending};
 use crate::scheduler::limits::{COMMIT_PAUSE, LOOK_BACK};
 use std::sync::Arc;
-use tokio::sync::{broadcast, mpsc, oneshot};
+use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
 /// Who waits for the answer to a call.
 pub(super) type Caller = oneshot::Sender<Option<Message>>;
@@ -37,6 +37,8 @@ struct Task {
     fence: Fence,
     edge: Arc<dyn Edge>,
     committed: broadcast::Sender<Arc<Committed>>,
+    /// Why the batch under way is not in history yet.
+    away: watch::Sender<Option<String>>,
     kept: Kept,
 }
 
@@ -46,12 +48,13 @@ pub(super) fn spawn(
     fence: Fence,
     edge: Arc<dyn Edge>,
     committed: broadcast::Sender<Arc<Committed>>,
+    away: watch::Sender<Option<String>>,
 ) -> Writer {
     // One batch is written while the next gathers in the loop; more are never under way.
     let (batches, mut queue) = mpsc::channel::<Closed<Caller>>(1);
     let (done, wrote) = mpsc::channel(1);
-    let mut task =
-        Task { environment, store: Arc::clone(&store), fence: fence.clone(), edge, committed, kept: Kept::default() };
+    let (writes, written_as, kept) = (Arc::clone(&store), fence.clone(), Kept::default());
+    let mut task = Task { environment, store: writes, fence: written_as, edge, committed, away, kept };
     tokio::spawn(async move {
         loop {
             let result = tokio::select! {
@@ -121,10 +124,14 @@ impl Task {
         let mut pause = COMMIT_PAUSE.0;
         loop {
             match Verdict::of(self.settle(batch).await) {
-                Verdict::Committed => return Ok(()),
+                Verdict::Committed => {
+                    self.away.send_if_modified(|away| away.take().is_some());
+                    return Ok(());
+                }
                 Verdict::Ended(reason) => return Err(reason),
                 Verdict::Again(error) => {
                     let cause = std::error::Error::source(&error).map(ToString::to_string);
+                    self.away.send_replace(Some(cause.clone().unwrap_or_else(|| error.to_string())));
                     tracing::warn!(environment = %self.environment, %error, cause, "history is away; the commit is tried again");
                     tokio::time::sleep(pause).await;
                     pause = (pause * 2).min(COMMIT_PAUSE.1);
@@ -224,6 +231,7 @@ mod tests {
             fence,
             edge: Arc::new(Nobody),
             committed: broadcast::channel(1).0,
+            away: watch::channel(None).0,
             kept: Kept::default(),
         };
         task.look_back().await.unwrap();

@@ -140,7 +140,7 @@ fn orders_take_effect_at_once_and_why_knows_what_only_the_process_knows() {
         1,
         "
         index is Updating
-          the rate limit of target here is used up until in TIME",
+          the rate limit of target here is used up; the next may start in TIME",
     );
     let holds = house.run("show index -o json").json()["holds"].clone();
     assert_eq!((&holds[0]["hold"], &holds[1]), (&"rate".into(), &serde_json::Value::Null));

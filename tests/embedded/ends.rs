@@ -35,7 +35,7 @@ fn what_is_bad_and_was_not_asked_for_is_said() {
         "repair motd",
         1,
         "
-        version 1: 0 changed, 4 unchanged, 0 failed, 0 skipped; 1 attempt in TIME (RATE)
+        version 1: 0 changed, 3 unchanged, 0 failed, 0 skipped, 1 left; 1 attempt in TIME (RATE)
           1 other resource is not as declared: `homeostat status`",
     );
 }

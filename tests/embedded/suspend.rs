@@ -19,7 +19,7 @@ fn o_a_suspended_environment_accepts_versions_and_runs_nothing_until_it_is_resum
         "deploy -f manifests",
         1,
         "
-        version 2: 0 changed, 3 unchanged, 0 failed, 0 skipped; 0 attempts in TIME (RATE)
+        version 2: 0 changed, 2 unchanged, 0 failed, 0 skipped, 1 left; 0 attempts in TIME (RATE)
           motd does not run: AUTHOR suspended the environment: a new disk; `homeostat why motd`
           AUTHOR suspended the environment TIME: a new disk; `homeostat resume` lifts it",
     );

@@ -233,7 +233,7 @@ fn an_audit_says_who_did_what_and_compliance_since_when_it_is_proven() {
         WHEN  AUTHOR  ACTION  WHAT  MESSAGE
         TIME  AUTHOR  resume  target here  -
         TIME  AUTHOR  suspend  target here  disk
-        TIME  AUTHOR  deploy  all  -
+        TIME  AUTHOR  deploy  all  first
         TIME  AUTHOR  version  1 from manifests: 3 changed, 0 removed  first",
     );
     let deeds = house.run("audit -o json --limit 1").json();

@@ -32,7 +32,7 @@ pub(super) async fn rates(state: &StateOptions, output: Output) -> Result<Vec<Fi
         session.push(workload::push(declared.intents.clone())).await?;
         let deployed = session.wait().await?.ended.duration_since(began);
         let began = Instant::now();
-        session.request(RequestKind::Repair, Scope::default()).await?;
+        session.request(RequestKind::Repair, Scope::default(), "").await?;
         Ok((deployed, session.wait().await?.ended.duration_since(began)))
     })
     .await?;

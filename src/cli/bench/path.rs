@@ -92,7 +92,7 @@ impl Run {
             let first = meter.read().await?;
             let meter = Meter::start(&connect).await?;
             let names = declared.intents.iter().map(|intent| intent.name.clone()).collect();
-            session.request(RequestKind::Repair, Scope { names: Some(names), target: None }).await?;
+            session.request(RequestKind::Repair, Scope { names: Some(names), target: None }, "").await?;
             session.wait().await?;
             Ok(Self { costs: Some([first, meter.read().await?]), ..run })
         })

@@ -118,18 +118,18 @@ impl Access<'_> {
     }
 
     /// Requests a deploy, a repair or a report; returns how many resources it covers.
-    pub(crate) async fn request(&mut self, kind: RequestKind, scope: Scope) -> Result<usize, CliError> {
+    pub(crate) async fn request(&mut self, kind: RequestKind, scope: Scope, message: &str) -> Result<usize, CliError> {
         match self {
-            Self::Own(session) => session.request(kind, scope).await,
-            Self::Beside(beside) => beside.request(kind, scope, None).await,
+            Self::Own(session) => session.request(kind, scope, message).await,
+            Self::Beside(beside) => beside.request(kind, scope, message, None).await,
         }
     }
 
     /// Requests a deploy that releases what has this digest, or nothing.
-    pub(crate) async fn release(&mut self, scope: Scope, digest: Hash) -> Result<usize, CliError> {
+    pub(crate) async fn release(&mut self, scope: Scope, digest: Hash, message: &str) -> Result<usize, CliError> {
         match self {
-            Self::Own(session) => session.release(scope, digest).await,
-            Self::Beside(beside) => beside.request(RequestKind::Deploy, scope, Some(digest)).await,
+            Self::Own(session) => session.release(scope, digest, message).await,
+            Self::Beside(beside) => beside.request(RequestKind::Deploy, scope, message, Some(digest)).await,
         }
     }
 

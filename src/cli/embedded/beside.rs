@@ -91,9 +91,10 @@ impl Beside {
         &mut self,
         kind: RequestKind,
         scope: Scope,
+        message: &str,
         digest: Option<Hash>,
     ) -> Result<usize, CliError> {
-        let request = Request { id: RequestId(0), kind, scope, author: author(), message: "".into(), digest };
+        let request = Request { id: RequestId(0), kind, scope, author: author(), message: message.into(), digest };
         let (id, resources) = self.order(request).await?;
         self.requests.push(id);
         Ok(resources)

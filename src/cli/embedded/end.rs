@@ -30,6 +30,7 @@ pub(crate) async fn end(
     }
     let fence = store.take(environment, &owner_of(owner.0), owner.1).await?;
     store.forget_environment(&fence).await?;
+    process::remove_locks(folder, environment).map_err(EmbeddedError::from)?;
     Ok(readme::remove(folder, environment)?)
 }
 

@@ -17,7 +17,9 @@ pub(crate) enum EmbeddedError {
     #[error(transparent)]
     Server(#[from] ServerError),
     /// The database cannot be used.
-    #[error("cannot use the database {database}")]
+    #[error(
+        "cannot use the database {database}\n  see that its server runs, that the database exists, and that this user may connect to it"
+    )]
     Database {
         /// Which one; never with its password.
         database: String,
@@ -38,11 +40,32 @@ pub(crate) enum EmbeddedError {
         /// Its log.
         log: PathBuf,
     },
+    /// It was waited for until somebody had enough of it.
+    #[error(
+        "interrupted while history could not be written: {reason}\n  nothing that was committed is lost; make it writable, and run the same command again: it goes on, and runs again what was not recorded"
+    )]
+    HistoryAway {
+        /// What the database said.
+        reason: String,
+    },
     /// There is nothing to read.
     #[error("no environment is known with --data-dir {}\n  deploy something first: `homeostat deploy -f DIR`, or name another folder", folder.display())]
     Nothing {
         /// Which folder.
         folder: PathBuf,
+    },
+    /// The same of a database.
+    #[error(
+        "no environment is known in the database of --database-url\n  deploy something first: `homeostat deploy -f DIR --database-url URL`, or name another database"
+    )]
+    NothingInDatabase,
+    /// There is nothing to read yet.
+    #[error("no environment is known yet with --data-dir {}: it is being set up by {holder}\n  ask again when that has begun to deploy", folder.display())]
+    BeingSetUp {
+        /// Which folder.
+        folder: PathBuf,
+        /// Who works in it.
+        holder: String,
     },
     /// Nobody may say what is there.
     #[error("cannot look into {}\n  run this as the user who owns it, or name another folder with --data-dir", folder.display())]
@@ -102,8 +125,9 @@ impl EmbeddedError {
     /// The exit code it stands for.
     pub(crate) const fn exit(&self) -> Exit {
         match self {
-            Self::Lock(LockError::Held { .. }) | Self::Beside { .. } => Exit::Held,
-            Self::Nothing { .. } | Self::NoEnvironment(_) | Self::Url { .. } => Exit::Usage,
+            Self::Lock(LockError::Held { .. }) | Self::Beside { .. } | Self::BeingSetUp { .. } => Exit::Held,
+            Self::HistoryAway { .. } => Exit::Interrupted,
+            Self::Nothing { .. } | Self::NothingInDatabase | Self::NoEnvironment(_) | Self::Url { .. } => Exit::Usage,
             Self::Lock(_)
             | Self::Server(_)
             | Self::ServerEnded { .. }

@@ -14,6 +14,7 @@
 
 mod access;
 mod author;
+pub(crate) mod away;
 mod beside;
 pub(crate) mod control;
 mod copy;

@@ -2,6 +2,7 @@
 //!
 //! Work that an order makes ready stays where it is until something runs the environment. Where another process does so, that takes the order. Deliberately absent: signals; an order is one commit.
 
+use super::away::{Watch, given_up};
 use super::control::Control;
 use super::session::owner_of;
 use super::{Beside, Place};
@@ -59,7 +60,13 @@ impl Owned<'_> {
             let scheduler =
                 Scheduler::start(environment.clone(), store, owner, owners.ended(), Arc::new(NoExecutors)).await?;
             let owned = Owned { environment, by: By::Us(scheduler.clone()) };
-            let done = work(&owned, prepared).await;
+            // A signal ends the process, and takes back nothing that was answered.
+            let (server, log) = (place.server_process(), place.folder.join("postgres.log"));
+            let watch = Watch { away: scheduler.away(), signals: None, server, log };
+            let done = tokio::select! {
+                done = work(&owned, prepared) => done,
+                error = given_up(Some(watch)) => Err(error),
+            };
             let stopped = scheduler.stop().await;
             let done = done?;
             stopped?;

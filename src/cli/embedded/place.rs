@@ -63,7 +63,9 @@ impl Place {
         // An owner that ended in disorder may still be recorded as owner: the next run must know its id.
         let disorder = matches!(
             done,
-            Err(CliError::Scheduler(_) | CliError::History(_) | CliError::Embedded(EmbeddedError::ServerEnded { .. }))
+            Err(CliError::Scheduler(_)
+                | CliError::History(_)
+                | CliError::Embedded(EmbeddedError::ServerEnded { .. } | EmbeddedError::HistoryAway { .. }))
         );
         let left = if disorder { Ok(()) } else { owners.leave() };
         let closed = place.close().await;
@@ -96,7 +98,7 @@ impl Place {
             Err(source) if source.kind() == ErrorKind::PermissionDenied => {
                 Err(EmbeddedError::Unreadable { folder, source })
             }
-            Ok(false) | Err(_) => Err(EmbeddedError::Nothing { folder }),
+            Ok(false) | Err(_) => Err(nothing(folder)),
         }
     }
 
@@ -191,11 +193,23 @@ impl Place {
             ))),
             (None, Some(declared), _) => Ok(declared.clone()),
             (None, None, [only]) => Ok(only.clone()),
-            (None, None, []) => Err(EmbeddedError::Nothing { folder: self.folder.clone() }),
+            (None, None, []) => Err(self.nothing()),
             (None, None, _) => Err(EmbeddedError::NoEnvironment(format!(
                 "there are several environments: {}\n  name one with --environment",
                 names.join(", ")
             ))),
+        }
+    }
+
+    /// What is to be said where no environment is known.
+    pub(crate) fn nothing(&self) -> EmbeddedError {
+        if !self.private {
+            EmbeddedError::NothingInDatabase
+        } else if self.is_held_elsewhere() && FolderLock::opener(&self.folder).is_none() {
+            // One that takes orders goes on also after its last environment has ended.
+            nothing(self.folder.clone())
+        } else {
+            EmbeddedError::Nothing { folder: self.folder.clone() }
         }
     }
 
@@ -212,6 +226,14 @@ impl Place {
     /// Whether another process holds the data folder.
     pub(crate) fn is_held_elsewhere(&self) -> bool {
         self.private && self.lock.is_none()
+    }
+
+    /// Whether somebody may work on the environment now: of a private database its holder, else whoever owns it by its lease.
+    pub(crate) async fn is_at_work(&self, environment: &Name) -> Result<bool, HistoryError> {
+        if self.private {
+            return Ok(self.is_held_elsewhere());
+        }
+        Ok(self.store.owner(environment).await?.is_some())
     }
 
     /// The process of the private database, where it is ours.
@@ -251,6 +273,14 @@ async fn lock(
             locked => return Ok(locked?),
         }
         tokio::time::sleep(CONTROL_LOOK).await;
+    }
+}
+
+/// Whoever works in a folder in which nothing is known is just making something known.
+fn nothing(folder: PathBuf) -> EmbeddedError {
+    match FolderLock::worker(&folder) {
+        Some(holder) => EmbeddedError::BeingSetUp { folder, holder },
+        None => EmbeddedError::Nothing { folder },
     }
 }
 

@@ -1,14 +1,15 @@
 //! An environment as history knows it, read without owning it: a verb that only reads never changes who works on what.
 
-use super::{EmbeddedError, Place};
+use super::Place;
 use crate::cli::arguments::{SelectOptions, StateOptions};
+use crate::cli::document::AttemptDocument;
 use crate::cli::output::{Output, time};
 use crate::cli::selection::Selection;
 use crate::cli::{CliError, suggest};
 use crate::core::{
     AttemptId, EnvironmentState, Epoch, IntentRecord, Life, Name, ResourceView, Snapshot, Timestamp, VersionNumber,
 };
-use crate::history::Store;
+use crate::history::{AttemptSummary, Store};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -24,7 +25,7 @@ pub(crate) struct Reading {
     pub(crate) last_attempt: AttemptId,
     /// When it was read.
     pub(crate) now: Timestamp,
-    /// Another process holds the data folder, and may work on the environment.
+    /// Another process holds the data folder, or the environment in the database of `--database-url`, and may work on it.
     pub(crate) at_work: bool,
 }
 
@@ -41,15 +42,20 @@ impl Reading {
     async fn of(place: &Place, options: &StateOptions) -> Result<Self, CliError> {
         let environment = place.environment(options.environment.as_deref(), None).await?;
         let now = time::now();
-        let snapshot = place
-            .store
-            .peek(&environment)
-            .await?
-            .ok_or_else(|| EmbeddedError::Nothing { folder: place.folder.clone() })?;
+        let snapshot = place.store.peek(&environment).await?.ok_or_else(|| place.nothing())?;
         let last_attempt = snapshot.last_attempt;
-        let state = EnvironmentState::restore(environment.clone(), Epoch(0), snapshot, now).0;
-        let (store, at_work) = (Arc::clone(&place.store), place.is_held_elsewhere());
+        let at_work = place.is_at_work(&environment).await?;
+        let mut state = EnvironmentState::restore(environment.clone(), Epoch(0), snapshot, now).0;
+        if !at_work {
+            state.mark_unowned();
+        }
+        let store = Arc::clone(&place.store);
         Ok(Self { store, environment, state, last_attempt, now, at_work })
+    }
+
+    /// Attempts as documents.
+    pub(crate) fn documents(&self, attempts: &[AttemptSummary]) -> Vec<AttemptDocument> {
+        attempts.iter().map(|attempt| AttemptDocument::from(attempt).unless_at_work(self.at_work)).collect()
     }
 
     /// The resources that are meant, by name. That something was asked for and nothing is meant by it is told.

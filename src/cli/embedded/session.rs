@@ -1,5 +1,6 @@
 //! An environment that this process owns for one run: scheduler, endpoint, executors.
 
+use super::away;
 use super::executors::{Executors, Failure, PoolEdge};
 use super::signals::Signals;
 use super::{EmbeddedError, Finished, Owners, Place, author, readme};
@@ -117,7 +118,17 @@ impl Session {
         work: impl AsyncFnOnce(&mut Self) -> Result<T, CliError>,
     ) -> Result<T, CliError> {
         let mut session = Self::open(opening).await?;
-        let done = work(&mut session).await;
+        // A process that runs several environments says so itself, and ends when it is told to.
+        let away = session.lease.is_some().then(|| away::Watch {
+            away: session.scheduler.away(),
+            signals: Some(session.signals.clone()),
+            server: session.server,
+            log: session.log.clone(),
+        });
+        let done = tokio::select! {
+            done = work(&mut session) => done,
+            error = away::given_up(away) => Err(error),
+        };
         if done.is_ok() {
             session.trim().await;
         }
@@ -198,14 +209,23 @@ impl Session {
     }
 
     /// Requests a deploy, a repair or a report; returns how many resources it covers.
-    pub(crate) async fn request(&self, kind: RequestKind, scope: Scope) -> Result<usize, CliError> {
-        Ok(self.scheduler.request(kind, scope, author()).await?.1)
+    pub(crate) async fn request(&self, kind: RequestKind, scope: Scope, message: &str) -> Result<usize, CliError> {
+        self.order(kind, scope, message, None).await
     }
 
     /// Requests a deploy that releases what has this digest, or nothing.
-    pub(crate) async fn release(&self, scope: Scope, digest: Hash) -> Result<usize, CliError> {
-        let (id, kind, message) = (RequestId(0), RequestKind::Deploy, "".into());
-        let request = Request { id, kind, scope, author: author(), message, digest: Some(digest) };
+    pub(crate) async fn release(&self, scope: Scope, digest: Hash, message: &str) -> Result<usize, CliError> {
+        self.order(RequestKind::Deploy, scope, message, Some(digest)).await
+    }
+
+    async fn order(
+        &self,
+        kind: RequestKind,
+        scope: Scope,
+        message: &str,
+        digest: Option<Hash>,
+    ) -> Result<usize, CliError> {
+        let request = Request { id: RequestId(0), kind, scope, author: author(), message: message.into(), digest };
         Ok(self.scheduler.order(request).await?.1)
     }
 

@@ -7,6 +7,7 @@ use crate::cli::document::{AttemptDocument, AttemptResult, State};
 use crate::cli::embedded::EmbeddedError;
 pub(super) use crate::cli::limits::WAIT_IDLE as IDLE;
 use crate::cli::limits::{GLANCE_INTERVAL, GLANCE_SHARE, WAIT_PAGE};
+use crate::cli::output::{counted, either};
 use crate::cli::progress::Progress;
 use crate::cli::verbs::HeldDocument;
 use crate::core::{
@@ -50,6 +51,8 @@ pub(crate) struct Finished {
 struct Glance {
     queued: u32,
     running: u32,
+    /// Of those.
+    begun: u32,
     quiet: bool,
     /// Executors have no work, and dry runs are not waited for.
     idle: bool,
@@ -148,13 +151,26 @@ async fn watch(
         tokio::select! {
             () = session.signals.first(), if !interrupted => {
                 interrupted = true;
-                progress.note(&format!("stopping: waiting for {} running attempts (again: stop at once)", glance.running));
+                progress.note(&stopping(glance.begun, glance.running - glance.begun));
                 session.scheduler.send(Event::Stop).await?;
             }
             Failure { pool, message } = session.executors.failed() => return Err(EmbeddedError::Executors { pool, message }.into()),
             () = pause(commits, glance_pause(session.began.elapsed(), glance.took), &mut tally, &mut last_commit) => {}
         }
     }
+}
+
+/// What the first Ctrl-C does.
+fn stopping(begun: u32, granted: u32) -> String {
+    let waits = match begun {
+        0 => String::new(),
+        begun => format!(": waiting for {}", counted(begun as usize, "running attempt")),
+    };
+    let back = match granted {
+        0 => String::new(),
+        granted => format!("; {granted} not yet begun {} taken back", either(granted as usize, "is", "are")),
+    };
+    format!("stopping{waits}{back} (again: stop at once)")
 }
 
 /// Whether a child process of ours has ended; what remains of one that was not waited for is a zombie.
@@ -192,10 +208,10 @@ async fn pause(
 async fn glance(session: &Session) -> Result<Glance, CliError> {
     let read = |state: &EnvironmentState| {
         let looked = Instant::now();
-        let (queued, running) = (state.queued(), state.running());
+        let (queued, running, begun) = (state.queued(), state.running(), state.begun());
         let suspended = state.is_suspended() || state.is_report_only();
         let idle = running == 0 && state.open_dry_runs() == 0;
-        Glance { queued, running, quiet: state.quiet(), idle, suspended, took: looked.elapsed() }
+        Glance { queued, running, begun, quiet: state.quiet(), idle, suspended, took: looked.elapsed() }
     };
     Ok(session.scheduler.read(read).await?)
 }
@@ -323,6 +339,17 @@ mod tests {
     use crate::core::{
         Effects, Epoch, Intent, IntentParts, Push, PushMode, SessionNumber, Target, Timestamp, Windows, step,
     };
+
+    #[test]
+    fn what_has_begun_is_waited_for_and_the_rest_is_taken_back() {
+        assert_eq!(
+            stopping(2, 4),
+            "stopping: waiting for 2 running attempts; 4 not yet begun are taken back (again: stop at once)"
+        );
+        assert_eq!(stopping(1, 0), "stopping: waiting for 1 running attempt (again: stop at once)");
+        assert_eq!(stopping(0, 1), "stopping; 1 not yet begun is taken back (again: stop at once)");
+        assert_eq!(stopping(0, 0), "stopping (again: stop at once)");
+    }
 
     #[test]
     fn what_an_executor_has_taken_is_neither_held_nor_done() {

@@ -8,9 +8,13 @@ pub(crate) fn state_style(state: State) -> Style {
     match state {
         State::Compliant => Style::new().green(),
         State::Failed | State::Undefined => Style::new().red(),
-        State::Skipped | State::Drifted | State::Updating | State::Unreleased | State::Deploying | State::Deleting => {
-            Style::new().yellow()
-        }
+        State::Skipped
+        | State::Drifted
+        | State::Updating
+        | State::Unreleased
+        | State::Deploying
+        | State::Interrupted
+        | State::Deleting => Style::new().yellow(),
     }
 }
 

@@ -4,7 +4,7 @@ use crate::core::Timestamp;
 
 /// `2026-11-21T09:36:28.123Z`, for documents and `-o wide`.
 pub(crate) fn iso(at: Timestamp) -> String {
-    jiff::Timestamp::from_millisecond(at.0).map_or_else(|_| at.0.to_string(), |time| format!("{time:.3}"))
+    at.to_string()
 }
 
 /// Kubernetes-style age: `0s`, `42s`, `5m10s`, `3h5m`, `2d4h`, `400d`.

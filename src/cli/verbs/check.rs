@@ -6,7 +6,7 @@
 mod attempts;
 
 use crate::cli::arguments::CheckOptions;
-use crate::cli::embedded::{EmbeddedError, Place};
+use crate::cli::embedded::Place;
 use crate::cli::limits::CHECK_PAGE;
 use crate::cli::output::{Output, Table, counted, either, time};
 use crate::cli::{CliError, Exit};
@@ -72,8 +72,7 @@ pub(crate) async fn run(options: CheckOptions, output: Output) -> Result<Exit, C
 
 async fn check(place: &Place, environment: Name) -> Result<CheckDocument, CliError> {
     let store = &*place.store;
-    let nothing = || EmbeddedError::Nothing { folder: place.folder.clone() };
-    let snapshot = store.peek(&environment).await?.ok_or_else(nothing)?;
+    let snapshot = store.peek(&environment).await?.ok_or_else(|| place.nothing())?;
     let version = snapshot.version;
     let numbers = version_numbers(store, &environment, version).await?;
     let wanted = store.intents_at(&environment, version).await?;

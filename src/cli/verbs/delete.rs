@@ -16,7 +16,8 @@ pub(crate) async fn run(options: DeleteOptions, output: Output) -> Result<Exit, 
         Some(WholeEnvironment::Environment(order)) => super::environment::delete(order, output).await,
         None => {
             let prepare = async |place: &Place| prepare(&options, false, place, output).await;
-            let work = async |session: &mut Access<'_>, prepared| remove(session, prepared).await;
+            let work =
+                async |session: &mut Access<'_>, prepared| remove(session, prepared, &options.order.message).await;
             RunDocument::new(Access::run(Purpose::Work, &options.state, output, prepare, work).await?)
                 .print(output, false)
         }
@@ -27,12 +28,13 @@ pub(crate) async fn run(options: DeleteOptions, output: Output) -> Result<Exit, 
 pub(super) async fn remove(
     session: &mut Access<'_>,
     (pushes, scope): (Vec<Push>, Scope),
+    message: &str,
 ) -> Result<Finished, CliError> {
     for push in pushes {
         session.push(push).await?;
     }
     // Deletes that failed in an earlier run are tried again now (P2), not when their retry is due.
-    session.request(RequestKind::Deploy, scope).await?;
+    session.request(RequestKind::Deploy, scope, message).await?;
     session.wait().await
 }
 

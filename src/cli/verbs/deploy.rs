@@ -10,7 +10,7 @@ use crate::cli::selection::Selection;
 use crate::cli::{CliError, Exit, SET, refusal};
 use crate::core::{
     Effects, EnvironmentState, Event, Hash, Name, OnChange, Push, PushPlan, Refusal, RefusalKind, Request, RequestId,
-    RequestKind, Scope, step,
+    RequestKind, Scope, VersionNumber, step,
 };
 use std::collections::BTreeSet;
 
@@ -31,20 +31,24 @@ pub(crate) async fn run(options: DeployOptions, output: Output) -> Result<Exit, 
     };
     let purpose = if declared.is_some() { Purpose::Begin } else { Purpose::Work };
     let finished =
-        Access::run(purpose, &options.state, output, prepare, async |session, (push, selection, replaced)| {
+        Access::run(purpose, &options.state, output, prepare, async |session, (push, selection, replaced, newest)| {
             if let Some(declared) = &declared {
                 session.configure(declared).await?;
             }
+            let message = &*options.order.message;
             if let Some(push) = push {
-                session.push(push).await?;
+                let version = session.push(push).await?;
+                if version == newest && !message.is_empty() {
+                    output.note(&no_version(version));
+                }
             }
             if !replaced.is_empty() {
                 let scope = Scope { target: None, names: Some(replaced) };
-                session.request(RequestKind::ApproveRemovals, scope).await?;
+                session.request(RequestKind::ApproveRemovals, scope, message).await?;
             }
             match options.digest {
-                Some(digest) => session.release(selection.scope(), digest).await?,
-                None => session.request(RequestKind::Deploy, selection.scope()).await?,
+                Some(digest) => session.release(selection.scope(), digest, message).await?,
+                None => session.request(RequestKind::Deploy, selection.scope(), message).await?,
             };
             session.wait().await
         })
@@ -60,7 +64,7 @@ async fn prepare(
     place: &Place,
     environment: &Name,
     output: Output,
-) -> Result<(Option<Push>, Selection, Vec<Name>), CliError> {
+) -> Result<(Option<Push>, Selection, Vec<Name>, VersionNumber), CliError> {
     let state = snapshot_state(&*place.store, environment).await?;
     selection.check(&state, declared)?;
     let selection = selection.within(&state, declared, time::now());
@@ -87,7 +91,7 @@ async fn prepare(
     let mut replaced: BTreeSet<Name> = waiting.cloned().collect();
     let Some(declared) = declared else {
         confirm_replaced(&replaced, options.order.yes)?;
-        return Ok((None, selection, replaced.into_iter().collect()));
+        return Ok((None, selection, replaced.into_iter().collect(), state.version()));
     };
     let push = push_for(declared, &selection, options.prune);
     let mut push = Push { message: options.order.message.as_str().into(), ..push };
@@ -100,7 +104,14 @@ async fn prepare(
         // What was confirmed was shown against this version.
         push.base = Some(state.version());
     }
-    Ok((Some(push), selection, replaced.into_iter().collect()))
+    Ok((Some(push), selection, replaced.into_iter().collect(), state.version()))
+}
+
+/// Where a reason was given for a version that is none.
+fn no_version(newest: VersionNumber) -> String {
+    format!(
+        "no new version: the manifests want what version {newest} wants; the message is kept with this deploy (`homeostat audit`)"
+    )
 }
 
 /// What a deploy pushes of the manifests.

@@ -65,7 +65,8 @@ pub(super) async fn delete(order: EnvironmentOrder, output: Output) -> Result<Ex
     let state = StateOptions { environment: Some(name), ..state };
     let options = DeleteOptions { whole: None, select: SelectOptions::default(), order, state };
     let prepare = async |place: &Place| delete::prepare(&options, true, place, output).await;
-    let work = async |session: &mut Access<'_>, prepared| delete::remove(session, prepared).await;
+    let message = options.order.message.clone();
+    let work = async |session: &mut Access<'_>, prepared| delete::remove(session, prepared, &message).await;
     let (finished, ended) = Access::run_and_end(&options.state, output, prepare, work).await?;
     let environment = finished.environment.clone();
     let exit = RunDocument::new(finished).print(output, false)?;

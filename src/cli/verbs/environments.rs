@@ -1,7 +1,7 @@
 //! `homeostat environments`: what the data folder holds, one line per environment.
 
 use crate::cli::arguments::EnvironmentsOptions;
-use crate::cli::embedded::{EmbeddedError, Place, peek};
+use crate::cli::embedded::{Place, peek};
 use crate::cli::output::{Output, Table, counted, time};
 use crate::cli::{CliError, Exit};
 use crate::core::{Counts, Name, Timestamp, VersionNumber};
@@ -44,7 +44,7 @@ pub(crate) async fn run(options: EnvironmentsOptions, output: Output) -> Result<
             items.extend(describe(place, name, now).await?);
         }
         if items.is_empty() {
-            return Err(EmbeddedError::Nothing { folder: place.folder.clone() }.into());
+            return Err(place.nothing().into());
         }
         let document = EnvironmentsDocument { items };
         output.print(&document, || table(&document.items, now, output.is_wide()).render())?;

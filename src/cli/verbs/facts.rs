@@ -31,7 +31,9 @@ async fn refresh(options: &FactsOptions, output: Output) -> Result<Vec<String>, 
     let (finished, names) =
         Access::run(Purpose::Report, &options.state, output, prepare, async |session, names: Vec<Name>| {
             if !names.is_empty() {
-                session.request(RequestKind::FactRefresh, Scope { target: None, names: Some(names.clone()) }).await?;
+                session
+                    .request(RequestKind::FactRefresh, Scope { target: None, names: Some(names.clone()) }, "")
+                    .await?;
             }
             Ok((session.wait().await?, names))
         })

@@ -37,7 +37,7 @@ async fn attempts(
 ) -> Result<(), CliError> {
     let attempts = reading.store.attempts(&reading.environment, names, None, options.limit).await?;
     note_never(names, attempts.is_empty(), output);
-    let document = list(reading, attempts.iter().map(AttemptDocument::from).collect());
+    let document = list(reading, reading.documents(&attempts));
     // Some may have ended since the state was read.
     output.print(&document, || attempts_table(&document.items, time::now(), output.is_wide()).render())
 }

@@ -20,7 +20,7 @@ pub(crate) async fn run(options: RepairOptions, output: Output) -> Result<Exit, 
         if let Some(declared) = &declared {
             session.configure(declared).await?;
         }
-        session.request(kind, selection.scope()).await?;
+        session.request(kind, selection.scope(), "").await?;
         session.wait().await
     })
     .await?;

@@ -16,7 +16,7 @@ pub(crate) async fn run(options: RollbackOptions, output: Output) -> Result<Exit
         for push in pushes {
             session.push(push).await?;
         }
-        session.request(RequestKind::Deploy, Scope::default()).await?;
+        session.request(RequestKind::Deploy, Scope::default(), &options.order.message).await?;
         session.wait().await
     })
     .await?;

@@ -1,7 +1,7 @@
 //! `homeostat show NAME…`: resources, each with its intent, its state and its latest attempts.
 
 use crate::cli::arguments::ResourcesOptions;
-use crate::cli::document::{AttemptDocument, ListDocument, ResourceDocument, ShowDocument, State};
+use crate::cli::document::{ListDocument, ResourceDocument, ShowDocument, State};
 use crate::cli::embedded::Reading;
 use crate::cli::embedded::control::{Answer, Control, Order};
 use crate::cli::limits::SHOWN_ATTEMPTS;
@@ -46,7 +46,7 @@ async fn document(reading: &Reading, view: &ResourceView, holds: Vec<Hold>) -> R
         attributes_from: view.row.intent.inputs.clone(),
         facts: super::facts::values(view),
         holds,
-        attempts: attempts.iter().map(AttemptDocument::from).collect(),
+        attempts: reading.documents(&attempts),
     })
 }
 

@@ -1,12 +1,12 @@
 //! `homeostat status`: the resources and their states.
 
-use super::suspend;
+use super::{suspend, why};
 use crate::cli::arguments::StatusOptions;
 use crate::cli::document::{ListDocument, ResourceDocument, State, SuspensionDocument};
 use crate::cli::embedded::Reading;
-use crate::cli::output::{Output, Table, state_style, time};
+use crate::cli::output::{Output, Table, counted as number_of, either, state_style, time};
 use crate::cli::{CliError, Exit};
-use crate::core::{Counts, ResourceView, Timestamp};
+use crate::core::{Counts, Hold, ResourceView, Timestamp, VersionNumber, limits};
 
 /// Prints the resources, and fails with [`Exit::NotCompliant`] where one of them is not good.
 pub(crate) async fn run(options: StatusOptions, output: Output) -> Result<Exit, CliError> {
@@ -25,7 +25,8 @@ fn list(options: &StatusOptions, reading: &Reading, output: Output) -> Result<Ex
     let text = || {
         let table = table(&views, reading.now, output.is_wide()).render();
         let suspended = reading.state.suspensions().map(|suspension| suspend::told(suspension, reading.now));
-        [format!("{table}\n{}", headline(&document))].into_iter().chain(suspended).collect::<Vec<_>>().join("\n  ")
+        let notes = suspended.chain(interrupted(&views)).chain(closed(reading, &views)).chain(unborn(reading));
+        [format!("{table}\n{}", headline(&document))].into_iter().chain(notes).collect::<Vec<_>>().join("\n  ")
     };
     output.print(&document, text)?;
     let compliant = views.iter().all(|view| view.good);
@@ -63,6 +64,34 @@ fn table(views: &[ResourceView], now: Timestamp, wide: bool) -> Table {
         table.row(cells);
     }
     table
+}
+
+/// What a process had in hand that has ended.
+fn interrupted(views: &[ResourceView]) -> Option<String> {
+    let count = views.iter().filter(|view| State::of(view) == State::Interrupted).count();
+    let attempts = number_of(count, "attempt");
+    (count > 0).then(|| {
+        let was = either(count, "was", "were");
+        format!(
+            "{attempts} {was} interrupted, and nobody works on this now: `homeostat deploy` settles that and goes on"
+        )
+    })
+}
+
+/// The first of what waits for a window of its target, and until when. Looks at so many that are not good.
+fn closed(reading: &Reading, views: &[ResourceView]) -> Option<String> {
+    let waiting = views.iter().filter(|view| !view.good).take(limits::LISTED_NAMES);
+    waiting.into_iter().find_map(|view| {
+        let holds = reading.state.why(view.row.resource);
+        let hold = holds.iter().find(|hold| matches!(hold, Hold::OutsideWindow { .. }))?;
+        Some(format!("{} waits: {}", view.row.intent.name, why::told(hold, reading.now)))
+    })
+}
+
+/// Nothing was accepted yet, and somebody is about to.
+fn unborn(reading: &Reading) -> Option<String> {
+    let unborn = reading.at_work && reading.state.version() == VersionNumber(0);
+    unborn.then(|| "it is being set up by another process: ask again when its first version is accepted".to_owned())
 }
 
 /// `environment quickstart, version 3: 8 of 8 compliant`.

@@ -1,6 +1,6 @@
 //! What one run did, read back from history: the truth about a run is what was recorded, not what was announced.
 
-use super::suspend;
+use super::{suspend, why};
 use crate::cli::document::{AttemptDocument, AttemptResult, State, SuspensionDocument};
 use crate::cli::embedded::Finished;
 use crate::cli::output::{Output, Table, counted, either, styled_diff, time};
@@ -22,12 +22,16 @@ pub(crate) struct RunDocument {
     pub(crate) interrupted: bool,
     /// Resources that were changed on their targets.
     pub(crate) changed: usize,
-    /// Resources that were verified or left alone.
+    /// Resources that are as declared, and were so before.
     pub(crate) unchanged: usize,
     /// Resources whose last attempt failed.
     pub(crate) failed: usize,
     /// Resources that were skipped because of what they require.
     pub(crate) skipped: usize,
+    /// Resources that were skipped before, and still are: what they require is not good.
+    pub(crate) still_skipped: usize,
+    /// Other resources that are not as declared, and were not attempted.
+    pub(crate) left: usize,
     /// Attempts that ended.
     pub(crate) attempts: usize,
     /// How long the run took.
@@ -76,6 +80,16 @@ impl RunDocument {
         let skipped = count(|result| result == AttemptResult::Skipped);
         let live_touched =
             items.iter().filter(|item| item.result != AttemptResult::Deleted && !is_unchanged(item.result)).count();
+        // Of these it is told what happened; of other live ones that are not as declared, that nothing did.
+        let told = |of: &[AttemptResult]| {
+            let live = items.iter().filter(|item| item.operation != Some(Operation::Delete));
+            live.filter(|item| of.contains(&item.result)).count()
+        };
+        let Counts { total, compliant, skipped: skipped_now, .. } = finished.counts;
+        let still_skipped = (skipped_now as usize).saturating_sub(told(&[AttemptResult::Skipped]));
+        let not_good =
+            told(&[AttemptResult::Failed, AttemptResult::Lost, AttemptResult::Skipped, AttemptResult::Differs]);
+        let left = (total.saturating_sub(compliant) as usize).saturating_sub(not_good + still_skipped);
         let gone = items.iter().filter(|item| left_nothing(item)).count();
         let attempts = finished.attempts.iter().filter(|attempt| is_attempt(attempt.result)).count();
         let seconds = finished.elapsed.as_secs_f64();
@@ -84,9 +98,11 @@ impl RunDocument {
             version: finished.version,
             interrupted: finished.interrupted,
             changed,
-            unchanged: (finished.counts.total as usize).saturating_sub(live_touched) + gone,
+            unchanged: (total as usize).saturating_sub(live_touched + still_skipped + left) + gone,
             failed,
             skipped,
+            still_skipped,
+            left,
             attempts,
             seconds: round(seconds),
             attempts_per_second: round(if seconds > 0.0 { attempts as f64 / seconds } else { 0.0 }),
@@ -177,15 +193,23 @@ impl RunDocument {
         }
         let took = time::took((self.seconds * 1_000.0) as u64);
         format!(
-            "version {}: {} changed, {} unchanged, {} failed, {} skipped; {} in {took} ({:.0}/s)",
+            "version {}: {} changed, {} unchanged, {} failed, {} skipped{}; {} in {took} ({:.0}/s)",
             self.version,
             self.changed,
             self.unchanged,
             self.failed,
             self.skipped,
+            self.apart(),
             counted(self.attempts, "attempt"),
             self.attempts_per_second
         )
+    }
+
+    /// `, 1 still skipped, 2 left`: what this run did nothing about.
+    fn apart(&self) -> String {
+        let parts = [(self.still_skipped, "still skipped"), (self.left, "left")];
+        let shown = parts.iter().filter(|(count, _)| *count > 0);
+        shown.fold(String::new(), |told, (count, word)| format!("{told}, {count} {word}"))
     }
 
     /// What was found to differ, and was left: by a report, or as its policy says.
@@ -215,7 +239,9 @@ impl RunDocument {
                 Hold::ReportOnly => {
                     format!("{name} is not deployed as declared{more}, and this run only reports: `homeostat deploy`")
                 }
-                _ => format!("{name} does not run: {}{more}; `homeostat why {name}`", held.hold),
+                _ => {
+                    format!("{name} does not run: {}{more}; `homeostat why {name}`", why::told(&held.hold, time::now()))
+                }
             });
         }
         steps.extend(self.suspended.iter().cloned());
@@ -371,6 +397,19 @@ mod tests {
                 .contains("version 1: 1 changed, 1 unchanged, 1 failed, 0 skipped; 3 attempts in 500ms (6/s)")
         );
         assert!(run.text(false).contains("`homeostat why b`"));
+    }
+
+    #[test]
+    fn what_this_run_did_nothing_about_is_not_called_unchanged() {
+        let counts = Counts { total: 6, compliant: 2, failed: 1, skipped: 2, updating: 1, ..Counts::default() };
+        let again = run(vec![attempt(4, "low", AttemptResult::Failed)], counts);
+        assert_eq!((again.unchanged, again.failed, again.skipped), (2, 1, 0));
+        assert_eq!((again.still_skipped, again.left), (2, 1));
+        let text = again.text(false);
+        assert!(
+            text.contains(": 0 changed, 2 unchanged, 1 failed, 0 skipped, 2 still skipped, 1 left; 1 attempt"),
+            "{text}"
+        );
     }
 
     #[test]

@@ -210,7 +210,15 @@ fn sentence(hold: &Hold, unreleased: bool, now: Timestamp, knows: Knows) -> Stri
         Hold::Suspended(by) => suspend::sentence(by, now),
         Hold::Cancelled { until } if *until > now => format!("{hold}; it comes again {}", time::relative(*until, now)),
         Hold::Cancelled { .. } => format!("{hold}; it comes again as soon as a homeostat process owns the environment"),
-        Hold::Rate { until: Some(at), .. } => format!("{hold} until {}", time::relative(*at, now)),
+        Hold::Rate { until: Some(at), .. } => format!("{hold}; the next may start {}", time::relative(*at, now)),
+        Hold::Running(run) if run.interrupted => {
+            format!(
+                "{hold}, and nobody works on it now; the next homeostat process that owns the environment settles it"
+            )
+        }
+        Hold::Concurrency { .. } | Hold::InFlight { .. } if knows == Knows::NobodyWorks => {
+            "it waits for its turn, as soon as a homeostat process owns the environment".to_owned()
+        }
         Hold::ExecutorUnavailable { message: None, .. } if knows == Knows::NobodyWorks => {
             "it waits to be run, as soon as a homeostat process owns the environment".to_owned()
         }
@@ -218,6 +226,15 @@ fn sentence(hold: &Hold, unreleased: bool, now: Timestamp, knows: Knows) -> Stri
             "it waits to be run, and no executor is connected".to_owned()
         }
         hold => hold.to_string(),
+    }
+}
+
+/// The same where it does not matter who says it.
+pub(super) fn told(hold: &Hold, now: Timestamp) -> String {
+    match hold {
+        // Who did so, when, and how it is lifted is said once for all.
+        Hold::Suspended(_) => hold.to_string(),
+        hold => sentence(hold, false, now, Knows::OnlyHistory),
     }
 }
 
@@ -260,6 +277,9 @@ fn next_steps(state: &EnvironmentState, root: &Link, now: Timestamp, runs: bool)
             Some(format!("correct `windows` of Target {target}, and deploy again"))
         }
         Hold::OutsideWindow { opens_at: Some(at), .. } => Some(format!("deploy again {}", time::relative(*at, now))),
+        Hold::Running(run) if run.interrupted => {
+            Some("`homeostat deploy` closes that attempt, and runs it again where that is needed".to_owned())
+        }
         Hold::Cancelled { .. } => Some(format!("`homeostat deploy {name}` goes on with it now")),
         Hold::Drifted if observes(state, name) => Some(format!(
             "its policy is to observe: correct it on the target, or declare it with `mode: Enforce`; `homeostat show {name}` shows the difference"

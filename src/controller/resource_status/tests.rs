@@ -53,7 +53,13 @@ fn drifted() -> ResourceView {
 }
 
 fn run() -> Running {
-    Running { attempt: AttemptId(7), executor: "pod".into(), operation: Operation::Enforce, begun: true }
+    Running {
+        attempt: AttemptId(7),
+        executor: "pod".into(),
+        operation: Operation::Enforce,
+        begun: true,
+        interrupted: false,
+    }
 }
 
 #[derive(Default)]

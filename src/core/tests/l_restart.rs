@@ -29,6 +29,20 @@ fn l1_only_what_is_due_is_attempted_what_is_not_good_by_its_retry_and_what_is_go
 }
 
 #[test]
+fn what_an_ended_owner_left_is_told_as_interrupted_to_who_only_looks() {
+    let mut world = World::new(["t1"]);
+    world.push("a; b");
+    world.begin("a");
+    assert_eq!((world.state.running(), world.state.begun()), (2, 1), "the second waits for its turn");
+    world.state.mark_unowned();
+    assert_eq!(world.why("a"), "attempt 1 was interrupted: what it did is not recorded");
+    assert!(world.view("b").running.is_some_and(|running| running.interrupted));
+    world.restart();
+    world.run_all();
+    world.expect([("a", "good"), ("b", "good")]);
+}
+
+#[test]
 fn l2_what_is_undefined_or_blocked_is_not_run() {
     let mut world = World::new(["t1", "t2"]);
     world.push("failed; skipped@t2 <- failed; lost@nowhere; wants@t2 <- ghost; on@t2 <- wants");

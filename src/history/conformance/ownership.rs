@@ -19,6 +19,16 @@ pub(super) async fn a_held_environment_is_refused_and_names_its_holder(store: An
     store.take("prod-2", &owner("second", LONG_MS), &[]).await.unwrap();
 }
 
+pub(super) async fn an_owner_is_known_as_long_as_its_lease_runs(store: AnyStore) {
+    assert_eq!(store.owner("prod").await.unwrap(), None, "there is no such environment");
+    let fence = store.take("prod", &owner("first", LONG_MS), &[]).await.unwrap();
+    assert_eq!(store.owner("prod").await.unwrap().as_deref(), Some("first on a host"));
+    store.release(&fence).await.unwrap();
+    assert_eq!(store.owner("prod").await.unwrap(), None, "it was given up");
+    store.take("prod", &owner("second", 0), &[]).await.unwrap();
+    assert_eq!(store.owner("prod").await.unwrap(), None, "its lease has ended");
+}
+
 pub(super) async fn an_ended_owner_is_replaced_at_once(store: AnyStore) {
     let first = store.take("prod", &owner("first", LONG_MS), &[]).await.unwrap();
     let second = store.take("prod", &owner("second", LONG_MS), &[name("another"), name("first")]).await.unwrap();

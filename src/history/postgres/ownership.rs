@@ -124,6 +124,14 @@ async fn refuse_while_held(connection: &mut PgConnection, environment: &str, hol
     Err(HistoryError::Held { environment: environment.to_owned(), holder, remaining_ms: remaining_ms as u64 }.into())
 }
 
+/// For whoever only looks.
+pub(super) async fn owner(connection: &mut PgConnection, name: &str) -> Result<Option<String>, Failure> {
+    let found = sqlx::query_scalar(
+        "SELECT description FROM environment JOIN lease USING (owner) WHERE name = $1 AND expires_at > clock_timestamp()",
+    );
+    Ok(found.bind(name).fetch_optional(connection).await?)
+}
+
 pub(super) async fn lease(connection: &mut PgConnection, owner: &Owner) -> Result<(), Failure> {
     sqlx::query(
         "INSERT INTO lease (owner, description, expires_at) VALUES ($1, $2, clock_timestamp() + $3 * interval '1 millisecond')

@@ -69,7 +69,7 @@ pub enum ServerError {
         last_words: String,
     },
     /// The server ended instead of accepting connections.
-    #[error("the private PostgreSQL did not start: {last_words}{} (log: {})", advice(last_words), log.display())]
+    #[error("the private PostgreSQL did not start; its log is {}, and ends so:\n    {}{}", log.display(), last_words.replace('\n', "\n    "), advice(last_words))]
     DidNotStart {
         /// Its log.
         log: PathBuf,
@@ -86,10 +86,12 @@ pub enum ServerError {
     },
 }
 
-/// What helps where the user namespace is refused, which is the one failure that a user cannot guess from the message.
+/// What helps where the message does not say it: where the user namespace is refused, and where the disk is full.
 fn advice(last_words: &str) -> &'static str {
     if last_words.contains("unshare:") {
         "; PostgreSQL refuses to run as root and this machine allows no user namespace: run as another user, or use a running server with --database-url"
+    } else if last_words.contains("No space left on device") {
+        "\n  make room on the disk of the data folder, and run the same command again: nothing that was committed is lost"
     } else {
         ""
     }

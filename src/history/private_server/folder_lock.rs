@@ -46,7 +46,7 @@ pub enum LockError {
         holder: String,
     },
     /// The folder or the lock file cannot be used.
-    #[error("cannot lock {}", path.display())]
+    #[error("cannot make or lock {}\n  name a folder with --data-dir that this user can make and write to", path.display())]
     Folder {
         /// Which one.
         path: PathBuf,
@@ -84,6 +84,18 @@ impl FolderLock {
         let holder: Holder = serde_json::from_str(&text).ok()?;
         let lives = holder.opens.is_some() && began(holder.pid) == holder.opens;
         lives.then(|| holder.to_string())
+    }
+
+    /// Who holds the folder, where that is a process that does more than to read. Makes nothing.
+    pub fn worker(folder: &Path) -> Option<String> {
+        let mut file = File::open(folder.join(LOCK_FILE)).ok()?;
+        if !matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)) {
+            return None;
+        }
+        let mut text = String::new();
+        file.read_to_string(&mut text).ok()?;
+        let holder: Holder = serde_json::from_str(&text).ok()?;
+        (!holder.reads).then(|| holder.to_string())
     }
 
     fn lock(folder: &Path, opens: Option<u64>, reads: bool) -> Result<Self, LockError> {
@@ -180,9 +192,14 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let worker = FolderLock::acquire(folder.path()).unwrap();
         assert!(!FolderLock::ends_soon(folder.path()));
+        assert!(FolderLock::worker(folder.path()).unwrap().contains(&format!("process {}", std::process::id())));
         drop(worker);
+        assert_eq!(FolderLock::worker(folder.path()), None);
+        assert_eq!(FolderLock::worker(&folder.path().join("never")), None);
+        assert!(!folder.path().join("never").exists(), "asking makes nothing");
         let reader = FolderLock::acquire_to_read(folder.path()).unwrap();
         assert!(FolderLock::ends_soon(folder.path()));
+        assert_eq!(FolderLock::worker(folder.path()), None);
         // Who has locked it and not signed yet has said nothing, or is not who is named there.
         fs::write(folder.path().join(LOCK_FILE), "").unwrap();
         assert!(FolderLock::ends_soon(folder.path()));

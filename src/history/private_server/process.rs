@@ -36,6 +36,8 @@ pub(super) fn unprivileged(at_our_death: &str, program: &Path) -> Command {
 #[derive(Debug)]
 pub(super) struct Process {
     pid: u32,
+    /// Where in its log its own words begin.
+    speaks_from: u64,
     end: oneshot::Receiver<()>,
     has_ended: bool,
 }
@@ -48,6 +50,7 @@ impl Process {
             fs::rename(log, log.with_extension("log.1")).map_err(unusable)?;
         }
         let output = OpenOptions::new().create(true).append(true).open(log).map_err(unusable)?;
+        let speaks_from = output.metadata().map_err(unusable)?.len();
         command.stderr(output.try_clone().map_err(unusable)?).stdout(output);
         let (started, has_started) = std::sync::mpsc::sync_channel(1);
         let (ended, end) = oneshot::channel();
@@ -62,11 +65,16 @@ impl Process {
         })?;
         let gone = || spawn_error(&Command::new("setpriv"), std::io::Error::other("the thread that starts it ended"));
         let pid = has_started.recv().unwrap_or_else(|_| Err(gone()))?;
-        Ok(Self { pid, end, has_ended: false })
+        Ok(Self { pid, speaks_from, end, has_ended: false })
     }
 
     pub(super) const fn pid(&self) -> u32 {
         self.pid
+    }
+
+    /// The end of what it has said, for an error.
+    pub(super) fn last_words(&self, log: &Path) -> String {
+        last_words(log, self.speaks_from)
     }
 
     /// Awaits its end; may be called again.
@@ -132,11 +140,11 @@ pub(super) fn is_ready(data: &Path, pid: u32) -> bool {
     lines.next().is_some_and(|line| line.parse() == Ok(pid)) && lines.nth(6).is_some_and(|status| status == "ready")
 }
 
-/// The end of a log, for an error.
-pub(super) fn last_words(log: &Path) -> String {
+/// The end of a log, of what was said after its first bytes.
+fn last_words(log: &Path, after: u64) -> String {
     let read = || -> std::io::Result<Vec<u8>> {
         let mut file = File::open(log)?;
-        let start = file.metadata()?.len().saturating_sub(limits::QUOTED_LOG_BYTES);
+        let start = file.metadata()?.len().saturating_sub(limits::QUOTED_LOG_BYTES).max(after);
         file.seek(SeekFrom::Start(start))?;
         let mut bytes = Vec::new();
         file.take(limits::QUOTED_LOG_BYTES).read_to_end(&mut bytes)?;

@@ -2,6 +2,7 @@
 
 use super::environments::Shared;
 use super::happening::{Chronicle, Happening, What};
+use crate::cli::embedded::away;
 use crate::cli::embedded::control::Registered;
 use crate::cli::embedded::{EmbeddedError, Opening, Session, has_ended, push_of};
 use crate::cli::limits::{ENDING_GRACE, ENDING_LOOK, SESSION_AGAIN, SESSION_AGAIN_AT_MOST, SESSION_WELL};
@@ -117,7 +118,25 @@ impl Keeper {
             report_only: false,
             signals: Some(shared.signals.clone()),
         };
-        Session::within(opening, async |session| self.hold(session, registered).await).await
+        Session::within(opening, async |session| {
+            let scheduler = session.scheduler.clone();
+            tokio::select! {
+                told = self.hold(session, registered) => told,
+                () = self.tell_away(&scheduler) => Err(CliError::Scheduler(scheduler.ended().await)),
+            }
+        })
+        .await
+    }
+
+    /// Tells when history cannot be written, and when it can again. Never ends.
+    async fn tell_away(&self, scheduler: &Scheduler) {
+        let mut history = scheduler.away();
+        loop {
+            let reason = away::until_away(&mut history).await;
+            self.tell(Happening::of(What::Trouble).saying(away::told(&reason, false)));
+            away::until_back(&mut history).await;
+            self.tell(Happening::of(What::Mended).saying("history is written again"));
+        }
     }
 
     async fn hold(&self, session: &mut Session, registered: &Registered) -> Result<Told, CliError> {
