@@ -180,7 +180,7 @@ fn orders_take_effect_at_once_and_why_knows_what_only_the_process_knows() {
         "deploy motd",
         1,
         "
-        version 1: 0 changed, 3 unchanged, 0 failed, 0 skipped; 0 attempts in TIME (RATE)
+        version 1: 0 changed, 2 unchanged, 0 failed, 0 skipped, 1 left; 0 attempts in TIME (RATE)
           1 other resource is not as declared: `homeostat status`",
     );
     run.stop();

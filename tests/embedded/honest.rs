@@ -105,6 +105,7 @@ fn what_a_killed_process_had_in_hand_is_interrupted_until_the_next_settles_it() 
         "
         two is Updating
           it waits for one, which is queued or running
+          it waits to be run, as soon as a homeostat process owns the environment
           one is Interrupted
             attempt 1 was interrupted: what it did is not recorded, and nobody works on it now; the next homeostat process that owns the environment settles it
         next: `homeostat deploy` closes that attempt, and runs it again where that is needed",
