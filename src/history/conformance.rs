@@ -81,6 +81,7 @@ on_both_stores! {
         gone_resources_are_not_loaded_but_keep_their_numbers,
         what_waits_for_its_release_comes_back,
         current_state_is_the_last_that_was_written,
+        each_row_has_its_own_policy_and_its_own_flags,
         every_version_can_be_rebuilt,
         versions_are_paged_newest_first,
         attempts_are_paged_newest_first,

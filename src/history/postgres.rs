@@ -234,6 +234,11 @@ impl PostgresStore {
         sqlx::query_scalar("SELECT current_user::text").fetch_one(&self.pool).await.unwrap()
     }
 
+    /// What a connection of the pool has been told.
+    pub(super) async fn setting(&self, name: &str) -> String {
+        sqlx::query_scalar("SELECT current_setting($1)").bind(name).fetch_one(&self.pool).await.unwrap()
+    }
+
     /// Makes one connection of the pool like one to a demoted primary.
     pub(super) async fn become_read_only(&self) {
         sqlx::query("SET default_transaction_read_only = on").execute(&self.pool).await.unwrap();

@@ -323,12 +323,16 @@ fn h1_where_what_is_in_flight_is_bounded_the_most_important_of_all_targets_comes
 }
 
 fn world_of_one_credit<const N: usize>(targets: [&str; N]) -> World {
+    world_of_credits(1, targets)
+}
+
+fn world_of_credits<const N: usize>(credits: u32, targets: [&str; N]) -> World {
     let mut world = World::without_executor();
     for target in targets {
         world.target(target);
     }
     let (pool, session) = ("pool".into(), SessionNumber(1));
-    world.step(Event::ExecutorConnected { executor: "e1".into(), pool, session, credits: 1, holds: Vec::new() });
+    world.step(Event::ExecutorConnected { executor: "e1".into(), pool, session, credits, holds: Vec::new() });
     world
 }
 
@@ -343,6 +347,23 @@ fn h1_room_for_which_nothing_waits_any_more_on_one_target_is_taken_by_another_on
         world.push("b <- nowhere");
         assert_eq!(order(&mut world), "a c", "{bound:?}");
     }
+}
+
+#[test]
+fn h1_what_waits_for_any_executor_comes_before_what_waits_for_this_one_where_it_is_more_important() {
+    let mut world = world_of_credits(2, ["t1", "t2"]);
+    world.change_target("t1", |target| target.concurrency = 3);
+    world.push("a; b; c; z@t2");
+    order(&mut world);
+    world.forget_grants();
+    world.repair();
+    // `c` waits for the executor that works on its target, and `z`, which has changed since, for any.
+    world.expect_granted(["a", "b"]);
+    world.change("z");
+    world.succeed("a");
+    world.expect_granted(["z"]);
+    world.succeed("b");
+    world.expect_granted(["c"]);
 }
 
 #[test]

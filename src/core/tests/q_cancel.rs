@@ -122,6 +122,21 @@ fn q2_r13_an_owner_whose_clock_was_set_back_leaves_alone_what_was_cancelled_too(
 }
 
 #[test]
+fn q2_a_clock_that_is_set_back_leaves_what_was_cancelled_alone_for_as_long_as_a_cancellation_lasts_and_no_longer() {
+    let mut world = World::new(["t1"]);
+    world.advance(100 * LONGEST);
+    world.push("a");
+    cancel(&mut world);
+    world.now = world.now.before_ms(100 * LONGEST);
+    world.tick();
+    world.forget_grants();
+    world.advance(LONGEST - 1);
+    world.expect_granted([]);
+    world.advance(1);
+    world.expect_granted(["a"]);
+}
+
+#[test]
 fn q2_what_begins_before_it_is_taken_back_counts() {
     let mut world = World::new(["t1"]);
     world.push("a");

@@ -213,6 +213,20 @@ fn q6_a_new_owner_never_exceeds_the_rate_that_the_one_before_it_used_up() {
 }
 
 #[test]
+fn q6_a_clock_that_is_set_back_makes_nobody_wait_longer_for_a_rate_than_its_period() {
+    let mut world = rated(1, 60_000);
+    world.advance(2 * HOUR);
+    world.push("a; b");
+    world.succeed("a");
+    world.expect_granted(["a"]);
+    world.now = world.now.before_ms(HOUR);
+    world.tick();
+    world.expect_granted([]);
+    world.advance(60_000);
+    world.expect_granted(["b"]);
+}
+
+#[test]
 fn q6_lifting_a_rate_starts_what_it_held() {
     let mut world = rated(1, HOUR);
     world.push("a; b");

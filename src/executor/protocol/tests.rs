@@ -75,6 +75,12 @@ fn identities_that_cannot_be_kept_are_refused() {
 #[test]
 fn text_is_cut_with_a_mark_and_escaped() {
     assert_eq!(&*bounded("a\n\tb\u{1b}[2J\0\u{202e}", 100), "a\n\tb\\u{1b}[2J\\u{0}\\u{202e}");
+    // Nothing beside plain text takes the short way.
+    for (odd, escaped) in
+        [("a\rb", "a\\u{d}b"), ("a\u{7f}b", "a\\u{7f}b"), ("a\u{1f}b", "a\\u{1f}b"), ("a\u{85}b", "a\\u{85}b")]
+    {
+        assert_eq!(&*bounded(odd, 100), escaped);
+    }
     let cut = bounded(&"é".repeat(100), 100);
     assert_eq!(&*cut, format!("{}… (148 bytes more)", "é".repeat(26)));
     let exact = "x".repeat(100);

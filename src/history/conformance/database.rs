@@ -70,6 +70,17 @@ async fn the_pool_works_as_the_runtime_role() {
     assert_eq!(store.current_role().await, "homeostat_runtime");
 }
 
+/// Compiling a statement of ours takes longer than running it, and a third of the time of loading a large environment.
+#[tokio::test]
+async fn no_statement_is_compiled_whatever_the_database_says() {
+    let options = test_database::empty_database().await;
+    let mut admin = PgConnection::connect_with(&options).await.unwrap();
+    let database = options.get_database().unwrap();
+    admin.execute(AssertSqlSafe(format!("ALTER DATABASE {database} SET jit = on"))).await.unwrap();
+    let store = PostgresStore::connect(options, 1).await.unwrap();
+    assert_eq!(store.setting("jit").await, "off");
+}
+
 #[tokio::test]
 async fn many_processes_prepare_one_database_at_once() {
     let options = test_database::empty_database().await;

@@ -164,12 +164,32 @@ pub(super) async fn current_state_is_the_last_that_was_written(store: AnyStore) 
         Record::TargetRemoved("never there".into()),
         version(2, vec![wants(0, "a", "2")]),
     ];
-    owned.commit(records, vec![new_row(0, intent("a", "2"), 2)]).await.unwrap();
+    let last = ResourceRow { set: "other".into(), ..new_row(0, intent("a", "2"), 2) };
+    owned.commit(records, vec![last.clone()]).await.unwrap();
 
     let snapshot = store.load(&owned.fence).await.unwrap();
     assert_eq!(snapshot.settings, Some(settings(true)));
     assert_eq!(snapshot.targets, [target("a", 2), target("b", 9)]);
-    assert_eq!(snapshot.resources, [new_row(0, intent("a", "2"), 2)]);
+    assert_eq!(snapshot.resources, [last]);
+}
+
+/// What many rows share is kept once, and columns of one type stand side by side: neither is another's.
+pub(super) async fn each_row_has_its_own_policy_and_its_own_flags(store: AnyStore) {
+    let mut owned = Owned::take(&store, "prod").await;
+    let row = |number: u32| ResourceRow {
+        skipped: number == 1,
+        maybe_changed: number == 2,
+        removal_approved: number == 3,
+        ..new_row(number, intent_within(&format!("r{number}"), "1", number.into()), 1)
+    };
+    let rows: Vec<ResourceRow> = (1..=4).map(row).collect();
+    let wanted: Vec<IntentRecord> = rows
+        .iter()
+        .map(|row| IntentRecord { intent: Some(row.intent.clone()), ..wants(row.resource.0, &row.intent.name, "1") })
+        .collect();
+    owned.commit(vec![version(1, wanted.clone())], rows.clone()).await.unwrap();
+    assert_eq!(store.load(&owned.fence).await.unwrap().resources, rows);
+    assert_eq!(store.intents_at("prod", VersionNumber(1)).await.unwrap(), Some(wanted));
 }
 
 pub(super) async fn every_version_can_be_rebuilt(store: AnyStore) {

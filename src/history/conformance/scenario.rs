@@ -52,6 +52,11 @@ pub(super) fn name(text: &str) -> Name {
 
 /// The intent of a file, with everything set that can be.
 pub(super) fn intent(called: &str, content: &str) -> Arc<Intent> {
+    intent_within(called, content, 7)
+}
+
+/// The same with a deadline of its own, and so a policy of its own.
+pub(super) fn intent_within(called: &str, content: &str, deadline_ms: u64) -> Arc<Intent> {
     Arc::new(Intent::new(IntentParts {
         name: called.into(),
         kind: "host.File".into(),
@@ -69,7 +74,7 @@ pub(super) fn intent(called: &str, content: &str) -> Arc<Intent> {
             deletion_policy: DeletionPolicy::Orphan,
             protected: true,
             replace: crate::core::Replace::CreateFirst,
-            deadline_ms: 7,
+            deadline_ms,
             notify: Notify { send: true, receive: false },
         },
     }))
