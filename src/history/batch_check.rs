@@ -149,7 +149,7 @@ pub(super) fn check_texts<'a>(
     texts: impl IntoIterator<Item = Option<&'a str>>,
 ) -> Result<(), HistoryError> {
     for text in texts.into_iter().flatten() {
-        if let Some(at) = text.bytes().position(|byte| byte == 0) {
+        if let Some(at) = text.find('\0') {
             return refuse(format!("{} has a NUL character at byte {at} of a text", what()));
         }
     }
