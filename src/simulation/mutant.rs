@@ -3,8 +3,13 @@
 
 use super::violation::{Checker, Promise};
 use super::world::World;
-use crate::core::{Change, Event, LastResult, Life, OnChange, OutcomeKind, Record, RequestKind, Snapshot, Windows};
+use crate::core::{
+    Change, Event, Intent, IntentParts, LastResult, Life, Name, OnChange, OutcomeKind, Record, RequestKind,
+    ResourceRow, Snapshot, Windows,
+};
 use crate::history::Batch;
+use std::collections::BTreeSet;
+use std::sync::Arc;
 
 macro_rules! mutants {
     ($($variant:ident = $checker:ident, $name:literal, $says:literal),* $(,)?) => {
@@ -40,18 +45,22 @@ mutants! {
     ForgetDebts = SameAsUndisturbed, "forget-debts", "a new owner does not know who is to be told to reload",
     ForgetMaybeChanged = SameAsUndisturbed, "forget-maybe-changed", "a new owner does not know what a lost attempt may have changed",
     SkipUpdates = AsLastWritten, "skip-updates", "updates are reported and not made",
+    DeafToResume = WhyIsTrue, "deaf-to-resume", "what was suspended stays so when users resume it",
     EndOnUnavailable = LoopLives, "end-on-unavailable", "a scheduler gives up when history is away",
 
     AnswerBeforeCommit = AnsweredIsCommitted, "answer-before-commit", "callers are answered before the commit",
     DropRefusals = AnsweredIsCommitted, "drop-refusals", "refused intents are answered as accepted",
     LosePushedIntents = AnsweredIsCommitted, "lose-pushed-intents", "the last intent of a push of several is lost",
     CommitLater = AnsweredIsCommitted, "commit-later", "history says that it has committed before it has",
+    TrimAccepted = AcceptedIsKept, "trim-accepted", "history keeps no more than the newest versions",
 
     GoodAtRestore = OrderOfGrants, "good-at-restore", "a new owner takes what failed for good",
     WorkOnRevoked = OrderOfBegins, "work-on-revoked", "an executor gives a grant back and works on it all the same",
     ReportEarly = OrderOfBegins, "report-early", "an executor reports success before it has ended",
 
+    DeleteStanding = OrderOfDeletes, "delete-standing", "a new owner does not know what stands on something that is to be deleted",
     SkipEpochCheck = StaleOwnerWritesNothing, "skip-epoch-check", "history does not compare the epoch",
+    WriteBackwards = OutcomesAscend, "write-backwards", "the grants of a batch are written in the wrong order",
     LostAtOnce = OneExecutorPerTarget, "lost-at-once", "an executor is believed lost as soon as its stream breaks",
     CreditLateResults = ResultsAreTrue, "credit-late-results", "a result heard late is credited to a newer attempt",
 
@@ -130,6 +139,16 @@ impl World {
             Some(Mutant::ForgetDebts) => snapshot.resources.iter_mut().for_each(|row| row.reload = None),
             Some(Mutant::ForgetMaybeChanged) => snapshot.resources.iter_mut().for_each(|row| row.maybe_changed = false),
             Some(Mutant::ForgetSuspensions) => snapshot.requests.retain(|open| open.kind != RequestKind::Suspend),
+            Some(Mutant::DeleteStanding) => {
+                let gone: BTreeSet<Name> = tombstones(&snapshot).map(|row| row.intent.name.clone()).collect();
+                for row in snapshot.resources.iter_mut().filter(|row| row.life == Life::Live) {
+                    let requires = row.intent.requires.iter().filter(|name| !gone.contains(*name)).cloned().collect();
+                    row.intent = Arc::new(Intent::new(IntentParts {
+                        requires,
+                        ..IntentParts::from(Intent::clone(&row.intent))
+                    }));
+                }
+            }
             Some(Mutant::DropTombstones) => snapshot.resources.retain(|row| row.life == Life::Live),
             Some(Mutant::ReuseAttempts) => snapshot.last_attempt.0 = snapshot.last_attempt.0.saturating_sub(3),
             _ => {}
@@ -150,6 +169,14 @@ impl World {
                     }
                 }
             }
+            Some(Mutant::WriteBackwards) => {
+                let is_grant = |record: &&mut Record| matches!(record, Record::Grant(..));
+                let mut grants: Vec<Record> =
+                    batch.records.iter_mut().filter(is_grant).map(|record| record.clone()).collect();
+                for record in batch.records.iter_mut().filter(is_grant) {
+                    *record = grants.pop().unwrap_or_else(|| record.clone());
+                }
+            }
             Some(Mutant::LoseOutcomes) => batch.records.retain(|record| {
                 let Record::Outcome { outcome, .. } = record else { return true };
                 !matches!(&outcome.kind, OutcomeKind::Succeeded(finding) if finding.change == Change::Delete)
@@ -160,11 +187,18 @@ impl World {
     }
 }
 
+fn tombstones(snapshot: &Snapshot) -> impl Iterator<Item = &ResourceRow> {
+    snapshot.resources.iter().filter(|row| row.life == Life::Tombstone)
+}
+
 /// What an owner makes of what it hears.
 pub(super) fn as_heard(mutant: Option<Mutant>, mut event: Event) -> Event {
     match (mutant, &mut event) {
         (Some(Mutant::ForgetWindows), Event::TargetChanged(target)) => target.windows = Windows::default(),
         (Some(Mutant::ApproveEverything), Event::Push(push)) => push.approved = true,
+        (Some(Mutant::DeafToResume), Event::Request(request)) if request.kind == RequestKind::Resume => {
+            request.kind = RequestKind::Suspend;
+        }
         (Some(Mutant::ForgetRates), Event::TargetChanged(target)) => target.rate_limit = None,
         (Some(Mutant::ForgetMaxInFlight), Event::SettingsChanged(settings)) => settings.max_in_flight = None,
         (Some(Mutant::ReleaseUnasked), Event::SettingsChanged(settings)) => settings.on_change = OnChange::Automatic,

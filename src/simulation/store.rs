@@ -4,7 +4,7 @@
 
 use super::journal::Journal;
 use super::violation::Violation;
-use crate::core::{Epoch, IntentRecord, Name, Snapshot, Timestamp, VersionNumber};
+use crate::core::{Epoch, IntentRecord, Name, Retention, Snapshot, Timestamp, VersionNumber};
 use crate::history::memory::MemoryStore;
 use crate::history::{Batch, Fence, HistoryError, Owner, Store};
 use futures::FutureExt as _;
@@ -27,9 +27,14 @@ pub(super) struct SimulatedStore {
     pub(super) lose_answers: u32,
     /// Whoever writes is taken for the owner otherwise.
     pub(super) compares_epochs: bool,
+    /// What is no longer the newest is dropped, however much is to be kept.
+    pub(super) trims: bool,
     /// The last batch of each epoch that was taken in.
     taken: BTreeMap<Epoch, u64>,
 }
+
+/// What is kept by a history that drops too much.
+const FEW_VERSIONS: Retention = Retention { versions: 3, attempts_ms: 0 };
 
 /// The path of a call is broken.
 #[derive(Debug, thiserror::Error)]
@@ -48,6 +53,7 @@ impl SimulatedStore {
             away_until: 0,
             lose_answers: 0,
             compares_epochs,
+            trims: false,
             taken: BTreeMap::new(),
         }
     }
@@ -87,6 +93,11 @@ impl SimulatedStore {
         let stale = !self.compares_epochs && fence.epoch < self.newest;
         if let Err(error) = at_once(self.memory.commit(fence, batch))
             && !stale
+        {
+            return (Err(error), Vec::new());
+        }
+        if self.trims
+            && let Err(error) = at_once(self.memory.trim(fence, FEW_VERSIONS, Timestamp(0)))
         {
             return (Err(error), Vec::new());
         }

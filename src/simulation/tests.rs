@@ -2,6 +2,7 @@
 
 #![allow(clippy::panic)]
 
+use super::violation::Checker;
 use super::violation::Promise::{Holds, I1, I2, I3, I4, I5, I6, I7, I8};
 use super::{Deaths, Mutant, Size, Swept, play, sweep};
 
@@ -46,6 +47,16 @@ fn a_debt_that_a_new_owner_forgets_is_noticed_by_the_sweep_alone() {
     assert_eq!(noticed, Some(mutant.caught_by()));
 }
 
+/// The four that one mutant each shows to be awake; `make soak` plays all mutants.
+#[test]
+fn what_only_one_checker_can_notice_it_notices_in_a_few_seeds() {
+    for mutant in [Mutant::DeafToResume, Mutant::TrimAccepted, Mutant::WriteBackwards, Mutant::DeleteStanding] {
+        let noticed =
+            |seed| play(seed, Size::SHORT, Some(mutant), false).violation.map(|(_, violation)| violation.checker);
+        assert!((1..=SEEDS).any(|seed| noticed(seed) == Some(mutant.caught_by())), "{}", mutant.name());
+    }
+}
+
 #[test]
 fn the_same_seed_plays_the_same_run_line_by_line() {
     for seed in 1..=5 {
@@ -57,10 +68,19 @@ fn the_same_seed_plays_the_same_run_line_by_line() {
 }
 
 #[test]
-fn every_promise_has_three_mutants_with_names_of_their_own() {
+fn every_promise_has_three_mutants_and_every_checker_one_with_names_of_their_own() {
     for promise in [I1, I2, I3, I4, I5, I6, I7, I8, Holds] {
         let count = Mutant::ALL.iter().filter(|mutant| mutant.promise() == promise).count();
         assert!(count >= 3, "{promise:?} has {count}");
+    }
+    // That a run is large enough is nobody's bug but its own.
+    for &checker in Checker::ALL.iter().filter(|checker| **checker != Checker::LargeEnough) {
+        let noticed_by = |mutant: &&Mutant| mutant.caught_by() == checker;
+        assert!(
+            Mutant::ALL.iter().any(|mutant| noticed_by(&mutant)),
+            "no mutant shows that {} notices anything",
+            checker.name()
+        );
     }
     for &mutant in Mutant::ALL {
         assert_eq!(Mutant::named(mutant.name()), Some(mutant));

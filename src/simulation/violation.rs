@@ -24,6 +24,9 @@ macro_rules! checkers {
         pub(crate) enum Checker { $($(#[$doc])* $variant),* }
 
         impl Checker {
+            #[cfg(test)]
+            pub(crate) const ALL: &[Self] = &[$(Self::$variant),*];
+
             /// The promise it watches.
             pub(crate) const fn promise(self) -> Promise {
                 match self { $(Self::$variant => Promise::$promise),* }

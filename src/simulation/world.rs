@@ -68,6 +68,7 @@ impl World {
         let users = Users::new(size, &mut random);
         let vault = Vault::new(&mut random);
         let mut store = SimulatedStore::new(mutant != Some(Mutant::SkipEpochCheck));
+        store.trims = mutant == Some(Mutant::TrimAccepted);
         store.journal.manual = users.manual;
         Self {
             random,

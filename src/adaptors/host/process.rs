@@ -221,3 +221,15 @@ fn described(status: ExitStatus, stdout: &[u8], stderr: &[u8]) -> String {
         text => format!("{how}: {}{text}", if start > 0 { "…" } else { "" }),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn of_what_is_printed_without_end_the_end_is_kept() {
+        let printed = [vec![b'a'; 1_000_000], b"the end".to_vec()].concat();
+        let kept = tail(Some(printed.as_slice()), 100, None).await;
+        assert!(kept.len() > 100 && kept.len() <= 200 && kept.ends_with(b"the end"), "{}", kept.len());
+    }
+}

@@ -296,6 +296,36 @@ mod tests {
         run(&grant, &mut cancellation).await.log
     }
 
+    #[test]
+    fn what_has_a_secret_in_it_is_neither_an_identity_nor_a_fact() {
+        let reported = |secret: &str, can_hide: bool, identity: &str| {
+            let known = Known::default();
+            let mut secrets = Secrets::default();
+            secrets.add("/content", "value", secret);
+            assert!(known.secrets.set(secrets).is_ok());
+            let facts = [("told".to_owned(), json!("a canary-7 b")), ("plain".to_owned(), json!("c"))];
+            let done = Done {
+                remote_identity: Some(identity.to_owned()),
+                facts: facts.into_iter().collect(),
+                secret_digest: None,
+            };
+            let report = report(1, known, can_hide, &Log::default(), Ok(done));
+            let names: Vec<String> = report.facts.into_iter().map(|fact| fact.name).collect();
+            (report.remote_identity, names.join(" "), report.error)
+        };
+        let (none, plain) = (String::new(), "plain".to_owned());
+        assert_eq!(reported("canary-7", true, "id"), ("id".to_owned(), plain, none.clone()));
+        assert_eq!(
+            reported("canary-7", false, "id"),
+            ("id".to_owned(), none.clone(), none.clone()),
+            "a fact may be any of it"
+        );
+        assert_eq!(reported("abc", true, "id"), ("id".to_owned(), none.clone(), none.clone()), "too short to be found");
+        let (identity, facts, error) = reported("canary-7", true, "id-canary-7");
+        assert_eq!((identity, facts), (none.clone(), none));
+        assert!(error.contains("has a secret in it") && !error.contains("canary"), "{error}");
+    }
+
     #[tokio::test]
     async fn the_log_has_no_secret_and_no_half_of_one_at_the_cut() {
         let folder = tempfile::tempdir().unwrap();

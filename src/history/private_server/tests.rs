@@ -38,6 +38,26 @@ async fn gone(pid: u32) {
         .unwrap_or_else(|_| panic!("process {pid} is still there"));
 }
 
+/// What it acknowledges survives a power cut, whatever the configuration in its folder says: nobody's promises hold without.
+#[tokio::test]
+async fn what_makes_a_commit_durable_is_not_to_be_configured() {
+    const DURABLE: [&str; 3] = ["fsync", "full_page_writes", "synchronous_commit"];
+    let folder = tempfile::tempdir().unwrap();
+    started(folder.path()).await.stop().await.unwrap();
+    let file = folder.path().join("postgres/postgresql.conf");
+    let careless = DURABLE.map(|name| format!("{name} = off\n")).concat();
+    std::fs::write(&file, std::fs::read_to_string(&file).unwrap() + &careless).unwrap();
+    let server = started(folder.path()).await;
+    let mut connection = PgConnection::connect_with(&server.connect_options()).await.unwrap();
+    for name in DURABLE {
+        let query = sqlx::query_scalar("SELECT current_setting($1)").bind(name);
+        let setting: String = query.fetch_one(&mut connection).await.unwrap();
+        assert_eq!(setting, "on", "{name}");
+    }
+    connection.close().await.unwrap();
+    server.stop().await.unwrap();
+}
+
 #[tokio::test]
 async fn a_deep_folder_with_spaces_keeps_its_data_between_runs() {
     let base = tempfile::tempdir().unwrap();
