@@ -34,7 +34,7 @@ mod suspend;
 #[path = "embedded/upkeep.rs"]
 mod upkeep;
 
-use house::{House, eventually, file, ran, resource};
+use house::{House, Ran, eventually, file, ran, resource};
 use rustix::process::{Pid, Signal};
 use std::process::Stdio;
 
@@ -314,6 +314,16 @@ fn slow() -> (House, Vec<String>) {
     (House::with("{type: local, delayMs: 200}", &resources), names)
 }
 
+/// A deploy that is interrupted when it has made the first of them.
+fn interrupted(house: &House, deploy: &str) -> Ran {
+    let deploy = house.command(deploy).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    eventually("the first file", || house.path("file-00").exists());
+    rustix::process::kill_process(Pid::from_child(&deploy), Signal::INT).unwrap();
+    let interrupted = ran(&deploy.wait_with_output().unwrap());
+    assert_eq!(interrupted.code, 130, "{}{}", interrupted.out, interrupted.err);
+    interrupted
+}
+
 #[test]
 fn who_reads_keeps_nobody_out_and_is_kept_out_by_nobody() {
     let house = House::with(LOCAL, &small("held"));
@@ -351,12 +361,7 @@ fn while_one_deploys_others_read_and_are_told_who_it_is() {
 #[test]
 fn an_interrupted_deploy_ends_in_order_and_goes_on_with_the_next() {
     let (house, names) = slow();
-    let mut command = house.command("deploy -f manifests");
-    let deploy = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    eventually("the first file", || house.path("file-00").exists());
-    rustix::process::kill_process(Pid::from_child(&deploy), Signal::INT).unwrap();
-    let interrupted = ran(&deploy.wait_with_output().unwrap());
-    assert_eq!(interrupted.code, 130, "{}{}", interrupted.out, interrupted.err);
+    let interrupted = interrupted(&house, "deploy -f manifests");
     assert!(interrupted.err.contains("stopping: waiting for "), "{}", interrupted.err);
     assert!(
         interrupted.out.trim_end().ends_with("interrupted; `homeostat deploy` goes on with what is left"),

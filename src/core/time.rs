@@ -38,31 +38,6 @@ impl fmt::Display for Timestamp {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use super::*;
-    use crate::core::Hold;
-
-    #[test]
-    fn programs_are_told_every_time_in_one_form_and_can_give_it_back() {
-        let at = Timestamp(1_795_384_805_038);
-        let told = [
-            (Hold::Good { next_repair: Some(at) }, "nextRepair"),
-            (Hold::RetryAt { at: Some(at), error: None }, "at"),
-            (Hold::Rate { target: "t".into(), until: Some(at) }, "until"),
-            (Hold::Cancelled { until: at }, "until"),
-        ];
-        for (hold, field) in told {
-            let json = serde_json::to_value(&hold).unwrap();
-            assert_eq!(json.get(field).unwrap(), "2026-11-22T22:00:05.038Z", "{json}");
-            assert_eq!(serde_json::from_value::<Hold>(json).unwrap(), hold);
-        }
-        let never = Hold::Good { next_repair: None };
-        assert_eq!(serde_json::from_str::<Hold>(&serde_json::to_string(&never).unwrap()).unwrap(), never);
-    }
-}
-
 /// Points in time as programs read them, for what is told to the outside: `#[serde(with = "rfc3339")]`.
 pub(super) mod rfc3339 {
     use super::Timestamp;
@@ -101,5 +76,30 @@ pub(super) mod rfc3339 {
         ) -> Result<Option<Timestamp>, D::Error> {
             Option::<String>::deserialize(deserializer)?.map(|text| parse(&text)).transpose()
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::core::Hold;
+
+    #[test]
+    fn programs_are_told_every_time_in_one_form_and_can_give_it_back() {
+        let at = Timestamp(1_795_384_805_038);
+        let told = [
+            (Hold::Good { next_repair: Some(at) }, "nextRepair"),
+            (Hold::RetryAt { at: Some(at), error: None }, "at"),
+            (Hold::Rate { target: "t".into(), until: Some(at) }, "until"),
+            (Hold::Cancelled { until: at }, "until"),
+        ];
+        for (hold, field) in told {
+            let json = serde_json::to_value(&hold).unwrap();
+            assert_eq!(json.get(field).unwrap(), "2026-11-22T22:00:05.038Z", "{json}");
+            assert_eq!(serde_json::from_value::<Hold>(json).unwrap(), hold);
+        }
+        let never = Hold::Good { next_repair: None };
+        assert_eq!(serde_json::from_str::<Hold>(&serde_json::to_string(&never).unwrap()).unwrap(), never);
     }
 }

@@ -1,18 +1,11 @@
 //! What an interrupted run left in the queue is left alone, until a deploy asks for it.
 
-use super::slow;
-use crate::house::{eventually, ran};
-use rustix::process::{Pid, Signal};
-use std::process::Stdio;
+use super::{interrupted, slow};
 
 #[test]
 fn what_an_interrupted_run_left_is_cancelled_and_a_deploy_goes_on_with_it() {
     let (house, names) = slow();
-    let mut command = house.command("deploy -f manifests -q");
-    let deploy = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    eventually("the first file", || house.path("file-00").exists());
-    rustix::process::kill_process(Pid::from_child(&deploy), Signal::INT).unwrap();
-    assert_eq!(ran(&deploy.wait_with_output().unwrap()).code, 130);
+    interrupted(&house, "deploy -f manifests -q");
 
     let cancelled = house.run("cancel -o json").json();
     let last = cancelled["cancelled"].as_array().unwrap().last().cloned();
@@ -35,11 +28,7 @@ fn what_an_interrupted_run_left_is_cancelled_and_a_deploy_goes_on_with_it() {
 #[test]
 fn what_is_cancelled_alone_stays_so_though_the_deploy_that_asked_for_it_is_not_done() {
     let (house, _) = slow();
-    let mut command = house.command("deploy -f manifests -q");
-    let deploy = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    eventually("the first file", || house.path("file-00").exists());
-    rustix::process::kill_process(Pid::from_child(&deploy), Signal::INT).unwrap();
-    assert_eq!(ran(&deploy.wait_with_output().unwrap()).code, 130);
+    interrupted(&house, "deploy -f manifests -q");
     assert_eq!(house.run("cancel file-19 -q").code, 0);
     let why = house.run("why file-19").out;
     assert!(why.contains("its work was cancelled"), "{why}");
