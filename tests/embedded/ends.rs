@@ -212,6 +212,7 @@ fn an_environment_is_deleted_in_reverse_order_and_ends_when_nothing_is_left() {
     assert_eq!(house.run("resume -q").code, 0);
     let deleted = house.run("delete environment house --yes");
     assert_eq!(deleted.code, 0, "{}{}", deleted.out, deleted.err);
+    assert!(deleted.err.starts_with("environment house declares nothing any more; all that"), "{}", deleted.err);
     assert!(deleted.err.contains("environment house has ended"), "{}", deleted.err);
     assert!(!house.path("made").exists());
     assert_eq!(house.run("environments").code, 64);

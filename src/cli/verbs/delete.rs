@@ -60,11 +60,17 @@ pub(super) async fn prepare(
     if whole || !removed.is_empty() {
         let names = confirm::list("-", removed.iter().map(|name| &**name));
         let after = if whole { ", and then all that is known of it, its history too" } else { "" };
-        let heading = format!(
-            "{} of environment {environment} will be deleted on {}{after}:\n{names}",
-            confirm::these(removed.len()),
-            either(removed.len(), "its target", "their targets")
-        );
+        let heading = if removed.is_empty() {
+            format!(
+                "environment {environment} declares nothing any more; all that is known of it will be deleted, its history too"
+            )
+        } else {
+            format!(
+                "{} of environment {environment} will be deleted on {}{after}:\n{names}",
+                confirm::these(removed.len()),
+                either(removed.len(), "its target", "their targets")
+            )
+        };
         let question =
             if whole { "Delete the environment?" } else { either(removed.len(), "Delete it?", "Delete them?") };
         confirm::confirm(&heading, question, options.order.yes)?;
