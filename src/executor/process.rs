@@ -177,11 +177,7 @@ pub async fn await_earlier(folder: &Path) -> Result<(), ProcessError> {
             }
         }
     }
-    for path in matching(folder, SOCKET_PREFIX, SOCKET_SUFFIX)? {
-        // Somebody else may remove it too.
-        let _ = std::fs::remove_file(path);
-    }
-    Ok(())
+    remove_all(folder, SOCKET_PREFIX, SOCKET_SUFFIX)
 }
 
 fn lock_path(folder: &Path, environment: &str, pool: &str) -> PathBuf {
@@ -195,9 +191,18 @@ fn lock_prefix(environment: &str) -> String {
 
 /// Removes the locks of an environment that has ended, and whose executors have.
 pub fn remove_locks(folder: &Path, environment: &str) -> Result<(), ProcessError> {
-    for path in matching(folder, &lock_prefix(environment), LOCK_SUFFIX)? {
-        // Somebody else may remove it too.
-        let _ = std::fs::remove_file(path);
+    remove_all(folder, &lock_prefix(environment), LOCK_SUFFIX)
+}
+
+/// Somebody else may remove them too.
+fn remove_all(folder: &Path, prefix: &str, suffix: &str) -> Result<(), ProcessError> {
+    for path in matching(folder, prefix, suffix)? {
+        match std::fs::remove_file(&path) {
+            Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
+                return Err(ProcessError::Folder { path, source });
+            }
+            _ => {}
+        }
     }
     Ok(())
 }

@@ -8,6 +8,7 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, missing_docs)]
 
 mod audit;
+mod away;
 mod commits;
 mod disk;
 mod executors;

@@ -4,7 +4,7 @@ use super::figure::{Figure, rate};
 use super::workload;
 use crate::cli::CliError;
 use crate::cli::arguments::StateOptions;
-use crate::cli::embedded::{Place, Session};
+use crate::cli::embedded::{Place, Session, request_of};
 use crate::cli::manifests::Declared;
 use crate::cli::output::Output;
 use crate::core::{RequestKind, Scope, Target};
@@ -32,7 +32,7 @@ pub(super) async fn rates(state: &StateOptions, output: Output) -> Result<Vec<Fi
         session.push(workload::push(declared.intents.clone())).await?;
         let deployed = session.wait().await?.ended.duration_since(began);
         let began = Instant::now();
-        session.request(RequestKind::Repair, Scope::default(), "").await?;
+        session.request(request_of(RequestKind::Repair, Scope::default(), "")).await?;
         Ok((deployed, session.wait().await?.ended.duration_since(began)))
     })
     .await?;

@@ -6,7 +6,7 @@ use super::figure::{Figure, percentile, rate};
 use super::workload::{self, target_name};
 use crate::cli::CliError;
 use crate::cli::arguments::StateOptions;
-use crate::cli::embedded::{Place, Session};
+use crate::cli::embedded::{Place, Session, request_of};
 use crate::cli::manifests::Declared;
 use crate::cli::output::Output;
 use crate::core::{Intent, Record, RequestKind, Scope, Target};
@@ -92,7 +92,7 @@ impl Run {
             let first = meter.read().await?;
             let meter = Meter::start(&connect).await?;
             let names = declared.intents.iter().map(|intent| intent.name.clone()).collect();
-            session.request(RequestKind::Repair, Scope { names: Some(names), target: None }, "").await?;
+            session.request(request_of(RequestKind::Repair, Scope { names: Some(names), target: None }, "")).await?;
             session.wait().await?;
             Ok(Self { costs: Some([first, meter.read().await?]), ..run })
         })

@@ -6,7 +6,7 @@ use crate::cli::CliError;
 use crate::cli::arguments::StateOptions;
 use crate::cli::manifests::Declared;
 use crate::cli::output::Output;
-use crate::core::{Hash, Name, Push, RequestKind, Scope, VersionNumber};
+use crate::core::{Name, Push, Request, VersionNumber};
 
 /// An environment, and somebody who owns it.
 pub(crate) enum Access<'a> {
@@ -117,19 +117,11 @@ impl Access<'_> {
         }
     }
 
-    /// Requests a deploy, a repair or a report; returns how many resources it covers.
-    pub(crate) async fn request(&mut self, kind: RequestKind, scope: Scope, message: &str) -> Result<usize, CliError> {
+    /// Asks for something; returns how many resources it covers.
+    pub(crate) async fn request(&mut self, request: Request) -> Result<usize, CliError> {
         match self {
-            Self::Own(session) => session.request(kind, scope, message).await,
-            Self::Beside(beside) => beside.request(kind, scope, message, None).await,
-        }
-    }
-
-    /// Requests a deploy that releases what has this digest, or nothing.
-    pub(crate) async fn release(&mut self, scope: Scope, digest: Hash, message: &str) -> Result<usize, CliError> {
-        match self {
-            Self::Own(session) => session.release(scope, digest, message).await,
-            Self::Beside(beside) => beside.request(RequestKind::Deploy, scope, message, Some(digest)).await,
+            Self::Own(session) => session.request(request).await,
+            Self::Beside(beside) => beside.request(request).await,
         }
     }
 

@@ -3,15 +3,13 @@
 use super::control::{Answer, Control, Order};
 use super::signals::Signals;
 use super::wait::{attempts_since, differing, only_observed};
-use super::{Finished, Place, author, snapshot_state};
+use super::{Finished, Place, snapshot_state};
 use crate::cli::CliError;
 use crate::cli::arguments::StateOptions;
 use crate::cli::manifests::Declared;
 use crate::cli::output::Output;
 use crate::cli::progress::Progress;
-use crate::core::{
-    AttemptId, EnvironmentState, Forget, Hash, Name, Push, Request, RequestId, RequestKind, Scope, VersionNumber,
-};
+use crate::core::{AttemptId, EnvironmentState, Forget, Name, Push, Request, RequestId, VersionNumber};
 use crate::history::Store;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -87,14 +85,7 @@ impl Beside {
         self.control.end(&self.environment, true).await
     }
 
-    pub(super) async fn request(
-        &mut self,
-        kind: RequestKind,
-        scope: Scope,
-        message: &str,
-        digest: Option<Hash>,
-    ) -> Result<usize, CliError> {
-        let request = Request { id: RequestId(0), kind, scope, author: author(), message: message.into(), digest };
+    pub(super) async fn request(&mut self, request: Request) -> Result<usize, CliError> {
         let (id, resources) = self.order(request).await?;
         self.requests.push(id);
         Ok(resources)

@@ -40,6 +40,6 @@ pub(crate) use owned::Owned;
 pub(crate) use owners::Owners;
 pub(crate) use place::Place;
 pub(crate) use reading::{Reading, content_of, find, known_names, peek, snapshot_state};
-pub(crate) use session::{Opening, Session, owner_of, push_of};
+pub(crate) use session::{Opening, Session, owner_of, push_of, request_of};
 pub(crate) use signals::Signals;
 pub(crate) use wait::{Finished, has_ended};

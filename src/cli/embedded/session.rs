@@ -10,8 +10,8 @@ use crate::cli::limits::{LEASE_MS, SESSION_STOP, SESSION_TRIM};
 use crate::cli::manifests::Declared;
 use crate::cli::output::Output;
 use crate::core::{
-    AttemptId, DryRunId, DryRunItem, DryRunRequest, EnvironmentState, Event, Hash, Name, Push, PushMode, Request,
-    RequestId, RequestKind, Scope, VersionNumber,
+    AttemptId, DryRunId, DryRunItem, DryRunRequest, EnvironmentState, Event, Name, Push, PushMode, Request, RequestId,
+    RequestKind, Scope, VersionNumber,
 };
 use crate::executor::process;
 use crate::executor::{AcceptAll, Endpoint, Times};
@@ -208,24 +208,8 @@ impl Session {
         Ok(self.scheduler.push(push).await?.0)
     }
 
-    /// Requests a deploy, a repair or a report; returns how many resources it covers.
-    pub(crate) async fn request(&self, kind: RequestKind, scope: Scope, message: &str) -> Result<usize, CliError> {
-        self.order(kind, scope, message, None).await
-    }
-
-    /// Requests a deploy that releases what has this digest, or nothing.
-    pub(crate) async fn release(&self, scope: Scope, digest: Hash, message: &str) -> Result<usize, CliError> {
-        self.order(RequestKind::Deploy, scope, message, Some(digest)).await
-    }
-
-    async fn order(
-        &self,
-        kind: RequestKind,
-        scope: Scope,
-        message: &str,
-        digest: Option<Hash>,
-    ) -> Result<usize, CliError> {
-        let request = Request { id: RequestId(0), kind, scope, author: author(), message: message.into(), digest };
+    /// Asks for something; returns how many resources it covers.
+    pub(crate) async fn request(&self, request: Request) -> Result<usize, CliError> {
         Ok(self.scheduler.order(request).await?.1)
     }
 
@@ -304,6 +288,11 @@ pub(crate) fn push_of(set: Name, source: &str, message: &str) -> Push {
         source: source.into(),
         message: message.into(),
     }
+}
+
+/// A request of this process's user.
+pub(crate) fn request_of(kind: RequestKind, scope: Scope, message: &str) -> Request {
+    Request { id: RequestId(0), kind, digest: None, scope, author: author(), message: message.into() }
 }
 
 /// Makes settings and targets those of an environment, where they differ.

@@ -3,12 +3,12 @@
 //! Deliberately absent: reaching into a `deploy` of another process. Ctrl-C there cancels; here the folder is free, or a `run` takes orders.
 
 use crate::cli::arguments::CancelOptions;
-use crate::cli::embedded::{Owned, Place, author, snapshot_state};
+use crate::cli::embedded::{Owned, Place, request_of, snapshot_state};
 use crate::cli::output::{Output, counted, either, time};
 use crate::cli::selection::Selection;
 use crate::cli::verbs::confirm;
 use crate::cli::{CliError, Exit};
-use crate::core::{EnvironmentState, Name, Request, RequestId, RequestKind, ResourceView, Timestamp};
+use crate::core::{EnvironmentState, Name, RequestKind, ResourceView, Timestamp};
 use serde::Serialize;
 use std::collections::BTreeSet;
 
@@ -45,16 +45,7 @@ pub(crate) async fn run(options: CancelOptions, output: Output) -> Result<Exit, 
     };
     let document = Owned::run(&options.state, output, prepare, async |owned, selection| {
         let waiting = owned.read(queued).await?;
-        let (author, message) = (author(), options.message.as_str().into());
-        let request = Request {
-            id: RequestId(0),
-            kind: RequestKind::Cancel,
-            scope: selection.scope(),
-            author,
-            message,
-            digest: None,
-        };
-        owned.order(request).await?;
+        owned.order(request_of(RequestKind::Cancel, selection.scope(), &options.message)).await?;
         let chosen = selection.clone();
         let read = move |state: &EnvironmentState| {
             let still = queued(state);

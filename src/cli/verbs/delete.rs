@@ -3,7 +3,7 @@
 use super::confirm;
 use super::summary::RunDocument;
 use crate::cli::arguments::{DeleteOptions, WholeEnvironment};
-use crate::cli::embedded::{Access, Finished, Place, Purpose, find, push_of, snapshot_state};
+use crate::cli::embedded::{Access, Finished, Place, Purpose, find, push_of, request_of, snapshot_state};
 use crate::cli::output::{Output, either, time};
 use crate::cli::selection::Selection;
 use crate::cli::{CliError, Exit};
@@ -34,7 +34,7 @@ pub(super) async fn remove(
         session.push(push).await?;
     }
     // Deletes that failed in an earlier run are tried again now (P2), not when their retry is due.
-    session.request(RequestKind::Deploy, scope, message).await?;
+    session.request(request_of(RequestKind::Deploy, scope, message)).await?;
     session.wait().await
 }
 

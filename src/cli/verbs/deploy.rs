@@ -3,14 +3,14 @@
 use super::confirm;
 use super::summary::RunDocument;
 use crate::cli::arguments::DeployOptions;
-use crate::cli::embedded::{Access, Place, Purpose, author, push_of, snapshot_state};
+use crate::cli::embedded::{Access, Place, Purpose, push_of, request_of, snapshot_state};
 use crate::cli::manifests::{self, Declared};
 use crate::cli::output::{Output, either, time};
 use crate::cli::selection::Selection;
 use crate::cli::{CliError, Exit, SET, refusal};
 use crate::core::{
-    Effects, EnvironmentState, Event, Hash, Name, OnChange, Push, PushPlan, Refusal, RefusalKind, Request, RequestId,
-    RequestKind, Scope, VersionNumber, step,
+    Effects, EnvironmentState, Event, Hash, Name, OnChange, Push, PushPlan, Refusal, RefusalKind, Request, RequestKind,
+    Scope, VersionNumber, step,
 };
 use std::collections::BTreeSet;
 
@@ -44,12 +44,10 @@ pub(crate) async fn run(options: DeployOptions, output: Output) -> Result<Exit, 
             }
             if !replaced.is_empty() {
                 let scope = Scope { target: None, names: Some(replaced) };
-                session.request(RequestKind::ApproveRemovals, scope, message).await?;
+                session.request(request_of(RequestKind::ApproveRemovals, scope, message)).await?;
             }
-            match options.digest {
-                Some(digest) => session.release(selection.scope(), digest, message).await?,
-                None => session.request(RequestKind::Deploy, selection.scope(), message).await?,
-            };
+            let deploy = request_of(RequestKind::Deploy, selection.scope(), message);
+            session.request(Request { digest: options.digest, ..deploy }).await?;
             session.wait().await
         })
         .await?;
@@ -136,9 +134,8 @@ pub(super) fn digest(
     let covered = |name: &&Name| state.accepted(name).is_some_and(|(_, intent)| selection.covers(intent));
     let names: Vec<Name> = state.replacements().filter(covered).cloned().collect();
     if !names.is_empty() {
-        let (scope, kind) = (Scope { target: None, names: Some(names) }, RequestKind::ApproveRemovals);
-        let (id, author, message) = (RequestId(0), author(), "".into());
-        take(&mut state, Event::Request(Request { id, kind, scope, author, message, digest: None }));
+        let scope = Scope { target: None, names: Some(names) };
+        take(&mut state, Event::Request(request_of(RequestKind::ApproveRemovals, scope, "")));
     }
     state.release_digest(&selection.scope())
 }

@@ -2,7 +2,7 @@
 
 use crate::cli::arguments::FactsOptions;
 use crate::cli::document::{FactsDocument, ListDocument};
-use crate::cli::embedded::{Access, Place, Purpose, Reading, find, snapshot_state};
+use crate::cli::embedded::{Access, Place, Purpose, Reading, find, request_of, snapshot_state};
 use crate::cli::output::{Output, Table, counted, time};
 use crate::cli::selection::Selection;
 use crate::cli::{CliError, Exit};
@@ -31,9 +31,8 @@ async fn refresh(options: &FactsOptions, output: Output) -> Result<Vec<String>, 
     let (finished, names) =
         Access::run(Purpose::Report, &options.state, output, prepare, async |session, names: Vec<Name>| {
             if !names.is_empty() {
-                session
-                    .request(RequestKind::FactRefresh, Scope { target: None, names: Some(names.clone()) }, "")
-                    .await?;
+                let scope = Scope { target: None, names: Some(names.clone()) };
+                session.request(request_of(RequestKind::FactRefresh, scope, "")).await?;
             }
             Ok((session.wait().await?, names))
         })

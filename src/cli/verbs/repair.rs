@@ -2,7 +2,7 @@
 
 use super::summary::RunDocument;
 use crate::cli::arguments::RepairOptions;
-use crate::cli::embedded::{Access, Place, Purpose, push_of, snapshot_state};
+use crate::cli::embedded::{Access, Place, Purpose, push_of, request_of, snapshot_state};
 use crate::cli::manifests::{self, Declared};
 use crate::cli::output::{Output, counted, either, time};
 use crate::cli::selection::Selection;
@@ -20,7 +20,7 @@ pub(crate) async fn run(options: RepairOptions, output: Output) -> Result<Exit, 
         if let Some(declared) = &declared {
             session.configure(declared).await?;
         }
-        session.request(kind, selection.scope(), "").await?;
+        session.request(request_of(kind, selection.scope(), "")).await?;
         session.wait().await
     })
     .await?;

@@ -3,7 +3,7 @@
 use super::confirm;
 use super::summary::RunDocument;
 use crate::cli::arguments::RollbackOptions;
-use crate::cli::embedded::{Access, Place, Purpose, content_of, push_of, snapshot_state};
+use crate::cli::embedded::{Access, Place, Purpose, content_of, push_of, request_of, snapshot_state};
 use crate::cli::output::{Output, either};
 use crate::cli::{CliError, Exit};
 use crate::core::{EnvironmentState, IntentRecord, Name, Push, PushMode, RequestKind, Scope, VersionNumber};
@@ -16,7 +16,7 @@ pub(crate) async fn run(options: RollbackOptions, output: Output) -> Result<Exit
         for push in pushes {
             session.push(push).await?;
         }
-        session.request(RequestKind::Deploy, Scope::default(), &options.order.message).await?;
+        session.request(request_of(RequestKind::Deploy, Scope::default(), &options.order.message)).await?;
         session.wait().await
     })
     .await?;

@@ -5,10 +5,10 @@
 
 use crate::cli::arguments::SuspendOptions;
 use crate::cli::document::SuspensionDocument;
-use crate::cli::embedded::{Owned, Place, author, snapshot_state};
+use crate::cli::embedded::{Owned, Place, request_of, snapshot_state};
 use crate::cli::output::{Output, counted, either, time};
 use crate::cli::{CliError, Exit, suggest};
-use crate::core::{EnvironmentState, Name, Request, RequestId, RequestKind, Scope, Suspension, Timestamp};
+use crate::core::{EnvironmentState, Name, RequestKind, Scope, Suspension, Timestamp};
 use serde::Serialize;
 
 /// What `-o json|yaml` prints.
@@ -59,8 +59,7 @@ async fn order(options: &SuspendOptions, kind: RequestKind, output: Output) -> R
     };
     Owned::run(&options.state, output, prepare, async |owned, before| {
         let scope = Scope { target: target.clone(), names: None };
-        let (author, message) = (author(), options.message.as_str().into());
-        owned.order(Request { id: RequestId(0), kind, scope, author, message, digest: None }).await?;
+        owned.order(request_of(kind, scope, &options.message)).await?;
         let meant = target.clone();
         let read = move |state: &EnvironmentState| {
             let suspensions = state.suspensions().map(SuspensionDocument::from).collect();
