@@ -28,7 +28,10 @@ pub(super) async fn given_up(watch: Option<Watch>) -> CliError {
         tell(told(&reason, signals.is_some()));
         tokio::select! {
             () = until_back(&mut away) => tell("history is written again, and what waited for it goes on"),
-            () = signalled(signals.as_mut()) => return EmbeddedError::HistoryAway { reason }.into(),
+            () = signalled(signals.as_mut()) => {
+                tell("giving up: what runs is cancelled, and made good by the next run (again: stop at once)");
+                return EmbeddedError::HistoryAway { reason }.into();
+            }
             () = until_ended(server) => return EmbeddedError::ServerEnded { log }.into(),
         }
     }

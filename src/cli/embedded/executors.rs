@@ -51,6 +51,8 @@ pub(super) struct Failure {
 
 /// The executors of a session.
 pub(super) struct Executors {
+    endpoint: Endpoint,
+    environment: Name,
     stop: watch::Sender<bool>,
     failures: mpsc::Receiver<Failure>,
     pools: tokio::task::JoinHandle<()>,
@@ -72,19 +74,21 @@ impl Executors {
         let (failed, failures) = mpsc::channel(1);
         let pool = Pool {
             endpoint: endpoint.clone(),
-            environment,
+            environment: environment.clone(),
             folder: folder.to_owned(),
             socket: Arc::new(socket),
             stopping,
             failed,
         };
         let mut closing = stop.subscribe();
+        let serving = endpoint.clone();
         let served = async move {
-            if let Err(error) = endpoint.serve_unix(listener, told_to_stop(&mut closing)).await {
+            if let Err(error) = serving.serve_unix(listener, told_to_stop(&mut closing)).await {
                 tracing::error!(%error, "executors can no longer connect");
             }
         };
-        Ok(Self { stop, failures, pools: tokio::spawn(pools(pool, wanted)), listener: tokio::spawn(served) })
+        let (pools, listener) = (tokio::spawn(pools(pool, wanted)), tokio::spawn(served));
+        Ok(Self { endpoint, environment, stop, failures, pools, listener })
     }
 
     /// Waits for the first pool whose executors do not run.
@@ -95,9 +99,20 @@ impl Executors {
         }
     }
 
-    /// Tells the executors to end, and waits until they have.
+    /// Takes their streams from the executors, which cancel what they run and end, and waits until they have.
+    pub(super) async fn abandon(self) {
+        self.stop.send_replace(true);
+        self.endpoint.detach(&self.environment);
+        self.ended().await;
+    }
+
+    /// Tells the executors to end when they have nothing left to do, and waits until they have.
     pub(super) async fn stop(self) {
         self.stop.send_replace(true);
+        self.ended().await;
+    }
+
+    async fn ended(self) {
         // A panic in there has been reported, and there is nothing left to end.
         let _ = self.pools.await;
         self.listener.abort();

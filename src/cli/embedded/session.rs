@@ -127,7 +127,10 @@ impl Session {
         });
         let done = tokio::select! {
             done = work(&mut session) => done,
-            error = away::given_up(away) => Err(error),
+            error = away::given_up(away) => {
+                session.abandon().await;
+                return Err(error);
+            }
         };
         if done.is_ok() {
             session.trim().await;
@@ -255,6 +258,12 @@ impl Session {
     /// What cannot be dropped in time is left to the next.
     async fn trim(&self) {
         let _ = tokio::time::timeout(SESSION_TRIM, self.scheduler.trim()).await;
+    }
+
+    /// Ends the executors. What they have done cannot be recorded, nor the ownership given up: the next run knows that we have ended.
+    async fn abandon(self) {
+        self.executors.abandon().await;
+        self.lease.inspect(JoinHandle::abort);
     }
 
     /// Ends the executors, then the ownership.
