@@ -354,6 +354,13 @@ mod tests {
         assert_eq!(digest(&["one-secret"]), digest(&["one-secret"]));
         assert_ne!(digest(&["one-secret"]), digest(&["other-secret"]));
         assert_ne!(digest(&["one", "two"]), digest(&["onetwo"]));
+        let used = |attribute: &str, name: &str| {
+            let mut secrets = Secrets::default();
+            secrets.add(attribute, name, "one-secret");
+            secrets.digest().unwrap()
+        };
+        assert_ne!(used("/content", "value"), used("/owner", "value"), "in another attribute");
+        assert_ne!(used("/content", "value"), used("/content", "other"), "under another name");
         std::fs::write(&path, "short").unwrap();
         assert!(use_key(&path).unwrap_err().contains("is not a key"));
     }
@@ -368,7 +375,10 @@ mod tests {
         assert!(read_file(&file("b")).unwrap_err().ends_with("is empty"));
         assert!(read_file(&file("none")).unwrap_err().contains("No such file"));
         assert!(read_file(folder.path().to_str().unwrap()).unwrap_err().contains("not a file"));
-        std::fs::write(file("c"), "x".repeat(SECRET_MOST_BYTES + 2)).unwrap();
+        let most = "x".repeat(SECRET_MOST_BYTES);
+        std::fs::write(file("c"), format!("{most}\r\n")).unwrap();
+        assert_eq!(read_file(&file("c")).unwrap(), most);
+        std::fs::write(file("c"), format!("{most}x")).unwrap();
         assert!(read_file(&file("c")).unwrap_err().contains("more than"));
         let missing = read_variable("HOMEOSTAT_NO_SUCH_VARIABLE").unwrap_err();
         assert_eq!(

@@ -46,12 +46,18 @@ pub(super) async fn run(grant: &wire::Grant, cancellation: &mut watch::Receiver<
     // Also what panics while an adaptor's future is dropped is caught here.
     let result = match AssertUnwindSafe(run_to_end(grant, cancellation)).catch_unwind().await {
         Ok(result) => result,
-        // What it says is not known to be free of secrets.
-        Err(_) if meets_secrets(grant) => failure(grant.attempt, "the adaptor panicked while it was cancelled"),
-        Err(panic) => failure(grant.attempt, &panic_message(panic.as_ref())),
+        Err(panic) => panicked_at_its_end(grant, panic.as_ref()),
     };
     tracing::debug!(attempt = grant.attempt, name = grant.name, error = result.error, "ended");
     result
+}
+
+/// Of a panic whose secrets are no longer at hand.
+fn panicked_at_its_end(grant: &wire::Grant, panic: &(dyn Any + Send)) -> wire::Result {
+    if meets_secrets(grant) {
+        return failure(grant.attempt, "the adaptor panicked while it was cancelled");
+    }
+    failure(grant.attempt, &panic_message(panic))
 }
 
 /// A result that says why nothing was done.
@@ -277,23 +283,59 @@ mod tests {
     use super::*;
     use serde_json::json;
 
+    fn grant(kind: &str, operation: wire::Operation, attributes: &Value, inputs: &Value) -> wire::Grant {
+        wire::Grant {
+            attempt: 1,
+            name: "r1".into(),
+            r#type: kind.into(),
+            target: "here".into(),
+            connection: r#"{"type": "local"}"#.into(),
+            operation: operation.into(),
+            attributes: attributes.to_string(),
+            inputs: if inputs.is_null() { String::new() } else { inputs.to_string() },
+            ..wire::Grant::default()
+        }
+    }
+
+    async fn result(grant: &wire::Grant) -> wire::Result {
+        let (_sender, mut cancellation) = watch::channel(Cancellation::default());
+        run(grant, &mut cancellation).await
+    }
+
     /// What an attempt of a command says.
     async fn log(argv: Value, more: Value, inputs: Value) -> String {
         let mut attributes = json!({"argv": argv, "creates": "/no/such/thing"});
         attributes.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-        let grant = wire::Grant {
-            attempt: 1,
-            name: "r1".into(),
-            r#type: "host.Command".into(),
-            target: "here".into(),
-            connection: r#"{"type": "local"}"#.into(),
-            operation: wire::Operation::Enforce.into(),
-            attributes: attributes.to_string(),
-            inputs: if inputs.is_null() { String::new() } else { inputs.to_string() },
-            ..wire::Grant::default()
+        result(&grant("host.Command", wire::Operation::Enforce, &attributes, &inputs)).await.log
+    }
+
+    /// It may still be there as it was, and its facts may be any of it.
+    #[tokio::test]
+    async fn what_held_a_secret_and_was_not_written_since_has_no_facts() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        std::fs::write(&path, "a secret").unwrap();
+        let observe =
+            grant("host.File", wire::Operation::Observe, &json!({"path": path, "content": "plain"}), &Value::Null);
+        let facts = async |once_secret: &[&str]| {
+            let once_secret = once_secret.iter().map(ToString::to_string).collect();
+            result(&wire::Grant { once_secret, ..observe.clone() }).await.facts.len()
         };
-        let (_sender, mut cancellation) = watch::channel(Cancellation::default());
-        run(&grant, &mut cancellation).await.log
+        assert_ne!(facts(&[]).await, 0);
+        assert_eq!(facts(&["/content"]).await, 0);
+    }
+
+    #[test]
+    fn a_panic_whose_secrets_are_no_longer_at_hand_is_not_quoted() {
+        let error = |once_secret: &[&str], inputs: &Value| {
+            let once_secret = once_secret.iter().map(ToString::to_string).collect();
+            let grant = grant("host.File", wire::Operation::Enforce, &json!({}), inputs);
+            panicked_at_its_end(&wire::Grant { once_secret, ..grant }, &"the canary").error
+        };
+        assert!(error(&[], &Value::Null).contains("panicked: the canary"));
+        let withheld = "the adaptor panicked while it was cancelled";
+        assert_eq!(error(&["/content"], &Value::Null), withheld);
+        assert_eq!(error(&[], &json!([{"path": "/content", "values": {"t": {"file": "/x"}}}])), withheld);
     }
 
     #[test]
