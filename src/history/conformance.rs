@@ -59,6 +59,7 @@ on_both_stores! {
         a_nul_is_refused_with_the_place,
         a_new_owner_counts_its_batches_from_one,
         a_batch_of_thousands_is_one_batch,
+        what_comes_in_great_numbers_comes_back_as_it_was,
     }
     repairs::{
         a_probe_answers_like_a_commit_and_writes_nothing,

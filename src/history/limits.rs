@@ -26,8 +26,9 @@ pub(crate) const OLDEST_POSTGRES: u32 = 14;
 pub(crate) const ACQUIRE: Duration = Duration::from_secs(10);
 /// How long a connection may be idle before it is tried when it is needed: no server is restarted in less.
 pub(crate) const IDLE_UNTRIED: Duration = Duration::from_millis(50);
-/// How long a session of ours may keep a transaction open and say nothing, in milliseconds. An owner that is frozen in mid-commit holds the lock of
-/// its environment no longer than this, and a takeover waits no longer for it; between two statements of a transaction we only build arrays.
+/// How long a session of ours may keep a transaction open and say nothing, in milliseconds. An owner that is frozen in mid-commit holds the lock of its
+/// environment no longer than this, in the midst of a stream of rows no longer than a statement may take, and a takeover waits no longer for it; between
+/// two statements of a transaction we only build arrays.
 pub(crate) const IDLE_IN_TRANSACTION_MS: u32 = 5_000;
 /// How long a write or a bounded read may take as a whole.
 pub(crate) const CALL: Duration = Duration::from_secs(30);
@@ -43,6 +44,10 @@ pub(crate) const KEY_BYTES: usize = 2_048;
 pub(crate) const STATEMENT_ROWS: usize = 4_096;
 /// Bytes of text in one statement; one row may be larger.
 pub(crate) const STATEMENT_BYTES: usize = 8 * 1_048_576;
+/// Rows from which on a table that is only appended to is written as a stream: two ways to the database and back instead of one, and less per row.
+pub(crate) const COPIED_ROWS: usize = 64;
+/// Bytes of a stream of rows that are sent at once: the database works on them while the next are written.
+pub(crate) const COPIED_BYTES: usize = 65_536;
 /// Days after which the expired lease of a process that owns nothing is deleted.
 pub(crate) const OLD_LEASE_DAYS: i32 = 1;
 /// Rows of each kind that retention drops at once: the environment's writer waits meanwhile.

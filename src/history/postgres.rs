@@ -1,6 +1,6 @@
 //! History in PostgreSQL: the store of every real environment. The schema is in `migrations/`, and says why it is as it is.
 //!
-//! One transaction per batch, one statement per table in it, arrays instead of rows: what a commit costs is shared by all that is in it. What comes all
+//! One transaction per batch, one statement per table in it, arrays or streams instead of rows: what a commit costs is shared by all that is in it. What comes all
 //! the time, attempts that begin and end, is one statement altogether (`attempts.rs`).
 //! Connections must be the session's own (no transaction pooler in between): they carry a role and timeouts.
 //!
@@ -11,6 +11,7 @@ mod cells;
 mod codes;
 mod commit;
 mod connect;
+mod copy;
 mod errors;
 mod insert;
 mod load;
@@ -18,6 +19,7 @@ mod ownership;
 mod reads;
 mod retention;
 mod state;
+mod stuck;
 mod table;
 
 use super::floors::Floors;
@@ -98,7 +100,11 @@ macro_rules! on_connection {
     ($store:expr, $doing:literal, $patience:expr, $module:ident::$work:ident($($argument:expr),*)) => {{
         let mut connection = $store.acquire($doing).await?;
         let result = tokio::time::timeout($patience, $module::$work(&mut connection, $($argument),*)).await;
-        settle(connection, $doing, result)
+        let done = settle(connection, $doing, result);
+        if done.as_ref().err().is_some_and(stuck::may_be_behind) {
+            stuck::end(&$store.pool.connect_options(), $store.patience).await;
+        }
+        done
     }};
 }
 

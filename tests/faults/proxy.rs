@@ -1,7 +1,7 @@
 //! A faulty way to PostgreSQL: a proxy that reads just enough of the protocol to know a commit when it sees one.
 //!
 //! It can let everything pass, be slow, be silent (accept, and never answer), lead to another server, and hold one commit: before the server gets it,
-//! or after the server has carried it out and before the client hears of it. Who holds it decides what becomes of it.
+//! or after the server has carried it out and before the client hears of it; or the end of a stream of rows. Who holds it decides what becomes of it.
 
 use crate::server;
 use sqlx::postgres::PgConnectOptions;
@@ -45,15 +45,19 @@ pub(crate) enum Trapped {
     Grant,
     /// Those that record an outcome.
     Outcome,
+    /// None: the end of a stream of rows.
+    Stream,
 }
 
 impl Trapped {
-    /// What is in the text of a statement that makes a transaction one of these.
-    const fn mark(self) -> &'static str {
+    /// Whether the commit of a transaction in which these statements ran is one of them.
+    fn is_commit_of(self, transaction: &[Arc<str>]) -> bool {
+        let ran = |mark| transaction.iter().any(|text| text.contains(mark));
         match self {
-            Self::Any => "",
-            Self::Grant => "INSERT INTO resource_grant",
-            Self::Outcome => "INSERT INTO outcome",
+            Self::Any => true,
+            Self::Grant => ran("INSERT INTO resource_grant"),
+            Self::Outcome => ran("INSERT INTO outcome"),
+            Self::Stream => false,
         }
     }
 }
@@ -74,7 +78,7 @@ impl Held {
 struct Trap {
     place: Place,
     of: Trapped,
-    /// Commits to let pass first.
+    /// How many to let pass first.
     skip: usize,
     caught: oneshot::Sender<Held>,
 }
@@ -148,7 +152,7 @@ impl Proxy {
         self.set(Trapped::Any, place, skip)
     }
 
-    /// Holds the next commit of this kind.
+    /// Holds the next of this kind.
     pub(crate) fn trap_of(&self, of: Trapped, place: Place) -> oneshot::Receiver<Held> {
         self.set(of, place, 0)
     }
@@ -181,10 +185,9 @@ impl Control {
         }
     }
 
-    /// The trap, if this commit is the one; what ran in its transaction says which it is.
-    fn spring(&self, place: Place, transaction: &[Arc<str>]) -> Option<oneshot::Sender<Held>> {
+    /// The trap, if it is for this.
+    fn spring(&self, place: Place, is_one: impl Fn(Trapped) -> bool) -> Option<oneshot::Sender<Held>> {
         let mut trap = self.trap.lock().unwrap();
-        let is_one = |of: Trapped| of == Trapped::Any || transaction.iter().any(|text| text.contains(of.mark()));
         let found = trap.as_mut().filter(|trap| trap.place == place && is_one(trap.of))?;
         if found.skip > 0 {
             found.skip -= 1;
@@ -272,10 +275,15 @@ impl Link<'_> {
         let whole =
             message.first() == Some(&b'B') && self.transaction.last().is_some_and(|text| text.starts_with(WHOLE));
         let commits = message.first() == Some(&b'Q') && message.get(5..).unwrap_or_default().starts_with(b"COMMIT");
+        if message.first() == Some(&b'c')
+            && let Some(caught) = self.control.spring(Place::Before, |of| of == Trapped::Stream)
+        {
+            held(caught).await?;
+        }
         if !whole && !commits {
             return self.server.send(&message).await;
         }
-        if let Some(caught) = self.control.spring(Place::Before, &self.transaction) {
+        if let Some(caught) = self.control.spring(Place::Before, |of| of.is_commit_of(&self.transaction)) {
             held(caught).await?;
         }
         self.server.send(&message).await?;
@@ -299,7 +307,7 @@ impl Link<'_> {
             }
         }
         let transaction = std::mem::take(&mut self.transaction);
-        if let Some(caught) = self.control.spring(Place::After, &transaction) {
+        if let Some(caught) = self.control.spring(Place::After, |of| of.is_commit_of(&transaction)) {
             held(caught).await?;
         }
         self.obstruct().await;

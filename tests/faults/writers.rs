@@ -1,11 +1,11 @@
 //! Who may write: of 32 that all want to, one at a time; and one that was frozen in mid-commit and taken over, never again (Q9).
 
 use crate::audit;
-use crate::proxy::{Place, Proxy};
-use crate::town::BRIEF;
-use crate::{in_time, rounds, server};
+use crate::proxy::{Place, Proxy, Trapped};
+use crate::town::{BRIEF, thing};
+use crate::{eventually, in_time, rounds, server};
 use futures::future::{BoxFuture, join_all};
-use homeostat::core::{Name, Record, Timestamp, VersionNumber, VersionRecord};
+use homeostat::core::{IntentRecord, Name, Record, ResourceId, Timestamp, VersionNumber, VersionRecord};
 use homeostat::history::postgres::PostgresStore;
 use homeostat::history::{Batch, HistoryError, Owner, Store};
 use std::collections::BTreeSet;
@@ -136,4 +136,60 @@ async fn q9_r12_an_owner_frozen_in_mid_commit_writes_nothing_after_it_was_taken_
     assert!(history.messages.iter().all(|message| message == "other"), "{:?}", history.messages);
     frozen.close().await;
     other.close().await;
+}
+
+/// The same with so much in it that it is a stream of rows.
+fn great_batch(version: u64, message: &str) -> Batch {
+    let wanted = |number: u32| {
+        let intent = thing(&format!("thing-{number}"), "x".repeat(500).as_str());
+        let (resource, name) = (ResourceId(number), intent.name.clone());
+        IntentRecord { resource, name, set: "default".into(), intent: Some(intent) }
+    };
+    let mut batch = batch(1, version, message);
+    if let [Record::Version(version)] = &mut batch.records[..] {
+        version.intents = (0..1_000).map(wanted).collect();
+    }
+    batch
+}
+
+/// No timeout of the database ends the wait for the rest of a stream: who waits for its lock does.
+#[tokio::test(flavor = "multi_thread")]
+async fn q9_r12_an_owner_that_falls_silent_in_the_middle_of_a_stream_of_rows_is_taken_over() {
+    let database = server::shared_database().await;
+    let proxy = Proxy::to(&database.get_socket().unwrap().join(".s.PGSQL.5432"));
+    let silent = PostgresStore::connect_with(proxy.options(&database), 2, BRIEF).await.unwrap();
+    let other = PostgresStore::connect_with(database.clone(), 2, BRIEF).await.unwrap();
+    let fence = silent.take(ENVIRONMENT, &owner("silent"), &[]).await.unwrap();
+    let (writing, held) = (silent.clone(), proxy.trap_of(Trapped::Stream, Place::Before));
+    let (its_fence, its_commit) = (fence.clone(), great_batch(1, "silent"));
+    let written = tokio::spawn(async move { writing.commit(&its_fence, &its_commit).await });
+    let held = in_time("a stream", held).await.unwrap();
+
+    let taken =
+        eventually("the takeover", async || other.take(ENVIRONMENT, &owner("other"), &["silent".into()]).await.ok());
+    let taken = taken.await;
+    other.commit(&taken, &great_batch(1, "other")).await.unwrap();
+    held.release();
+    assert!(matches!(in_time("an answer", written).await.unwrap(), Err(HistoryError::Unavailable { .. })));
+    assert!(matches!(silent.commit(&fence, &great_batch(1, "silent")).await, Err(HistoryError::Fenced { .. })));
+    assert_eq!(audit::history(&database, ENVIRONMENT, true).await.messages, ["other"]);
+    silent.close().await;
+    other.close().await;
+}
+
+/// The way that it took drops everything, and nobody tells the database.
+#[tokio::test(flavor = "multi_thread")]
+async fn r8_a_commit_whose_stream_of_rows_broke_off_in_silence_is_written_on_another_connection() {
+    let database = server::shared_database().await;
+    let proxy = Proxy::to(&database.get_socket().unwrap().join(".s.PGSQL.5432"));
+    let store = PostgresStore::connect_with(proxy.options(&database), 2, BRIEF).await.unwrap();
+    let fence = store.take(ENVIRONMENT, &owner("one"), &[]).await.unwrap();
+    let held = proxy.trap_of(Trapped::Stream, Place::Before);
+    let commit = great_batch(1, "one");
+    assert!(matches!(store.commit(&fence, &commit).await, Err(HistoryError::Unavailable { .. })));
+    let held = in_time("the stream", held).await.unwrap();
+    eventually("the commit", async || store.commit(&fence, &commit).await.ok()).await;
+    held.cut();
+    assert_eq!(audit::history(&database, ENVIRONMENT, true).await.messages, ["one"]);
+    store.close().await;
 }

@@ -1,7 +1,7 @@
 //! Cases about what a commit does, and what it refuses.
 
 use super::scenario::*;
-use crate::core::{AttemptId, Grant, Name, OutcomeKind, Record, ResourceId, VersionNumber};
+use crate::core::{AttemptId, DryRunId, Grant, Name, OutcomeKind, Record, ResourceId, VersionNumber};
 use crate::history::{Batch, HistoryError};
 use std::sync::Arc;
 
@@ -135,4 +135,56 @@ pub(super) async fn a_batch_of_thousands_is_one_batch(store: AnyStore) {
     assert_eq!(snapshot.resources.len(), count as usize);
     assert_eq!(snapshot.last_resource, Some(ResourceId(count - 1)));
     assert_eq!(snapshot.grants.iter().map(|open| open.attempt).collect::<Vec<_>>(), [AttemptId(1)]);
+}
+
+/// Great numbers are written in another way than a few: every column must come back the same, of what is new and of what takes another's place.
+pub(super) async fn what_comes_in_great_numbers_comes_back_as_it_was(store: AnyStore) {
+    let mut owned = Owned::take(&store, "prod").await;
+    let count = 2 * crate::history::limits::COPIED_ROWS as u32;
+    let called = |number: u32| format!("file-{number}");
+    let row = |number: u32, version: u64| {
+        let row = if number.is_multiple_of(3) { full_row } else { new_row };
+        row(number, intent(&called(number), "1"), version)
+    };
+    let kinds = all_endings();
+    let records = std::iter::once(version(1, (0..count).map(|number| wants(number, &called(number), "1")).collect()))
+        .chain((0..count).map(|number| grant(u64::from(number) + 1, number, &called(number))))
+        .chain(
+            (0..count)
+                .zip(kinds.iter().cycle())
+                .map(|(number, kind)| ended(u64::from(number) + 1, number, kind.clone())),
+        )
+        .chain((0..count).map(|number| Record::DryRunResult {
+            id: DryRunId(1),
+            name: called(number).into(),
+            result: "update",
+            detail: format!("+ ü {number}").into(),
+        }));
+    owned.commit(records.collect(), (0..count).map(|number| row(number, 1)).collect()).await.unwrap();
+    // What is known takes its place before, between and behind what is new.
+    let intents = (count..2 * count).map(|number| wants(number, &called(number), "1"));
+    let removed = (0..count).map(|number| removes(number, &called(number)));
+    let known = |numbers: std::ops::Range<u32>| numbers.map(|number| full_row(number, intent(&called(number), "1"), 1));
+    let half = count / 2;
+    let rows = known(0..half).chain((count..2 * count).map(|number| row(number, 2))).chain(known(half..count));
+    owned.commit(vec![version(2, intents.chain(removed).collect())], rows.collect()).await.unwrap();
+
+    let expected: Vec<_> = known(0..count).chain((count..2 * count).map(|number| row(number, 2))).collect();
+    let mut found = store.load(&owned.fence).await.unwrap().resources;
+    found.sort_by_key(|row| row.resource);
+    assert_eq!(format!("{found:#?}"), format!("{expected:#?}"));
+    let outcomes = store.attempts("prod", None, None, count).await.unwrap().into_iter().rev();
+    let expected: Vec<_> = kinds.into_iter().cycle().take(count as usize).map(Some).collect();
+    assert_eq!(outcomes.map(|attempt| attempt.outcome).collect::<Vec<_>>(), expected);
+    let dry_run = store.dry_run("prod", DryRunId(1)).await.unwrap();
+    assert_eq!(dry_run.len(), count as usize);
+    assert!(
+        dry_run.iter().all(|result| *result.detail == *format!("+ ü {}", &result.name["file-".len()..])),
+        "{dry_run:?}"
+    );
+    let wanted = store.intents_at("prod", VersionNumber(2)).await.unwrap().unwrap();
+    let expected: Vec<_> = (count..2 * count).map(|number| wants(number, &called(number), "1")).collect();
+    assert_eq!(format!("{wanted:#?}"), format!("{expected:#?}"));
+    let before = store.intents_at("prod", VersionNumber(1)).await.unwrap().unwrap();
+    assert_eq!(before.len(), count as usize);
 }

@@ -5,10 +5,9 @@
 //!
 //! Deliberately absent: why a batch was not counted. That is asked only where it was not (`commit.rs`).
 
-use super::commit::{Sorted, chunks};
+use super::commit::Sorted;
 use super::errors::Failure;
-use super::insert::{self, GRANTS, OUTCOMES};
-use super::state::{self, STATES};
+use super::table::{Row, Table, bind, chunks};
 use crate::core::{Grant, Name, Outcome, ResourceId, ResourceRow};
 use crate::history::Fence;
 use sqlx::{AssertSqlSafe, PgConnection};
@@ -26,8 +25,8 @@ pub(super) struct Attempts<'a> {
 }
 
 /// Whether all of it fits a statement.
-fn fits<T>(items: &[T], weight: fn(&T) -> usize) -> bool {
-    chunks(items, weight).nth(1).is_none()
+fn fits<'a, R: Row<'a>>(rows: &[R]) -> bool {
+    chunks(rows, R::weight).nth(1).is_none()
 }
 
 impl<'a> Attempts<'a> {
@@ -43,7 +42,7 @@ impl<'a> Attempts<'a> {
             && dry_run_results.is_empty()
             && settings.is_none()
             && targets.is_empty();
-        let fit = fits(grants, |_| 0) && fits(outcomes, insert::outcome_weight) && fits(rows, state::weight);
+        let fit = fits(grants) && fits(outcomes) && fits(rows);
         (only_attempts && fit).then_some(Self { grants, outcomes, rows })
     }
 
@@ -59,16 +58,19 @@ impl<'a> Attempts<'a> {
             .bind(fence.epoch.0 as i64)
             .bind(fence.claim)
             .bind(number as i64);
-        let query = if self.grants.is_empty() { query } else { insert::bind_grants(query, self.grants) };
-        let query = if self.outcomes.is_empty() { query } else { insert::bind_outcomes(query, self.outcomes) };
-        let query = if self.rows.is_empty() { query } else { state::bind(query, self.rows) };
+        let query = if self.grants.is_empty() { query } else { bind(query, self.grants) };
+        let query = if self.outcomes.is_empty() { query } else { bind(query, self.outcomes) };
+        let query = if self.rows.is_empty() { query } else { bind(query, self.rows) };
         Ok(query.execute(connection).await?.rows_affected() == 1)
     }
 
     /// What is empty is not in it; what is comes in the order in which it is bound.
     fn statement(&self) -> String {
-        let tables =
-            [(&GRANTS, self.grants.is_empty()), (&OUTCOMES, self.outcomes.is_empty()), (&STATES, self.rows.is_empty())];
+        let tables: [(Table, bool); 3] = [
+            (<(&Name, &Grant)>::TABLE, self.grants.is_empty()),
+            (<(ResourceId, &Outcome)>::TABLE, self.outcomes.is_empty()),
+            (ResourceRow::TABLE, self.rows.is_empty()),
+        ];
         let mut statement = COUNT.to_owned();
         let mut first = 5; // after those of COUNT
         for (table, _) in tables.into_iter().filter(|(_, empty)| !empty) {

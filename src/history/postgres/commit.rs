@@ -2,16 +2,13 @@
 
 use super::attempts::Attempts;
 use super::errors::Failure;
-use super::table::Table;
 use super::{insert, ownership, state};
 use crate::core::{
     DryRunId, Grant, IntentRecord, Name, Outcome, Record, RequestId, ResourceId, Settings, Target, Timestamp,
     VersionNumber, VersionRecord,
 };
-use crate::history::{Batch, Fence, batch_check, limits};
-use sqlx::postgres::PgArguments;
-use sqlx::query::Query;
-use sqlx::{AssertSqlSafe, Connection, PgConnection, Postgres};
+use crate::history::{Batch, Fence, batch_check};
+use sqlx::{Connection, PgConnection};
 use std::collections::BTreeMap;
 
 /// The records of a batch by table, each in the batch's order.
@@ -60,9 +57,6 @@ impl<'a> Sorted<'a> {
         sorted
     }
 }
-
-/// A statement, and what has been bound to it.
-pub(super) type Bound = Query<'static, Postgres, PgArguments>;
 
 /// Commits a checked batch.
 pub(super) async fn commit(connection: &mut PgConnection, fence: &Fence, batch: &Batch) -> Result<(), Failure> {
@@ -113,9 +107,7 @@ async fn write(
     }
     let environment = fence.environment;
     insert::records(connection, environment, sorted).await?;
-    for rows in chunks(&batch.rows, state::weight) {
-        write_rows(connection, environment, &state::STATES, |query| state::bind(query, rows)).await?;
-    }
+    state::replace(connection, environment, &batch.rows, versions.is_some()).await?;
     targets(connection, environment, &sorted.targets).await?;
     if let Some(settings) = sorted.settings {
         let settings = serde_json::to_string(settings)?;
@@ -126,17 +118,6 @@ async fn write(
             .await?;
     }
     Ok(())
-}
-
-/// Writes rows of one table.
-pub(super) async fn write_rows(
-    connection: &mut PgConnection,
-    environment: i64,
-    table: &Table,
-    bind: impl FnOnce(Bound) -> Bound,
-) -> Result<(), sqlx::Error> {
-    let query = sqlx::query(AssertSqlSafe(table.statement(2, "$1", ""))).bind(environment);
-    bind(query).execute(connection).await.map(drop)
 }
 
 async fn targets(
@@ -167,36 +148,4 @@ async fn targets(
         .await?;
     }
     Ok(())
-}
-
-/// Cuts a list into pieces that fit a statement. `weight` gives the bytes of an item's texts.
-pub(super) fn chunks<T>(mut items: &[T], weight: fn(&T) -> usize) -> impl Iterator<Item = &[T]> {
-    std::iter::from_fn(move || {
-        let mut bytes = 0;
-        let fits = items.iter().take(limits::STATEMENT_ROWS).take_while(|item| {
-            bytes += weight(item);
-            bytes <= limits::STATEMENT_BYTES
-        });
-        let count = fits.count().max(1);
-        let (chunk, rest) = items.split_at_checked(count)?;
-        items = rest;
-        Some(chunk)
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn lengths(weights: &[usize]) -> Vec<usize> {
-        chunks(weights, |weight| *weight).map(<[usize]>::len).collect()
-    }
-
-    #[test]
-    fn chunks_are_bounded_by_rows_and_by_bytes() {
-        assert_eq!(lengths(&[]), Vec::<usize>::new());
-        assert_eq!(lengths(&vec![1; limits::STATEMENT_ROWS + 1]), [limits::STATEMENT_ROWS, 1]);
-        let half = limits::STATEMENT_BYTES / 2;
-        assert_eq!(lengths(&[half, half, 1, half * 3, 1]), [2, 1, 1, 1]);
-    }
 }

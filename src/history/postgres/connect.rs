@@ -12,7 +12,7 @@ use std::borrow::Cow;
 const MIGRATIONS: &[(i64, &str, &str)] = &[(1, "history", include_str!("../../../migrations/0001_history.sql"))];
 const ROLES: &str = include_str!("roles.sql");
 /// Everything lives in a schema of its own, so that a database may be shared.
-const SCHEMA: &str = "homeostat";
+pub(super) const SCHEMA: &str = "homeostat";
 
 /// Brings the schema up to date and opens a pool.
 pub(super) async fn open(
@@ -62,7 +62,7 @@ pub(super) async fn open(
 }
 
 /// A little less than the call, so that the database gives up first and the connection can go on.
-fn statement_ms(patience: Patience) -> u128 {
+pub(super) fn statement_ms(patience: Patience) -> u128 {
     (patience.call * 5 / 6).as_millis().max(1) // 0 would mean no bound at all
 }
 

@@ -93,7 +93,7 @@ fn without_schema(said: &str) -> HistoryError {
     }
 }
 
-fn sqlstate(error: &sqlx::Error) -> Option<String> {
+pub(super) fn sqlstate(error: &sqlx::Error) -> Option<String> {
     error.as_database_error()?.code().map(std::borrow::Cow::into_owned)
 }
 

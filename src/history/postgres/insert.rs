@@ -1,9 +1,9 @@
 //! Appends to history: one statement per table, whatever the number of rows.
 
 use super::codes::{Code, Ending};
-use super::commit::{self, Bound, Sorted, chunks};
+use super::commit::Sorted;
 use super::errors::Failure;
-use super::table::{Table, column};
+use super::table::{self, Columns, Row, Table, chunks};
 use crate::core::{
     DryRunId, Finding, Grant, IntentRecord, Name, Outcome, OutcomeKind, Record, RequestId, ResourceId, Timestamp,
     VersionNumber, VersionRecord,
@@ -19,31 +19,15 @@ pub(super) async fn records(
     for chunk in chunks(&sorted.versions, |_| 0) {
         versions(connection, environment, chunk).await?;
     }
-    for chunk in
-        chunks(&sorted.intents, |(_, record)| record.intent.as_ref().map_or(0, |intent| intent.attributes.len()))
-    {
-        intents(connection, environment, chunk).await?;
-    }
-    for chunk in chunks(&sorted.grants, |_| 0) {
-        commit::write_rows(connection, environment, &GRANTS, |query| bind_grants(query, chunk)).await?;
-    }
-    for chunk in chunks(&sorted.outcomes, outcome_weight) {
-        commit::write_rows(connection, environment, &OUTCOMES, |query| bind_outcomes(query, chunk)).await?;
-    }
+    let intents: Vec<IntentRow<'_>> = sorted.intents.iter().map(IntentRow::of).collect::<Result<_, _>>()?;
+    table::write(connection, environment, &intents).await?;
+    table::write(connection, environment, &sorted.grants).await?;
+    table::write(connection, environment, &sorted.outcomes).await?;
     requests(connection, environment, &sorted.requests).await?;
     requests_done(connection, environment, &sorted.requests_done).await?;
     dry_runs(connection, environment, &sorted.dry_runs).await?;
-    for chunk in chunks(&sorted.dry_run_results, |(.., detail)| detail.len()) {
-        dry_run_results(connection, environment, chunk).await?;
-    }
+    table::write(connection, environment, &sorted.dry_run_results).await?;
     Ok(())
-}
-
-/// Bytes of an outcome's long texts.
-pub(super) fn outcome_weight((_, outcome): &(ResourceId, &Outcome)) -> usize {
-    let found =
-        finding(&outcome.kind).map_or(0, |finding| finding.diff.len() + finding.facts.text().map_or(0, str::len));
-    found + outcome.log.as_ref().map_or(0, |log| log.len())
 }
 
 /// Binds one array per column.
@@ -70,112 +54,145 @@ async fn versions(connection: &mut PgConnection, environment: i64, rows: &[&Vers
     )
 }
 
-async fn intents(
-    connection: &mut PgConnection,
-    environment: i64,
-    rows: &[(VersionNumber, &IntentRecord)],
-) -> Result<(), Failure> {
-    let mut requires = Vec::with_capacity(rows.len());
-    let mut policies = Vec::with_capacity(rows.len());
-    let mut inputs = Vec::with_capacity(rows.len());
-    let mut labels = Vec::with_capacity(rows.len());
-    for (_, record) in rows {
+/// What a version says of a resource, with what is stored as JSON.
+struct IntentRow<'a> {
+    version: VersionNumber,
+    record: &'a IntentRecord,
+    requires: Option<String>,
+    policy: Option<String>,
+    labels: Option<String>,
+    inputs: Option<String>,
+}
+
+impl<'a> IntentRow<'a> {
+    fn of((version, record): &(VersionNumber, &'a IntentRecord)) -> Result<Self, serde_json::Error> {
         let intent = record.intent.as_ref();
-        requires.push(intent.map(|intent| serde_json::to_string(&intent.requires)).transpose()?);
-        policies.push(intent.map(|intent| serde_json::to_string(&intent.policy)).transpose()?);
-        let filled = intent.filter(|intent| !intent.inputs.is_empty());
-        inputs.push(filled.map(|intent| serde_json::to_string(&intent.inputs)).transpose()?);
         let labelled = intent.filter(|intent| !intent.labels.is_empty());
-        labels.push(labelled.map(|intent| serde_json::to_string(&intent.labels)).transpose()?);
+        let filled = intent.filter(|intent| !intent.inputs.is_empty());
+        Ok(Self {
+            version: *version,
+            record,
+            requires: intent.map(|intent| serde_json::to_string(&intent.requires)).transpose()?,
+            policy: intent.map(|intent| serde_json::to_string(&intent.policy)).transpose()?,
+            labels: labelled.map(|intent| serde_json::to_string(&intent.labels)).transpose()?,
+            inputs: filled.map(|intent| serde_json::to_string(&intent.inputs)).transpose()?,
+        })
     }
-    insert!(
-        connection,
-        environment,
-        "INSERT INTO intent (environment, resource, version, name, set_name, kind, target, identity, attributes, requires, policy, inputs, labels)
-             SELECT $1, * FROM UNNEST($2::bigint[], $3::bigint[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[],
-                                      $10::text[], $11::text[], $12::text[], $13::text[])",
-        rows.iter().map(|(_, record)| i64::from(record.resource.0)),
-        rows.iter().map(|(version, _)| version.0 as i64),
-        rows.iter().map(|(_, record)| &*record.name),
-        rows.iter().map(|(_, record)| &*record.set),
-        rows.iter().map(|(_, record)| record.intent.as_ref().map(|intent| &*intent.kind)),
-        rows.iter().map(|(_, record)| record.intent.as_ref().map(|intent| &*intent.target)),
-        rows.iter().map(|(_, record)| record.intent.as_ref().map(|intent| &*intent.identity)),
-        rows.iter().map(|(_, record)| record.intent.as_ref().map(|intent| &*intent.attributes)),
-        requires.into_iter(),
-        policies.into_iter(),
-        inputs.into_iter(),
-        labels.into_iter(),
-    )?;
-    Ok(())
 }
 
-/// Every grant.
-pub(super) const GRANTS: Table = Table {
-    name: "resource_grant",
-    columns: &[
-        ("attempt", "bigint"),
-        ("resource", "bigint"),
-        ("version", "bigint"),
-        ("epoch", "bigint"),
-        ("granted_at_ms", "bigint"),
-        ("operation", "smallint"),
-        ("reason", "smallint"),
-        ("intent_hash", "bytea"),
-        ("executor", "text"),
-        ("reload", "text"),
-    ],
-    replaced_by: None,
-};
+impl<'a> Row<'a> for IntentRow<'a> {
+    const TABLE: Table = Table {
+        name: "intent",
+        columns: &[
+            ("resource", "bigint"),
+            ("version", "bigint"),
+            ("name", "text"),
+            ("set_name", "text"),
+            ("kind", "text"),
+            ("target", "text"),
+            ("identity", "text"),
+            ("attributes", "text"),
+            ("requires", "text"),
+            ("policy", "text"),
+            ("labels", "text"),
+            ("inputs", "text"),
+        ],
+        replaced_by: None,
+    };
 
-/// Binds [`GRANTS`].
-pub(super) fn bind_grants(query: Bound, rows: &[(&Name, &Grant)]) -> Bound {
-    let query = column(query, rows, |(_, grant)| grant.attempt.0 as i64);
-    let query = column(query, rows, |(_, grant)| grant.resource.map(|resource| i64::from(resource.0)));
-    let query = column(query, rows, |(_, grant)| grant.version.0 as i64);
-    let query = column(query, rows, |(_, grant)| grant.epoch.0 as i64);
-    let query = column(query, rows, |(_, grant)| grant.granted_at.0);
-    let query = column(query, rows, |(_, grant)| grant.operation.code());
-    let query = column(query, rows, |(_, grant)| grant.reason.code());
-    let query = column(query, rows, |(_, grant)| grant.hash.0);
-    let query = column(query, rows, |(executor, _)| &***executor);
-    column(query, rows, |(_, grant)| grant.reload.as_deref())
+    fn columns<C: Columns<'a, Self>>(to: C) -> C {
+        to.column(|row| i64::from(row.record.resource.0))
+            .column(|row| row.version.0 as i64)
+            .column(|row| &*row.record.name)
+            .column(|row| &*row.record.set)
+            .column(|row| row.record.intent.as_ref().map(|intent| &*intent.kind))
+            .column(|row| row.record.intent.as_ref().map(|intent| &*intent.target))
+            .column(|row| row.record.intent.as_ref().map(|intent| &*intent.identity))
+            .column(|row| row.record.intent.as_ref().map(|intent| &*intent.attributes))
+            .column(|row| row.requires.as_deref())
+            .column(|row| row.policy.as_deref())
+            .column(|row| row.labels.as_deref())
+            .column(|row| row.inputs.as_deref())
+    }
+
+    fn weight(&self) -> usize {
+        self.record.intent.as_ref().map_or(0, |intent| intent.attributes.len())
+    }
 }
 
-/// How they ended, and skips.
-pub(super) const OUTCOMES: Table = Table {
-    name: "outcome",
-    columns: &[
-        ("attempt", "bigint"),
-        ("resource", "bigint"),
-        ("began_at_ms", "bigint"),
-        ("finished_at_ms", "bigint"),
-        ("kind", "smallint"),
-        ("change", "smallint"),
-        ("diff", "text"),
-        ("message", "text"),
-        ("remote_identity", "text"),
-        ("facts", "text"),
-        ("log", "text"),
-    ],
-    replaced_by: None,
-};
+/// A grant, and to whom.
+impl<'a> Row<'a> for (&'a Name, &'a Grant) {
+    const TABLE: Table = Table {
+        name: "resource_grant",
+        columns: &[
+            ("attempt", "bigint"),
+            ("resource", "bigint"),
+            ("version", "bigint"),
+            ("epoch", "bigint"),
+            ("granted_at_ms", "bigint"),
+            ("operation", "smallint"),
+            ("reason", "smallint"),
+            ("intent_hash", "bytea"),
+            ("executor", "text"),
+            ("reload", "text"),
+        ],
+        replaced_by: None,
+    };
 
-/// Binds [`OUTCOMES`].
-pub(super) fn bind_outcomes(query: Bound, rows: &[(ResourceId, &Outcome)]) -> Bound {
-    let query = column(query, rows, |(_, outcome)| outcome.attempt.0 as i64);
-    let query = column(query, rows, |(resource, _)| i64::from(resource.0));
-    let query = column(query, rows, |(_, outcome)| outcome.began_at.map(|at| at.0));
-    let query = column(query, rows, |(_, outcome)| outcome.finished_at.0);
-    let query = column(query, rows, |(_, outcome)| ending(&outcome.kind).code());
-    let query = column(query, rows, |(_, outcome)| finding(&outcome.kind).map(|finding| finding.change.code()));
-    let query = column(query, rows, |(_, outcome)| finding(&outcome.kind).map(|finding| &*finding.diff));
-    let query = column(query, rows, |(_, outcome)| message(&outcome.kind));
-    let query = column(query, rows, |(_, outcome)| {
-        finding(&outcome.kind).and_then(|finding| finding.remote_identity.as_deref())
-    });
-    let query = column(query, rows, |(_, outcome)| finding(&outcome.kind).and_then(|finding| finding.facts.text()));
-    column(query, rows, |(_, outcome)| outcome.log.as_deref())
+    fn columns<C: Columns<'a, Self>>(to: C) -> C {
+        to.column(|(_, grant)| grant.attempt.0 as i64)
+            .column(|(_, grant)| grant.resource.map(|resource| i64::from(resource.0)))
+            .column(|(_, grant)| grant.version.0 as i64)
+            .column(|(_, grant)| grant.epoch.0 as i64)
+            .column(|(_, grant)| grant.granted_at.0)
+            .column(|(_, grant)| grant.operation.code())
+            .column(|(_, grant)| grant.reason.code())
+            .column(|(_, grant)| grant.hash.0)
+            .column(|(executor, _)| &***executor)
+            .column(|(_, grant)| grant.reload.as_deref())
+    }
+}
+
+/// How an attempt ended, and skips.
+impl<'a> Row<'a> for (ResourceId, &'a Outcome) {
+    const TABLE: Table = Table {
+        name: "outcome",
+        columns: &[
+            ("attempt", "bigint"),
+            ("resource", "bigint"),
+            ("began_at_ms", "bigint"),
+            ("finished_at_ms", "bigint"),
+            ("kind", "smallint"),
+            ("change", "smallint"),
+            ("diff", "text"),
+            ("message", "text"),
+            ("remote_identity", "text"),
+            ("facts", "text"),
+            ("log", "text"),
+        ],
+        replaced_by: None,
+    };
+
+    fn columns<C: Columns<'a, Self>>(to: C) -> C {
+        to.column(|(_, outcome)| outcome.attempt.0 as i64)
+            .column(|(resource, _)| i64::from(resource.0))
+            .column(|(_, outcome)| outcome.began_at.map(|at| at.0))
+            .column(|(_, outcome)| outcome.finished_at.0)
+            .column(|(_, outcome)| ending(&outcome.kind).code())
+            .column(|(_, outcome)| finding(&outcome.kind).map(|finding| finding.change.code()))
+            .column(|(_, outcome)| finding(&outcome.kind).map(|finding| &*finding.diff))
+            .column(|(_, outcome)| message(&outcome.kind))
+            .column(|(_, outcome)| finding(&outcome.kind).and_then(|finding| finding.remote_identity.as_deref()))
+            .column(|(_, outcome)| finding(&outcome.kind).and_then(|finding| finding.facts.text()))
+            .column(|(_, outcome)| outcome.log.as_deref())
+    }
+
+    fn weight(&self) -> usize {
+        let (_, outcome) = self;
+        let found =
+            finding(&outcome.kind).map_or(0, |finding| finding.diff.len() + finding.facts.text().map_or(0, str::len));
+        found + outcome.log.as_ref().map_or(0, |log| log.len())
+    }
 }
 
 const fn ending(kind: &OutcomeKind) -> Ending {
@@ -261,19 +278,22 @@ async fn dry_runs(
     )
 }
 
-async fn dry_run_results(
-    connection: &mut PgConnection,
-    environment: i64,
-    rows: &[(DryRunId, &Name, &'static str, &Name)],
-) -> Result<(), sqlx::Error> {
-    insert!(
-        connection,
-        environment,
-        "INSERT INTO dry_run_result (environment, dry_run, name, result, detail)
-             SELECT $1, * FROM UNNEST($2::bigint[], $3::text[], $4::text[], $5::text[])",
-        rows.iter().map(|(id, ..)| id.0 as i64),
-        rows.iter().map(|(_, name, ..)| &***name),
-        rows.iter().map(|(_, _, result, _)| *result),
-        rows.iter().map(|(.., detail)| &***detail),
-    )
+/// What a dry run would do with one resource, and how that differs.
+impl<'a> Row<'a> for (DryRunId, &'a Name, &'static str, &'a Name) {
+    const TABLE: Table = Table {
+        name: "dry_run_result",
+        columns: &[("dry_run", "bigint"), ("name", "text"), ("result", "text"), ("detail", "text")],
+        replaced_by: None,
+    };
+
+    fn columns<C: Columns<'a, Self>>(to: C) -> C {
+        to.column(|(id, ..)| id.0 as i64)
+            .column(|(_, name, ..)| &***name)
+            .column(|(_, _, result, _)| *result)
+            .column(|(.., detail)| &***detail)
+    }
+
+    fn weight(&self) -> usize {
+        self.3.len()
+    }
 }

@@ -2,13 +2,14 @@
 
 use super::cells::Cells;
 use super::codes::Code;
-use super::commit::Bound;
 use super::errors::Failure;
-use super::table::{Table, column};
+use super::table::{self, Columns, Row, Table};
 use crate::core::{
     AttemptId, Facts, Hash, Intent, IntentParts, Name, Pending, Policy, ReloadDebt, ResourceId, ResourceRow,
     VersionNumber,
 };
+use crate::history::limits;
+use sqlx::PgConnection;
 use sqlx::postgres::PgRow;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
@@ -85,46 +86,73 @@ pub(super) fn select_pending() -> String {
     )
 }
 
-/// Bytes of a row's texts.
-pub(super) fn weight(row: &ResourceRow) -> usize {
-    let length = |text: &Option<Name>| text.as_ref().map_or(0, |text| text.len());
-    length(&row.error)
-        + length(&row.drift)
-        + length(&row.remote_identity)
-        + row.facts.text().map_or(0, str::len)
-        + length(&row.facts_in_force)
+impl<'a> Row<'a> for ResourceRow {
+    const TABLE: Table = STATES;
+
+    fn columns<C: Columns<'a, Self>>(to: C) -> C {
+        to.column(|row| i64::from(row.resource.0))
+            .column(|row| row.version.0 as i64)
+            .column(|row| row.after.map(|resource| i64::from(resource.0)))
+            .column(|row| row.due_at.map(|at| at.0))
+            .column(|row| row.verified_at.map(|at| at.0))
+            .column(|row| row.deployed_at.map(|at| at.0))
+            .column(|row| row.last_attempt.map(|attempt| attempt.0 as i64))
+            .column(|row| row.changed_by.map(|attempt| attempt.0 as i64))
+            .column(|row| i64::from(row.failures))
+            .column(|row| row.life.code())
+            .column(|row| row.last_result.code())
+            .column(|row| row.observed.code())
+            .column(|row| row.skipped)
+            .column(|row| row.attempted.map(|hash| hash.0))
+            .column(|row| row.succeeded.map(|hash| hash.0))
+            .column(|row| &*row.set)
+            .column(|row| row.error.as_deref())
+            .column(|row| row.drift.as_deref())
+            .column(|row| row.remote_identity.as_deref())
+            .column(|row| row.reload.as_ref().map(|debt| &*debt.because))
+            .column(|row| row.reload.as_ref().map(|debt| debt.after.0 as i64))
+            .column(|row| row.maybe_changed)
+            .column(|row| row.removal_approved)
+            .column(|row| row.facts.text())
+            .column(|row| row.pending.as_ref().map(|pending| pending.version.0 as i64))
+            .column(|row| row.secret_digest.map(|hash| hash.0))
+            .column(|row| row.facts_in_force.as_deref())
+            .column(once_secret)
+    }
+
+    fn weight(&self) -> usize {
+        let length = |text: &Option<Name>| text.as_ref().map_or(0, |text| text.len());
+        length(&self.error)
+            + length(&self.drift)
+            + length(&self.remote_identity)
+            + self.facts.text().map_or(0, str::len)
+            + length(&self.facts_in_force)
+    }
 }
 
-/// Binds [`STATES`], each resource at most once.
-pub(super) fn bind(query: Bound, rows: &[ResourceRow]) -> Bound {
-    let query = column(query, rows, |row| i64::from(row.resource.0));
-    let query = column(query, rows, |row| row.version.0 as i64);
-    let query = column(query, rows, |row| row.after.map(|resource| i64::from(resource.0)));
-    let query = column(query, rows, |row| row.due_at.map(|at| at.0));
-    let query = column(query, rows, |row| row.verified_at.map(|at| at.0));
-    let query = column(query, rows, |row| row.deployed_at.map(|at| at.0));
-    let query = column(query, rows, |row| row.last_attempt.map(|attempt| attempt.0 as i64));
-    let query = column(query, rows, |row| row.changed_by.map(|attempt| attempt.0 as i64));
-    let query = column(query, rows, |row| i64::from(row.failures));
-    let query = column(query, rows, |row| row.life.code());
-    let query = column(query, rows, |row| row.last_result.code());
-    let query = column(query, rows, |row| row.observed.code());
-    let query = column(query, rows, |row| row.skipped);
-    let query = column(query, rows, |row| row.attempted.map(|hash| hash.0));
-    let query = column(query, rows, |row| row.succeeded.map(|hash| hash.0));
-    let query = column(query, rows, |row| &*row.set);
-    let query = column(query, rows, |row| row.error.as_deref());
-    let query = column(query, rows, |row| row.drift.as_deref());
-    let query = column(query, rows, |row| row.remote_identity.as_deref());
-    let query = column(query, rows, |row| row.reload.as_ref().map(|debt| &*debt.because));
-    let query = column(query, rows, |row| row.reload.as_ref().map(|debt| debt.after.0 as i64));
-    let query = column(query, rows, |row| row.maybe_changed);
-    let query = column(query, rows, |row| row.removal_approved);
-    let query = column(query, rows, |row| row.facts.text());
-    let query = column(query, rows, |row| row.pending.as_ref().map(|pending| pending.version.0 as i64));
-    let query = column(query, rows, |row| row.secret_digest.map(|hash| hash.0));
-    let query = column(query, rows, |row| row.facts_in_force.as_deref());
-    column(query, rows, once_secret)
+/// Puts rows in the place of those before them, each resource at most once. Only a version brings new ones (`pushed`), and their numbers only grow:
+/// above the highest that is stored there is nothing yet.
+pub(super) async fn replace(
+    connection: &mut PgConnection,
+    environment: i64,
+    rows: &[ResourceRow],
+    pushed: bool,
+) -> Result<(), sqlx::Error> {
+    if !pushed || rows.len() < limits::COPIED_ROWS {
+        return table::write(connection, environment, rows).await;
+    }
+    let highest: Option<i64> = sqlx::query_scalar("SELECT max(resource) FROM resource_state WHERE environment = $1")
+        .bind(environment)
+        .fetch_one(&mut *connection)
+        .await?;
+    let is_new = |row: &ResourceRow| highest.is_none_or(|highest| i64::from(row.resource.0) > highest);
+    for rows in rows.chunk_by(|one, next| is_new(one) == is_new(next)) {
+        match rows {
+            [first, ..] if is_new(first) => table::append(connection, environment, rows).await?,
+            known => table::write(connection, environment, known).await?,
+        }
+    }
+    Ok(())
 }
 
 /// A list of names as JSON; most have none.
