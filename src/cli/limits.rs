@@ -44,6 +44,12 @@ pub(crate) const GLANCE_INTERVAL: Duration = Duration::from_millis(50);
 pub(crate) const GLANCE_SHARE: u32 = 16;
 /// Without a commit for so long, what is left is looked at for holds that do not go away.
 pub(crate) const WAIT_IDLE: Duration = Duration::from_secs(1);
+/// Where nothing has ended for so long, it is told what a run waits for.
+pub(crate) const STANDSTILL: Duration = Duration::from_secs(2);
+/// Names that are told of what runs.
+pub(crate) const STANDSTILL_NAMES: usize = 3;
+/// Of what is queued so many are asked what they wait for.
+pub(crate) const STANDSTILL_ASKED: usize = 64;
 /// Attempts read from history at once.
 pub(crate) const WAIT_PAGE: u32 = 10_000;
 /// Time between two plain lines.

@@ -11,7 +11,8 @@ pub(crate) struct Progress {
     plain: bool,
     began: Instant,
     last_line: Instant,
-    done: u64,
+    /// Whether it was told what is waited for.
+    told: bool,
 }
 
 impl Progress {
@@ -25,21 +26,24 @@ impl Progress {
             bar.set_style(style.progress_chars("=> "));
         }
         let now = Instant::now();
-        Self { bar, plain: !output.draws_progress() && !output.is_quiet(), began: now, last_line: now, done: 0 }
+        Self { bar, plain: !output.draws_progress() && !output.is_quiet(), began: now, last_line: now, told: false }
     }
 
-    /// `done` attempts have ended, `left` are queued or running, `failed` of those that ended failed.
-    pub(crate) fn show(&mut self, done: u64, left: u64, failed: u64) {
-        self.done = done;
+    /// `done` attempts have ended, `left` are queued or running, `failed` of those that ended failed; and where none has ended for a while, why.
+    pub(crate) fn show(&mut self, done: u64, left: u64, failed: u64, waits_for: Option<&str>) {
         self.bar.set_length(done + left);
         self.bar.set_position(done);
-        self.bar.set_message(if failed == 0 { String::new() } else { format!("{failed} failed") });
-        if self.plain && self.last_line.elapsed() >= LINE_INTERVAL {
+        let failures = if failed == 0 { String::new() } else { format!("{failed} failed") };
+        self.bar.set_message([&*failures, waits_for.unwrap_or_default()].join("  ").trim().to_owned());
+        let is_news = waits_for.is_some() && !self.told;
+        self.told = waits_for.is_some();
+        if self.plain && (is_news || self.last_line.elapsed() >= LINE_INTERVAL) {
             self.last_line = Instant::now();
             let elapsed = self.began.elapsed();
             let rate = done as f64 / elapsed.as_secs_f64().max(0.001);
             let (all, took) = (done + left, time::took(elapsed.as_millis() as u64));
-            tell(format_args!("{done} of {all} attempts done, {failed} failed, {rate:.0}/s, {took}"));
+            let waits_for = waits_for.map_or_else(String::new, |waits_for| format!("; {waits_for}"));
+            tell(format_args!("{done} of {all} attempts done, {failed} failed, {rate:.0}/s, {took}{waits_for}"));
         }
     }
 

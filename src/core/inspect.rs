@@ -136,6 +136,11 @@ impl EnvironmentState {
         queued.chain(self.granted().filter(|resource| resource.queued.is_none())).map(|resource| self.view_of(resource))
     }
 
+    /// The resources that an executor has. Costs what is open.
+    pub fn views_running(&self) -> impl Iterator<Item = ResourceView> + '_ {
+        self.granted().map(|resource| self.view_of(resource))
+    }
+
     fn granted(&self) -> impl Iterator<Item = &Resource> {
         self.open.values().filter_map(|open| match open {
             Open::Resource(id) => self.get(*id),

@@ -1,7 +1,9 @@
 //! What is said is true also in the unusual moments: while something is set up, after a kill, where nothing is new, where nothing can be written.
 
+use super::run::Running;
 use super::{LOCAL, small};
-use crate::house::{House, environment, eventually, file};
+use crate::house::{House, environment, eventually, file, resource};
+use rustix::process::{Pid, Signal};
 use serde_json::Value;
 use std::process::Stdio;
 
@@ -179,4 +181,39 @@ fn a_closed_window_says_when_it_opens() {
     );
     let status = house.run("status").out;
     assert!(status.contains("folder waits: target here is outside its deploy windows; the next opens in "), "{status}");
+}
+
+/// A command that waits, and what it has told so far; it is interrupted once it has told this.
+fn waits_and_says(house: &House, words: &str, said: &str) {
+    let told = house.path("told");
+    let err = std::fs::File::create(&told).unwrap();
+    let mut waiting = house.command(words).stdout(Stdio::null()).stderr(err).spawn().unwrap();
+    eventually(said, || house.read("told").contains(said));
+    let line = house.read("told").lines().find(|line| line.contains(said)).unwrap().to_owned();
+    assert!(line.contains(" attempts done, 0 failed, "), "{line}");
+    rustix::process::kill_process(Pid::from_child(&waiting), Signal::INT).unwrap();
+    house.write("opened", "");
+    waiting.wait().unwrap();
+}
+
+#[test]
+fn a_deploy_in_which_nothing_ends_says_what_runs() {
+    let script = "{argv: [sh, -c, 'until test -e FOLDER/opened; do sleep 0.1; done'], creates: /no/such/thing}";
+    let slow = ["one", "two", "three", "four"].map(|name| resource(name, "host.Command", script, ""));
+    let house = House::with(LOCAL, &slow.concat());
+    house.write("manifests/environment.yaml", &environment(LOCAL, 4));
+    waits_and_says(&house, "deploy -f manifests", "; running: four, one, three and 1 more");
+}
+
+#[test]
+fn a_deploy_in_which_nothing_ends_says_what_holds_it_also_beside_a_run() {
+    let house = House::with(LOCAL, &small("held"));
+    let limited = environment(LOCAL, 1) + "  rateLimit: {attempts: 2, period: 1h}\n";
+    house.write("manifests/environment.yaml", &limited);
+    let holds = "; index waits: the rate limit of target here is used up; the next may start in ";
+    waits_and_says(&house, "deploy -f manifests", holds);
+    let run = Running::start(&house, "-f manifests");
+    run.eventually_says("started", None);
+    waits_and_says(&house, "deploy", holds);
+    run.stop();
 }

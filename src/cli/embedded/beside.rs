@@ -111,7 +111,9 @@ impl Beside {
         let answer = loop {
             tokio::select! {
                 answer = answers.next() => match answer {
-                    Ok(Answer::Progress { done, left, failed }) => progress.show(done, left, failed),
+                    Ok(Answer::Progress { done, left, failed, waits_for }) => {
+                        progress.show(done, left, failed, waits_for.as_deref());
+                    }
                     other => break other.map(Some),
                 },
                 () = self.signals.first() => break Ok(None),

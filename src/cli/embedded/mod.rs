@@ -28,6 +28,7 @@ mod reading;
 mod readme;
 mod session;
 mod signals;
+mod standstill;
 mod wait;
 
 pub(crate) use access::{Access, Purpose};

@@ -2,6 +2,7 @@
 
 use super::Session;
 use super::executors::Failure;
+use super::standstill::Standstill;
 use crate::cli::CliError;
 use crate::cli::document::{AttemptDocument, AttemptResult, State};
 use crate::cli::embedded::EmbeddedError;
@@ -130,9 +131,11 @@ async fn watch(
     let mut tally = Tally::default();
     let mut interrupted = false;
     let mut last_commit = Instant::now();
+    let mut standstill = Standstill::default();
     loop {
         let glance = glance(session).await?;
-        progress.show(tally.done, u64::from(glance.queued + glance.running), tally.failed);
+        let waits_for = standstill.told(&session.scheduler, tally.done).await?;
+        progress.show(tally.done, u64::from(glance.queued + glance.running), tally.failed, waits_for);
         if glance.quiet && !interrupted {
             return Ok((false, session.scheduler.read(standing).await?));
         }
@@ -218,7 +221,7 @@ async fn glance(session: &Session) -> Result<Glance, CliError> {
 
 /// What something can do about waiting.
 #[derive(PartialEq, Eq)]
-enum Wait {
+pub(super) enum Wait {
     /// It goes on by itself.
     Passing,
     /// It goes on when another resource does.
@@ -227,7 +230,7 @@ enum Wait {
     Lasting,
 }
 
-const fn wait_of(hold: &Hold) -> Wait {
+pub(super) const fn wait_of(hold: &Hold) -> Wait {
     match hold {
         Hold::Protected
         | Hold::RemovalApproval { .. }

@@ -230,7 +230,7 @@ fn sentence(hold: &Hold, unreleased: bool, now: Timestamp, knows: Knows) -> Stri
 }
 
 /// The same where it does not matter who says it.
-pub(super) fn told(hold: &Hold, now: Timestamp) -> String {
+pub(crate) fn told(hold: &Hold, now: Timestamp) -> String {
     match hold {
         // Who did so, when, and how it is lifted is said once for all.
         Hold::Suspended(_) => hold.to_string(),

@@ -5,6 +5,7 @@
 
 use super::Answer;
 use crate::cli::CliError;
+use crate::cli::embedded::standstill::Standstill;
 use crate::cli::embedded::wait::{IDLE, Tally, glance_pause, held_among};
 use crate::cli::limits::PROGRESS_INTERVAL;
 use crate::cli::verbs::HeldDocument;
@@ -36,6 +37,7 @@ pub(super) async fn attend(
     let (began, mut told) = (Instant::now(), Instant::now());
     let mut tally = Tally::default();
     let mut held_since: Option<Instant> = None;
+    let mut standstill = Standstill::default();
     let held = loop {
         let asked = requests.clone();
         let look = scheduler.read(move |state| look(state, &asked)).await?;
@@ -52,7 +54,8 @@ pub(super) async fn attend(
         }
         if told.elapsed() > PROGRESS_INTERVAL {
             told = Instant::now();
-            let progress = Answer::Progress { done: tally.done, left: look.left, failed: tally.failed };
+            let waits_for = standstill.told(scheduler, tally.done).await?.map(str::to_owned);
+            let progress = Answer::Progress { done: tally.done, left: look.left, failed: tally.failed, waits_for };
             // Whoever is slow to listen misses some of it.
             let _ = answers.try_send(progress);
         }
