@@ -5,6 +5,7 @@ use homeostat::core::{Event, OutcomeKind};
 use homeostat::executor::Times;
 use homeostat::executor::protocol::wire;
 use serde_json::json;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Mutex, mpsc};
@@ -112,47 +113,73 @@ impl wire::executors_server::Executors for Puppet {
     }
 }
 
+/// A welcome with grants; without its heartbeats the executor dials again.
+fn welcome(epoch: u64, attempts: &[u64]) -> wire::FromOwner {
+    let welcome = wire::Welcome { epoch, heartbeat_ms: 100, lease_ms: 60_000 };
+    let grant = |&attempt: &u64| wire::Grant {
+        attempt,
+        epoch,
+        r#type: "test.Nothing".into(),
+        operation: 1,
+        connection: "{}".into(),
+        attributes: "{}".into(),
+        ..wire::Grant::default()
+    };
+    let grants = attempts.iter().map(grant).collect();
+    wire::FromOwner { welcome: Some(welcome), grants, ..wire::FromOwner::default() }
+}
+
+/// What is heard of an executor by an owner that says this, the last one first.
+fn heard_by_puppet(
+    socket: &Path,
+    welcomes: Vec<wire::FromOwner>,
+) -> (mpsc::Receiver<wire::Hello>, mpsc::Receiver<wire::FromExecutor>) {
+    let (hellos, heard_hellos) = mpsc::channel(16);
+    let (heard, messages) = mpsc::channel(16);
+    let welcomes = Arc::new(Mutex::new(welcomes));
+    let service = wire::executors_server::ExecutorsServer::new(Puppet { welcomes, hellos, heard });
+    let incoming = UnixListenerStream::new(tokio::net::UnixListener::bind(socket).unwrap());
+    tokio::spawn(tonic::transport::Server::builder().add_service(service).serve_with_incoming(incoming));
+    (heard_hellos, messages)
+}
+
+/// The next results, up to this attempt's.
+async fn results(messages: &mut mpsc::Receiver<wire::FromExecutor>, last: u64) -> Vec<wire::Result> {
+    let mut results: Vec<wire::Result> = Vec::new();
+    while results.iter().all(|result| result.attempt != last) {
+        let message = tokio::time::timeout(PATIENCE, messages.recv()).await.unwrap().unwrap();
+        results.extend(message.results);
+    }
+    results
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lower_epoch_than_it_has_seen_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("owner.sock");
-    let (hellos, mut heard_hellos) = mpsc::channel(16);
-    let (heard, mut messages) = mpsc::channel(16);
-    let owner = |epoch: u64, attempt: u64, heartbeat_ms| {
-        let welcome = wire::Welcome { epoch, heartbeat_ms, lease_ms: 60_000 };
-        let attributes = "{}".to_owned();
-        let grant = wire::Grant {
-            attempt,
-            epoch,
-            r#type: "test.Nothing".into(),
-            operation: 1,
-            connection: attributes.clone(),
-            attributes,
-            ..wire::Grant::default()
-        };
-        wire::FromOwner { welcome: Some(welcome), grants: vec![grant], ..wire::FromOwner::default() }
-    };
-    // The last one is said first; its silence makes the executor dial again.
-    let welcomes = Arc::new(Mutex::new(vec![owner(4, 2, 100), owner(5, 1, 100)]));
-    let service = wire::executors_server::ExecutorsServer::new(Puppet { welcomes, hellos, heard });
-    let incoming = UnixListenerStream::new(tokio::net::UnixListener::bind(&path).unwrap());
-    tokio::spawn(tonic::transport::Server::builder().add_service(service).serve_with_incoming(incoming));
+    let (mut hellos, mut messages) = heard_by_puppet(&path, vec![welcome(4, &[2]), welcome(5, &[1])]);
     let _executor = executor("e1", &format!("unix:{}", path.display()), &[]);
     let mut epochs = Vec::new();
     for _ in 0..3 {
-        let hello = tokio::time::timeout(PATIENCE, heard_hellos.recv()).await.unwrap().unwrap();
+        let hello = tokio::time::timeout(PATIENCE, hellos.recv()).await.unwrap().unwrap();
         epochs.push((hello.highest_epoch, hello.holds));
     }
     assert_eq!(epochs, [(0, vec![]), (5, vec![1]), (5, vec![1])], "what epoch 4 granted was not taken");
-    let mut results = Vec::new();
-    while results.is_empty() {
-        let message = tokio::time::timeout(PATIENCE, messages.recv()).await.unwrap().unwrap();
-        results.extend(message.results.into_iter().map(|result| result.attempt));
-    }
+    let mut told = results(&mut messages, 1).await;
     while let Ok(message) = messages.try_recv() {
-        results.extend(message.results.into_iter().map(|result| result.attempt));
+        told.extend(message.results);
     }
-    assert_eq!(results, [1]);
+    assert_eq!(told.iter().map(|result| result.attempt).collect::<Vec<_>>(), [1]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_granted_beyond_its_credits_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("owner.sock");
+    let (_hellos, mut messages) = heard_by_puppet(&path, vec![welcome(1, &[1, 2, 3])]);
+    let _executor = executor("e1", &format!("unix:{}", path.display()), &["--credits", "2"]);
+    let refused = results(&mut messages, 3).await.into_iter().find(|result| result.attempt == 3).unwrap();
+    assert_eq!(refused.error, "refused by the executor: more than the 2 grants it takes");
 }
 
 /// It was believed lost, and has come back before the scheduler has heard either: what was decided before is another executor's by then.

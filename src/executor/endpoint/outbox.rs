@@ -56,13 +56,19 @@ impl Outbox {
             return Err(Overflow::Unread);
         }
         if let Outgoing::Grant(grant) = &outgoing {
-            // What it holds from before a reconnect may have been answered already, and was granted within its credits.
-            if self.unanswered.len() >= self.credits.max(1) && !self.unanswered.contains(&grant.attempt.0) {
-                return Err(Overflow::Credits);
-            }
-            self.unanswered.insert(grant.attempt.0);
+            self.count(grant.attempt)?;
         }
         self.queue.push_back(outgoing);
+        Ok(())
+    }
+
+    /// Counts a grant as one of those that the executor takes.
+    fn count(&mut self, AttemptId(attempt): AttemptId) -> Result<(), Overflow> {
+        // What it holds from before a reconnect may have been answered already, and was granted within its credits.
+        if self.unanswered.len() >= self.credits.max(1) && !self.unanswered.contains(&attempt) {
+            return Err(Overflow::Credits);
+        }
+        self.unanswered.insert(attempt);
         Ok(())
     }
 
@@ -128,5 +134,15 @@ mod tests {
         assert_eq!(outbox.push(Outgoing::Acknowledge(AttemptId(0))), Err(Overflow::Unread));
         assert_eq!(outbox.take().acknowledged.len(), most);
         assert_eq!(outbox.push(Outgoing::Acknowledge(AttemptId(0))), Ok(()));
+    }
+
+    #[test]
+    fn nobody_is_granted_more_than_he_takes() {
+        let mut outbox = Outbox::new("env".into(), 2, &[AttemptId(1)]);
+        assert_eq!(outbox.count(AttemptId(2)), Ok(()));
+        assert_eq!(outbox.count(AttemptId(3)), Err(Overflow::Credits));
+        assert_eq!(outbox.count(AttemptId(1)), Ok(()), "it holds that already");
+        outbox.answered(1);
+        assert_eq!(outbox.count(AttemptId(3)), Ok(()));
     }
 }
