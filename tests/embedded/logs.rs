@@ -145,6 +145,8 @@ fn what_lasts_is_told_when_it_is_open_and_who_joins_a_selection_is_followed() {
     run.eventually_says("created", Some("index"));
     let logs = Following::start(&house, "--type host.Command");
     logs.eventually_says("ran", "open");
+    let newest = house.run("logs --limit 1").out;
+    assert!(newest.contains(" index created "), "what is open takes nobody's place: {newest}");
     let again = resource("again", "host.Command", "{argv: [touch, FOLDER/again], creates: FOLDER/again}", "ran");
     house.write("manifests/again.yaml", &again);
     run.eventually_says("accepted", None);
