@@ -14,9 +14,9 @@ const END: &str = "SELECT count(*) FILTER (WHERE pg_terminate_backend(pid)) FROM
          WHERE datname = current_database() AND usename = current_user AND state = 'active' AND wait_event = 'ClientRead'
              AND starts_with(query, $1) AND query_start < clock_timestamp() - $2 * interval '1 millisecond'";
 
-/// How such a statement begins.
+/// How such a statement begins: no restore of a backup, which may take long, begins like it.
 pub(super) fn head() -> String {
-    format!("COPY {SCHEMA}.")
+    format!("/* homeostat */ COPY {SCHEMA}.")
 }
 
 /// Whether the database has given a statement up because of its time: what it waited for may be such a stream.
