@@ -118,7 +118,7 @@ async fn allow_long(transaction: &mut PgConnection) -> Result<(), sqlx::Error> {
 impl Store for PostgresStore {
     async fn take(&self, environment: &str, owner: &Owner, ended: &[Name]) -> Result<Fence, HistoryError> {
         let above = self.floors.epoch(environment);
-        let taking = async {
+        let taking = async || {
             on_connection!(
                 self,
                 "taking an environment",
@@ -126,7 +126,11 @@ impl Store for PostgresStore {
                 ownership::take(environment, owner, ended, above)
             )
         };
-        let fence = taking.await?;
+        let fence = match taking().await {
+            // What it was behind may have been ended.
+            Err(error) if stuck::may_be_behind(&error) => taking().await?,
+            taken => taken?,
+        };
         self.floors.took(&fence.name, fence.epoch);
         Ok(fence)
     }

@@ -77,7 +77,7 @@ pub(crate) enum Answer {
     Version { version: VersionNumber },
     /// Recorded; it covers so many resources.
     Requested { request: RequestId, resources: usize },
-    /// How far the wait is, and what nothing ends for; more follows.
+    /// How far the wait is, and while nothing ends, what for; more follows.
     Progress { done: u64, left: u64, failed: u64, waits_for: Option<String> },
     /// The wait is over.
     Finished { version: VersionNumber, counts: Counts, held: Vec<HeldDocument>, suspensions: Vec<Suspension> },

@@ -5,36 +5,36 @@ use crate::cli::limits::{STANDSTILL, STANDSTILL_ASKED, STANDSTILL_NAMES};
 use crate::cli::output::time;
 use crate::cli::verbs::why;
 use crate::core::{EnvironmentState, ResourceView};
-use crate::scheduler::{Scheduler, SchedulerError};
 use std::time::Instant;
 
 /// How long it has lasted, and what was found.
 #[derive(Default)]
 pub(super) struct Standstill {
-    done: u64,
+    progress: u64,
     since: Option<Instant>,
     asked: Option<Instant>,
-    found: Option<String>,
+    /// What is waited for.
+    pub(super) found: Option<String>,
 }
 
 impl Standstill {
-    /// What is waited for, where nothing has ended for a while since these were done.
-    pub(super) async fn told(&mut self, scheduler: &Scheduler, done: u64) -> Result<Option<&str>, SchedulerError> {
-        if self.done != done {
-            *self = Self { done, ..Self::default() };
+    /// Whether it is to be asked for, since this has been the same for a while. What was found before something ended is forgotten.
+    pub(super) fn is_due(&mut self, progress: u64) -> bool {
+        if self.progress != progress {
+            *self = Self { progress, ..Self::default() };
         }
         let since = *self.since.get_or_insert_with(Instant::now);
-        if since.elapsed() > STANDSTILL && self.asked.is_none_or(|asked| asked.elapsed() > STANDSTILL) {
+        let due = since.elapsed() > STANDSTILL && self.asked.is_none_or(|asked| asked.elapsed() > STANDSTILL);
+        if due {
             self.asked = Some(Instant::now());
-            self.found = scheduler.read(words).await?;
         }
-        Ok(self.found.as_deref())
+        due
     }
 }
 
-/// A few words on it. Costs what executors have, and a bounded number of what is queued.
-fn words(state: &EnvironmentState) -> Option<String> {
-    let running = state.views_running().filter_map(|view| {
+/// A few words on what is waited for, of what is meant. Costs what executors have, and a bounded number of what is queued and meant.
+pub(super) fn words(state: &EnvironmentState, meant: impl Fn(&ResourceView) -> bool) -> Option<String> {
+    let running = state.views_running().filter(&meant).filter_map(|view| {
         let run = view.running.as_ref().filter(|run| run.begun)?;
         Some((run.attempt, view.row.intent.name.clone()))
     });
@@ -48,7 +48,7 @@ fn words(state: &EnvironmentState) -> Option<String> {
     }
     let held =
         |view: ResourceView| Some((view.row.intent.name.clone(), state.why(view.row.resource).into_iter().next()?));
-    let held: Vec<_> = state.views_under_way().take(STANDSTILL_ASKED).filter_map(held).collect();
+    let held: Vec<_> = state.views_under_way().filter(&meant).take(STANDSTILL_ASKED).filter_map(held).collect();
     // What waits for others says less than what these wait for.
     let root = held.iter().find(|(_, hold)| wait_of(hold) != Wait::OnOthers);
     let (name, hold) = root.or_else(|| held.first())?;

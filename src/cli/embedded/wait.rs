@@ -2,7 +2,7 @@
 
 use super::Session;
 use super::executors::Failure;
-use super::standstill::Standstill;
+use super::standstill::{self, Standstill};
 use crate::cli::CliError;
 use crate::cli::document::{AttemptDocument, AttemptResult, State};
 use crate::cli::embedded::EmbeddedError;
@@ -134,7 +134,10 @@ async fn watch(
     let mut standstill = Standstill::default();
     loop {
         let glance = glance(session).await?;
-        let waits_for = standstill.told(&session.scheduler, tally.done).await?;
+        if standstill.is_due(tally.done) {
+            standstill.found = session.scheduler.read(|state| standstill::words(state, |_| true)).await?;
+        }
+        let waits_for = standstill.found.as_deref();
         progress.show(tally.done, u64::from(glance.queued + glance.running), tally.failed, waits_for);
         if glance.quiet && !interrupted {
             return Ok((false, session.scheduler.read(standing).await?));

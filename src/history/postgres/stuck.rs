@@ -34,12 +34,14 @@ pub(super) async fn end(options: &PgConnectOptions, patience: Patience) {
             sqlx::query_scalar(END).bind(head()).bind(statement_ms(patience) as i64).fetch_one(&mut connection).await?;
         connection.close().await.map(|()| ended)
     };
-    let ended = tokio::time::timeout(patience.acquire, ending).await.unwrap_or(Ok(0));
-    match ended {
-        Ok(0) => {}
-        Ok(ended) => tracing::warn!(ended, "ended writers that had fallen silent in the middle of a stream of rows"),
-        Err(error) => {
-            tracing::warn!(%error, "writers that have fallen silent in the middle of a stream of rows cannot be ended");
+    let failed = match tokio::time::timeout(patience.acquire, ending).await {
+        Ok(Ok(0)) => return,
+        Ok(Ok(ended)) => {
+            tracing::warn!(ended, "ended writers that had fallen silent in the middle of a stream of rows");
+            return;
         }
-    }
+        Ok(Err(error)) => error.to_string(),
+        Err(elapsed) => elapsed.to_string(),
+    };
+    tracing::warn!(%failed, "writers that have fallen silent in the middle of a stream of rows cannot be looked for");
 }

@@ -5,7 +5,7 @@
 
 use super::Answer;
 use crate::cli::CliError;
-use crate::cli::embedded::standstill::Standstill;
+use crate::cli::embedded::standstill::{self, Standstill};
 use crate::cli::embedded::wait::{IDLE, Tally, glance_pause, held_among};
 use crate::cli::limits::PROGRESS_INTERVAL;
 use crate::cli::verbs::HeldDocument;
@@ -54,7 +54,15 @@ pub(super) async fn attend(
         }
         if told.elapsed() > PROGRESS_INTERVAL {
             told = Instant::now();
-            let waits_for = standstill.told(scheduler, tally.done).await?.map(str::to_owned);
+            if standstill.is_due(look.left) {
+                let requests = requests.clone();
+                let words = move |state: &EnvironmentState| {
+                    let asked = covered(state, &requests);
+                    standstill::words(state, |view| is_awaited(view, &asked))
+                };
+                standstill.found = scheduler.read(words).await?;
+            }
+            let waits_for = standstill.found.clone();
             let progress = Answer::Progress { done: tally.done, left: look.left, failed: tally.failed, waits_for };
             // Whoever is slow to listen misses some of it.
             let _ = answers.try_send(progress);
@@ -68,14 +76,21 @@ pub(super) async fn attend(
     Ok(Answer::Finished { version, counts, held, suspensions })
 }
 
+/// What these requests cover.
+fn covered(state: &EnvironmentState, requests: &[RequestId]) -> BTreeSet<ResourceId> {
+    requests.iter().filter_map(|id| state.asked_by(*id)).flatten().collect()
+}
+
+/// Under way, and not only a verification of what is as declared that nobody here asked for.
+fn is_awaited(view: &ResourceView, asked: &BTreeSet<ResourceId>) -> bool {
+    let under_way = view.queued.is_some() || view.running.is_some();
+    under_way && (!view.good || asked.contains(&view.row.resource))
+}
+
 fn look(state: &EnvironmentState, requests: &[RequestId]) -> Look {
     let looked = Instant::now();
-    let asked: BTreeSet<ResourceId> = requests.iter().filter_map(|id| state.asked_by(*id)).flatten().collect();
-    // Under way, and not only a verification of what is as declared that nobody here asked for.
-    let awaited = |view: &ResourceView| {
-        let under_way = view.queued.is_some() || view.running.is_some();
-        under_way && (!view.good || asked.contains(&view.row.resource))
-    };
+    let asked = covered(state, requests);
+    let awaited = |view: &ResourceView| is_awaited(view, &asked);
     let (mut left, mut running) = (0, false);
     for view in state.views_under_way().filter(awaited) {
         left += 1;
