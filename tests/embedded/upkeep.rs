@@ -107,6 +107,17 @@ fn what_is_forgotten_stays_on_its_target() {
         error: nothing was done: this needs a confirmation, and there is no terminal to ask on
           add --yes to confirm"#,
     );
+    house.refuses(
+        "forget motd",
+        64,
+        r#"
+        This resource of environment house will be forgotten, and left on its target as it is:
+          - motd (host.File {"/path":"FOLDER/made/motd"} on here)
+        What requires it is undefined until that is declared again, and is neither deployed nor repaired:
+          - index
+        error: nothing was done: this needs a confirmation, and there is no terminal to ask on
+          add --yes to confirm"#,
+    );
     house.check(
         "forget index --yes -m \"it moved\"",
         0,

@@ -55,12 +55,21 @@ async fn prepare(options: &ForgetOptions, place: &Place) -> Result<(Name, Vec<Le
     let state = snapshot_state(&*place.store, &environment).await?;
     let items = left_behind(options, &state)?;
     let lines: Vec<String> = items.iter().map(describe).collect();
-    let heading = format!(
+    let forgotten = format!(
         "{} of environment {environment} will be forgotten, and left on {}:\n{}",
         confirm::these(items.len()),
         either(items.len(), "its target as it is", "their targets as they are"),
         confirm::list("-", lines.iter().map(String::as_str))
     );
+    let undefined = requiring(&state, &items);
+    let undefined = (!undefined.is_empty()).then(|| {
+        format!(
+            "What requires {} is undefined until that is declared again, and is neither deployed nor repaired:\n{}",
+            either(items.len(), "it", "them"),
+            confirm::list("-", undefined.iter().map(|name| &**name))
+        )
+    });
+    let heading = [Some(forgotten), undefined].into_iter().flatten().collect::<Vec<_>>().join("\n");
     confirm::confirm(&heading, either(items.len(), "Forget it?", "Forget them?"), options.order.yes)?;
     Ok((environment, items))
 }
@@ -91,6 +100,15 @@ fn left_behind(options: &ForgetOptions, state: &EnvironmentState) -> Result<Vec<
         was_deleting: row.life == Life::Tombstone,
     };
     names.iter().map(|name| Ok(one(find(state, name)?.row))).collect()
+}
+
+/// What stays, and requires some of it; sorted.
+fn requiring(state: &EnvironmentState, items: &[LeftBehind]) -> BTreeSet<Name> {
+    let leaves: BTreeSet<&Name> = items.iter().map(|item| &item.name).collect();
+    let live = state.views().filter(|view| view.row.life == Life::Live).map(|view| view.row.intent);
+    let stays = live.filter(|intent| !leaves.contains(&intent.name));
+    let requiring = stays.filter(|intent| intent.requires.iter().any(|name| leaves.contains(name)));
+    requiring.map(|intent| intent.name.clone()).collect()
 }
 
 /// `motd (host.File {"/path":"/etc/motd"} on here)`.
