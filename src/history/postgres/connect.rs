@@ -1,7 +1,7 @@
 //! The way to the database: the schema brought up to date by its owner, then a pool that works as the runtime role.
 
 use super::Patience;
-use super::errors::classify;
+use super::errors::{classify, unavailable};
 use crate::history::{HistoryError, limits};
 use sqlx::migrate::{Migrate, MigrateError, Migration, MigrationType, Migrator};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
@@ -128,8 +128,11 @@ async fn migrate(connection: &mut PgConnection) -> Result<(), HistoryError> {
     let mut migrator = Migrator::with_migrations(migrations.collect());
     // Newer ones may be there: whether this release can live with them is said by the table `compatibility`.
     migrator.set_ignore_missing(true);
-    let unavailable =
-        |error: MigrateError| HistoryError::Unavailable { doing: "migrating the schema", source: Box::new(error) };
+    let doing = "migrating the schema";
+    let unavailable = |error| match error {
+        MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => unavailable(doing, error),
+        error => HistoryError::Unavailable { doing, source: Box::new(error) },
+    };
     // The lock first: two processes that start on an empty database would both create the schema.
     connection.lock().await.map_err(unavailable)?;
     let created = sqlx::raw_sql("CREATE SCHEMA IF NOT EXISTS homeostat; SET search_path = homeostat")

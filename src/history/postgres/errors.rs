@@ -3,6 +3,7 @@
 use crate::history::HistoryError;
 use sqlx::Postgres;
 use sqlx::pool::PoolConnection;
+use sqlx::postgres::PgDatabaseError;
 use tokio::time::error::Elapsed;
 
 /// Why work on a connection stopped.
@@ -64,15 +65,39 @@ pub(super) fn settle<T>(
     Err(classify(doing, error))
 }
 
+/// What the database answered, in its own words. The library's would add a line of the database's own sources.
+#[derive(Debug, thiserror::Error)]
+#[error("the database says: {message} ({state}){}", hint.as_ref().map(|hint| format!("; {hint}")).unwrap_or_default())]
+pub(super) struct Answer {
+    pub(super) state: String,
+    message: String,
+    hint: Option<String>,
+}
+
+impl Answer {
+    fn of(error: &sqlx::Error) -> Option<Self> {
+        let database = error.as_database_error()?;
+        let hint = database.try_downcast_ref::<PgDatabaseError>().and_then(PgDatabaseError::hint);
+        Some(Self { state: sqlstate(error)?, message: database.message().to_owned(), hint: hint.map(str::to_owned) })
+    }
+}
+
 /// The caller's error for one of the database.
 pub(super) fn classify(doing: &'static str, error: sqlx::Error) -> HistoryError {
-    match (sqlstate(&error), error.as_database_error()) {
-        (Some(state), Some(database)) if is_about_the_data(&state) => {
-            HistoryError::Refused { reason: database.message().to_owned() }
-        }
-        (Some(state), Some(database)) if is_about_the_schema(&state) => without_schema(database.message()),
-        _ => HistoryError::Unavailable { doing, source: Box::new(error) },
+    match Answer::of(&error) {
+        Some(Answer { state, message, .. }) if is_about_the_data(&state) => HistoryError::Refused { reason: message },
+        Some(Answer { state, message, .. }) if is_about_the_schema(&state) => without_schema(&message),
+        _ => unavailable(doing, error),
     }
+}
+
+/// The caller's error for one that another try may not meet.
+pub(super) fn unavailable(doing: &'static str, error: sqlx::Error) -> HistoryError {
+    let source: Box<dyn std::error::Error + Send + Sync> = match Answer::of(&error) {
+        Some(answer) => Box::new(answer),
+        None => Box::new(error),
+    };
+    HistoryError::Unavailable { doing, source }
 }
 
 /// The same, of an error that came before there was any data: while a session was made.

@@ -4,7 +4,7 @@
 
 use super::Patience;
 use super::connect::{SCHEMA, statement_ms};
-use super::errors::sqlstate;
+use super::errors::Answer;
 use crate::history::HistoryError;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{ConnectOptions, Connection};
@@ -22,8 +22,7 @@ pub(super) fn head() -> String {
 /// Whether the database has given a statement up because of its time: what it waited for may be such a stream.
 pub(super) fn may_be_behind(error: &HistoryError) -> bool {
     let HistoryError::Unavailable { source, .. } = error else { return false };
-    let state = source.downcast_ref().and_then(sqlstate);
-    state.is_some_and(|state| ["55P03", "57014"].contains(&&*state))
+    source.downcast_ref::<Answer>().is_some_and(|answer| ["55P03", "57014"].contains(&&*answer.state))
 }
 
 /// Ends them. On a connection of its own, as the login itself: the role that the pool works as may not. What fails is tried again with the call.
