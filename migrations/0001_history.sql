@@ -99,6 +99,7 @@ CREATE TABLE request (
     scope       text NOT NULL, -- JSON
     author      text NOT NULL,
     message     text NOT NULL,
+    digest      bytea CHECK (octet_length(digest) = 16), -- of what a dry run showed, where only that was to be released
     PRIMARY KEY (environment, id)
 );
 

@@ -16,7 +16,7 @@ pub(super) struct Intake {
 impl EnvironmentState {
     /// The order is in history before the first of what comes of it.
     pub(super) fn start_intake(&mut self, order: OpenRequest) {
-        self.record_request(&order);
+        self.out.records.push(Record::Request(order.clone()));
         self.requests.insert(order.id, IdSet::default());
         let left = self.in_scope(&order.scope).into_iter();
         self.intakes.push_back(Intake { order, left, covered: 0 });

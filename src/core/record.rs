@@ -22,20 +22,7 @@ pub enum Record {
         outcome: Outcome,
     },
     /// A user's request was taken.
-    Request {
-        /// Its number.
-        id: RequestId,
-        /// What was asked.
-        kind: RequestKind,
-        /// Of what.
-        scope: Scope,
-        /// Who asked.
-        author: Name,
-        /// When.
-        at: Timestamp,
-        /// Why, in the author's words.
-        message: Name,
-    },
+    Request(OpenRequest),
     /// A request has been carried out; a suspension has been lifted.
     RequestDone(RequestId, Timestamp),
     /// A dry run was taken.
@@ -252,6 +239,8 @@ pub struct OpenRequest {
     pub at: Timestamp,
     /// Why, in the author's words.
     pub message: Name,
+    /// The [release digest](super::EnvironmentState::release_digest) that it was given for.
+    pub digest: Option<Hash>,
 }
 
 /// Everything an owner needs to go on.

@@ -22,8 +22,8 @@ impl EnvironmentState {
         }
         self.last_request.0 += 1;
         let id = self.last_request;
-        let Request { kind, scope, author, message, .. } = request;
-        let order = OpenRequest { id, kind, scope, author, at: self.now, message };
+        let Request { kind, scope, author, message, digest, .. } = request;
+        let order = OpenRequest { id, kind, scope, author, at: self.now, message, digest };
         match kind {
             RequestKind::Deploy => {
                 self.release_covered(&order.scope);
@@ -67,12 +67,7 @@ impl EnvironmentState {
 
     fn accept_request(&mut self, order: &OpenRequest, covered: usize) {
         self.out.messages.push(Message::RequestAccepted(order.id, covered));
-        self.record_request(order);
-    }
-
-    pub(super) fn record_request(&mut self, order: &OpenRequest) {
-        let OpenRequest { id, kind, scope, author, at, message } = order.clone();
-        self.out.records.push(Record::Request { id, kind, scope, author, at, message });
+        self.out.records.push(Record::Request(order.clone()));
     }
 
     /// The resources that a request asked for and that are not dealt with yet; `None` once all are.

@@ -30,8 +30,8 @@ pub mod private_server;
 pub(crate) mod test_database;
 
 use crate::core::{
-    AttemptId, DryRunId, Epoch, IntentRecord, Name, Operation, OutcomeKind, Reason, Record, RequestId, RequestKind,
-    ResourceRow, Retention, Scope, Snapshot, Timestamp, VersionNumber,
+    AttemptId, DryRunId, Epoch, IntentRecord, Name, OpenRequest, Operation, OutcomeKind, Reason, Record, RequestId,
+    ResourceRow, Retention, Snapshot, Timestamp, VersionNumber,
 };
 use async_trait::async_trait;
 
@@ -193,18 +193,8 @@ pub struct AttemptSummary {
 /// What somebody ordered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RequestSummary {
-    /// Its number.
-    pub id: RequestId,
-    /// What was asked.
-    pub kind: RequestKind,
-    /// Of what.
-    pub scope: Scope,
-    /// Who asked.
-    pub author: Name,
-    /// Why, in the author's words.
-    pub message: Name,
-    /// When.
-    pub at: Timestamp,
+    /// The order itself.
+    pub order: OpenRequest,
     /// When it was carried out, or lifted; `None` until then.
     pub done_at: Option<Timestamp>,
 }

@@ -187,7 +187,7 @@ impl Journal {
                 Record::Version(version) => self.version(version, &mut found),
                 Record::Grant(executor, grant) => self.grant(executor, grant, &mut found),
                 Record::Outcome { resource, outcome } => self.outcome(by, *resource, outcome, &mut found),
-                Record::Request { id, .. } => drop(self.requests.insert(*id)),
+                Record::Request(order) => drop(self.requests.insert(order.id)),
                 Record::DryRun { id, .. } => drop(self.dry_runs.insert(*id)),
                 _ => {}
             }

@@ -49,7 +49,7 @@ impl Standing {
     /// It is in history.
     pub(super) fn recorded(&mut self, record: &Record, version: VersionNumber) {
         match record {
-            Record::Request { kind, scope, .. } => self.order(*kind, scope, version),
+            Record::Request(order) => self.order(order.kind, &order.scope, version),
             Record::Settings(settings) => self.configure(settings, version),
             Record::Target(target) => self.change_target(target),
             Record::TargetRemoved(name) => drop(self.targets.remove(name)),

@@ -66,6 +66,11 @@ fn q7_a_dry_run_has_a_digest_and_only_what_it_showed_is_released() {
     assert_ne!(accepted, shown);
     assert_eq!(house.run(&format!("deploy -f manifests -q --digest {accepted}")).code, 0);
     assert_eq!(house.read("made/motd"), "held otherwise");
+    let audit = house.run("audit -o json").json();
+    let approved: Vec<_> =
+        audit["items"].as_array().unwrap().iter().filter_map(|deed| deed["digest"].as_str()).collect();
+    assert_eq!(approved, [&accepted, &first], "the history says what was approved");
+    assert!(house.run("audit").out.contains(&format!("all, digest {accepted}")));
     assert_eq!(house.run("deploy --digest 12").code, 64);
     assert_eq!(house.run("check").code, 0);
 

@@ -26,6 +26,9 @@ struct Deed {
     version: Option<u64>,
     /// What was meant by it.
     what: String,
+    /// The digest of the dry run that was approved by it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    digest: Option<String>,
     /// Why, in the author's words.
     message: Name,
     /// When it was carried out, or lifted; absent: it has not been.
@@ -66,22 +69,24 @@ fn accepted(version: &VersionSummary) -> Deed {
             "{} from {}: {} changed, {} removed",
             version.number, version.source, version.upserts, version.removals
         ),
+        digest: None,
         message: version.message.clone(),
         done_at: None,
         when: version.at,
     }
 }
 
-fn ordered(request: &RequestSummary) -> Deed {
+fn ordered(RequestSummary { order, done_at }: &RequestSummary) -> Deed {
     Deed {
-        at: time::iso(request.at),
-        author: request.author.clone(),
-        action: word(request.kind),
+        at: time::iso(order.at),
+        author: order.author.clone(),
+        action: word(order.kind),
         version: None,
-        what: meant(&request.scope),
-        message: request.message.clone(),
-        done_at: request.done_at.map(time::iso),
-        when: request.at,
+        what: meant(&order.scope),
+        digest: order.digest.map(|digest| digest.to_string()),
+        message: order.message.clone(),
+        done_at: done_at.map(time::iso),
+        when: order.at,
     }
 }
 
@@ -120,7 +125,10 @@ fn table(deeds: &[Deed], now: Timestamp, wide: bool) -> Table {
             if wide { deed.at.clone() } else { time::relative(deed.when, now) },
             deed.author.to_string(),
             deed.action.to_owned(),
-            deed.what.clone(),
+            match &deed.digest {
+                Some(digest) => format!("{}, digest {digest}", deed.what),
+                None => deed.what.clone(),
+            },
             deed.message.to_string(),
         ]);
     }

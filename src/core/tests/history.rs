@@ -49,11 +49,9 @@ impl History {
                 self.grants.insert(grant.attempt, (executor.clone(), Arc::clone(grant)));
             }
             Record::Outcome { resource, outcome } => self.end(*resource, outcome),
-            Record::Request { id, kind, scope, author, at, message } => {
-                let (author, message) = (author.clone(), message.clone());
-                let open = OpenRequest { id: *id, kind: *kind, scope: scope.clone(), author, at: *at, message };
-                let before = self.requests.insert(*id, open);
-                assert!(before.is_none(), "request {id} is recorded twice");
+            Record::Request(order) => {
+                let before = self.requests.insert(order.id, order.clone());
+                assert!(before.is_none(), "request {} is recorded twice", order.id);
             }
             Record::RequestDone(id, _) => {
                 assert!(self.requests.contains_key(id), "request {id} ends and was never recorded");

@@ -194,7 +194,7 @@ impl World {
     }
 
     fn commit(&mut self, effects: &Effects) {
-        let deployed = |record: &Record| matches!(record, Record::Request { kind: RequestKind::Deploy, .. });
+        let deployed = |record: &Record| matches!(record, Record::Request(order) if order.kind == RequestKind::Deploy);
         let automatic = self.state.settings().on_change == OnChange::Automatic;
         if automatic || effects.records.iter().any(deployed) {
             self.released = self.state.version();

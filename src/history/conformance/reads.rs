@@ -2,9 +2,9 @@
 
 use super::scenario::*;
 use crate::core::{
-    AttemptId, DryRunId, IntentRecord, Life, Name, OnChange, OpenGrant, OpenRequest, Operation, Pending, RateLimit,
-    Reason, Record, Repair, RepairAction, RepairSchedule, RequestId, RequestKind, ResourceId, ResourceRow, Retention,
-    Retry, Scope, Settings, Snapshot, Target, Timestamp, VersionNumber, Window, Windows,
+    AttemptId, DryRunId, Hash, IntentRecord, Life, Name, OnChange, OpenGrant, OpenRequest, Operation, Pending,
+    RateLimit, Reason, Record, Repair, RepairAction, RepairSchedule, RequestId, RequestKind, ResourceId, ResourceRow,
+    Retention, Retry, Scope, Settings, Snapshot, Target, Timestamp, VersionNumber, Window, Windows,
 };
 
 fn settings(suspend: bool) -> Settings {
@@ -37,13 +37,13 @@ fn target(called: &str, concurrency: u32) -> Target {
 }
 
 fn request(id: u64, kind: RequestKind, scope: &Scope) -> Record {
-    let OpenRequest { id, kind, scope, author, at, message } = open(id, kind, scope);
-    Record::Request { id, kind, scope, author, at, message }
+    Record::Request(open(id, kind, scope))
 }
 
 fn open(id: u64, kind: RequestKind, scope: &Scope) -> OpenRequest {
     let (scope, at) = (scope.clone(), Timestamp(id as i64));
-    OpenRequest { id: RequestId(id), kind, scope, author: "ana".into(), at, message: "why".into() }
+    let digest = (id > 1).then(|| Hash::of(&[&id.to_be_bytes()]));
+    OpenRequest { id: RequestId(id), kind, scope, author: "ana".into(), at, message: "why".into(), digest }
 }
 
 pub(super) async fn a_new_environment_is_empty(store: AnyStore) {

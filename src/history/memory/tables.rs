@@ -60,7 +60,7 @@ impl Tables {
                 Record::Outcome { outcome, .. } => {
                     once("outcome of attempt", outcome.attempt.0, self.outcomes.contains_key(&outcome.attempt))?;
                 }
-                Record::Request { id, .. } => once("request", id.0, self.requests.contains_key(id))?,
+                Record::Request(order) => once("request", order.id.0, self.requests.contains_key(&order.id))?,
                 Record::RequestDone(id, _) => once("end of request", id.0, self.done.contains_key(id))?,
                 Record::DryRun { id, .. } => once("dry run", id.0, self.dry_runs.contains_key(id))?,
                 Record::DryRunResult { id, name, .. } => {
@@ -130,10 +130,8 @@ impl Tables {
                 self.open.remove(&outcome.attempt);
                 self.outcomes.insert(outcome.attempt, (*resource, outcome.clone()));
             }
-            Record::Request { id, kind, scope, author, at, message } => {
-                let (author, message) = (author.clone(), message.clone());
-                let open = OpenRequest { id: *id, kind: *kind, scope: scope.clone(), author, at: *at, message };
-                self.requests.insert(*id, open);
+            Record::Request(order) => {
+                self.requests.insert(order.id, order.clone());
             }
             Record::RequestDone(id, at) => {
                 self.done.insert(*id, *at);
@@ -255,13 +253,8 @@ impl Tables {
 
     pub(super) fn requests(&self, before: Option<RequestId>, limit: u32) -> Vec<RequestSummary> {
         let older = self.requests.iter().rev().filter(|(id, _)| before.is_none_or(|before| **id < before));
-        let summary = |(id, open): (&RequestId, &OpenRequest)| RequestSummary {
-            id: *id,
-            kind: open.kind,
-            scope: open.scope.clone(),
-            author: open.author.clone(),
-            message: open.message.clone(),
-            at: open.at,
+        let summary = |(id, order): (&RequestId, &OpenRequest)| RequestSummary {
+            order: order.clone(),
             done_at: self.done.get(id).copied(),
         };
         older.take(limit as usize).map(summary).collect()

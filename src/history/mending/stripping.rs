@@ -26,7 +26,11 @@ impl Severity {
                 self.strip_outcome(&mut outcome.kind, reason);
                 self.strip_log(&mut outcome.log);
             }
-            Record::Request { author, .. } | Record::DryRun { author, .. } => self.mark(author, reason),
+            Record::Request(order) => {
+                self.strip(&mut order.author);
+                self.mark(&mut order.message, reason);
+            }
+            Record::DryRun { author, .. } => self.mark(author, reason),
             Record::DryRunResult { detail, .. } => self.mark(detail, reason),
             Record::Grant(..)
             | Record::RequestDone(..)

@@ -4,8 +4,8 @@ use super::attempts::Attempts;
 use super::errors::Failure;
 use super::{insert, ownership, state};
 use crate::core::{
-    DryRunId, Grant, IntentRecord, Name, Outcome, Record, RequestId, ResourceId, Settings, Target, Timestamp,
-    VersionNumber, VersionRecord,
+    DryRunId, Grant, IntentRecord, Name, OpenRequest, Outcome, Record, RequestId, ResourceId, Settings, Target,
+    Timestamp, VersionNumber, VersionRecord,
 };
 use crate::history::{Batch, Fence, batch_check};
 use sqlx::{Connection, PgConnection};
@@ -18,7 +18,7 @@ pub(super) struct Sorted<'a> {
     pub(super) intents: Vec<(VersionNumber, &'a IntentRecord)>,
     pub(super) grants: Vec<(&'a Name, &'a Grant)>,
     pub(super) outcomes: Vec<(ResourceId, &'a Outcome)>,
-    pub(super) requests: Vec<&'a Record>,
+    pub(super) requests: Vec<&'a OpenRequest>,
     pub(super) requests_done: Vec<(RequestId, Timestamp)>,
     pub(super) dry_runs: Vec<(DryRunId, u32, &'a Name, Timestamp)>,
     pub(super) dry_run_results: Vec<(DryRunId, &'a Name, &'static str, &'a Name)>,
@@ -39,7 +39,7 @@ impl<'a> Sorted<'a> {
                 }
                 Record::Grant(executor, grant) => sorted.grants.push((executor, grant)),
                 Record::Outcome { resource, outcome } => sorted.outcomes.push((*resource, outcome)),
-                Record::Request { .. } => sorted.requests.push(record),
+                Record::Request(order) => sorted.requests.push(order),
                 Record::RequestDone(id, at) => sorted.requests_done.push((*id, *at)),
                 Record::DryRun { id, items, author, at } => sorted.dry_runs.push((*id, *items, author, *at)),
                 Record::DryRunResult { id, name, result, detail } => {

@@ -5,7 +5,7 @@ use super::commit::Sorted;
 use super::errors::Failure;
 use super::table::{self, Columns, Row, Table, chunks};
 use crate::core::{
-    DryRunId, Finding, Grant, IntentRecord, Name, Outcome, OutcomeKind, Record, RequestId, ResourceId, Timestamp,
+    DryRunId, Finding, Grant, IntentRecord, Name, OpenRequest, Outcome, OutcomeKind, RequestId, ResourceId, Timestamp,
     VersionNumber, VersionRecord,
 };
 use sqlx::PgConnection;
@@ -222,11 +222,10 @@ fn message(kind: &OutcomeKind) -> Option<&str> {
 }
 
 /// People ask seldom; still one statement each, so that a script that asks a thousand times costs one commit.
-async fn requests(connection: &mut PgConnection, environment: i64, rows: &[&Record]) -> Result<(), Failure> {
-    for row in rows {
-        let Record::Request { id, kind, scope, author, at, message } = row else { continue };
+async fn requests(connection: &mut PgConnection, environment: i64, orders: &[&OpenRequest]) -> Result<(), Failure> {
+    for OpenRequest { id, kind, scope, author, at, message, digest } in orders {
         sqlx::query(
-            "INSERT INTO request (environment, id, taken_at_ms, kind, scope, author, message) VALUES ($1, $2, $3, $4, $5, $6, $7)",
+            "INSERT INTO request (environment, id, taken_at_ms, kind, scope, author, message, digest) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
         )
         .bind(environment)
         .bind(id.0 as i64)
@@ -235,6 +234,7 @@ async fn requests(connection: &mut PgConnection, environment: i64, rows: &[&Reco
         .bind(serde_json::to_string(scope)?)
         .bind(&**author)
         .bind(&**message)
+        .bind(digest.map(|digest| digest.0))
         .execute(&mut *connection)
         .await?;
     }

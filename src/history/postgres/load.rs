@@ -141,7 +141,7 @@ fn open_grant(row: &PgRow) -> Result<OpenGrant, Failure> {
 
 async fn open_requests(connection: &mut PgConnection, environment: i64) -> Result<Vec<OpenRequest>, Failure> {
     let rows = sqlx::query(
-        "SELECT id, kind, scope, author, taken_at_ms, message FROM request
+        "SELECT id, kind, scope, author, taken_at_ms, message, digest FROM request
          WHERE environment = $1
              AND NOT EXISTS (SELECT FROM request_done WHERE request_done.environment = request.environment AND request_done.id = request.id)
          ORDER BY id",
@@ -149,15 +149,18 @@ async fn open_requests(connection: &mut PgConnection, environment: i64) -> Resul
     .bind(environment)
     .fetch_all(connection)
     .await?;
-    let read = |row: &PgRow| {
-        Ok(OpenRequest {
-            id: RequestId(row.try_get::<i64, _>("id")? as u64),
-            kind: Code::read(row, "kind")?,
-            scope: serde_json::from_str(row.try_get("scope")?)?,
-            author: row.try_get::<&str, _>("author")?.into(),
-            at: Timestamp(row.try_get("taken_at_ms")?),
-            message: row.try_get::<&str, _>("message")?.into(),
-        })
-    };
-    rows.iter().map(read).collect()
+    rows.iter().map(order).collect()
+}
+
+/// What somebody ordered, open or not.
+pub(super) fn order(row: &PgRow) -> Result<OpenRequest, Failure> {
+    Ok(OpenRequest {
+        id: RequestId(row.try_get::<i64, _>("id")? as u64),
+        kind: Code::read(row, "kind")?,
+        scope: serde_json::from_str(row.try_get("scope")?)?,
+        author: row.try_get::<&str, _>("author")?.into(),
+        at: Timestamp(row.try_get("taken_at_ms")?),
+        message: row.try_get::<&str, _>("message")?.into(),
+        digest: row.try_get::<Option<[u8; 16]>, _>("digest")?.map(Hash),
+    })
 }

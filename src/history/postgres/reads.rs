@@ -3,6 +3,7 @@
 use super::cells::Cells;
 use super::codes::{Code, Ending};
 use super::errors::Failure;
+use super::load;
 use super::state::{self, INTENT_COLUMNS, Shared};
 use crate::core::{
     AttemptId, DryRunId, Facts, Finding, IntentRecord, Name, OutcomeKind, RequestId, Timestamp, VersionNumber,
@@ -103,7 +104,7 @@ pub(super) async fn requests(
     limit: u32,
 ) -> Result<Vec<RequestSummary>, Failure> {
     let rows = sqlx::query(
-        "SELECT request.id, kind, scope, author, message, taken_at_ms, done_at_ms FROM request
+        "SELECT request.id, kind, scope, author, message, taken_at_ms, digest, done_at_ms FROM request
          LEFT JOIN request_done done ON done.environment = request.environment AND done.id = request.id
          WHERE request.environment = (SELECT id FROM environment WHERE name = $1) AND request.id < $2
          ORDER BY request.id DESC LIMIT $3",
@@ -117,15 +118,7 @@ pub(super) async fn requests(
 }
 
 fn request(row: &PgRow) -> Result<RequestSummary, Failure> {
-    Ok(RequestSummary {
-        id: RequestId(row.try_get::<i64, _>("id")? as u64),
-        kind: Code::read(row, "kind")?,
-        scope: serde_json::from_str(row.try_get("scope")?)?,
-        author: row.try_get::<&str, _>("author")?.into(),
-        message: row.try_get::<&str, _>("message")?.into(),
-        at: Timestamp(row.try_get("taken_at_ms")?),
-        done_at: time(row, "done_at_ms")?,
-    })
+    Ok(RequestSummary { order: load::order(row)?, done_at: time(row, "done_at_ms")? })
 }
 
 /// The same of a few resources: ended attempts by index, open ones from the few that are open.

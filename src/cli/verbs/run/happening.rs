@@ -5,8 +5,8 @@
 use crate::cli::document::AttemptResult;
 use crate::cli::output::{counted, styled_diff, time};
 use crate::core::{
-    AttemptId, EnvironmentState, LastResult, Name, Operation, Outcome, OutcomeKind, Reason, Record, ResourceId,
-    Timestamp, VersionNumber, VersionRecord,
+    AttemptId, EnvironmentState, LastResult, Name, OpenRequest, Operation, Outcome, OutcomeKind, Reason, Record,
+    ResourceId, Timestamp, VersionNumber, VersionRecord,
 };
 use crate::scheduler::Committed;
 use serde::Serialize;
@@ -204,7 +204,7 @@ impl Chronicle {
                 None
             }
             Record::Outcome { resource, outcome } => self.outcome(*resource, outcome, state),
-            Record::Request { kind, author, message, .. } => {
+            Record::Request(OpenRequest { kind, author, message, .. }) => {
                 let why = if message.is_empty() { String::new() } else { format!(": {message}") };
                 Some(Happening::of(What::Requested).saying(format!("{kind:?} by {author}{why}")))
             }

@@ -2,9 +2,7 @@
 //!
 //! Deliberately absent: versions other than the newest number, and outcomes.
 
-use super::super::super::{
-    AttemptId, Effects, EnvironmentState, OpenGrant, OpenRequest, Record, ResourceId, ResourceRow, Snapshot,
-};
+use super::super::super::{AttemptId, Effects, EnvironmentState, OpenGrant, Record, ResourceId, ResourceRow, Snapshot};
 use std::collections::BTreeMap;
 
 /// What history has of the environment.
@@ -38,10 +36,9 @@ impl Store {
                     snapshot.last_attempt = snapshot.last_attempt.max(outcome.attempt);
                     self.grants.remove(&outcome.attempt);
                 }
-                Record::Request { id, kind, scope, author, at, message } => {
-                    snapshot.last_request = snapshot.last_request.max(*id);
-                    let (scope, author, message) = (scope.clone(), author.clone(), message.clone());
-                    snapshot.requests.push(OpenRequest { id: *id, kind: *kind, scope, author, at: *at, message });
+                Record::Request(order) => {
+                    snapshot.last_request = snapshot.last_request.max(order.id);
+                    snapshot.requests.push(order.clone());
                 }
                 Record::RequestDone(id, _) => snapshot.requests.retain(|request| request.id != *id),
                 Record::DryRun { id, .. } => snapshot.last_dry_run = snapshot.last_dry_run.max(*id),
