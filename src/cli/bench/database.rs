@@ -6,6 +6,7 @@ use crate::cli::CliError;
 use crate::cli::arguments::StateOptions;
 use crate::cli::embedded::Place;
 use crate::cli::output::Output;
+use futures::TryStreamExt;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{Connection, PgConnection, Row};
 use std::io::Write;
@@ -65,6 +66,16 @@ impl Database {
         let rows = sqlx::query(query).fetch_all(&mut database.connection).await.map_err(BenchError::Database)?;
         database.close().await?;
         Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
+    }
+
+    /// Bytes of all current rows with their intents, read as fast as the server gives them and thrown away.
+    pub(super) async fn read_all(&mut self) -> Result<usize, CliError> {
+        let all = "COPY (SELECT * FROM homeostat.resource_state JOIN homeostat.intent USING (environment, resource, version)) TO STDOUT (FORMAT binary)";
+        let read = async {
+            let rows = self.connection.copy_out_raw(all).await?;
+            rows.try_fold(0, async |bytes, some| Ok(bytes + some.len())).await
+        };
+        Ok(read.await.map_err(BenchError::Database)?)
     }
 
     /// Rows per second of the best batch size.

@@ -63,6 +63,7 @@ pub(crate) enum Stage {
     PrepareRestart,
     Leave,
     LeaveKilled,
+    BareRead,
     Restart,
     PrepareIdle,
     Idle,
@@ -160,15 +161,15 @@ async fn measure(group: Group, folder: &Path) -> Result<Vec<Figure>, CliError> {
         Group::Restart => {
             one(Stage::PrepareRestart).await?;
             one(Stage::Leave).await?;
-            let calm = one(Stage::Restart).await?;
+            let seconds = async |stage| Ok::<_, CliError>(one(stage).await?.iter().map(|figure| figure.value).sum());
+            let bare = seconds(Stage::BareRead).await?;
+            let calm = seconds(Stage::Restart).await?;
             spawn_killed(Stage::LeaveKilled, &data).await?;
-            let killed = one(Stage::Restart).await?;
-            let bounded = |figures: Vec<Figure>, key: &str, bound| {
-                figures.into_iter().map(move |figure| Figure::new(key, figure.value).at_most(bound)).collect::<Vec<_>>()
-            };
-            let mut figures = bounded(calm, "restart_100k_s", 1.0);
-            figures.extend(bounded(killed, "restart_100k_after_pg_kill_s", 5.0));
-            Ok(figures)
+            let killed = seconds(Stage::Restart).await?;
+            Ok(vec![
+                Figure::new("restart_100k_s", calm).at_most(1.0).beside("starting the server and reading bare", bare),
+                Figure::new("restart_100k_after_pg_kill_s", killed).at_most(5.0).beside("without the kill", calm),
+            ])
         }
         Group::Idle => {
             one(Stage::PrepareIdle).await?;
@@ -224,6 +225,7 @@ async fn child(stage: Stage, options: &BenchOptions, output: Output) -> Result<E
         Stage::PrepareRestart => nothing(standing::prepare(&state, output, standing::RESTARTED).await)?,
         Stage::Leave => nothing(standing::leave_one_change(&state, output, false).await)?,
         Stage::LeaveKilled => nothing(standing::leave_one_change(&state, output, true).await)?,
+        Stage::BareRead => vec![Figure::new("", standing::bare_read(&state, output, options.began_at_ms).await?)],
         Stage::Restart => vec![Figure::new("", standing::restart(&state, output, options.began_at_ms).await?)],
         Stage::PrepareIdle => nothing(standing::prepare(&state, output, standing::IDLE).await)?,
         Stage::Idle => standing::idle(&state, output).await?,

@@ -1,6 +1,7 @@
 //! What an environment costs that has been there for a while: to take it over, and to have it when there is nothing to do.
 
 use super::BenchError;
+use super::database::Database;
 use super::figure::Figure;
 use super::workload::{self, LAYERS, nothing, target_name};
 use crate::cli::CliError;
@@ -62,6 +63,18 @@ pub(super) async fn restart(state: &StateOptions, output: Output, began_at_ms: u
         Ok(seconds)
     });
     seconds.await
+}
+
+/// Seconds from the start of this process until a server that it started has given all that a restart loads, to somebody who keeps none of it.
+pub(super) async fn bare_read(state: &StateOptions, output: Output, began_at_ms: u64) -> Result<f64, CliError> {
+    let mut database = Database::open(state, output).await?;
+    let bytes = database.read_all().await?;
+    let seconds = (now_ms().saturating_sub(began_at_ms)) as f64 / 1e3;
+    database.close().await?;
+    if bytes < RESTARTED * workload::FILLING {
+        return Err(BenchError::NotDeployed(RESTARTED).into());
+    }
+    Ok(seconds)
 }
 
 /// What is written in a minute, and what memory it takes, when nothing is to do.

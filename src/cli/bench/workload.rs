@@ -11,7 +11,7 @@ pub(super) const LAYERS: usize = 10;
 /// Bytes of a result's diff.
 pub(super) const RESULT_BYTES: usize = 200;
 /// Bytes that fill an intent up to five hundred, names and requirements included.
-const FILLING: usize = 170;
+pub(super) const FILLING: usize = 170;
 
 /// An environment of resources that do nothing.
 pub(super) fn declared(environment: &str, resources: usize, targets: usize) -> Declared {
