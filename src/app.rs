@@ -1,11 +1,11 @@
 //! What the binary runs: one command, to its exit code. The wiring of the long-running ones stands here, each in one function.
 
 use crate::adaptors::host;
+use crate::allocator;
 use crate::cli::arguments::{Arguments, Command};
 use crate::cli::output::tell;
 use crate::cli::{CliError, Exit};
 use crate::executor::worker::{self, WorkerError};
-use crate::huge_pages;
 use crate::operator;
 use crate::telemetry;
 use clap::Parser;
@@ -23,7 +23,7 @@ pub fn main() -> ExitCode {
     };
     telemetry::start(verbosity(&arguments), arguments.output.log_format);
     if !matches!(arguments.command, Command::Executor(_)) {
-        huge_pages::ask();
+        allocator::tune();
     }
     match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => {

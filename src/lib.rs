@@ -7,6 +7,8 @@ pub mod core;
 #[cfg(feature = "full")]
 pub mod adaptors;
 #[cfg(feature = "full")]
+mod allocator;
+#[cfg(feature = "full")]
 pub mod api;
 #[cfg(feature = "full")]
 pub mod app;
@@ -20,8 +22,6 @@ pub mod controller;
 pub mod executor;
 #[cfg(feature = "full")]
 pub mod history;
-#[cfg(feature = "full")]
-mod huge_pages;
 #[cfg(feature = "full")]
 pub mod operator;
 #[cfg(feature = "full")]

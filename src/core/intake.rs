@@ -9,8 +9,27 @@ use std::collections::BTreeSet;
 #[derive(Debug)]
 pub(super) struct Intake {
     order: OpenRequest,
-    left: std::vec::IntoIter<ResourceId>,
+    left: Left,
     covered: usize,
+}
+
+/// Ids that a scope may mean, one after the other; some of those that it does not list are nobody's any more.
+#[derive(Debug)]
+enum Left {
+    Listed(std::vec::IntoIter<ResourceId>),
+    /// All there were: to list a million would be the longest step of all.
+    All(std::ops::Range<u32>),
+}
+
+impl Iterator for Left {
+    type Item = ResourceId;
+
+    fn next(&mut self) -> Option<ResourceId> {
+        match self {
+            Self::Listed(ids) => ids.next(),
+            Self::All(numbers) => numbers.next().map(ResourceId),
+        }
+    }
 }
 
 impl EnvironmentState {
@@ -18,7 +37,7 @@ impl EnvironmentState {
     pub(super) fn start_intake(&mut self, order: OpenRequest) {
         self.out.records.push(Record::Request(order.clone()));
         self.requests.insert(order.id, IdSet::default());
-        let left = self.in_scope(&order.scope).into_iter();
+        let left = self.in_scope(&order.scope);
         self.intakes.push_back(Intake { order, left, covered: 0 });
     }
 
@@ -80,12 +99,12 @@ impl EnvironmentState {
         let verified = |resource: ResourceId| {
             self.get(resource).is_some_and(|resource| resource.row.verified_at.is_some_and(|verified| verified >= at))
         };
-        let mut covered = self.in_scope(&scope);
-        covered.retain(|&resource| {
+        let goes_on = |&resource: &ResourceId| {
             self.means(kind, scope.names.is_some(), resource)
                 && (kind == RequestKind::Deploy || !verified(resource))
                 && !self.cancelled_since(at, resource)
-        });
+        };
+        let covered: Vec<ResourceId> = self.in_scope(&scope).filter(goes_on).collect();
         self.requests.insert(id, IdSet::default());
         for resource in covered {
             self.ask(kind, id, resource);
@@ -100,13 +119,13 @@ impl EnvironmentState {
     }
 
     /// What a scope may mean, by id; a name is that of a live resource, or else of its newest tombstone.
-    fn in_scope(&self, scope: &Scope) -> Vec<ResourceId> {
+    fn in_scope(&self, scope: &Scope) -> Left {
         let on_target = |id: &ResourceId| {
             let resource = self.get(*id);
             let target = scope.target.as_ref();
             target.is_none_or(|target| resource.is_some_and(|resource| resource.row.intent.target == *target))
         };
-        match (&scope.names, &scope.target) {
+        let listed: Vec<ResourceId> = match (&scope.names, &scope.target) {
             (Some(names), _) => {
                 let ids: BTreeSet<ResourceId> = names.iter().filter_map(|name| self.bearer(name)).collect();
                 ids.into_iter().filter(on_target).collect()
@@ -115,8 +134,9 @@ impl EnvironmentState {
                 let place = self.target_index.get(target).and_then(|&index| self.target(index));
                 place.into_iter().flat_map(|place| place.residents.iter().copied()).collect()
             }
-            (None, None) => self.ids().collect(),
-        }
+            (None, None) => return Left::All(0..self.resources.len() as u32),
+        };
+        Left::Listed(listed.into_iter())
     }
 
     /// Whether a request means something in its scope. Undefined ones and what they block are left out; those skipped for a dependency are left

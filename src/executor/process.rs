@@ -8,9 +8,9 @@
 
 use super::secrets;
 pub use super::secrets::environment_folder;
+use crate::allocator;
 use crate::core::{ExecutorName, Hash, Name, PoolName};
 use crate::executor::limits::{CHILD_LOCK_RETRY, EARLIER_TIME, SOCKET_PATH_BYTES};
-use crate::huge_pages;
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
@@ -88,7 +88,7 @@ impl Child {
         secrets::make_key(&key).map_err(|source| ProcessError::Folder { path: key.clone(), source })?;
         command.arg("--secret-key").arg(key);
         command.arg("--lock").arg(lock_path(options.folder, options.environment, options.pool));
-        for name in huge_pages::variables() {
+        for name in allocator::variables() {
             command.env_remove(name);
         }
         command.stdin(Stdio::null()).stdout(Stdio::null()).process_group(0).kill_on_drop(true);
