@@ -275,14 +275,12 @@ impl EnvironmentState {
         if self.is_tombstone(id) {
             self.enqueue(id, Reason::Change);
         } else if fresh {
-            // A report pays no debt: what it was skipped for is forgotten with it, and the debt is not.
-            let owes = self.get(id).is_some_and(Resource::owes_reload) && !self.was_cancelled(id);
-            if self.get(id).is_some_and(|resource| resource.queued.is_none()) {
-                if owes {
-                    self.enqueue(id, Reason::Change);
-                } else {
-                    self.arm_verification(id, steady);
-                }
+            // A report pays no debt: what it was skipped for is forgotten with it, and the debt is not. One whose reload was cancelled is left alone.
+            let idle = self.get(id).filter(|resource| resource.queued.is_none());
+            match idle.map(Resource::owes_reload) {
+                Some(true) if !self.was_cancelled(id) => self.enqueue(id, Reason::Change),
+                Some(false) => self.arm_verification(id, steady),
+                _ => {}
             }
             self.answer_requests(id);
         } else if self.was_cancelled(id) {

@@ -207,6 +207,21 @@ fn q2_d12_a_reload_that_was_cancelled_comes_again_as_more_than_a_verification() 
 }
 
 #[test]
+fn q2_d12_a_reload_that_was_cancelled_behind_a_run_comes_later_too() {
+    let mut world = World::deployed(["t1", "t2"], "conf@t1 send; service@t2 <- conf");
+    world.change("service");
+    world.begin("service");
+    world.change("conf");
+    world.succeed_changed("conf");
+    cancel(&mut world);
+    world.forget_grants();
+    world.succeed("service");
+    world.expect_granted([]);
+    world.advance(LONGEST);
+    world.expect_granted(["service (reload for conf)"]);
+}
+
+#[test]
 fn q2_d12_a_reload_that_was_cancelled_stays_so_over_a_restart_while_the_repair_that_asked_for_it_goes_on() {
     let mut world = World::deployed(["t1", "t2", "t3"], "conf@t1 send; service@t2 <- conf; slow@t3");
     world.repair();
