@@ -187,11 +187,12 @@ impl EnvironmentState {
         self.show(resource);
     }
 
-    /// Releases what a user's deploy covers.
+    /// Releases what a user's deploy of this scope covers.
     pub(super) fn release_covered(&mut self, scope: &Scope) {
-        self.release_names(&self.to_release(scope));
-        // What becomes defined by it is deployed with it.
-        self.spread_what_is_undefined();
+        let names = self.to_release(scope);
+        if !names.is_empty() {
+            self.release_names(&names);
+        }
     }
 
     /// The names of which a user's deploy releases something.
@@ -234,12 +235,7 @@ impl EnvironmentState {
     /// Nothing waits for a release any more.
     pub(super) fn release_where_automatic(&mut self) {
         if self.settings.on_change == OnChange::Automatic {
-            // What comes into force may open a circle that kept another back beside what waits for an approval.
-            let mut names = self.to_release(&Scope::default());
-            while !names.is_empty() {
-                self.release_names(&names);
-                names = self.to_release(&Scope::default());
-            }
+            self.release_covered(&Scope::default());
         }
     }
 

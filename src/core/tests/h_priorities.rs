@@ -268,6 +268,20 @@ fn h8_also_where_what_blocks_it_is_the_delete_of_what_bore_its_name() {
 }
 
 #[test]
+fn h8_also_where_what_blocks_it_is_another_delete_once_the_first_is_done() {
+    let (mut world, _) = crowd(1);
+    world.push("it#one; other#two");
+    order(&mut world);
+    world.remove(["other"]);
+    world.begin("other");
+    world.change("r0000");
+    // It is the thing of the one that is being deleted, and bears the name of another.
+    world.push("it#two");
+    world.deploy_only(["it"]);
+    assert_eq!(order(&mut world), "other it it r0000");
+}
+
+#[test]
 fn h8_also_where_what_blocks_it_is_a_delete_that_is_tried_again() {
     let (mut world, _) = crowd(1);
     world.push("base#base1; it#it1 <- base");

@@ -1,7 +1,7 @@
 //! J: secrets that fill attributes, of which nothing is known but a digest.
 
 use super::world::World;
-use crate::core::{Compliance, Hash, Name, OutcomeKind, Reason, RequestKind, Scope};
+use crate::core::{Compliance, Facts, Finding, Hash, Name, OutcomeKind, Reason, RequestKind, Scope};
 
 fn repair(world: &mut World, kind: RequestKind) {
     world.forget_grants();
@@ -72,6 +72,37 @@ fn j_a_rotation_is_another_intent_which_goes_on_although_it_was_cancelled() {
 }
 
 #[test]
+fn j_a_rotation_is_another_intent_whose_retries_start_over() {
+    let mut world = deployed();
+    repair(&mut world, RequestKind::Repair);
+    world.fail("a", "no");
+    assert_eq!(world.row_of("a").failures, 1);
+    repair(&mut world, RequestKind::Repair);
+    assert_eq!(told(&world), Some(1));
+    world.find_secrets("a", 2);
+    assert_eq!(world.row_of("a").failures, 0);
+}
+
+#[test]
+fn j_a_rotation_is_another_intent_that_was_skipped_for_nothing() {
+    let mut world = World::new(["t1", "t2"]);
+    world.push("r@t2; a@t1 secret:TOKEN <- r");
+    world.succeed("r");
+    world.find_secrets("a", 1);
+    world.repair();
+    world.fail("r", "no");
+    world.expect([("a", "skipped")]);
+    repair(&mut world, RequestKind::Report);
+    assert_eq!(told(&world), Some(1));
+    world.request(RequestKind::Repair, Scope { target: None, names: Some(vec!["r".into()]) });
+    world.succeed("r");
+    assert!(world.row_of("a").skipped, "it was looked at, and nothing else");
+    world.find_secrets("a", 2);
+    assert!(!world.row_of("a").skipped);
+    assert_eq!(world.last_reason("a"), Reason::Change);
+}
+
+#[test]
 fn j_a_rotation_that_is_taken_back_before_it_is_deployed_needs_one_more_look() {
     let mut world = deployed();
     repair(&mut world, RequestKind::Repair);
@@ -120,6 +151,23 @@ fn j_what_is_found_completes_the_intent_also_where_that_was_another_one_in_betwe
     world.find_secrets("a", 1);
     assert_eq!((world.row_of("a").secret_digest, world.history.open_requests().count()), (Some(Hash([1; 16])), 0));
     assert!(world.view("a").good);
+}
+
+#[test]
+fn j_a_stale_look_that_found_other_secrets_forgets_no_facts() {
+    let found = |digest, facts| {
+        let secret_digest = Some(Hash([digest; 16]));
+        OutcomeKind::Succeeded(Finding { facts, secret_digest, ..Finding::same() })
+    };
+    let mut world = World::new(["t1"]);
+    world.push("a secret:TOKEN");
+    world.finish("a", found(1, Facts::new([("size", "5")])));
+    repair(&mut world, RequestKind::FactRefresh);
+    world.begin("a");
+    world.push("a");
+    // It was to verify the secrets that are deployed, and so it has read nothing.
+    world.finish("a", found(2, Facts::default()));
+    assert_eq!(world.row_of("a").facts.get("size"), Some("5"));
 }
 
 #[test]

@@ -110,6 +110,18 @@ fn p5_added_again_nothing_is_known_of_it_but_what_its_target_calls_it() {
 }
 
 #[test]
+fn p5_wanted_again_after_its_delete_failed_its_retries_start_over() {
+    let mut world = World::deployed(["t1"], "a");
+    world.remove(["a"]);
+    world.fail("a", "busy");
+    world.push("a");
+    let row = world.row_of("a");
+    assert_eq!((row.failures, row.error), (0, None));
+    world.fail("a", "no");
+    assert_eq!(world.row_of("a").failures, 1);
+}
+
+#[test]
 fn p5_what_is_released_again_while_its_delete_waits_for_its_turn_is_never_deleted() {
     let mut world = World::new(["t1"]);
     world.push("a; b");
