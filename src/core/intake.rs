@@ -2,13 +2,13 @@
 
 use super::id_set::IdSet;
 use super::state::EnvironmentState;
-use super::{Message, OpenRequest, Reason, Record, RequestId, RequestKind, ResourceId, Scope};
+use super::{Message, Reason, Record, RequestId, RequestKind, RequestRecord, ResourceId, Scope};
 use std::collections::BTreeSet;
 
 /// A request of which not everything has been looked at.
 #[derive(Debug)]
 pub(super) struct Intake {
-    order: OpenRequest,
+    order: RequestRecord,
     left: Left,
     covered: usize,
 }
@@ -34,7 +34,7 @@ impl Iterator for Left {
 
 impl EnvironmentState {
     /// The order is in history before the first of what comes of it.
-    pub(super) fn start_intake(&mut self, order: OpenRequest) {
+    pub(super) fn start_intake(&mut self, order: RequestRecord) {
         self.out.records.push(Record::Request(order.clone()));
         self.requests.insert(order.id, IdSet::default());
         let left = self.in_scope(&order.scope);
@@ -91,11 +91,11 @@ impl EnvironmentState {
 
     /// Goes on with work that history still has open. What has been verified since it was ordered is done, and so is what was cancelled since. A
     /// cancellation that was cut short ends: what it had reached is left alone, and nobody was told of more.
-    pub(super) fn resume_request(&mut self, open: OpenRequest) {
+    pub(super) fn resume_request(&mut self, open: RequestRecord) {
         if open.kind == RequestKind::Cancel {
             return self.out.records.push(Record::RequestDone(open.id, self.now));
         }
-        let OpenRequest { id, kind, scope, at, .. } = open;
+        let RequestRecord { id, kind, scope, at, .. } = open;
         let verified = |resource: ResourceId| {
             self.get(resource).is_some_and(|resource| resource.row.verified_at.is_some_and(|verified| verified >= at))
         };

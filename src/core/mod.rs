@@ -73,7 +73,7 @@ pub use intent::{DeletionPolicy, Intent, IntentParts, Mode, Notify, Policy, Repl
 pub use outcome::{Change, Finding, Grant, Operation, Outcome, OutcomeKind, Reason};
 pub use plan::PushPlan;
 pub use record::{
-    IntentRecord, OpenGrant, OpenRequest, Pending, Record, ReloadDebt, ResourceRow, Snapshot, VersionRecord,
+    IntentRecord, OpenGrant, Pending, Record, ReloadDebt, RequestRecord, ResourceRow, Snapshot, VersionRecord,
 };
 pub use settings::{
     OnChange, Pool, RateLimit, Repair, RepairAction, RepairSchedule, Retention, Retry, Settings, Target, Window,

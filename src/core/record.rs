@@ -22,7 +22,7 @@ pub enum Record {
         outcome: Outcome,
     },
     /// A user's request was taken.
-    Request(OpenRequest),
+    Request(RequestRecord),
     /// A request has been carried out; a suspension has been lifted.
     RequestDone(RequestId, Timestamp),
     /// A dry run was taken.
@@ -224,9 +224,9 @@ pub struct OpenGrant {
     pub hash: Hash,
 }
 
-/// A user's request that is not carried out yet, or a suspension in force.
+/// A user's request as it was taken. It is open until it is carried out; a suspension, until it is lifted.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct OpenRequest {
+pub struct RequestRecord {
     /// Its number.
     pub id: RequestId,
     /// What was asked.
@@ -265,5 +265,5 @@ pub struct Snapshot {
     /// Grants without an outcome.
     pub grants: Vec<OpenGrant>,
     /// Requests that are not done.
-    pub requests: Vec<OpenRequest>,
+    pub requests: Vec<RequestRecord>,
 }

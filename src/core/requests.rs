@@ -5,8 +5,8 @@ use super::id_set::IdSet;
 use super::ready::{Entry, Work};
 use super::state::{DryRunState, EnvironmentState, Open, TargetIndex};
 use super::{
-    AttemptId, Change, DeletionPolicy, DryRunId, DryRunRequest, ExecutorName, Message, Name, OpenRequest, Operation,
-    OutcomeKind, Reason, Record, Refusal, RefusalKind, Request, RequestId, RequestKind, ResourceId, limits,
+    AttemptId, Change, DeletionPolicy, DryRunId, DryRunRequest, ExecutorName, Message, Name, Operation, OutcomeKind,
+    Reason, Record, Refusal, RefusalKind, Request, RequestId, RequestKind, RequestRecord, ResourceId, limits,
 };
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -23,7 +23,7 @@ impl EnvironmentState {
         self.last_request.0 += 1;
         let id = self.last_request;
         let Request { kind, scope, author, message, digest, .. } = request;
-        let order = OpenRequest { id, kind, scope, author, at: self.now, message, digest };
+        let order = RequestRecord { id, kind, scope, author, at: self.now, message, digest };
         match kind {
             RequestKind::Deploy => {
                 self.release_covered(&order.scope);
@@ -65,7 +65,7 @@ impl EnvironmentState {
         true
     }
 
-    fn accept_request(&mut self, order: &OpenRequest, covered: usize) {
+    fn accept_request(&mut self, order: &RequestRecord, covered: usize) {
         self.out.messages.push(Message::RequestAccepted(order.id, covered));
         self.out.records.push(Record::Request(order.clone()));
     }

@@ -4,7 +4,7 @@
 //! Deliberately absent: what a suspension stops. That is a hold like any other (`holds.rs`).
 
 use super::state::{EnvironmentState, Resource};
-use super::{Name, OpenRequest, Record, RequestId, RequestKind, ResourceId, TargetName, Timestamp};
+use super::{Name, Record, RequestId, RequestKind, RequestRecord, ResourceId, TargetName, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -49,7 +49,7 @@ impl EnvironmentState {
     }
 
     /// Suspends, or takes the place of an earlier suspension of the same.
-    pub(super) fn suspend(&mut self, order: OpenRequest) {
+    pub(super) fn suspend(&mut self, order: RequestRecord) {
         let suspension = Suspension::from(order);
         let place = suspension.target.clone();
         let before = match &suspension.target {
@@ -75,7 +75,7 @@ impl EnvironmentState {
     }
 
     /// Puts a suspension back that history still has open.
-    pub(super) fn restore_suspension(&mut self, open: &OpenRequest) {
+    pub(super) fn restore_suspension(&mut self, open: &RequestRecord) {
         if open.kind == RequestKind::Suspend {
             let suspension = Suspension::from(open.clone());
             match suspension.target.clone() {
@@ -99,9 +99,9 @@ impl EnvironmentState {
     }
 }
 
-impl From<OpenRequest> for Suspension {
-    fn from(order: OpenRequest) -> Self {
-        let OpenRequest { id, scope, author, at, message, .. } = order;
+impl From<RequestRecord> for Suspension {
+    fn from(order: RequestRecord) -> Self {
+        let RequestRecord { id, scope, author, at, message, .. } = order;
         Self { request: id, target: scope.target, author, at, message }
     }
 }

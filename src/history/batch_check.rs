@@ -5,7 +5,7 @@
 
 use super::{Batch, Fence, HistoryError};
 use crate::core::{
-    Epoch, Finding, Intent, IntentRecord, OpenRequest, OutcomeKind, Record, ResourceRow, VersionNumber, VersionRecord,
+    Epoch, Finding, Intent, IntentRecord, OutcomeKind, Record, RequestRecord, ResourceRow, VersionNumber, VersionRecord,
 };
 use std::cmp::Ordering;
 use std::collections::BTreeSet;
@@ -79,7 +79,7 @@ fn check_record(record: &Record) -> Result<(), HistoryError> {
             let texts = outcome_texts(&outcome.kind).into_iter().chain([outcome.log.as_deref()]);
             check_texts(|| format!("the outcome of attempt {}", outcome.attempt), texts)
         }
-        Record::Request(OpenRequest { id, scope, author, message, .. }) => {
+        Record::Request(RequestRecord { id, scope, author, message, .. }) => {
             let names = scope.names.iter().flatten().map(|name| Some(&**name));
             check_texts(
                 || format!("request {id}"),

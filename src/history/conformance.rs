@@ -65,6 +65,7 @@ on_both_stores! {
         a_probe_answers_like_a_commit_and_writes_nothing,
         of_many_records_only_the_poisoned_ones_are_stripped,
         a_log_that_cannot_be_stored_is_escaped_and_its_attempt_marked,
+        a_request_that_cannot_be_stored_keeps_its_author_and_says_why,
         what_decides_something_is_not_stripped,
         a_mending_ends_with_its_ownership,
     }

@@ -30,7 +30,7 @@ pub mod private_server;
 pub(crate) mod test_database;
 
 use crate::core::{
-    AttemptId, DryRunId, Epoch, IntentRecord, Name, OpenRequest, Operation, OutcomeKind, Reason, Record, RequestId,
+    AttemptId, DryRunId, Epoch, IntentRecord, Name, Operation, OutcomeKind, Reason, Record, RequestId, RequestRecord,
     ResourceRow, Retention, Snapshot, Timestamp, VersionNumber,
 };
 use async_trait::async_trait;
@@ -194,7 +194,7 @@ pub struct AttemptSummary {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RequestSummary {
     /// The order itself.
-    pub order: OpenRequest,
+    pub order: RequestRecord,
     /// When it was carried out, or lifted; `None` until then.
     pub done_at: Option<Timestamp>,
 }

@@ -4,7 +4,7 @@
 use super::{Edge, Scheduler};
 use crate::core::{
     Event, Finding, Intent, IntentParts, Message, Name, Outcome, OutcomeKind, PoolName, Push, PushMode, Record,
-    RequestKind, Scope, SessionNumber, Target, Windows,
+    Request, RequestId, RequestKind, Scope, SessionNumber, Target, Windows,
 };
 use crate::history::memory::MemoryStore;
 use crate::history::postgres::PostgresStore;
@@ -235,13 +235,17 @@ async fn q8_a_message_that_can_never_be_stored_stops_nothing() {
 }
 
 #[tokio::test]
-async fn q8_an_intent_that_can_never_be_stored_is_refused_and_nothing_follows_from_it() {
+async fn q8_an_intent_or_a_request_that_can_never_be_stored_is_refused_and_nothing_follows_from_it() {
     let store = Arc::new(MemoryStore::new(super::now));
     let scheduler = start(&store).await;
     connect(&scheduler).await;
     let mut poisoned = chain(2);
     poisoned.message = "\0".into();
     let error = scheduler.push(poisoned).await.unwrap_err();
+    assert!(error.to_string().contains("NUL"), "{error}");
+    let (id, kind, scope, author) = (RequestId(0), RequestKind::Deploy, Scope::default(), "ana".into());
+    let poisoned = Request { id, kind, scope, author, message: "\0".into(), digest: None };
+    let error = scheduler.order(poisoned).await.unwrap_err();
     assert!(error.to_string().contains("NUL"), "{error}");
     let (version, _) = scheduler.push(chain(1)).await.unwrap();
     assert_eq!(version.0, 1);

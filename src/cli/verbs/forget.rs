@@ -61,15 +61,16 @@ async fn prepare(options: &ForgetOptions, place: &Place) -> Result<(Name, Vec<Le
         either(items.len(), "its target as it is", "their targets as they are"),
         confirm::list("-", lines.iter().map(String::as_str))
     );
-    let undefined = requiring(&state, &items);
-    let undefined = (!undefined.is_empty()).then(|| {
+    let requiring = requiring(&state, &items);
+    let heading = if requiring.is_empty() {
+        forgotten
+    } else {
         format!(
-            "What requires {} is undefined until that is declared again, and is neither deployed nor repaired:\n{}",
+            "{forgotten}\nWhat requires {} is undefined until that is declared again, and is neither deployed nor repaired:\n{}",
             either(items.len(), "it", "them"),
-            confirm::list("-", undefined.iter().map(|name| &**name))
+            confirm::list("-", requiring.iter().map(|name| &**name))
         )
-    });
-    let heading = [Some(forgotten), undefined].into_iter().flatten().collect::<Vec<_>>().join("\n");
+    };
     confirm::confirm(&heading, either(items.len(), "Forget it?", "Forget them?"), options.order.yes)?;
     Ok((environment, items))
 }

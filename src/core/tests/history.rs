@@ -1,8 +1,8 @@
 //! A tiny history: folds effects into what an owner reads back, and refuses what the real one would refuse.
 
 use crate::core::{
-    AttemptId, DryRunId, Effects, EnvironmentState, ExecutorName, Grant, Intent, Life, Name, OpenGrant, OpenRequest,
-    Outcome, OutcomeKind, Record, RequestId, ResourceId, ResourceRow, Settings, Snapshot, Target, VersionNumber,
+    AttemptId, DryRunId, Effects, EnvironmentState, ExecutorName, Grant, Intent, Life, Name, OpenGrant, Outcome,
+    OutcomeKind, Record, RequestId, RequestRecord, ResourceId, ResourceRow, Settings, Snapshot, Target, VersionNumber,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -14,7 +14,7 @@ pub(in crate::core) struct History {
     pub(super) rows: BTreeMap<ResourceId, ResourceRow>,
     pub(super) grants: BTreeMap<AttemptId, (ExecutorName, Arc<Grant>)>,
     pub(super) outcomes: BTreeMap<AttemptId, (ResourceId, Outcome)>,
-    pub(super) requests: BTreeMap<RequestId, OpenRequest>,
+    pub(super) requests: BTreeMap<RequestId, RequestRecord>,
     pub(super) requests_done: BTreeSet<RequestId>,
     pub(super) dry_runs: BTreeMap<DryRunId, (u32, BTreeMap<Name, (&'static str, Name)>)>,
     settings: Option<Settings>,

@@ -2,8 +2,8 @@
 
 use super::scenario::*;
 use crate::core::{
-    AttemptId, DryRunId, Hash, IntentRecord, Life, Name, OnChange, OpenGrant, OpenRequest, Operation, Pending,
-    RateLimit, Reason, Record, Repair, RepairAction, RepairSchedule, RequestId, RequestKind, ResourceId, ResourceRow,
+    AttemptId, DryRunId, Hash, IntentRecord, Life, Name, OnChange, OpenGrant, Operation, Pending, RateLimit, Reason,
+    Record, Repair, RepairAction, RepairSchedule, RequestId, RequestKind, RequestRecord, ResourceId, ResourceRow,
     Retention, Retry, Scope, Settings, Snapshot, Target, Timestamp, VersionNumber, Window, Windows,
 };
 
@@ -40,10 +40,10 @@ fn request(id: u64, kind: RequestKind, scope: &Scope) -> Record {
     Record::Request(open(id, kind, scope))
 }
 
-fn open(id: u64, kind: RequestKind, scope: &Scope) -> OpenRequest {
+fn open(id: u64, kind: RequestKind, scope: &Scope) -> RequestRecord {
     let (scope, at) = (scope.clone(), Timestamp(id as i64));
     let digest = (id > 1).then(|| Hash::of(&[&id.to_be_bytes()]));
-    OpenRequest { id: RequestId(id), kind, scope, author: "ana".into(), at, message: "why".into(), digest }
+    RequestRecord { id: RequestId(id), kind, scope, author: "ana".into(), at, message: "why".into(), digest }
 }
 
 pub(super) async fn a_new_environment_is_empty(store: AnyStore) {

@@ -1,7 +1,9 @@
 //! Cases about what an owner can do when history refuses a text, or has forgotten what it acknowledged.
 
 use super::scenario::*;
-use crate::core::{Change, Epoch, Finding, OutcomeKind, Record, VersionNumber};
+use crate::core::{
+    Change, Epoch, Finding, OutcomeKind, Record, RequestId, RequestKind, RequestRecord, Scope, Timestamp, VersionNumber,
+};
 use crate::history::memory::MemoryStore;
 use crate::history::mending::mend;
 use crate::history::postgres::PostgresStore;
@@ -92,6 +94,25 @@ pub(super) async fn a_log_that_cannot_be_stored_is_escaped_and_its_attempt_marke
     let stored = store.attempts("prod", None, None, 9).await.unwrap();
     assert_eq!((stored[0].log.as_deref(), &stored[1].log), (Some("one\nt\\u{0}o"), &log_of(3)));
     assert!(messages(&mended.records)[1].contains("NUL character"), "{mended:?}");
+}
+
+pub(super) async fn a_request_that_cannot_be_stored_keeps_its_author_and_says_why(store: AnyStore) {
+    let owned = Owned::take(&store, "prod").await;
+    let request = RequestRecord {
+        id: RequestId(1),
+        kind: RequestKind::Deploy,
+        scope: Scope::default(),
+        author: "ana".into(),
+        at: Timestamp(1),
+        message: "be\0fore".into(),
+        digest: None,
+    };
+    let poisoned = Batch { number: 1, records: vec![Record::Request(request)], rows: vec![] };
+    let (mended, _) = mend(&*store, &owned.fence, &poisoned).await.unwrap();
+    store.commit(&owned.fence, &mended).await.unwrap();
+    let stored = store.requests("prod", None, 9).await.unwrap().remove(0).order;
+    assert_eq!(&*stored.author, "ana");
+    assert!(stored.message.contains("NUL character") && stored.message.ends_with("be\\u{0}fore"), "{}", stored.message);
 }
 
 pub(super) async fn what_decides_something_is_not_stripped(store: AnyStore) {

@@ -2,7 +2,7 @@
 
 use super::scenario::*;
 use crate::core::{
-    AttemptId, DryRunId, Life, Name, OpenRequest, Record, RequestId, RequestKind, ResourceRow, Retention, Scope,
+    AttemptId, DryRunId, Life, Name, Record, RequestId, RequestKind, RequestRecord, ResourceRow, Retention, Scope,
     Timestamp, VersionNumber,
 };
 use crate::history::HistoryError;
@@ -24,7 +24,7 @@ async fn trimmed(owned: &Owned, retention: Retention, now: Timestamp) -> u64 {
 fn request(id: u64) -> Record {
     let (author, message): (Name, Name) = ("ana".into(), "why".into());
     let (kind, scope, at) = (RequestKind::Deploy, Scope::default(), Timestamp(1));
-    Record::Request(OpenRequest { id: RequestId(id), kind, scope, author, at, message, digest: None })
+    Record::Request(RequestRecord { id: RequestId(id), kind, scope, author, at, message, digest: None })
 }
 
 async fn loaded(owned: &Owned) -> String {

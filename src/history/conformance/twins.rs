@@ -2,8 +2,8 @@
 
 use super::scenario::*;
 use crate::core::{
-    AttemptId, DryRunId, Hash, Life, Name, OpenRequest, Record, RequestId, RequestKind, ResourceRow, Retention, Scope,
-    Timestamp, VersionNumber,
+    AttemptId, DryRunId, Hash, Life, Name, Record, RequestId, RequestKind, RequestRecord, ResourceRow, Retention,
+    Scope, Timestamp, VersionNumber,
 };
 use crate::history::memory::MemoryStore;
 use crate::history::{Batch, Fence, HistoryError, Store, test_database};
@@ -67,7 +67,7 @@ impl World {
             7 => {
                 let (id, at) = (RequestId(self.dice.below(20)), Timestamp(self.dice.below(99) as i64));
                 match self.dice.below(2) {
-                    0 => Record::Request(OpenRequest {
+                    0 => Record::Request(RequestRecord {
                         id,
                         kind: RequestKind::Repair,
                         scope: Scope::default(),

@@ -2,8 +2,8 @@
 
 use super::super::batch_check::{check_successor, refuse};
 use crate::core::{
-    AttemptId, DryRunId, ExecutorName, Grant, Intent, IntentRecord, Life, Name, OpenGrant, OpenRequest, Outcome,
-    OutcomeKind, Record, RequestId, ResourceId, ResourceRow, Settings, Snapshot, Target, Timestamp, VersionNumber,
+    AttemptId, DryRunId, ExecutorName, Grant, Intent, IntentRecord, Life, Name, OpenGrant, Outcome, OutcomeKind,
+    Record, RequestId, RequestRecord, ResourceId, ResourceRow, Settings, Snapshot, Target, Timestamp, VersionNumber,
     VersionRecord,
 };
 use crate::history::{AttemptSummary, Batch, DryRunResult, HistoryError, RequestSummary, VersionSummary};
@@ -21,7 +21,7 @@ pub(super) struct Tables {
     /// Those without an outcome, so that a load need not search.
     pub(super) open: BTreeSet<AttemptId>,
     pub(super) outcomes: BTreeMap<AttemptId, (ResourceId, Outcome)>,
-    pub(super) requests: BTreeMap<RequestId, OpenRequest>,
+    pub(super) requests: BTreeMap<RequestId, RequestRecord>,
     pub(super) done: BTreeMap<RequestId, Timestamp>,
     pub(super) dry_runs: BTreeMap<DryRunId, Timestamp>,
     pub(super) dry_run_results: BTreeMap<DryRunId, BTreeMap<Name, DryRunResult>>,
@@ -253,7 +253,7 @@ impl Tables {
 
     pub(super) fn requests(&self, before: Option<RequestId>, limit: u32) -> Vec<RequestSummary> {
         let older = self.requests.iter().rev().filter(|(id, _)| before.is_none_or(|before| **id < before));
-        let summary = |(id, order): (&RequestId, &OpenRequest)| RequestSummary {
+        let summary = |(id, order): (&RequestId, &RequestRecord)| RequestSummary {
             order: order.clone(),
             done_at: self.done.get(id).copied(),
         };

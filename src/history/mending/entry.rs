@@ -18,7 +18,7 @@ pub(crate) fn check_event(event: &Event) -> Result<(), HistoryError> {
         }
         Event::Request(request) => {
             let names = request.scope.names.iter().flatten().map(|name| Some(&**name));
-            let others = [Some(&*request.author), request.scope.target.as_deref()];
+            let others = [Some(&*request.author), Some(&*request.message), request.scope.target.as_deref()];
             check_texts(|| "the request".to_owned(), others.into_iter().chain(names))
         }
         Event::DryRun(request) => {

@@ -4,7 +4,7 @@ use super::attempts::Attempts;
 use super::errors::Failure;
 use super::{insert, ownership, state};
 use crate::core::{
-    DryRunId, Grant, IntentRecord, Name, OpenRequest, Outcome, Record, RequestId, ResourceId, Settings, Target,
+    DryRunId, Grant, IntentRecord, Name, Outcome, Record, RequestId, RequestRecord, ResourceId, Settings, Target,
     Timestamp, VersionNumber, VersionRecord,
 };
 use crate::history::{Batch, Fence, batch_check};
@@ -18,7 +18,7 @@ pub(super) struct Sorted<'a> {
     pub(super) intents: Vec<(VersionNumber, &'a IntentRecord)>,
     pub(super) grants: Vec<(&'a Name, &'a Grant)>,
     pub(super) outcomes: Vec<(ResourceId, &'a Outcome)>,
-    pub(super) requests: Vec<&'a OpenRequest>,
+    pub(super) requests: Vec<&'a RequestRecord>,
     pub(super) requests_done: Vec<(RequestId, Timestamp)>,
     pub(super) dry_runs: Vec<(DryRunId, u32, &'a Name, Timestamp)>,
     pub(super) dry_run_results: Vec<(DryRunId, &'a Name, &'static str, &'a Name)>,

@@ -5,8 +5,8 @@ use super::commit::Sorted;
 use super::errors::Failure;
 use super::table::{self, Columns, Row, Table, chunks};
 use crate::core::{
-    DryRunId, Finding, Grant, IntentRecord, Name, OpenRequest, Outcome, OutcomeKind, RequestId, ResourceId, Timestamp,
-    VersionNumber, VersionRecord,
+    DryRunId, Finding, Grant, IntentRecord, Name, Outcome, OutcomeKind, RequestId, RequestRecord, ResourceId,
+    Timestamp, VersionNumber, VersionRecord,
 };
 use sqlx::PgConnection;
 
@@ -222,8 +222,8 @@ fn message(kind: &OutcomeKind) -> Option<&str> {
 }
 
 /// People ask seldom; still one statement each, so that a script that asks a thousand times costs one commit.
-async fn requests(connection: &mut PgConnection, environment: i64, orders: &[&OpenRequest]) -> Result<(), Failure> {
-    for OpenRequest { id, kind, scope, author, at, message, digest } in orders {
+async fn requests(connection: &mut PgConnection, environment: i64, orders: &[&RequestRecord]) -> Result<(), Failure> {
+    for RequestRecord { id, kind, scope, author, at, message, digest } in orders {
         sqlx::query(
             "INSERT INTO request (environment, id, taken_at_ms, kind, scope, author, message, digest) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
         )

@@ -5,7 +5,7 @@ use super::errors::Failure;
 use super::ownership::fenced;
 use super::state::{self, Shared};
 use crate::core::{
-    AttemptId, DryRunId, Hash, OpenGrant, OpenRequest, RequestId, ResourceRow, Snapshot, Target, Timestamp,
+    AttemptId, DryRunId, Hash, OpenGrant, RequestId, RequestRecord, ResourceRow, Snapshot, Target, Timestamp,
     VersionNumber,
 };
 use crate::history::Fence;
@@ -139,7 +139,7 @@ fn open_grant(row: &PgRow) -> Result<OpenGrant, Failure> {
     })
 }
 
-async fn open_requests(connection: &mut PgConnection, environment: i64) -> Result<Vec<OpenRequest>, Failure> {
+async fn open_requests(connection: &mut PgConnection, environment: i64) -> Result<Vec<RequestRecord>, Failure> {
     let rows = sqlx::query(
         "SELECT id, kind, scope, author, taken_at_ms, message, digest FROM request
          WHERE environment = $1
@@ -153,8 +153,8 @@ async fn open_requests(connection: &mut PgConnection, environment: i64) -> Resul
 }
 
 /// What somebody ordered, open or not.
-pub(super) fn order(row: &PgRow) -> Result<OpenRequest, Failure> {
-    Ok(OpenRequest {
+pub(super) fn order(row: &PgRow) -> Result<RequestRecord, Failure> {
+    Ok(RequestRecord {
         id: RequestId(row.try_get::<i64, _>("id")? as u64),
         kind: Code::read(row, "kind")?,
         scope: serde_json::from_str(row.try_get("scope")?)?,

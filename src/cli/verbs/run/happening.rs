@@ -5,7 +5,7 @@
 use crate::cli::document::AttemptResult;
 use crate::cli::output::{counted, styled_diff, time};
 use crate::core::{
-    AttemptId, EnvironmentState, LastResult, Name, OpenRequest, Operation, Outcome, OutcomeKind, Reason, Record,
+    AttemptId, EnvironmentState, LastResult, Name, Operation, Outcome, OutcomeKind, Reason, Record, RequestRecord,
     ResourceId, Timestamp, VersionNumber, VersionRecord,
 };
 use crate::scheduler::Committed;
@@ -204,7 +204,7 @@ impl Chronicle {
                 None
             }
             Record::Outcome { resource, outcome } => self.outcome(*resource, outcome, state),
-            Record::Request(OpenRequest { kind, author, message, .. }) => {
+            Record::Request(RequestRecord { kind, author, message, .. }) => {
                 let why = if message.is_empty() { String::new() } else { format!(": {message}") };
                 Some(Happening::of(What::Requested).saying(format!("{kind:?} by {author}{why}")))
             }

@@ -4,8 +4,8 @@
 
 use super::super::super::{
     AttemptId, Effects, EnvironmentState, Event, ExecutorName, LastResult, Life, Message, Mode, Name, Observed,
-    OpenRequest, Operation, OutcomeKind, Reason, RefusalKind, RepairAction, RepairSchedule, Replace, RequestId,
-    RequestKind, ResourceId, Scope, Timestamp,
+    Operation, OutcomeKind, Reason, RefusalKind, RepairAction, RepairSchedule, Replace, RequestId, RequestKind,
+    RequestRecord, ResourceId, Scope, Timestamp,
 };
 use super::follow::Seen;
 use super::inputs::{looks, taken};
@@ -446,7 +446,7 @@ impl Model {
     }
 
     /// Another owner starts: "what it finds undone, it queues: restart and event are one path". Executors say hello again.
-    pub(super) fn restart(&mut self, requests: &[OpenRequest]) {
+    pub(super) fn restart(&mut self, requests: &[RequestRecord]) {
         self.stopping = false;
         self.requests.clear();
         self.suspended.clear();
