@@ -14,6 +14,7 @@ impl EnvironmentState {
     /// No version wants it any more. What runs, runs on; what has not begun is asked back; its deletion waits for all that requires it.
     pub(super) fn remove(&mut self, id: ResourceId, version: VersionNumber, approved: bool) {
         self.let_predecessors_go(id);
+        self.follow_no_more(id);
         self.dequeue(id);
         self.disarm(id);
         let Some(resource) = self.get_mut(id) else { return };
@@ -287,6 +288,16 @@ impl EnvironmentState {
             }
         }
         false
+    }
+
+    /// To make what its name means it waited for what that was before. To delete it, it need not, unless they are one thing.
+    fn follow_no_more(&mut self, id: ResourceId) {
+        let Some(resource) = self.get(id) else { return };
+        let before = resource.row.after.and_then(|before| self.get(before));
+        let other = before.filter(|before| identity_key(&before.row.intent) != identity_key(&resource.row.intent));
+        if let Some(other) = other.map(|before| before.row.resource) {
+            self.wait_no_more(id, other);
+        }
     }
 
     /// What stayed for the sake of `id` need not: it is removed itself.

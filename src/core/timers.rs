@@ -136,7 +136,8 @@ impl EnvironmentState {
                 if at > latest_retry {
                     self.arm_retry(id);
                 }
-            } else if at > latest && (resource.run.is_some() || self.cancelled_until(resource).is_some()) {
+            } else if at > latest && (resource.run.is_some() || self.needs_deploy(resource, false)) {
+                // It was cancelled: nothing else that an executor has, or that needs a deploy, has a timer.
                 self.arm(id, latest_retry);
             } else if at > latest {
                 self.arm_verification(id, true);
@@ -154,6 +155,8 @@ impl EnvironmentState {
                     && resource.row.last_result == LastResult::Succeeded
                     && !resource.row.skipped
                     && !self.undefined(resource)
+                    // What has just become defined is a change, as it is thought over.
+                    && !resource.was_undefined
                     && self.cancelled_until(resource).is_none()
             });
             let Some(resource) = self.get(id).filter(|_| verifies) else { continue };

@@ -1,7 +1,7 @@
 //! F: undefined resources. What is required and does not exist, or whose target does not, is not completely known.
 
 use super::world::World;
-use crate::core::Compliance;
+use crate::core::{Compliance, OnChange, Reason, RepairAction};
 
 #[test]
 fn f1_one_that_requires_an_undefined_one_is_blocked_and_the_others_deploy() {
@@ -163,7 +163,7 @@ fn b6_what_becomes_defined_while_an_older_intent_runs_is_queued_behind_it() {
     world.push("a=2 <- b; b@t2 <- c");
     world.expect([("a", "running"), ("b", "undefined")]);
     world.push("c@t2");
-    assert_eq!(world.view("a").queued, Some(crate::core::Reason::Change));
+    assert_eq!(world.view("a").queued, Some(Reason::Change));
 }
 
 #[test]
@@ -173,7 +173,23 @@ fn f_what_is_undefined_only_while_a_version_is_half_applied_loses_no_request() {
     world.suspend(true);
     world.repair();
     world.push("a <- d; e <- c");
-    assert_eq!(world.view("a").queued, Some(crate::core::Reason::UserRepair));
+    assert_eq!(world.view("a").queued, Some(Reason::UserRepair));
+}
+
+#[test]
+fn f_what_becomes_defined_together_with_settings_that_correct_is_a_change() {
+    let mut world = World::deployed(["t1"], "a");
+    world.repair_every(60_000, RepairAction::Report);
+    world.repair();
+    world.succeed_changed("a");
+    world.push("a <- b");
+    world.manual();
+    world.push("b");
+    world.expect([("a", "undefined")]);
+    world.change_settings(|settings| {
+        (settings.on_change, settings.repair.action) = (OnChange::Automatic, RepairAction::Correct);
+    });
+    assert_eq!(world.view("a").queued, Some(Reason::Change));
 }
 
 #[test]
@@ -182,5 +198,5 @@ fn b6_also_where_it_would_be_undefined_but_for_the_rest_of_the_same_version() {
     world.push("a; b@t2 <- c");
     world.begin("a");
     world.push("a=2 <- b; c@t2");
-    assert_eq!(world.view("a").queued, Some(crate::core::Reason::Change));
+    assert_eq!(world.view("a").queued, Some(Reason::Change));
 }

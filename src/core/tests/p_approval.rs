@@ -162,6 +162,22 @@ fn p11_a_protected_thing_outlives_a_change_of_what_its_name_means() {
 }
 
 #[test]
+fn p11_what_its_name_meant_next_is_deleted_all_the_same() {
+    let mut world = World::deployed(["t1"], "db#one; old#two");
+    world.suspend(true);
+    world.remove(["old"]);
+    world.push("db#two protected");
+    world.manual();
+    world.push("db#one");
+    // It has a number of its own, and takes over what the first one left.
+    world.change_settings(|settings| settings.on_change = OnChange::Automatic);
+    world.remove(["db"]);
+    world.forget_grants();
+    world.suspend(false);
+    world.expect_granted(["delete db"]);
+}
+
+#[test]
 fn p7_p10_what_has_turned_round_behind_a_waiting_approval_waits_with_it_and_nothing_else_does() {
     let mut world = World::deployed(["t1"], "a; b <- a; c <- b; d#one approve <- c; beside; more <- beside");
     world.forget_grants();

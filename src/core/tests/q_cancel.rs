@@ -1,7 +1,7 @@
 //! Q2: cancelling takes back what has not begun, and nothing that was accepted is forgotten by it.
 
 use super::world::World;
-use crate::core::{Name, Reason, RepairAction, RequestKind, Scope};
+use crate::core::{Name, Reason, RepairAction, RepairSchedule, RequestKind, Scope};
 
 /// The longest retry delay, in milliseconds.
 const LONGEST: u64 = 600_000;
@@ -100,6 +100,25 @@ fn q2_a_clock_that_is_set_back_does_not_bring_back_what_an_executor_has_not_give
     world.answer_at_once();
     world.expect([("a", "good")]);
     world.expect_granted([]);
+}
+
+#[test]
+fn q2_r13_a_cancelled_correction_comes_although_the_clock_was_set_back() {
+    let mut world = World::deployed(["t1"], "a");
+    world.repair_every(60_000, RepairAction::Report);
+    world.repair();
+    world.succeed_changed("a");
+    world.change_settings(|settings| {
+        (settings.repair.schedule, settings.repair.action) = (RepairSchedule::Off, RepairAction::Correct);
+    });
+    cancel(&mut world);
+    world.now = world.now.before_ms(60_000);
+    world.tick();
+    world.forget_grants();
+    world.advance(LONGEST - 1);
+    world.expect_granted([]);
+    world.advance(1);
+    world.expect_granted(["a"]);
 }
 
 #[test]

@@ -216,7 +216,12 @@ impl Res {
             (self.cancelled, self.due) = (false, None);
             return true;
         }
-        (self.skipped, self.cancelled, self.due) = (false, false, None);
+        self.skipped = false;
+        // "That what has not begun is left alone for now": a reload, too, that was to follow.
+        let owes = self.debt.as_ref().is_some_and(|(_, after)| looks(run.reason) || run.attempt <= *after);
+        if !(owes && self.left_alone() && matches!(kind, OutcomeKind::Succeeded(_))) {
+            (self.cancelled, self.due) = (false, None);
+        }
         if matches!(kind, OutcomeKind::Succeeded(_)) {
             let finding = if let OutcomeKind::Succeeded(finding) = kind { Some(finding) } else { None };
             let differs = run.operation == Operation::Observe && finding.is_some_and(|it| it.change != Change::None);

@@ -33,9 +33,12 @@ impl World {
                 }
             }
             if self.model.open().is_empty() && self.unsent.is_empty() {
-                let failed =
-                    self.model.all.values().filter(|res| (res.failures > 0 || res.cancelled) && res.queued.is_none());
-                match failed.filter_map(|res| res.due).min() {
+                let now = self.model.now;
+                let comes = |res: &&Res| {
+                    let overdue = res.due.is_some_and(|due| due <= now);
+                    (res.failures > 0 || res.cancelled || overdue) && res.queued.is_none()
+                };
+                match self.model.all.values().filter(comes).filter_map(|res| res.due).min() {
                     Some(due) => self.act(&Action::Wait(due.ms_since(self.model.now).max(1)))?,
                     None => return self.rest(),
                 }

@@ -375,7 +375,9 @@ impl Model {
         let res = self.all.get_mut(id).unwrap();
         (res.failures, res.due, res.skipped, res.cancelled) = (0, None, false, false);
         let runs = res.run.as_ref().is_some_and(|run| run.hash == res.current && !run.stranger);
-        let needs = self.needs_deploy(&self.all[&id]);
+        let res = &self.all[&id];
+        // "A receiver with a debt is attempted even if its intent is unchanged."
+        let needs = self.needs_deploy(res) || res.debt.is_some() && !self.undefined(res);
         let asked = self.requests.values().any(|covered| covered.contains(&id));
         let res = self.all.get_mut(id).unwrap();
         if needs && !runs {
