@@ -36,7 +36,12 @@ impl EnvironmentState {
     /// may have begun.
     pub(super) fn cancelled_since(&self, ordered: Timestamp, id: ResourceId) -> bool {
         let still = |resource: &&Resource| resource.run.is_none() && !resource.row.observed.differs();
-        let until = self.get(id).filter(still).and_then(|resource| self.cancelled_until(resource));
+        // What is skipped has no other timer.
+        let skipped = |resource: &Resource| resource.row.due_at.filter(|_| resource.row.skipped);
+        let until = self
+            .get(id)
+            .filter(still)
+            .and_then(|resource| skipped(resource).or_else(|| self.cancelled_until(resource)));
         // By a clock that was set back since, the order is still to come, and says nothing of when.
         let later = |until| ordered > self.now || until >= ordered.after_ms(self.settings.retry.max_delay_ms);
         until.is_some_and(later)

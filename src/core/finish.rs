@@ -275,12 +275,14 @@ impl EnvironmentState {
         if self.is_tombstone(id) {
             self.enqueue(id, Reason::Change);
         } else if fresh {
-            // A report pays no debt: what it was skipped for is forgotten with it, and the debt is not. One whose reload was cancelled is left alone.
+            // A report pays no debt: what it was skipped for is forgotten with it, and the debt is not. A look may also find what by now is to be
+            // corrected. What of that was cancelled is left alone.
             let idle = self.get(id).filter(|resource| resource.queued.is_none());
-            match idle.map(Resource::owes_reload) {
-                Some(true) if !self.was_cancelled(id) => self.enqueue(id, Reason::Change),
-                Some(false) => self.arm_verification(id, steady),
-                _ => {}
+            match idle.map(|resource| (self.needs_deploy(resource, false), resource.owes_reload())) {
+                Some((true, _)) if self.was_cancelled(id) => {}
+                Some((true, owes)) => self.enqueue(id, if owes { Reason::Change } else { Reason::Repair }),
+                Some((false, _)) => self.arm_verification(id, steady),
+                None => {}
             }
             self.answer_requests(id);
         } else if self.was_cancelled(id) {

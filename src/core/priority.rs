@@ -7,22 +7,35 @@ use super::state::{EnvironmentState, Resource};
 use super::{Reason, ResourceId};
 
 impl EnvironmentState {
-    /// Lends the priority of something queued to all that it waits for, directly or not.
+    /// Something queued lends its priority to all that it waits for, directly or not. To what that is, is known once everything has settled.
     pub(super) fn lend_priority(&mut self, id: ResourceId) {
-        let mut lenders = vec![id];
-        while let Some(lender) = lenders.pop() {
-            let Some(resource) = self.get(lender) else { continue };
-            let Some((priority, _)) = resource.queued.map(|queued| queued.turn) else { continue };
-            for blocker in self.blockers_of(resource) {
-                if self.raise(blocker, priority) {
-                    lenders.push(blocker);
-                }
-            }
+        if self.get(id).is_some_and(|resource| resource.queued.is_some()) {
+            self.lenders.push(id);
         }
     }
 
     /// Something queued has come to stand in the way of what is queued already.
     pub(super) fn borrow_priority(&mut self, id: ResourceId) {
+        self.borrowers.push(id);
+    }
+
+    /// Everything has settled, or as much of it as the step's share allows.
+    pub(super) fn lend_priorities(&mut self) {
+        while let Some(borrower) = self.borrowers.pop() {
+            self.borrow(borrower);
+        }
+        while let Some(lender) = self.lenders.pop() {
+            let Some(resource) = self.get(lender) else { continue };
+            let Some((priority, _)) = resource.queued.map(|queued| queued.turn) else { continue };
+            for blocker in self.blockers_of(resource) {
+                if self.raise(blocker, priority) {
+                    self.lenders.push(blocker);
+                }
+            }
+        }
+    }
+
+    fn borrow(&mut self, id: ResourceId) {
         let Some(resource) = self.get(id) else { return };
         let queued = self.waiters_of(resource).into_iter().filter_map(|waiter| waiter.queued);
         let most_urgent = queued.map(|queued| queued.turn.0).min();

@@ -112,6 +112,7 @@ impl EnvironmentState {
                 self.skip(id);
             }
         }
+        self.lend_priorities();
     }
 
     /// Something has been marked and not thought over.

@@ -63,6 +63,8 @@ impl EnvironmentState {
             unsettled: VecDeque::new(),
             spread: 0,
             to_skip: VecDeque::new(),
+            lenders: Vec::new(),
+            borrowers: Vec::new(),
             dispatchable: BTreeSet::new(),
             thoughts: 0,
         }

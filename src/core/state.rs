@@ -94,6 +94,9 @@ pub struct EnvironmentState {
     pub(super) spread: usize,
     /// Queued in vain, as far as is known before everything has settled.
     pub(super) to_skip: VecDeque<ResourceId>,
+    /// They lend to what they wait for, once everything has settled, and borrow from what waits for them.
+    pub(super) lenders: Vec<ResourceId>,
+    pub(super) borrowers: Vec<ResourceId>,
     /// Targets to which something may be granted once everything has settled.
     pub(super) dispatchable: BTreeSet<TargetIndex>,
     /// How often a resource was thought over, or a target looked at, ever: what a step costs, in a measure that no loaded machine changes.

@@ -112,6 +112,22 @@ fn h5_a_priority_never_leaks_to_what_requires_it() {
 }
 
 #[test]
+fn h5_nor_to_what_is_required_no_more_by_the_same_version() {
+    let (mut world, _) = crowd(1);
+    world.push("base; middle <- base");
+    order(&mut world);
+    world.suspend(true);
+    for name in ["r0000", "base", "middle"] {
+        world.change(name);
+    }
+    world.push("it");
+    world.deploy_only(["it"]);
+    world.push("it <- middle; middle=2");
+    world.suspend(false);
+    assert_eq!(order(&mut world), "middle it r0000 base");
+}
+
+#[test]
 fn h6_what_is_asked_of_a_running_attempt_is_the_priority_of_what_it_triggers() {
     for asked in [false, true] {
         let (mut world, _) = crowd(3);

@@ -132,6 +132,18 @@ fn k3_a_difference_that_was_only_reported_is_corrected_once_that_is_the_policy()
 }
 
 #[test]
+fn k3_what_is_being_looked_at_when_that_becomes_the_policy_is_corrected_too() {
+    let mut world = one();
+    world.repair_every(60_000, RepairAction::Report);
+    world.succeed("a");
+    world.advance(60_000);
+    world.begin("a");
+    world.repair_every(60_000, RepairAction::Correct);
+    world.succeed_changed("a");
+    world.expect_granted(["a", "observe a", "a"]);
+}
+
+#[test]
 fn k4_what_was_deployed_in_one_second_is_verified_over_the_whole_interval() {
     let mut world = World::new(["t1"]).unchecked();
     world.repair_every(3_600_000, RepairAction::Correct);

@@ -103,6 +103,23 @@ fn q2_a_clock_that_is_set_back_does_not_bring_back_what_an_executor_has_not_give
 }
 
 #[test]
+fn q2_a_look_that_was_cancelled_stays_so_over_a_restart_also_of_what_is_skipped() {
+    let mut world = World::deployed(["t1", "t2", "t3"], "a; b@t2 <- a; slow@t3");
+    world.repair();
+    world.fail("a", "no");
+    world.succeed("slow");
+    world.expect([("a", "failed"), ("b", "skipped")]);
+    world.repair_every(60_000, RepairAction::Report);
+    world.advance(1);
+    world.change_target("t2", |target| target.suspend = true);
+    world.request(RequestKind::FactRefresh, named(&["b", "slow"]));
+    world.begin("slow");
+    world.request(RequestKind::Cancel, named(&["b"]));
+    world.restart();
+    assert_eq!(world.view("b").queued, None);
+}
+
+#[test]
 fn q2_r13_a_cancelled_correction_comes_although_the_clock_was_set_back() {
     let mut world = World::deployed(["t1"], "a");
     world.repair_every(60_000, RepairAction::Report);

@@ -32,6 +32,7 @@ impl Model {
         let run = &if rotates { run.clone() } else { self.completes(id, run, kind) };
         let res = self.all.get_mut(id).unwrap();
         let (facts, released) = (res.facts.clone(), res.succeeded != Some(run.hash));
+        let until = res.due.filter(|_| res.left_alone());
         res.run = None;
         res.due = res.due.filter(|_| res.cancelled);
         // "A failed create is deleted too": whatever was tried may exist, whoever is credited.
@@ -74,6 +75,9 @@ impl Model {
             _ if res.credit(run, kind, now) => {
                 self.answer(id);
                 self.tell(id, run, kind, was_good);
+                if matches!(kind, OutcomeKind::Succeeded(_)) {
+                    self.leave_alone_what_was_to_follow(id, until);
+                }
             }
             _ => {
                 res.remember_change(run, kind);
@@ -89,6 +93,16 @@ impl Model {
         }
         if self.all.get(id).is_some_and(|res| !res.live() && res.leaves_an_orphan()) {
             self.leave(id);
+        }
+    }
+
+    /// "That what has not begun is left alone for now": a reload and a correction too.
+    fn leave_alone_what_was_to_follow(&mut self, id: ResourceId, until: Option<Timestamp>) {
+        let res = &self.all[&id];
+        let follows = (self.needs_deploy(res) || res.debt.is_some()) && !self.undefined(res) && res.queued.is_none();
+        if follows && until.is_some() {
+            let res = self.all.get_mut(id).unwrap();
+            (res.cancelled, res.due) = (true, until);
         }
     }
 
@@ -216,12 +230,7 @@ impl Res {
             (self.cancelled, self.due) = (false, None);
             return true;
         }
-        self.skipped = false;
-        // "That what has not begun is left alone for now": a reload, too, that was to follow.
-        let owes = self.debt.as_ref().is_some_and(|(_, after)| looks(run.reason) || run.attempt <= *after);
-        if !(owes && self.left_alone() && matches!(kind, OutcomeKind::Succeeded(_))) {
-            (self.cancelled, self.due) = (false, None);
-        }
+        (self.skipped, self.cancelled, self.due) = (false, false, None);
         if matches!(kind, OutcomeKind::Succeeded(_)) {
             let finding = if let OutcomeKind::Succeeded(finding) = kind { Some(finding) } else { None };
             let differs = run.operation == Operation::Observe && finding.is_some_and(|it| it.change != Change::None);

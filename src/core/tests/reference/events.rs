@@ -254,7 +254,10 @@ impl Model {
             let res = self.all.get_mut(id).unwrap();
             match &mut res.run {
                 // "Raising the priority of a running attempt raises what it triggers later" (H6).
-                Some(run) if runs && wanted => run.priority = run.priority.min(reason),
+                // What is queued behind it as urgently brings it all the same.
+                Some(run) if runs && wanted && res.queued.is_none_or(|queued| reason < queued) => {
+                    run.priority = run.priority.min(reason);
+                }
                 _ if wanted && !runs => res.queue(reason),
                 _ => {}
             }

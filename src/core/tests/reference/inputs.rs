@@ -186,7 +186,7 @@ impl Model {
     }
 
     /// "Its arrival or change changes the intent": of everything whose facts are all known.
-    pub(super) fn renew(&mut self) {
+    pub(super) fn renew(&mut self, state: &EnvironmentState) {
         for id in self.ids() {
             let res = &self.all[&id];
             if !res.live() || taken(&res.intent).is_empty() {
@@ -195,7 +195,10 @@ impl Model {
             }
             if !self.unknown(res).is_empty() {
                 self.met.insert("a fact is not known");
-                self.all.get_mut(id).unwrap().unknown = true;
+                let res = self.all.get_mut(id).unwrap();
+                // Another of its facts may have changed before, which made it another intent.
+                let skipped = res.unknown || state.row(id).is_some_and(|row| row.skipped);
+                (res.unknown, res.skipped) = (true, res.skipped && skipped);
                 continue;
             }
             let (base, current) = self.wanted_now(res, &res.intent, res.in_force.as_ref());

@@ -39,6 +39,7 @@
 //! - While something waits for its release, what a version removes and adds again was never removed (B17 has it New), and removing a name by name
 //!   approves that it is deleted. What comes into force later has a number of its own, also where its thing is still there.
 //! - Whether a tombstone is forgotten with what is accepted under its name and not released.
+//! - Whether what was skipped still is where one fact that it takes becomes another in the step in which another one is known no more.
 //! - Compliance of a name that is accepted as another thing, and is undefined as what it is.
 //!
 //! - Whether a stale attempt that was to verify secrets has learned anything; what a tombstone last succeeded as that never became what it was wanted

@@ -381,7 +381,9 @@ impl Model {
         let asked = self.requests.values().any(|covered| covered.contains(&id));
         let res = self.all.get_mut(id).unwrap();
         if needs && !runs {
-            res.queue(Reason::Change);
+            // "A notification has the priority of the attempt that sent it", which may have made a fact another one as well.
+            let told = res.told.filter(|_| !res.was_undefined);
+            res.queue(told.map_or(Reason::Change, |told| told.min(Reason::Change)));
         } else if res.queued == Some(Reason::Change) && (runs || res.run.is_none() && !asked) {
             // Back to what runs already, or to what is deployed: nothing is to follow.
             res.queued = None;

@@ -285,7 +285,7 @@ impl Model {
         }
         self.bring_into_force(&change, &ids, state)?;
         // What takes other facts from now on wants something else from now on.
-        self.renew();
+        self.renew(state);
         Ok(())
     }
 

@@ -235,7 +235,7 @@ impl World {
             None => {}
         }
         model.take_what_is_open(&self.state);
-        model.renew();
+        model.renew(&self.state);
         if rings_last {
             model.ring(event);
         }
