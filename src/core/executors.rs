@@ -2,6 +2,7 @@
 
 use super::line::Line;
 use super::ready::Ageing;
+use super::revisit::Why;
 use super::state::{EnvironmentState, ExecutorState, Open, TargetState};
 use super::{
     AttemptId, ExecutorName, Name, Outcome, OutcomeKind, PoolName, ResourceId, SessionNumber, Settings, Target,
@@ -177,9 +178,6 @@ impl EnvironmentState {
     pub(super) fn change_settings(&mut self, settings: Settings) {
         let before = std::mem::replace(&mut self.settings, settings);
         if before.suspend != self.settings.suspend {
-            let ids: Vec<ResourceId> = self.ids().collect();
-            self.out.changed.extend(&ids);
-            self.unsettled.extend(ids);
             let indexes = (0..self.targets.len() as u32).map(super::state::TargetIndex);
             self.dispatchable.extend(indexes);
         }
@@ -187,14 +185,16 @@ impl EnvironmentState {
             self.dispatchable.extend((0..self.targets.len() as u32).map(super::state::TargetIndex));
         }
         self.release_where_automatic();
-        if before.repair != self.settings.repair {
-            self.rearm_verifications();
+        let (holds, repairs) = (before.suspend != self.settings.suspend, before.repair != self.settings.repair);
+        if holds || repairs {
+            self.revisit_all(Why { holds, repairs, clock: false });
         }
     }
 
     pub(super) fn stop(&mut self) {
         self.stopping = true;
-        let ids: Vec<ResourceId> = self.ids().collect();
+        let holder = |open: &Open| if let Open::Resource(id) = open { Some(*id) } else { None };
+        let ids: Vec<ResourceId> = self.open.values().filter_map(holder).collect();
         self.ask_back_all(&ids);
     }
 

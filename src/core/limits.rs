@@ -44,6 +44,8 @@ pub const CLOCK_STEP_MS: u64 = 10_000;
 pub const INBOX_EVENTS: usize = 4_096;
 /// Events stepped into one group commit before it is handed to the writer.
 pub const EVENTS_PER_COMMIT: usize = 1_024;
+/// Starts of a cron expression that are remembered.
+pub const STARTS_REMEMBERED: usize = 64;
 /// Resources that one step looks at; what is left waits for the next one. A few milliseconds, so that no event waits long for another.
 pub const RESOURCES_PER_STEP: usize = 4_096;
 /// Messages per batch on the executor stream.

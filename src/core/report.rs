@@ -6,6 +6,7 @@
 //!
 //! Deliberately absent: what has not been deployed. It differs, and `status` says so.
 
+use super::revisit::Why;
 use super::state::{EnvironmentState, Resource};
 use super::{LastResult, Mode, Reason, ResourceId};
 
@@ -53,9 +54,7 @@ impl EnvironmentState {
 
     pub(super) fn only_report(&mut self) {
         self.report_only = true;
-        let ids: Vec<ResourceId> = self.ids().collect();
-        self.out.changed.extend(&ids);
-        self.unsettled.extend(ids);
+        self.revisit_all(Why { holds: true, ..Why::default() });
     }
 
     /// The owner is there for reports only.

@@ -5,9 +5,12 @@ use super::derive::identity_key;
 use super::line::Line;
 use super::ready::Ageing;
 use super::release::Unreleased;
+use super::revisit::Revisit;
 use super::share::Share;
+use super::starts::Starts;
 use super::state::{EnvironmentState, ExecutorState, Open, Run, TargetIndex};
 use super::suspensions::Suspensions;
+use super::timers::Latest;
 use super::{
     AttemptId, DryRunId, Effects, Epoch, Life, Name, OpenGrant, Reason, RequestId, RequestKind, ResourceId, Settings,
     Snapshot, Timestamp, VersionNumber,
@@ -58,6 +61,8 @@ impl EnvironmentState {
             removals: Removals::default(),
             dry_runs: BTreeMap::new(),
             share: Share::default(),
+            starts: Starts::default(),
+            revisit: Revisit::default(),
             intakes: VecDeque::new(),
             telling: BTreeMap::new(),
             unsettled: VecDeque::new(),
@@ -112,7 +117,10 @@ impl EnvironmentState {
         state.spread_what_is_undefined();
         state.unsettled.clear();
         state.spread = 0;
-        state.rearm_far_timers();
+        let latest = Latest::of(&mut state);
+        for &id in &ids {
+            state.rearm_far_timer(id, latest);
+        }
         state.look_at_removals();
         for &id in &ids {
             state.resume(id);

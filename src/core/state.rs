@@ -8,8 +8,10 @@ use super::intake::Intake;
 use super::line::{Line, Standing};
 use super::ready::{Ageing, ReadyQueue, Turn};
 use super::release::Unreleased;
+use super::revisit::Revisit;
 use super::room::Server;
 use super::share::Share;
+use super::starts::Starts;
 use super::suspensions::Suspensions;
 use super::tell::Telling;
 use super::windows::Opening;
@@ -84,6 +86,10 @@ pub struct EnvironmentState {
 
     /// How much of all this a step may do.
     pub(super) share: Share,
+    /// Of the schedule of repairs.
+    pub(super) starts: Starts,
+    /// What concerns everything at once.
+    pub(super) revisit: Revisit,
     /// Requests that are being taken in, the first one first.
     pub(super) intakes: VecDeque<Intake>,
     /// What very many dependents are being told.

@@ -15,6 +15,7 @@ pub fn step(state: &mut EnvironmentState, event: Event, now: Timestamp, effects:
         state.clock_set_back();
     }
     state.take(event);
+    state.revisit();
     state.open_circles();
     state.take_in();
     state.fire();

@@ -3,6 +3,7 @@
 //!
 //! Deliberately absent: what a suspension stops. That is a hold like any other (`holds.rs`).
 
+use super::revisit::Why;
 use super::state::{EnvironmentState, Resource};
 use super::{Name, Record, RequestId, RequestKind, RequestRecord, ResourceId, TargetName, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -87,13 +88,11 @@ impl EnvironmentState {
 
     /// Everything there may or may not start from now on.
     fn reconsider_place(&mut self, target: Option<&TargetName>) {
-        let ids: Vec<ResourceId> = match target {
-            Some(target) => {
-                let place = self.target_index.get(target).and_then(|&index| self.target(index));
-                place.into_iter().flat_map(|place| place.residents.iter().copied()).collect()
-            }
-            None => self.ids().collect(),
+        let Some(target) = target else {
+            return self.revisit_all(Why { holds: true, ..Why::default() });
         };
+        let place = self.target_index.get(target).and_then(|&index| self.target(index));
+        let ids: Vec<ResourceId> = place.into_iter().flat_map(|place| place.residents.iter().copied()).collect();
         self.out.changed.extend(&ids);
         self.unsettled.extend(ids);
     }

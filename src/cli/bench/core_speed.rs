@@ -5,7 +5,7 @@ use super::workload::{self, RESULT_BYTES, name_of, nothing, target_name};
 use crate::core::limits::CREDITS;
 use crate::core::{
     Change, Effects, EnvironmentState, Epoch, Event, ExecutorName, Finding, Grant, Message, Name, Outcome, OutcomeKind,
-    Request, RequestId, RequestKind, Scope, SessionNumber, Timestamp, step,
+    RepairSchedule, Request, RequestId, RequestKind, Scope, SessionNumber, Timestamp, step,
 };
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -147,7 +147,7 @@ fn attempts(targets: usize, credits: u32) -> f64 {
     rates.get(DEPLOYS / 2).copied().unwrap_or_default()
 }
 
-fn a_million() -> [Figure; 2] {
+fn a_million() -> [Figure; 3] {
     let mut brain = Brain::new(TARGETS);
     brain.deploy(workload::intents(MILLION, TARGETS));
     let width = MILLION / workload::LAYERS;
@@ -166,10 +166,23 @@ fn a_million() -> [Figure; 2] {
     brain.rest();
     brain.take(repair_all());
     brain.answer_all();
+    let repair = std::mem::take(&mut brain.longest);
+    let mut settings = brain.state.settings().clone();
+    for suspend in [true, false] {
+        settings.suspend = suspend;
+        brain.take(Event::SettingsChanged(settings.clone()));
+    }
+    for schedule in [RepairSchedule::EveryMs(3_600_000), RepairSchedule::Cron("30 3 * * *".into()), RepairSchedule::Off]
+    {
+        settings.repair.schedule = schedule;
+        brain.take(Event::SettingsChanged(settings.clone()));
+    }
     let p99 = percentile(changes, 0.99);
+    let longest = |of, longest: Duration| Figure::new(of, longest.as_secs_f64() * 1e3).at_most(10.0);
     [
         Figure::new("core_change_10_of_1m_us", p99.as_secs_f64() * 1e6).at_most(200.0),
-        Figure::new("core_longest_step_ms.repair_1m", brain.longest.as_secs_f64() * 1e3).at_most(10.0),
+        longest("core_longest_step_ms.repair_1m", repair),
+        longest("core_longest_step_ms.settings_1m", brain.longest),
     ]
 }
 

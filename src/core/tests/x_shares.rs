@@ -1,7 +1,7 @@
 //! X4: what one event stirs up is spread over steps, and what comes of it is the same.
 
 use super::world::World;
-use crate::core::{RequestKind, Scope, limits};
+use crate::core::{RepairAction, RequestKind, Scope, limits};
 
 /// `top` requires `hub`, and so do the leaves; all are good.
 fn fan(leaves: usize) -> World {
@@ -54,6 +54,56 @@ fn x4_what_was_left_of_a_step_and_what_came_of_it_end_as_in_one_step() {
     for share in [1, 2, 3, 5, 8, 13, 100] {
         assert_eq!(play(share), whole, "with {share} in a step");
     }
+}
+
+#[test]
+fn x4_what_concerns_everything_is_looked_at_in_shares_and_ends_as_in_one_step() {
+    let play = |share: usize| {
+        let mut world = fan(20);
+        world.set_share(share, false);
+        let due = |world: &World| (0..20).map(|n| world.row_of(&format!("r{n}")).due_at).collect::<Vec<_>>();
+        world.repair_every(3_600_000, RepairAction::Report);
+        world.settle();
+        let mut seen = vec![due(&world)];
+        // Each begins before the one before it has come to its end.
+        world.set_share(share, true);
+        world.suspend(true);
+        world.repair_every(60_000, RepairAction::Report);
+        world.repair();
+        world.settle();
+        world.forget_grants();
+        seen.push(due(&world));
+        world.set_share(share, true);
+        world.suspend(false);
+        world.suspend(true);
+        world.suspend(false);
+        world.settle();
+        world.run_all();
+        seen.push(due(&world));
+        world.now = world.now.before_ms(24 * 3_600_000);
+        world.tick();
+        world.settle();
+        seen.push(due(&world));
+        seen
+    };
+    let whole = play(limits::RESOURCES_PER_STEP);
+    for share in [1, 2, 3, 5, 8, 13, 100] {
+        assert_eq!(play(share), whole, "with {share} in a step");
+    }
+}
+
+#[test]
+fn x4_nothing_starts_before_everything_has_been_looked_at() {
+    let mut world = fan(10);
+    world.suspend(true);
+    world.repair();
+    world.forget_grants();
+    world.set_share(4, true);
+    world.suspend(false);
+    world.expect_granted([]);
+    assert!(!world.state.quiet());
+    world.settle();
+    world.expect_granted(["hub"]);
 }
 
 #[test]
