@@ -201,6 +201,20 @@ impl RequestKind {
         Self::FactRefresh,
     ];
 
+    /// What it is called where people read it.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Deploy => "deploy",
+            Self::Repair => "repair",
+            Self::Suspend => "suspend",
+            Self::Resume => "resume",
+            Self::Cancel => "cancel",
+            Self::Report => "report",
+            Self::ApproveRemovals => "approve removals",
+            Self::FactRefresh => "refresh facts",
+        }
+    }
+
     /// It stays open until work is done; the others are carried out at once, or are in force until they are lifted.
     pub(crate) const fn is_work(self) -> bool {
         matches!(self, Self::Deploy | Self::Repair | Self::Report | Self::FactRefresh)

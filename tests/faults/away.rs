@@ -99,3 +99,24 @@ async fn a6_a_run_tells_that_it_cannot_record_and_that_it_can_again() {
     eventually("the second content", async || (content(scene.folder()) == "two").then_some(())).await;
     running.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a6_a_command_beside_a_run_is_told_too() {
+    let mut scene = Scene::start().await;
+    std::fs::create_dir(scene.folder().join("manifests")).unwrap();
+    std::fs::write(scene.folder().join("manifests/all.yaml"), gate::manifests(scene.folder())).unwrap();
+    let running = Running::start(scene.folder(), &scene.proxy);
+    gate::written(scene.folder(), "begun", 1).await;
+    let mut deploy = homeostat(scene.folder(), &scene.proxy, &["deploy"]);
+    let mut deploy = deploy.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    running.says("requested", 1).await;
+    scene.server.end(Signal::KILL).await;
+    gate::open(scene.folder(), "before").await;
+    gate::open(scene.folder(), "after").await;
+    says(&mut deploy, "history cannot be written").await;
+    scene.server.restart().await;
+    says(&mut deploy, "history is written again").await;
+    let output = in_time("the end of a deploy", deploy.wait_with_output()).await.unwrap();
+    assert!(output.status.success(), "{output:?}");
+    running.stop().await;
+}

@@ -20,6 +20,9 @@ pub(super) struct Watch {
     pub(super) log: PathBuf,
 }
 
+/// What is told when it can be written again.
+pub(crate) const BACK: &str = "history is written again, and what waited for it goes on";
+
 /// Tells when history cannot be written, and when it can again. Resolves where that is given up, or cannot come any more; never without a watch.
 pub(super) async fn given_up(watch: Option<Watch>) -> CliError {
     let Some(Watch { mut away, mut signals, server, log }) = watch else { return std::future::pending().await };
@@ -27,7 +30,7 @@ pub(super) async fn given_up(watch: Option<Watch>) -> CliError {
         let reason = until_away(&mut away).await;
         tell(told(&reason, signals.is_some()));
         tokio::select! {
-            () = until_back(&mut away) => tell("history is written again, and what waited for it goes on"),
+            () = until_back(&mut away) => tell(BACK),
             () = signalled(signals.as_mut()) => {
                 tell("giving up: what runs is cancelled, and made good by the next run (again: stop at once)");
                 return EmbeddedError::HistoryAway { reason }.into();

@@ -79,6 +79,10 @@ pub(crate) enum Answer {
     Requested { request: RequestId, resources: usize },
     /// How far the wait is, and while nothing ends, what for; more follows.
     Progress { done: u64, left: u64, failed: u64, waits_for: Option<String> },
+    /// History cannot be written, and is tried again: everything waits for it. More follows.
+    Away { reason: String },
+    /// It is written again.
+    Back,
     /// The wait is over.
     Finished { version: VersionNumber, counts: Counts, held: Vec<HeldDocument>, suspensions: Vec<Suspension> },
     /// Why.

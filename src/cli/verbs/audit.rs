@@ -7,7 +7,7 @@ use crate::cli::document::ListDocument;
 use crate::cli::embedded::Reading;
 use crate::cli::output::{Output, Table, time};
 use crate::cli::{CliError, Exit};
-use crate::core::{Name, RequestKind, Scope, Timestamp};
+use crate::core::{Name, Scope, Timestamp};
 use crate::history::{RequestSummary, VersionSummary};
 use serde::Serialize;
 
@@ -80,26 +80,13 @@ fn ordered(RequestSummary { order, done_at }: &RequestSummary) -> Deed {
     Deed {
         at: time::iso(order.at),
         author: order.author.clone(),
-        action: word(order.kind),
+        action: order.kind.word(),
         version: None,
         what: meant(&order.scope),
         digest: order.digest.map(|digest| digest.to_string()),
         message: order.message.clone(),
         done_at: done_at.map(time::iso),
         when: order.at,
-    }
-}
-
-const fn word(kind: RequestKind) -> &'static str {
-    match kind {
-        RequestKind::Deploy => "deploy",
-        RequestKind::Repair => "repair",
-        RequestKind::Suspend => "suspend",
-        RequestKind::Resume => "resume",
-        RequestKind::Cancel => "cancel",
-        RequestKind::Report => "report",
-        RequestKind::ApproveRemovals => "approve removals",
-        RequestKind::FactRefresh => "refresh facts",
     }
 }
 

@@ -3,8 +3,8 @@
 use super::{Answer, CONTROL_AT_ONCE, CONTROL_LOOK, CONTROL_OPENING, CONTROL_PATIENCE, ORDER_BYTES, Order, SOCKET};
 use crate::cli::CliError;
 use crate::cli::arguments::StateOptions;
-use crate::cli::embedded::{EmbeddedError, Place};
-use crate::cli::output::Output;
+use crate::cli::embedded::{EmbeddedError, Place, away};
+use crate::cli::output::{Output, tell};
 use crate::core::Name;
 use crate::history::private_server::FolderLock;
 use std::fs::File;
@@ -149,8 +149,19 @@ impl Control {
 }
 
 impl Answers {
-    /// The next one. What the process says is not bounded: it is ours.
+    /// The next one. Why it takes long is told.
     pub(crate) async fn next(&mut self) -> Result<Answer, CliError> {
+        loop {
+            match self.line().await? {
+                Answer::Away { reason } => tell(away::told(&reason, false)),
+                Answer::Back => tell(away::BACK),
+                answer => return Ok(answer),
+            }
+        }
+    }
+
+    /// What the process says is not bounded: it is ours.
+    async fn line(&mut self) -> Result<Answer, CliError> {
         let mut line = String::new();
         let read = self.lines.read_line(&mut line).await?;
         if read == 0 {

@@ -3,6 +3,7 @@
 use super::attend::attend;
 use super::{Answer, Kind, Order};
 use crate::cli::CliError;
+use crate::cli::embedded::away::{until_away, until_back};
 use crate::cli::embedded::find;
 use crate::cli::embedded::session::configure;
 use crate::cli::output::time;
@@ -10,8 +11,9 @@ use crate::cli::verbs::why;
 use crate::core::{EnvironmentState, Name};
 use crate::scheduler::Scheduler;
 use std::collections::{BTreeMap, BTreeSet};
+use std::convert::Infallible;
 use std::sync::{Arc, Mutex, PoisonError};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
 /// The environments that are run, each with its scheduler while there is one.
 #[derive(Clone)]
@@ -127,7 +129,12 @@ pub(super) async fn carry_out(order: Order, registry: &Registry, answers: &mpsc:
         (Some(environment), _) => {
             let scheduler = registry.with(|schedulers| schedulers.get(environment).cloned());
             match scheduler {
-                Some(Some(scheduler)) => on(&scheduler, order, answers).await.unwrap_or_else(Answer::of),
+                Some(Some(scheduler)) => {
+                    tokio::select! {
+                        done = on(&scheduler, order, answers) => done.unwrap_or_else(Answer::of),
+                        never = tell_when_away(scheduler.away(), answers) => match never {},
+                    }
+                }
                 Some(None) => closed(format!(
                     "environment {environment} takes no orders right now: it is being opened, or has trouble that `homeostat run` tells of\n  \
                      try again in a moment"
@@ -138,6 +145,17 @@ pub(super) async fn carry_out(order: Order, registry: &Registry, answers: &mpsc:
     };
     // Whoever asked may have gone.
     let _ = answers.send(last).await;
+}
+
+/// Tells whoever waits for an answer when history cannot be written, and when it can again.
+async fn tell_when_away(mut away: watch::Receiver<Option<String>>, answers: &mpsc::Sender<Answer>) -> Infallible {
+    loop {
+        let reason = until_away(&mut away).await;
+        // They may have gone.
+        let _ = answers.send(Answer::Away { reason }).await;
+        until_back(&mut away).await;
+        let _ = answers.send(Answer::Back).await;
+    }
 }
 
 fn closed(message: String) -> Answer {

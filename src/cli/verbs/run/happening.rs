@@ -206,7 +206,7 @@ impl Chronicle {
             Record::Outcome { resource, outcome } => self.outcome(*resource, outcome, state),
             Record::Request(RequestRecord { kind, author, message, .. }) => {
                 let why = if message.is_empty() { String::new() } else { format!(": {message}") };
-                Some(Happening::of(What::Requested).saying(format!("{kind:?} by {author}{why}")))
+                Some(Happening::of(What::Requested).saying(format!("{} by {author}{why}", kind.word())))
             }
             Record::Settings(_) => Some(Happening::of(What::Configured).saying("settings")),
             Record::Target(target) => Some(Happening::of(What::Configured).saying(format!("target {}", target.name))),
