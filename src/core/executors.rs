@@ -181,6 +181,9 @@ impl EnvironmentState {
             let indexes = (0..self.targets.len() as u32).map(super::state::TargetIndex);
             self.dispatchable.extend(indexes);
         }
+        if self.settings.suspend {
+            self.ask_back_open();
+        }
         if before.max_in_flight != self.settings.max_in_flight {
             self.dispatchable.extend((0..self.targets.len() as u32).map(super::state::TargetIndex));
         }
@@ -193,6 +196,11 @@ impl EnvironmentState {
 
     pub(super) fn stop(&mut self) {
         self.stopping = true;
+        self.ask_back_open();
+    }
+
+    /// Nothing may begin any more that executors have: they are asked at once, however much there is beside it.
+    pub(super) fn ask_back_open(&mut self) {
         let holder = |open: &Open| if let Open::Resource(id) = open { Some(*id) } else { None };
         let ids: Vec<ResourceId> = self.open.values().filter_map(holder).collect();
         self.ask_back_all(&ids);

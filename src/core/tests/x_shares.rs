@@ -93,6 +93,23 @@ fn x4_what_concerns_everything_is_looked_at_in_shares_and_ends_as_in_one_step() 
 }
 
 #[test]
+fn x4_what_has_not_begun_is_asked_back_at_once_however_much_else_there_is() {
+    for by_settings in [true, false] {
+        let mut world = fan(20);
+        world.change("r19");
+        world.set_share(2, true);
+        if by_settings {
+            world.suspend(true);
+        } else {
+            world.request(RequestKind::Suspend, Scope::default());
+        }
+        assert!(world.state.is_unfinished());
+        assert_eq!(world.attempts("r19"), ["succeeded", "revoked"]);
+        world.settle();
+    }
+}
+
+#[test]
 fn x4_nothing_starts_before_everything_has_been_looked_at() {
     let mut world = fan(10);
     world.suspend(true);
