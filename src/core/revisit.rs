@@ -36,7 +36,8 @@ impl Revisit {
 impl EnvironmentState {
     /// Begins anew where it has not come to an end.
     pub(super) fn revisit_all(&mut self, why: Why) {
-        let before = self.revisit.why;
+        // Where there was nothing to look at, it was over at once.
+        let before = if self.revisit.is_over() { Why::default() } else { self.revisit.why };
         let (holds, repairs) = (why.holds || before.holds, why.repairs || before.repairs);
         self.revisit.why = Why { holds, repairs, clock: why.clock || before.clock };
         self.revisit.left = 0..self.resources.len() as u32;
@@ -63,9 +64,6 @@ impl EnvironmentState {
                 self.out.changed.push(id);
                 self.unsettled.push_back(id);
             }
-        }
-        if self.revisit.is_over() {
-            self.revisit.why = Why::default();
         }
     }
 }

@@ -93,6 +93,20 @@ fn x4_what_concerns_everything_is_looked_at_in_shares_and_ends_as_in_one_step() 
 }
 
 #[test]
+fn x4_what_concerned_nothing_is_over_when_something_is_there() {
+    let mut world = World::new(["t1"]);
+    world.repair_every(60_000, RepairAction::Correct);
+    world.change_settings(|settings| settings.repair.jitter_ms = None);
+    world.push("a");
+    world.run_all();
+    world.push("b");
+    world.run_all();
+    let due = world.row_of("a").due_at;
+    world.suspend(true);
+    assert_eq!(world.row_of("a").due_at, due);
+}
+
+#[test]
 fn x4_what_has_not_begun_is_asked_back_at_once_however_much_else_there_is() {
     for by_settings in [true, false] {
         let mut world = fan(20);
