@@ -98,7 +98,12 @@ impl PrivateServer {
     /// # Errors
     /// It does not end, not even when told to stop at once.
     pub async fn stop(mut self) -> Result<(), ServerError> {
-        for (signal, patience) in [(Signal::INT, limits::FAST_STOP), (Signal::QUIT, limits::IMMEDIATE_STOP)] {
+        let signals = [
+            (Signal::TERM, limits::READERS_STOP),
+            (Signal::INT, limits::FAST_STOP),
+            (Signal::QUIT, limits::IMMEDIATE_STOP),
+        ];
+        for (signal, patience) in signals {
             self.process.signal(signal);
             if tokio::time::timeout(patience, self.process.ended()).await.is_ok() {
                 let _ = fs::remove_dir(&self.socket_folder); // tidiness: the next run makes it again, or uses it as it is

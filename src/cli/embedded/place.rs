@@ -110,11 +110,15 @@ impl Place {
     ) -> Result<T, CliError> {
         let place = Self::visit(options, output).await?;
         let done = work(&place).await;
-        // What goes wrong now no longer concerns what was read.
-        if let Err(error) = place.close().await {
+        place.leave().await;
+        done
+    }
+
+    /// Closes what was only read: what goes wrong now no longer concerns that.
+    pub(super) async fn leave(self) {
+        if let Err(error) = self.close().await {
             tracing::warn!(%error, "the private database was not stopped");
         }
-        done
     }
 
     /// Opens the folder to read: through the server of the process that holds it, where one does.
