@@ -177,18 +177,11 @@ impl EnvironmentState {
 
     pub(super) fn change_settings(&mut self, settings: Settings) {
         let before = std::mem::replace(&mut self.settings, settings);
-        if before.suspend != self.settings.suspend {
-            let indexes = (0..self.targets.len() as u32).map(super::state::TargetIndex);
-            self.dispatchable.extend(indexes);
-        }
-        if self.settings.suspend {
-            self.ask_back_open();
-        }
-        if before.max_in_flight != self.settings.max_in_flight {
+        let (holds, repairs) = (before.suspend != self.settings.suspend, before.repair != self.settings.repair);
+        if holds || before.max_in_flight != self.settings.max_in_flight {
             self.dispatchable.extend((0..self.targets.len() as u32).map(super::state::TargetIndex));
         }
         self.release_where_automatic();
-        let (holds, repairs) = (before.suspend != self.settings.suspend, before.repair != self.settings.repair);
         if holds || repairs {
             self.revisit_all(Why { holds, repairs, clock: false });
         }

@@ -41,6 +41,9 @@ impl EnvironmentState {
         let (holds, repairs) = (why.holds || before.holds, why.repairs || before.repairs);
         self.revisit.why = Why { holds, repairs, clock: why.clock || before.clock };
         self.revisit.left = 0..self.resources.len() as u32;
+        if why.holds && self.is_suspended() {
+            self.ask_back_open();
+        }
     }
 
     /// Looks at as much of it as the step's share allows.

@@ -89,9 +89,6 @@ impl EnvironmentState {
     /// Everything there may or may not start from now on.
     fn reconsider_place(&mut self, target: Option<&TargetName>) {
         let Some(target) = target else {
-            if self.is_suspended() {
-                self.ask_back_open();
-            }
             return self.revisit_all(Why { holds: true, ..Why::default() });
         };
         let place = self.target_index.get(target).and_then(|&index| self.target(index));

@@ -179,9 +179,7 @@ fn f_what_is_undefined_only_while_a_version_is_half_applied_loses_no_request() {
 #[test]
 fn f_what_becomes_defined_together_with_settings_that_correct_is_a_change() {
     let mut world = World::deployed(["t1"], "a");
-    world.repair_every(60_000, RepairAction::Report);
-    world.repair();
-    world.succeed_changed("a");
+    world.find_different("a");
     world.push("a <- b");
     world.manual();
     world.push("b");

@@ -14,6 +14,16 @@ fn cancel(world: &mut World) {
     world.request(RequestKind::Cancel, Scope::default());
 }
 
+/// It comes when what was cancelled now does, and not before.
+#[track_caller]
+fn is_left_alone_until_its_time(world: &mut World, name: &str) {
+    world.forget_grants();
+    world.advance(LONGEST - 1);
+    world.expect_granted([]);
+    world.advance(1);
+    world.expect_granted([name]);
+}
+
 #[test]
 fn q2_what_runs_completes_and_everything_else_is_left_alone_until_its_time() {
     let mut world = World::new(["t1", "t2"]);
@@ -94,8 +104,7 @@ fn q2_a_clock_that_is_set_back_does_not_bring_back_what_an_executor_has_not_give
     world.keep_answers();
     world.repair();
     cancel(&mut world);
-    world.now = world.now.before_ms(LONGEST);
-    world.tick();
+    world.set_clock_back(LONGEST);
     world.forget_grants();
     world.answer_at_once();
     world.expect([("a", "good")]);
@@ -122,20 +131,13 @@ fn q2_a_look_that_was_cancelled_stays_so_over_a_restart_also_of_what_is_skipped(
 #[test]
 fn q2_r13_a_cancelled_correction_comes_although_the_clock_was_set_back() {
     let mut world = World::deployed(["t1"], "a");
-    world.repair_every(60_000, RepairAction::Report);
-    world.repair();
-    world.succeed_changed("a");
+    world.find_different("a");
     world.change_settings(|settings| {
         (settings.repair.schedule, settings.repair.action) = (RepairSchedule::Off, RepairAction::Correct);
     });
     cancel(&mut world);
-    world.now = world.now.before_ms(60_000);
-    world.tick();
-    world.forget_grants();
-    world.advance(LONGEST - 1);
-    world.expect_granted([]);
-    world.advance(1);
-    world.expect_granted(["a"]);
+    world.set_clock_back(60_000);
+    is_left_alone_until_its_time(&mut world, "a");
 }
 
 #[test]
@@ -163,13 +165,8 @@ fn q2_a_clock_that_is_set_back_leaves_what_was_cancelled_alone_for_as_long_as_a_
     world.advance(100 * LONGEST);
     world.push("a");
     cancel(&mut world);
-    world.now = world.now.before_ms(100 * LONGEST);
-    world.tick();
-    world.forget_grants();
-    world.advance(LONGEST - 1);
-    world.expect_granted([]);
-    world.advance(1);
-    world.expect_granted(["a"]);
+    world.set_clock_back(100 * LONGEST);
+    is_left_alone_until_its_time(&mut world, "a");
 }
 
 #[test]
@@ -203,11 +200,7 @@ fn q2_a_cancelled_follow_up_comes_later_and_a_cancelled_verification_too() {
     world.expect([("a", "granted")]);
     cancel(&mut world);
     world.expect([("a", "good")]);
-    world.forget_grants();
-    world.advance(LONGEST - 1);
-    world.expect_granted([]);
-    world.advance(1);
-    world.expect_granted(["a"]);
+    is_left_alone_until_its_time(&mut world, "a");
 }
 
 #[test]

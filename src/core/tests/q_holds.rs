@@ -219,8 +219,7 @@ fn q6_a_clock_that_is_set_back_makes_nobody_wait_longer_for_a_rate_than_its_peri
     world.push("a; b");
     world.succeed("a");
     world.expect_granted(["a"]);
-    world.now = world.now.before_ms(HOUR);
-    world.tick();
+    world.set_clock_back(HOUR);
     world.expect_granted([]);
     world.advance(60_000);
     world.expect_granted(["b"]);

@@ -288,6 +288,11 @@ impl World {
         self.tick();
     }
 
+    pub(super) fn set_clock_back(&mut self, ms: u64) {
+        self.now = self.now.before_ms(ms);
+        self.tick();
+    }
+
     /// The owner dies and another one takes over from what is in history; executors come back with what they hold.
     pub(super) fn restart(&mut self) {
         self.lost_dry_runs.extend(self.history.dry_runs.keys());
@@ -463,6 +468,13 @@ impl World {
     pub(super) fn repair_every(&mut self, interval_ms: u64, action: RepairAction) {
         let repair = Repair { schedule: RepairSchedule::EveryMs(interval_ms), jitter_ms: Some(0), action };
         self.change_settings(|settings| settings.repair = repair);
+    }
+
+    /// A repair finds that it differs, and leaves it so.
+    pub(super) fn find_different(&mut self, name: &str) {
+        self.repair_every(60_000, RepairAction::Report);
+        self.repair();
+        self.succeed_changed(name);
     }
 
     pub(super) fn change_settings(&mut self, change: impl FnOnce(&mut Settings)) {

@@ -80,8 +80,7 @@ fn x4_what_concerns_everything_is_looked_at_in_shares_and_ends_as_in_one_step() 
         world.settle();
         world.run_all();
         seen.push(due(&world));
-        world.now = world.now.before_ms(24 * 3_600_000);
-        world.tick();
+        world.set_clock_back(24 * 3_600_000);
         world.settle();
         seen.push(due(&world));
         seen

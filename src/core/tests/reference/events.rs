@@ -173,18 +173,18 @@ impl Model {
     /// "A resource that is removed leaves a *tombstone*." `moves`: what it is goes on under another name.
     pub(super) fn bury(&mut self, id: ResourceId, approved: bool, moves: bool) {
         self.answer(id);
-        let res = self.all.get_mut(id).unwrap();
+        let res = &self.all[&id];
         // What an executor has still needs its one outcome: until then even an orphan stays.
         let orphan = res.leaves_an_orphan() && res.run.is_none();
-        let (thing, before) = (res.thing(), res.after);
-        let same = before.and_then(|before| self.all.get(before)).is_some_and(|before| before.thing() == thing);
+        let same = |before: &ResourceId| self.all.get(*before).is_some_and(|before| before.thing() == res.thing());
+        let after = res.after.filter(same);
         let res = self.all.get_mut(id).unwrap();
         if orphan && !moves {
             self.leave(id);
         } else {
             res.life = Life::Tombstone;
             // "holds only what it must": its own deletion needs nothing of what its name was before.
-            res.after = same.then_some(before).flatten();
+            res.after = after;
             // What it was wanted to be is not known: it never became that. Without facts, its last intent says it.
             let known = !res.unknown || taken(&res.intent).is_empty();
             res.succeeded = res.succeeded.filter(|_| known);
