@@ -55,14 +55,6 @@ pub(crate) enum CliError {
 }
 
 impl CliError {
-    /// History did not answer.
-    pub(crate) const fn is_away(&self) -> bool {
-        let (Self::History(error) | Self::Embedded(EmbeddedError::Database { source: error, .. })) = self else {
-            return false;
-        };
-        matches!(error, HistoryError::Unavailable { .. })
-    }
-
     /// The exit code it stands for.
     pub(crate) const fn exit(&self) -> Exit {
         match self {

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 /// Longest path of a unix socket, in bytes: `sun_path` has 108 with its closing NUL.
 pub(crate) const SOCKET_PATH_BYTES: usize = 107;
-/// How long commands that read beside the one that ends may go on with that; nobody new is let in meanwhile.
-pub(crate) const READERS_STOP: Duration = Duration::from_secs(2);
+/// How long commands that read beside the one that ends may go on with that before its server is stopped under them.
+pub(crate) const READERS_END: Duration = Duration::from_secs(10);
 /// How long a private server may take to stop with a checkpoint before it is told to stop at once (it recovers at its next start).
 pub(crate) const FAST_STOP: Duration = Duration::from_mins(1);
 /// How long it may take to stop at once.

@@ -11,12 +11,14 @@ mod error;
 mod folder_lock;
 mod installation;
 mod process;
+mod readers;
 mod socket;
 #[cfg(test)]
 mod tests;
 
 pub use error::ServerError;
 pub use folder_lock::{FolderLock, LockError};
+pub use readers::ReadersLock;
 
 use super::limits;
 use installation::Installation;
@@ -40,6 +42,7 @@ pub type Progress<'a> = &'a (dyn Fn(&str) + Send + Sync);
 #[derive(Debug)]
 pub struct PrivateServer {
     process: Process,
+    folder: PathBuf,
     socket_folder: PathBuf,
 }
 
@@ -64,7 +67,7 @@ impl PrivateServer {
         let socket_folder = socket::folder_for(folder)?;
         let log = folder.join("postgres.log");
         let process = Process::spawn(server_command(&installation, &data, &socket_folder), &log)?;
-        let mut server = Self { process, socket_folder };
+        let mut server = Self { process, folder: folder.clone(), socket_folder };
         server.await_ready(&data, &log, on_progress).await?;
         Ok(server)
     }
@@ -93,17 +96,14 @@ impl PrivateServer {
         self.process.pid()
     }
 
-    /// Stops it with a checkpoint and awaits its end.
+    /// Stops it with a checkpoint, once those who read there have ended, and awaits its end.
     ///
     /// # Errors
     /// It does not end, not even when told to stop at once.
     pub async fn stop(mut self) -> Result<(), ServerError> {
-        let signals = [
-            (Signal::TERM, limits::READERS_STOP),
-            (Signal::INT, limits::FAST_STOP),
-            (Signal::QUIT, limits::IMMEDIATE_STOP),
-        ];
-        for (signal, patience) in signals {
+        // On a full disk there may be no lock: that is no reason not to stop.
+        let _nobody_reads = ReadersLock::outwait(&self.folder).await;
+        for (signal, patience) in [(Signal::INT, limits::FAST_STOP), (Signal::QUIT, limits::IMMEDIATE_STOP)] {
             self.process.signal(signal);
             if tokio::time::timeout(patience, self.process.ended()).await.is_ok() {
                 let _ = fs::remove_dir(&self.socket_folder); // tidiness: the next run makes it again, or uses it as it is

@@ -9,7 +9,7 @@ use crate::cli::output::Output;
 use crate::cli::{CliError, suggest};
 use crate::core::Name;
 use crate::history::postgres::PostgresStore;
-use crate::history::private_server::{FolderLock, LockError, PrivateServer};
+use crate::history::private_server::{FolderLock, LockError, PrivateServer, ReadersLock};
 use crate::history::{HistoryError, Store};
 use sqlx::postgres::PgConnectOptions;
 use std::io::ErrorKind;
@@ -29,6 +29,7 @@ pub(crate) struct Place {
     server: Option<PrivateServer>,
     private: bool,
     lock: Option<FolderLock>,
+    reads: Option<ReadersLock>,
 }
 
 impl Place {
@@ -110,18 +111,14 @@ impl Place {
     ) -> Result<T, CliError> {
         let place = Self::visit(options, output).await?;
         let done = work(&place).await;
-        place.leave().await;
+        // What goes wrong now no longer concerns what was read.
+        if let Err(error) = place.close().await {
+            tracing::warn!(%error, "the private database was not stopped");
+        }
         done
     }
 
-    /// Closes what was only read: what goes wrong now no longer concerns that.
-    pub(super) async fn leave(self) {
-        if let Err(error) = self.close().await {
-            tracing::warn!(%error, "the private database was not stopped");
-        }
-    }
-
-    /// Opens the folder to read: through the server of the process that holds it, where one does.
+    /// Opens the folder to read: through the server of the process that holds it, where one does, and which does not end that server meanwhile.
     pub(crate) async fn visit(options: &StateOptions, output: Output) -> Result<Self, EmbeddedError> {
         if options.database_url.is_some() {
             return Self::open(options, output, None).await;
@@ -137,10 +134,16 @@ impl Place {
             }
             // Its server may be starting, or stopping. Whether it can be given orders is no matter here.
             drop(Control::reach(options, output).await);
-            match Self::beside(options).await {
-                Err(_) if began.elapsed() < HOLDER_PATIENCE => tokio::time::sleep(CONTROL_LOOK).await,
-                opened => return opened,
+            let waited = began.elapsed() >= HOLDER_PATIENCE;
+            let reads = ReadersLock::share(&options.data_dir)?;
+            if reads.is_some() || waited {
+                match Self::beside(options).await {
+                    Ok(place) => return Ok(Self { reads, ..place }),
+                    Err(error) if waited => return Err(error),
+                    Err(_) => {}
+                }
             }
+            tokio::time::sleep(CONTROL_LOOK).await;
         }
     }
 
@@ -175,7 +178,7 @@ impl Place {
             .map_err(|source| database(which, source))?;
         let (store, folder) = (Arc::new(connections.clone()), options.data_dir.clone());
         let private = options.database_url.is_none();
-        Ok(Self { store, folder, connections, connect, server: None, private, lock: None })
+        Ok(Self { store, folder, connections, connect, server: None, private, lock: None, reads: None })
     }
 
     /// The environment that is meant: the one named, else the one of the manifests, else the only one there is.
@@ -251,7 +254,7 @@ impl Place {
         if let Some(server) = self.server {
             server.stop().await?;
         }
-        drop(self.lock);
+        drop((self.lock, self.reads));
         Ok(())
     }
 }

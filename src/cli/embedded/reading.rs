@@ -3,7 +3,6 @@
 use super::Place;
 use crate::cli::arguments::{SelectOptions, StateOptions};
 use crate::cli::document::AttemptDocument;
-use crate::cli::limits::{CONTROL_LOOK, HOLDER_PATIENCE};
 use crate::cli::output::{Output, time};
 use crate::cli::selection::Selection;
 use crate::cli::{CliError, suggest};
@@ -13,7 +12,6 @@ use crate::core::{
 use crate::history::{AttemptSummary, Store};
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Instant;
 
 /// An environment read at one moment.
 pub(crate) struct Reading {
@@ -38,24 +36,7 @@ impl Reading {
         output: Output,
         work: impl AsyncFnOnce(&Self) -> Result<T, CliError>,
     ) -> Result<T, CliError> {
-        let began = Instant::now();
-        let (place, read) = loop {
-            let place = Place::visit(options, output).await?;
-            let read = Self::of(&place, options).await;
-            // The process that held the folder may have ended in between, and its server with it: the folder is free now, or another's.
-            let gone = place.is_held_elsewhere() && read.as_ref().is_err_and(CliError::is_away);
-            if !gone || began.elapsed() > HOLDER_PATIENCE {
-                break (place, read);
-            }
-            place.leave().await;
-            tokio::time::sleep(CONTROL_LOOK).await;
-        };
-        let done = match read {
-            Ok(reading) => work(&reading).await,
-            Err(error) => Err(error),
-        };
-        place.leave().await;
-        done
+        Place::visited(options, output, async |place| work(&Self::of(place, options).await?).await).await
     }
 
     async fn of(place: &Place, options: &StateOptions) -> Result<Self, CliError> {

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use super::*;
+use futures::FutureExt;
 use rustix::process::Pid;
 use sqlx::{Connection, PgConnection, Row};
 use std::io::{BufRead, BufReader};
@@ -155,4 +156,25 @@ async fn a_folder_of_something_else_is_left_alone() {
     std::fs::create_dir(folder.path().join("postgres")).unwrap();
     let error = PrivateServer::start(folder.path(), &|_| {}).await.unwrap_err();
     assert!(matches!(error, ServerError::NotADataFolder { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn a_server_is_not_stopped_under_those_who_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = started(folder.path()).await;
+    execute(&server, "CREATE TABLE kept (); INSERT INTO kept DEFAULT VALUES").await;
+    let share = || ReadersLock::share(folder.path()).unwrap();
+    let reader = share().unwrap();
+    let (options, mut stopped) = (server.connect_options(), Box::pin(server.stop()));
+    for _ in 0..50 {
+        assert!((&mut stopped).now_or_never().is_none());
+        let mut connection = PgConnection::connect_with(&options).await.unwrap();
+        sqlx::query("SELECT FROM kept").fetch_one(&mut connection).await.unwrap();
+    }
+    drop(reader);
+    let stops = ReadersLock::outwait(folder.path()).await.unwrap();
+    assert!(share().is_none(), "who begins to read now does so beside the next server");
+    drop(stops);
+    stopped.await.unwrap();
+    assert!(share().is_some());
 }

@@ -1,0 +1,54 @@
+//! Who reads through the server of another process: whoever ends that server lets them finish first.
+//!
+//! A reader shares a lock for as long as it reads, and the stop of the server takes it for itself: who comes from then on waits for the next holder
+//! of the folder. The kernel gives the lock back, so a reader that was killed keeps nobody.
+//! Deliberately absent: a lock of whoever stays beside a server as long as it runs, as `logs -f` does. Nobody would wait for that.
+
+use super::{ServerError, limits};
+use std::fs::{File, OpenOptions, TryLockError};
+use std::path::Path;
+use tokio::time::Instant;
+
+/// The file in the folder.
+const READERS_FILE: &str = "readers";
+
+/// Held as long as one reads through the server of another process.
+#[derive(Debug)]
+pub struct ReadersLock {
+    /// Open file descriptions hold locks.
+    _file: File,
+}
+
+impl ReadersLock {
+    /// Keeps the server of `folder` from being stopped; `None` where it is just being stopped. Does not wait.
+    ///
+    /// # Errors
+    /// The lock's file cannot be used.
+    pub fn share(folder: &Path) -> Result<Option<Self>, ServerError> {
+        Self::take(folder, File::try_lock_shared)
+    }
+
+    /// Waits until nobody reads, but not for ever; from then on nobody begins to.
+    pub(super) async fn outwait(folder: &Path) -> Result<Option<Self>, ServerError> {
+        let began = Instant::now();
+        loop {
+            let taken = Self::take(folder, File::try_lock)?;
+            if taken.is_some() || began.elapsed() > limits::READERS_END {
+                return Ok(taken);
+            }
+            tokio::time::sleep(limits::SERVER_POLL).await;
+        }
+    }
+
+    fn take(folder: &Path, lock: impl FnOnce(&File) -> Result<(), TryLockError>) -> Result<Option<Self>, ServerError> {
+        let path = folder.join(READERS_FILE);
+        let unusable = |source| ServerError::Folder { path: path.clone(), source };
+        let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
+        let file = file.map_err(unusable)?;
+        match lock(&file) {
+            Ok(()) => Ok(Some(Self { _file: file })),
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(source)) => Err(unusable(source)),
+        }
+    }
+}
