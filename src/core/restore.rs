@@ -95,6 +95,9 @@ impl EnvironmentState {
             }
             state.look_at_windows(index);
         }
+        // Tables that grow are hashed again each time.
+        state.live.reserve(snapshot.resources.len());
+        state.identities.reserve(snapshot.resources.len());
         for row in snapshot.resources {
             state.restore_row(row);
         }

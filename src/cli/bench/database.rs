@@ -68,14 +68,16 @@ impl Database {
         Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
     }
 
-    /// Bytes of all current rows with their intents, read as fast as the server gives them and thrown away.
+    /// Bytes of all states and intents, read as fast as the server gives them and thrown away.
     pub(super) async fn read_all(&mut self) -> Result<usize, CliError> {
-        let all = "COPY (SELECT * FROM homeostat.resource_state JOIN homeostat.intent USING (environment, resource, version)) TO STDOUT (FORMAT binary)";
-        let read = async {
-            let rows = self.connection.copy_out_raw(all).await?;
-            rows.try_fold(0, async |bytes, some| Ok(bytes + some.len())).await
-        };
-        Ok(read.await.map_err(BenchError::Database)?)
+        let mut bytes = 0;
+        for table in ["resource_state", "intent"] {
+            let all = format!("COPY homeostat.{table} TO STDOUT (FORMAT binary)");
+            let rows = self.connection.copy_out_raw(&all).await.map_err(BenchError::Database)?;
+            let read = rows.try_fold(0, async |bytes, some| Ok(bytes + some.len()));
+            bytes += read.await.map_err(BenchError::Database)?;
+        }
+        Ok(bytes)
     }
 
     /// Rows per second of the best batch size.

@@ -7,7 +7,7 @@ use crate::history::limits;
 use sqlx::{Encode, PgConnection, Postgres, Type};
 
 /// The signature, no flags, and no extension.
-const HEAD: &[u8] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
+pub(super) const HEAD: &[u8] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
 /// In the place of the number of a row's cells.
 const END: i16 = -1;
 /// In the place of a cell's length.

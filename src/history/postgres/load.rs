@@ -3,13 +3,11 @@
 use super::codes::Code;
 use super::errors::Failure;
 use super::ownership::fenced;
-use super::state::{self, Shared};
+use super::{resources, state};
 use crate::core::{
-    AttemptId, DryRunId, Hash, OpenGrant, RequestId, RequestRecord, ResourceRow, Snapshot, Target, Timestamp,
-    VersionNumber,
+    AttemptId, DryRunId, Hash, OpenGrant, RequestId, RequestRecord, Snapshot, Target, Timestamp, VersionNumber,
 };
 use crate::history::Fence;
-use futures::TryStreamExt;
 use sqlx::postgres::PgRow;
 use sqlx::{AssertSqlSafe, Connection, PgConnection, Row};
 
@@ -71,7 +69,7 @@ async fn snapshot(connection: &mut PgConnection, environment: &PgRow) -> Result<
         last_dry_run: DryRunId(number("last_dry_run")?),
         settings: settings.map(serde_json::from_str).transpose()?,
         targets: targets(connection, id).await?,
-        resources: resources(connection, id).await?,
+        resources: resources::read(connection, id).await?,
         grants: open_grants(connection, id, environment.try_get("open_from")?).await?,
         requests: open_requests(connection, id).await?,
     })
@@ -83,26 +81,6 @@ async fn targets(connection: &mut PgConnection, environment: i64) -> Result<Vec<
         .fetch_all(connection)
         .await?;
     rows.iter().map(|row| Ok(serde_json::from_str(row.try_get("definition")?)?)).collect()
-}
-
-async fn resources(connection: &mut PgConnection, environment: i64) -> Result<Vec<ResourceRow>, Failure> {
-    let mut shared = Shared::default();
-    let mut rows = sqlx::query(AssertSqlSafe(state::select())).bind(environment).fetch(&mut *connection);
-    let mut resources = Vec::new();
-    while let Some(row) = rows.try_next().await? {
-        resources.push(state::read(&row, &mut shared)?);
-    }
-    drop(rows);
-    resources.sort_unstable_by_key(|row: &ResourceRow| row.resource);
-    for row in sqlx::query(AssertSqlSafe(state::select_pending())).bind(environment).fetch_all(connection).await? {
-        let (resource, pending) = state::read_pending(&row, &mut shared)?;
-        if let Ok(at) = resources.binary_search_by_key(&resource, |row: &ResourceRow| row.resource)
-            && let Some(row) = resources.get_mut(at)
-        {
-            row.pending = Some(Box::new(pending));
-        }
-    }
-    Ok(resources)
 }
 
 async fn open_grants(

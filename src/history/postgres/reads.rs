@@ -1,7 +1,7 @@
 //! Reads for people: versions, attempts, dry runs. Bounded, newest first, by keys that paging cannot upset.
 
-use super::cells::Cells;
 use super::codes::{Code, Ending};
+use super::copied;
 use super::errors::Failure;
 use super::load;
 use super::state::{self, INTENT_COLUMNS, Shared};
@@ -67,23 +67,22 @@ pub(super) async fn intents_at(
     .fetch_optional(&mut *transaction)
     .await?;
     let Some(id) = id else { return Ok(None) };
-    let intents = format!(
+    let query = format!(
         "SELECT resource, name, set_name, {INTENT_COLUMNS} FROM (
-             SELECT DISTINCT ON (resource) * FROM intent WHERE environment = $1 AND version <= $2 ORDER BY resource, version DESC
-         ) intent WHERE kind IS NOT NULL ORDER BY resource"
+             SELECT DISTINCT ON (resource) * FROM intent WHERE environment = {id} AND version <= {} ORDER BY resource, version DESC
+         ) intent WHERE kind IS NOT NULL ORDER BY resource",
+        version.0 as i64
     );
-    let rows = sqlx::query(AssertSqlSafe(intents)).bind(id).bind(version.0 as i64).fetch_all(&mut *transaction).await?;
-    let mut shared = Shared::default();
-    let mut read = |row: &PgRow| {
-        let cells = &mut Cells::of(row);
-        Ok(IntentRecord {
+    let read = copied::read(&mut transaction, &query, (Vec::new(), Shared::default()), |(records, shared), cells| {
+        records.push(IntentRecord {
             resource: state::resource(cells.next()?),
             name: shared.name(cells.text()?),
             set: shared.name(cells.text()?),
-            intent: Some(Arc::new(state::read_intent(cells, &mut shared)?)),
-        })
-    };
-    rows.iter().map(&mut read).collect::<Result<_, Failure>>().map(Some)
+            intent: Some(Arc::new(state::read_intent(cells, shared)?)),
+        });
+        Ok(())
+    });
+    read.await.map(|(records, _)| Some(records))
 }
 
 /// A page costs what is in it and not what history has: what the database knows of that is old, and by it a page is found by reading everything.

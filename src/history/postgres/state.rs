@@ -5,12 +5,10 @@ use super::codes::Code;
 use super::errors::Failure;
 use super::table::{self, Columns, Row, Table};
 use crate::core::{
-    AttemptId, Facts, Hash, Intent, IntentParts, Name, Pending, Policy, ReloadDebt, ResourceId, ResourceRow,
-    VersionNumber,
+    AttemptId, Facts, Hash, Intent, IntentParts, Name, Policy, ReloadDebt, ResourceId, ResourceRow, VersionNumber,
 };
 use crate::history::limits;
 use sqlx::PgConnection;
-use sqlx::postgres::PgRow;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
@@ -54,37 +52,8 @@ pub(super) const STATES: Table = Table {
 pub(super) const INTENT_COLUMNS: &str = "intent.name, intent.kind, intent.target, intent.identity, intent.attributes,
     intent.requires, intent.policy, intent.inputs, intent.labels";
 
-/// Live resources, tombstones and what is not released, in no order: a database that knows nothing yet of how much there is would sort it all on
-/// disk. A tombstone's intent is the last that was wanted.
-pub(super) fn select() -> String {
-    format!(
-        "SELECT {states}, {INTENT_COLUMNS}
-         FROM resource_state state
-         CROSS JOIN LATERAL (
-             SELECT * FROM intent
-             WHERE intent.environment = state.environment AND intent.resource = state.resource AND intent.version <= state.version AND kind IS NOT NULL
-             ORDER BY intent.version DESC LIMIT 1
-         ) intent
-         WHERE state.environment = $1 AND state.life IN (1, 2, 5)",
-        states = STATES.listed("state.")
-    )
-}
-
-/// What is accepted of live resources and not released: what their `pending_version` says, and where that removes them, the last intent before.
-pub(super) fn select_pending() -> String {
-    format!(
-        "SELECT state.resource, state.pending_version, said.kind IS NULL, said.set_name, {INTENT_COLUMNS}
-         FROM resource_state state
-         JOIN intent said ON said.environment = state.environment AND said.resource = state.resource AND said.version = state.pending_version
-         CROSS JOIN LATERAL (
-             SELECT * FROM intent
-             WHERE intent.environment = state.environment AND intent.resource = state.resource AND intent.version <= state.pending_version
-                 AND kind IS NOT NULL
-             ORDER BY intent.version DESC LIMIT 1
-         ) intent
-         WHERE state.environment = $1 AND state.life = 1 AND state.pending_version IS NOT NULL"
-    )
-}
+/// Which states are loaded: live resources, tombstones and what is not released.
+pub(super) const LOADED: &str = "life IN (1, 2, 5)";
 
 impl<'a> Row<'a> for ResourceRow {
     const TABLE: Table = STATES;
@@ -170,6 +139,11 @@ pub(super) struct Shared {
 }
 
 impl Shared {
+    /// So many names are still to come: a table that grows is hashed again each time.
+    pub(super) fn expect(&mut self, names: usize) {
+        self.names.reserve(names);
+    }
+
     pub(super) fn name(&mut self, text: &str) -> Name {
         if let Some(name) = self.names.get(text) {
             return Name::clone(name);
@@ -189,10 +163,14 @@ impl Shared {
     }
 }
 
-/// Reads one row of [`select`]; what waits for a release comes by [`select_pending`].
-pub(super) fn read(row: &PgRow, shared: &mut Shared) -> Result<ResourceRow, Failure> {
-    let cells = &mut Cells::of(row);
-    Ok(ResourceRow {
+/// Reads the columns of [`STATES`], and whether something of it waits for a release. That, and its intent, are read by themselves.
+pub(super) fn read(
+    cells: &mut Cells<'_>,
+    unread: &Arc<Intent>,
+    shared: &mut Shared,
+) -> Result<(ResourceRow, bool), Failure> {
+    let waits;
+    let row = ResourceRow {
         resource: resource(cells.next()?),
         version: VersionNumber(cells.number()?),
         after: cells.next::<Option<i64>>()?.map(resource),
@@ -216,26 +194,16 @@ pub(super) fn read(row: &PgRow, shared: &mut Shared) -> Result<ResourceRow, Fail
         maybe_changed: cells.next()?,
         removal_approved: cells.next()?,
         facts: Facts::from_text(cells.next()?),
-        // Its version; the rest of it comes by `select_pending`.
-        pending: cells.number_or_null()?.and(None),
+        pending: {
+            waits = cells.number_or_null()?.is_some();
+            None
+        },
         secret_digest: cells.next::<Option<[u8; 16]>>()?.map(Hash),
         facts_in_force: cells.text_or_null()?,
         once_secret: paths(cells.next()?)?,
-        intent: Arc::new(read_intent(cells, shared)?),
-    })
-}
-
-/// Reads one row of [`select_pending`].
-pub(super) fn read_pending(row: &PgRow, shared: &mut Shared) -> Result<(ResourceId, Pending), Failure> {
-    let cells = &mut Cells::of(row);
-    let resource = resource(cells.next()?);
-    let pending = Pending {
-        version: VersionNumber(cells.number()?),
-        removed: cells.next()?,
-        set: shared.name(cells.text()?),
-        intent: Arc::new(read_intent(cells, shared)?),
+        intent: Arc::clone(unread),
     };
-    Ok((resource, pending))
+    Ok((row, waits))
 }
 
 fn paths(text: Option<&str>) -> Result<BTreeSet<Name>, Failure> {

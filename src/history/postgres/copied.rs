@@ -1,0 +1,48 @@
+//! Very many rows as one stream from the database, in PostgreSQL's binary form of COPY: read on a thread of its own while the next of them come. As
+//! answers to a statement they would be found, typed and checked cell by cell before anything is made of them; that took longer than to send them.
+
+use super::cells::Cells;
+use super::copy::HEAD;
+use super::errors::Failure;
+use crate::history::limits;
+use futures::{StreamExt, TryStreamExt};
+use sqlx::PgConnection;
+use tokio::sync::mpsc;
+
+/// Has each row of a query read into `all`, in order, and gives that back. A COPY takes no parameters: they stand in the query.
+pub(super) async fn read<A: Send + 'static>(
+    connection: &mut PgConnection,
+    query: &str,
+    all: A,
+    row: impl FnMut(&mut A, &mut Cells<'_>) -> Result<(), Failure> + Send + 'static,
+) -> Result<A, Failure> {
+    let mut messages = connection.copy_out_raw(&format!("COPY ({query}) TO STDOUT (FORMAT binary)")).await?;
+    let (sender, receiver) = mpsc::channel(limits::COPIED_AHEAD);
+    let reader = tokio::task::spawn_blocking(move || read_all(receiver, all, row));
+    let mut some = messages.by_ref().try_chunks(limits::COPIED_READ);
+    while let Some(messages) = some.next().await {
+        // A reader that has failed takes no more, and says why below. The rest is fetched all the same: then the connection is of use again.
+        let _ = sender.send(messages.map_err(|failed| failed.1)?).await;
+    }
+    drop(sender);
+    reader.await.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
+}
+
+/// One row is one message; what the stream begins with comes with the first, and what it ends with by itself.
+fn read_all<M: AsRef<[u8]>, A>(
+    mut receiver: mpsc::Receiver<Vec<M>>,
+    mut all: A,
+    mut row: impl FnMut(&mut A, &mut Cells<'_>) -> Result<(), Failure>,
+) -> Result<A, Failure> {
+    let mut begun = false;
+    while let Some(messages) = receiver.blocking_recv() {
+        for message in messages.iter().map(AsRef::as_ref) {
+            let bytes = if begun { message } else { message.strip_prefix(HEAD).unwrap_or(message) };
+            begun = true;
+            if let Some(mut cells) = Cells::of(bytes) {
+                row(&mut all, &mut cells)?;
+            }
+        }
+    }
+    Ok(all)
+}

@@ -1,0 +1,195 @@
+//! Reading all resources of an environment: first their states, then the intent that each state speaks of.
+//!
+//! A restart waits for this. To look up each intent in the index costs the database more than to send it, so where the table holds not much else all of
+//! it is read in one go, and what is older than a state is passed over. Where many versions or other environments are in it too, each is looked up.
+
+use super::copied;
+use super::errors::Failure;
+use super::state::{self, INTENT_COLUMNS, LOADED, STATES, Shared, resource};
+use crate::core::{Intent, IntentParts, Pending, ResourceId, ResourceRow, VersionNumber};
+use crate::history::limits;
+use sqlx::PgConnection;
+use std::sync::Arc;
+
+/// Live resources, tombstones and what is not released, by their numbers. A tombstone's intent is the last that was wanted.
+pub(super) async fn read(connection: &mut PgConnection, environment: i64) -> Result<Vec<ResourceRow>, Failure> {
+    let found = states(connection, environment).await?;
+    let bytes: i64 = sqlx::query_scalar("SELECT pg_table_size('intent')").fetch_one(&mut *connection).await?;
+    let in_one_go = bytes as u64 <= limits::PROBE_BYTES.saturating_mul(found.rows.len() as u64);
+    let mut found = intents(connection, environment, found, in_one_go).await?;
+    if found.waits {
+        found = pending(connection, environment, found).await?;
+    }
+    Ok(found.rows)
+}
+
+#[derive(Default)]
+struct Found {
+    /// By their numbers.
+    rows: Vec<ResourceRow>,
+    /// Something of them waits for a release.
+    waits: bool,
+    shared: Shared,
+}
+
+impl Found {
+    /// Where a resource is.
+    fn at(&self, resource: ResourceId) -> Option<usize> {
+        self.rows.binary_search_by_key(&resource, |row| row.resource).ok()
+    }
+}
+
+/// The rows without their intents. They come in no order: a database that knows nothing yet of how much there is would sort it all on disk.
+async fn states(connection: &mut PgConnection, environment: i64) -> Result<Found, Failure> {
+    let unread = Arc::new(Intent::new(IntentParts::default()));
+    let columns = STATES.listed("");
+    let query = format!("SELECT {columns} FROM resource_state WHERE environment = {environment} AND {LOADED}");
+    let read = copied::read(connection, &query, Found::default(), move |found, cells| {
+        let (row, waits) = state::read(cells, &unread, &mut found.shared)?;
+        found.waits |= waits;
+        found.rows.push(row);
+        Ok(())
+    });
+    let mut found = read.await?;
+    found.rows.sort_unstable_by_key(|row| row.resource);
+    Ok(found)
+}
+
+/// Gives each row its intent.
+async fn intents(
+    connection: &mut PgConnection,
+    environment: i64,
+    mut found: Found,
+    in_one_go: bool,
+) -> Result<Found, Failure> {
+    found.shared.expect(found.rows.len());
+    let query = if in_one_go { all_intents(environment) } else { sought_intents(environment) };
+    let said = vec![None; found.rows.len()];
+    let (mut found, said) = copied::read(connection, &query, (found, said), |(found, said), cells| {
+        let (resource, version) = (resource(cells.next()?), VersionNumber(cells.number()?));
+        let Some(at) = found.at(resource) else { return Ok(()) };
+        if let (Some(row), Some(newest)) = (found.rows.get_mut(at), said.get_mut(at))
+            && version <= row.version
+            && *newest < Some(version)
+        {
+            *newest = Some(version);
+            row.intent = Arc::new(state::read_intent(cells, &mut found.shared)?);
+        }
+        Ok(())
+    })
+    .await?;
+    let mut said = said.into_iter();
+    found.rows.retain(|_| said.next().flatten().is_some());
+    Ok(found)
+}
+
+/// Every intent of an environment. The sum keeps the planner from an index: what is read through one fills the server's memory with the whole table.
+fn all_intents(environment: i64) -> String {
+    format!(
+        "SELECT resource, version, {INTENT_COLUMNS} FROM intent WHERE environment + 0 = {environment} AND kind IS NOT NULL"
+    )
+}
+
+/// Of each resource the last intent up to the version of its state.
+fn sought_intents(environment: i64) -> String {
+    format!(
+        "SELECT state.resource, intent.version, {INTENT_COLUMNS}
+         FROM resource_state state
+         CROSS JOIN LATERAL (
+             SELECT * FROM intent
+             WHERE intent.environment = state.environment AND intent.resource = state.resource AND intent.version <= state.version AND kind IS NOT NULL
+             ORDER BY intent.version DESC LIMIT 1
+         ) intent
+         WHERE state.environment = {environment} AND {LOADED}"
+    )
+}
+
+/// What is accepted of live resources and not released: what their `pending_version` says, and where that removes them, the last intent before.
+async fn pending(connection: &mut PgConnection, environment: i64, found: Found) -> Result<Found, Failure> {
+    let query = format!(
+        "SELECT state.resource, state.pending_version, said.kind IS NULL, said.set_name, {INTENT_COLUMNS}
+         FROM resource_state state
+         JOIN intent said ON said.environment = state.environment AND said.resource = state.resource AND said.version = state.pending_version
+         CROSS JOIN LATERAL (
+             SELECT * FROM intent
+             WHERE intent.environment = state.environment AND intent.resource = state.resource AND intent.version <= state.pending_version
+                 AND kind IS NOT NULL
+             ORDER BY intent.version DESC LIMIT 1
+         ) intent
+         WHERE state.environment = {environment} AND state.life = 1 AND state.pending_version IS NOT NULL"
+    );
+    copied::read(connection, &query, found, |found, cells| {
+        let resource = resource(cells.next()?);
+        let pending = Pending {
+            version: VersionNumber(cells.number()?),
+            removed: cells.next()?,
+            set: found.shared.name(cells.text()?),
+            intent: Arc::new(state::read_intent(cells, &mut found.shared)?),
+        };
+        let row = found.at(resource).and_then(|at| found.rows.get_mut(at));
+        if let Some(row) = row {
+            row.pending = Some(Box::new(pending));
+        }
+        Ok(())
+    })
+    .await
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::history::postgres::PostgresStore;
+    use crate::history::test_database;
+    use sqlx::{AssertSqlSafe, Connection, Executor};
+
+    #[tokio::test]
+    async fn the_intent_of_each_state_is_found_in_one_go_as_one_by_one() {
+        let options = test_database::empty_database().await;
+        PostgresStore::connect(options.clone(), 1).await.unwrap();
+        let mut connection = PgConnection::connect_with(&options).await.unwrap();
+        connection.execute("SET search_path = homeostat").await.unwrap();
+        for name in ["other", "prod"] {
+            let insert = format!("INSERT INTO environment (name) VALUES ('{name}')");
+            connection.execute(AssertSqlSafe(insert)).await.unwrap();
+        }
+        // Resource, version, and what that wants.
+        for (environment, resource, version, wants) in [
+            (1, 1, 1, Some("of another environment")),
+            (2, 1, 1, Some("first")),
+            (2, 2, 3, Some("third")),
+            (2, 2, 1, Some("first")),
+            (2, 2, 4, Some("not released")),
+            (2, 3, 1, Some("first")),
+            (2, 3, 2, None),
+            (2, 4, 2, Some("of nobody any more")),
+            (2, 5, 2, None),
+        ] {
+            let parts = wants.map_or("NULL, NULL, NULL, NULL, NULL, NULL".to_owned(), |wants| {
+                format!(
+                    "'host.File', 't1', '{{}}', '{wants}', '[]', '{}'",
+                    serde_json::json!(crate::core::Policy::default())
+                )
+            });
+            let insert = format!(
+                "INSERT INTO intent (environment, resource, version, name, set_name, kind, target, identity, attributes, requires, policy)
+                 VALUES ({environment}, {resource}, {version}, 'r{resource}', '', {parts})"
+            );
+            connection.execute(AssertSqlSafe(insert)).await.unwrap();
+        }
+        for (resource, version, life) in [(5, 2, 2), (3, 2, 2), (1, 1, 1), (2, 3, 1), (4, 2, 4)] {
+            let insert = format!(
+                "INSERT INTO resource_state (environment, resource, version, failures, life, last_result, observed, skipped, set_name, maybe_changed, removal_approved)
+                 VALUES (2, {resource}, {version}, 0, {life}, 1, 1, false, '', false, false)"
+            );
+            connection.execute(AssertSqlSafe(insert)).await.unwrap();
+        }
+        for in_one_go in [true, false] {
+            let found = states(&mut connection, 2).await.unwrap();
+            let found = intents(&mut connection, 2, found, in_one_go).await.unwrap();
+            let wanted = found.rows.iter().map(|row| (row.resource.0, &*row.intent.attributes));
+            let expected = [(1, "first"), (2, "third"), (3, "first")];
+            assert!(wanted.eq(expected), "in one go: {in_one_go}");
+        }
+    }
+}
