@@ -51,9 +51,9 @@ pub(crate) const PROBE_BYTES: u64 = 2_048;
 /// Rows from which on a table that is only appended to is written as a stream: two ways to the database and back instead of one, and less per row.
 pub(crate) const COPIED_ROWS: usize = 64;
 /// Rows of a stream from the database that are read at once, by a thread of their own.
-pub(crate) const COPIED_READ: usize = 256;
+pub(crate) const COPIED_READ: usize = 64;
 /// How many times as many are fetched ahead of it.
-pub(crate) const COPIED_AHEAD: usize = 8;
+pub(crate) const COPIED_AHEAD: usize = 4;
 /// Bytes of a stream of rows that are sent at once: the database works on them while the next are written.
 pub(crate) const COPIED_BYTES: usize = 65_536;
 /// Days after which the expired lease of a process that owns nothing is deleted.

@@ -33,7 +33,7 @@ pub(super) async fn open(
     }
     // Compiling a statement takes longer than any of ours: a third of the time of loading a hundred thousand resources.
     let session = AssertSqlSafe(format!(
-        "SET search_path = {SCHEMA}; SET jit = off; SET max_parallel_workers_per_gather = 0; SET statement_timeout = {}; SET lock_timeout = {}; SET idle_in_transaction_session_timeout = {}; {}",
+        "SET search_path = {SCHEMA}; SET jit = off; SET statement_timeout = {}; SET lock_timeout = {}; SET idle_in_transaction_session_timeout = {}; {}",
         statement_ms(patience),
         statement_ms(patience),
         limits::IDLE_IN_TRANSACTION_MS,
