@@ -188,8 +188,12 @@ impl Town {
         let good = |state: &EnvironmentState| state.quiet() && state.counts().compliant == state.counts().total;
         eventually("an environment that is at rest", async || self.scheduler.read(good).await.unwrap().then_some(()))
             .await;
-        // What was read may still be on its way to history; the next commit is behind it.
-        self.scheduler.send(Event::Tick).await.unwrap();
+        self.recorded().await;
+    }
+
+    /// Waits until what was read so far is in history: it may still be on its way there, and the next commit is behind it.
+    async fn recorded(&self) {
+        in_time("a commit", self.scheduler.send(Event::Tick)).await.unwrap();
     }
 
     pub(crate) async fn view(&self, name: &'static str) -> ResourceView {
@@ -203,6 +207,7 @@ impl Town {
 
     /// The history, found exact, of an environment at rest.
     pub(crate) async fn history(&self) -> History {
+        self.recorded().await;
         audit::history(&self.database, ENVIRONMENT, true).await
     }
 
