@@ -32,7 +32,9 @@ use tokio::time::Instant;
 /// The database superuser, and the database, of a private server. Nobody else is on it.
 const USER: &str = "homeostat";
 const DATABASE: &str = "postgres";
-/// Where a new data folder grows until it is complete.
+/// The folder of its data, in the folder it is started for.
+const DATA: &str = "postgres";
+/// Where a new one grows until it is complete.
 const UNFINISHED_PREFIX: &str = "postgres.new-";
 
 /// Who is told what goes on, for people.
@@ -56,7 +58,7 @@ impl PrivateServer {
         fs::create_dir_all(folder).map_err(|source| ServerError::Folder { path: folder.to_owned(), source })?;
         let folder =
             &folder.canonicalize().map_err(|source| ServerError::Folder { path: folder.to_owned(), source })?;
-        let data = folder.join("postgres");
+        let data = folder.join(DATA);
         let installation = Installation::find(data_version(&data)?)?;
         if data.exists() {
             process::stop_leftover(&data, on_progress).await?;
@@ -101,8 +103,11 @@ impl PrivateServer {
     /// # Errors
     /// It does not end, not even when told to stop at once.
     pub async fn stop(mut self) -> Result<(), ServerError> {
-        // On a full disk there may be no lock: that is no reason not to stop.
-        let _nobody_reads = ReadersLock::outwait(&self.folder).await;
+        let nobody_reads = ReadersLock::outwait(&self.folder).await;
+        if let Err(error) = &nobody_reads {
+            let error: &dyn std::error::Error = error;
+            tracing::warn!(error, "the private PostgreSQL is stopped without waiting for those who read there");
+        }
         for (signal, patience) in [(Signal::INT, limits::FAST_STOP), (Signal::QUIT, limits::IMMEDIATE_STOP)] {
             self.process.signal(signal);
             if tokio::time::timeout(patience, self.process.ended()).await.is_ok() {

@@ -24,6 +24,15 @@ pub(crate) async fn empty_database() -> PgConnectOptions {
     server.connect_options().database(&name)
 }
 
+/// A connection to a database of its own that holds a history, and nothing in it.
+pub(crate) async fn empty_history() -> PgConnection {
+    let options = empty_database().await;
+    PostgresStore::connect(options.clone(), 1).await.unwrap();
+    let mut connection = PgConnection::connect_with(&options).await.unwrap();
+    connection.execute("SET search_path = homeostat").await.unwrap();
+    connection
+}
+
 /// A store in a database of its own.
 pub(crate) async fn store() -> PostgresStore {
     PostgresStore::connect(empty_database().await, 4).await.unwrap()

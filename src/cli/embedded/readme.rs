@@ -21,7 +21,6 @@ only with everything else here. All history is gone, and what was deployed is no
 `homeostat deploy -f DIR` finds it there again and changes what differs; what the manifests no longer declare is never deleted any more |
 | `postgres.log` | what the private database said | yes; it costs nothing |
 | `lock` | held by the process at work, and says which it is | yes, while nothing runs; it is made again |
-| `readers` | held by commands that only read, beside the process at work | yes, while nothing runs; it is made again |
 | `owner` | the ids of processes that were killed and have not given their environments up | \
 yes, while nothing runs; then the next run waits up to half a minute for the lease of such a process |
 | `environments/NAME/` | what belongs to one environment alone; its own README.md says what | as that says |

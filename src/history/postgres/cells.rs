@@ -21,7 +21,7 @@ impl<'r> Cells<'r> {
     pub(super) fn next<T: Cell<'r>>(&mut self) -> Result<T, Failure> {
         self.read += 1;
         let cell = self.bytes().and_then(T::of);
-        cell.ok_or_else(|| Failure::unknown(format!("something else than it writes in column {}", self.read)))
+        cell.ok_or_else(|| Failure::unknown(format!("another form of column {}", self.read)))
     }
 
     /// Those of the next cell; of null, none.
@@ -133,10 +133,8 @@ mod tests {
 
     #[test]
     fn what_no_cell_can_be_is_an_error() {
-        for (bytes, why) in [(&b"\xff"[..], "no text"), (b"12345", "no number")] {
-            let row = row(&[Some(bytes)]);
-            assert!(Cells::of(&row).unwrap().text().is_err() || Cells::of(&row).unwrap().number().is_err(), "{why}");
-        }
+        assert!(Cells::of(&row(&[Some(b"\xff")])).unwrap().text().is_err(), "no text");
+        assert!(Cells::of(&row(&[Some(b"12345")])).unwrap().number().is_err(), "no number");
         let mut cut = row(&[Some(b"whole")]);
         cut.pop();
         assert!(Cells::of(&cut).unwrap().text().is_err(), "a length beyond the end");

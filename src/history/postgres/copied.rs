@@ -37,7 +37,8 @@ fn read_all<M: AsRef<[u8]>, A>(
     let mut begun = false;
     while let Some(messages) = receiver.blocking_recv() {
         for message in messages.iter().map(AsRef::as_ref) {
-            let bytes = if begun { message } else { message.strip_prefix(HEAD).unwrap_or(message) };
+            let bytes = if begun { Some(message) } else { message.strip_prefix(HEAD) };
+            let bytes = bytes.ok_or_else(|| Failure::unknown("another beginning of a stream of rows".into()))?;
             begun = true;
             if let Some(mut cells) = Cells::of(bytes) {
                 row(&mut all, &mut cells)?;
@@ -45,4 +46,38 @@ fn read_all<M: AsRef<[u8]>, A>(
         }
     }
     Ok(all)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::history::test_database;
+    use sqlx::Connection;
+
+    async fn numbers(connection: &mut PgConnection, query: &str) -> Result<Vec<u64>, Failure> {
+        let number = |all: &mut Vec<u64>, cells: &mut Cells<'_>| cells.number().map(|number| all.push(number));
+        read(connection, query, Vec::new(), number).await
+    }
+
+    #[tokio::test]
+    async fn every_row_is_read_in_its_order() {
+        let mut connection = test_database::empty_history().await;
+        let many = limits::COPIED_READ as u64 * (limits::COPIED_AHEAD as u64 + 3) + 1;
+        for count in [0, 1, many] {
+            let query = format!("SELECT number::bigint FROM generate_series(1, {count}) number");
+            assert_eq!(numbers(&mut connection, &query).await.unwrap(), (1..=count).collect::<Vec<_>>());
+        }
+    }
+
+    #[tokio::test]
+    async fn after_a_failure_on_either_side_the_connection_is_of_use() {
+        let mut connection = test_database::empty_history().await;
+        let many = "SELECT 'no number' FROM generate_series(1, 100000)";
+        for (query, whose) in [(many, "ours"), ("SELECT 1 / (3 - number) FROM generate_series(1, 3) number", "its")] {
+            assert!(numbers(&mut connection, query).await.is_err(), "{whose}");
+            connection.ping().await.unwrap();
+            assert_eq!(numbers(&mut connection, "SELECT 7::bigint").await.unwrap(), [7], "{whose}");
+        }
+    }
 }

@@ -270,16 +270,12 @@ fn time(row: &PgRow, column: &'static str) -> Result<Option<Timestamp>, sqlx::Er
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::history::postgres::PostgresStore;
     use crate::history::test_database;
     use sqlx::Executor;
 
     #[tokio::test]
     async fn a_page_of_attempts_is_found_by_key_whatever_the_database_knows() {
-        let options = test_database::empty_database().await;
-        PostgresStore::connect(options.clone(), 1).await.unwrap();
-        let mut connection = PgConnection::connect_with(&options).await.unwrap();
-        connection.execute("SET search_path = homeostat").await.unwrap();
+        let mut connection = test_database::empty_history().await;
         connection
             .execute("INSERT INTO environment (id, name) OVERRIDING SYSTEM VALUE VALUES (1, 'prod')")
             .await

@@ -139,16 +139,12 @@ async fn pending(connection: &mut PgConnection, environment: i64, found: Found) 
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::history::postgres::PostgresStore;
     use crate::history::test_database;
-    use sqlx::{AssertSqlSafe, Connection, Executor};
+    use sqlx::{AssertSqlSafe, Executor};
 
     #[tokio::test]
     async fn the_intent_of_each_state_is_found_in_one_go_as_one_by_one() {
-        let options = test_database::empty_database().await;
-        PostgresStore::connect(options.clone(), 1).await.unwrap();
-        let mut connection = PgConnection::connect_with(&options).await.unwrap();
-        connection.execute("SET search_path = homeostat").await.unwrap();
+        let mut connection = test_database::empty_history().await;
         for name in ["other", "prod"] {
             let insert = format!("INSERT INTO environment (name) VALUES ('{name}')");
             connection.execute(AssertSqlSafe(insert)).await.unwrap();

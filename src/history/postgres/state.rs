@@ -40,10 +40,10 @@ pub(super) const STATES: Table = Table {
         ("maybe_changed", "boolean"),
         ("removal_approved", "boolean"),
         ("facts", "text"),
-        ("pending_version", "bigint"),
         ("secret_digest", "bytea"),
         ("facts_in_force", "text"),
         ("once_secret", "text"),
+        ("pending_version", "bigint"),
     ],
     replaced_by: Some("resource"),
 };
@@ -83,10 +83,10 @@ impl<'a> Row<'a> for ResourceRow {
             .column(|row| row.maybe_changed)
             .column(|row| row.removal_approved)
             .column(|row| row.facts.text())
-            .column(|row| row.pending.as_ref().map(|pending| pending.version.0 as i64))
             .column(|row| row.secret_digest.map(|hash| hash.0))
             .column(|row| row.facts_in_force.as_deref())
             .column(once_secret)
+            .column(|row| row.pending.as_ref().map(|pending| pending.version.0 as i64))
     }
 
     fn weight(&self) -> usize {
@@ -169,7 +169,6 @@ pub(super) fn read(
     unread: &Arc<Intent>,
     shared: &mut Shared,
 ) -> Result<(ResourceRow, bool), Failure> {
-    let waits;
     let row = ResourceRow {
         resource: resource(cells.next()?),
         version: VersionNumber(cells.number()?),
@@ -194,15 +193,13 @@ pub(super) fn read(
         maybe_changed: cells.next()?,
         removal_approved: cells.next()?,
         facts: Facts::from_text(cells.next()?),
-        pending: {
-            waits = cells.number_or_null()?.is_some();
-            None
-        },
         secret_digest: cells.next::<Option<[u8; 16]>>()?.map(Hash),
         facts_in_force: cells.text_or_null()?,
         once_secret: paths(cells.next()?)?,
         intent: Arc::clone(unread),
+        pending: None,
     };
+    let waits = cells.number_or_null()?.is_some();
     Ok((row, waits))
 }
 
