@@ -95,7 +95,6 @@ impl Default for Policy {
 pub struct Intent {
     hash: Hash,
     parts: IntentParts,
-    content: Hash,
 }
 
 /// The fields of an [`Intent`], before they are made canonical and hashed. In this order in memory too, for the same reason.
@@ -127,7 +126,7 @@ pub struct IntentParts {
 }
 
 impl Intent {
-    /// Sorts the lists, requires what it takes facts of, and computes the hashes.
+    /// Sorts the lists, requires what it takes facts of, and computes the hash.
     pub fn new(mut parts: IntentParts) -> Self {
         parts.inputs.sort_by(|one, other| one.path.cmp(&other.path));
         parts.requires.extend(parts.inputs.iter().flat_map(Input::facts_taken).map(|of| of.name.clone()));
@@ -138,17 +137,7 @@ impl Intent {
         let mut own = vec![parts.kind.as_bytes(), parts.target.as_bytes(), parts.attributes.as_bytes(), &mode];
         own.extend(inputs.iter().map(|key| key.0.as_slice()));
         let hash = Hash::of(&own);
-        let notify = parts.policy.notify;
-        let [send, receive, protected] = [notify.send, notify.receive, parts.policy.protected].map(u8::from);
-        let policy = [parts.policy.deletion_policy as u8, parts.policy.replace as u8, send, receive, protected];
-        let deadline = parts.policy.deadline_ms.to_le_bytes();
-        let mut all: Vec<&[u8]> = vec![&hash.0, parts.name.as_bytes(), parts.identity.as_bytes(), &policy, &deadline];
-        let requires = (parts.requires.len() as u64).to_le_bytes();
-        all.push(&requires);
-        all.extend(parts.requires.iter().map(|name| name.as_bytes()));
-        all.extend(parts.labels.iter().flat_map(|(key, value)| [key.as_bytes(), value.as_bytes()]));
-        let content = Hash::of(&all);
-        Self { hash, parts, content }
+        Self { hash, parts }
     }
 
     /// Changes exactly when a new attempt is needed: type, target, attributes, what fills them, and mode; not the edges, and not yet what a fact
@@ -157,9 +146,16 @@ impl Intent {
         self.hash
     }
 
-    /// Changes when anything does. Equal content makes no new version.
-    pub const fn content(&self) -> Hash {
-        self.content
+    /// Changes when anything does: for a digest of many. Computed each time; to compare two, compare them.
+    pub fn content(&self) -> Hash {
+        let IntentParts { name, identity, requires, labels, policy, .. } = &self.parts;
+        let [send, receive, protected] = [policy.notify.send, policy.notify.receive, policy.protected].map(u8::from);
+        let treated = [policy.deletion_policy as u8, policy.replace as u8, send, receive, protected];
+        let (deadline, count) = (policy.deadline_ms.to_le_bytes(), (requires.len() as u64).to_le_bytes());
+        let mut all: Vec<&[u8]> = vec![&self.hash.0, name.as_bytes(), identity.as_bytes(), &treated, &deadline, &count];
+        all.extend(requires.iter().map(|name| name.as_bytes()));
+        all.extend(labels.iter().flat_map(|(key, value)| [key.as_bytes(), value.as_bytes()]));
+        Hash::of(&all)
     }
 }
 

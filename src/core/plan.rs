@@ -97,7 +97,7 @@ impl EnvironmentState {
 
     fn differs(&self, intent: &Intent, set: &Name) -> bool {
         let current = self.accepted(&intent.name);
-        current.is_none_or(|(of, current)| current.content() != intent.content() || of != set)
+        current.is_none_or(|(of, current)| **current != *intent || of != set)
     }
 
     /// Of two names for the same thing on the same target, the later one (the new one, else the greater name) is refused. Whether there were any.

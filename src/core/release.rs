@@ -156,7 +156,7 @@ impl EnvironmentState {
     fn hold_change(&mut self, id: ResourceId, pending: Pending) {
         let Some(resource) = self.get_mut(id) else { return };
         let row = &mut resource.row;
-        let differs = pending.removed || pending.intent.content() != row.intent.content() || pending.set != row.set;
+        let differs = pending.removed || pending.intent != row.intent || pending.set != row.set;
         row.removal_approved &= pending.removed;
         row.pending = differs.then(|| Box::new(pending));
         if differs {

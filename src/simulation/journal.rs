@@ -110,8 +110,7 @@ impl Journal {
             return Some(format!("version {version} is not in history, which is at {}", self.newest()));
         }
         let accepted = || push.upserts.iter().filter(|intent| !refused.contains(&intent.name));
-        let missing = accepted()
-            .find(|intent| self.at(version, &intent.name).is_none_or(|stored| stored.content() != intent.content()));
+        let missing = accepted().find(|intent| self.at(version, &intent.name).is_none_or(|stored| stored != *intent));
         let kept = push
             .removals
             .iter()

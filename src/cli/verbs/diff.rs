@@ -126,7 +126,7 @@ fn compare(
         if !chosen(name) && !was.as_ref().is_some_and(chosen) {
             continue;
         }
-        if earlier.as_ref().is_some_and(|earlier| earlier.content() == intent.content()) {
+        if earlier.as_ref().is_some_and(|earlier| earlier == intent) {
             unchanged += 1;
         } else {
             items.push(difference(name.clone(), was, earlier.as_deref(), Some(intent)));

@@ -354,7 +354,7 @@ fn b19_a_version_whose_only_change_is_a_label_deploys_nothing() {
     let before = world.state.find("a").and_then(|id| world.state.view(id)).unwrap().row.intent;
     let labels = [("app".into(), "web".into())].into();
     let labelled = crate::core::Intent::new(crate::core::IntentParts { labels, ..(*before).clone().into() });
-    assert_eq!((labelled.hash(), labelled.content() == before.content()), (before.hash(), false));
+    assert_eq!((labelled.hash(), labelled == *before), (before.hash(), false));
     world.push_with("", |push| push.upserts = vec![labelled.into()]);
     assert_eq!(world.state.version().0, 2);
     assert!(world.state.quiet());
