@@ -16,8 +16,8 @@ mod writer;
 mod tests;
 
 use crate::core::{
-    DryRunId, DryRunRequest, EnvironmentState, Epoch, Event, Forget, Message, Name, PoolName, Push, Record, Refusal,
-    Request, RequestId, RequestKind, ResourceId, Scope, Timestamp, VersionNumber,
+    DryRunId, DryRunRequest, Effects, EnvironmentState, Epoch, Event, Forget, Message, Name, PoolName, Push, Record,
+    Refusal, Request, RequestId, RequestKind, ResourceId, Scope, Snapshot, Timestamp, VersionNumber,
 };
 use crate::history::{HistoryError, Owner, Store, mending};
 use crate::scheduler::limits::{CALLS, COMMITS_KEPT};
@@ -89,7 +89,7 @@ impl Scheduler {
     ) -> Result<Self, SchedulerError> {
         let fence = store.take(&environment, &owner, ended).await?;
         let snapshot = store.load(&fence).await?;
-        let (state, effects) = EnvironmentState::restore(environment.clone(), fence.epoch, snapshot, now());
+        let (state, effects) = restore(environment.clone(), fence.epoch, snapshot).await;
         let epoch = fence.epoch;
         let (inbox, events) = mpsc::channel(crate::core::limits::INBOX_EVENTS);
         let (calls, called) = mpsc::channel(CALLS);
@@ -243,6 +243,12 @@ impl Scheduler {
     async fn gone(&self) -> SchedulerError {
         SchedulerError::Ended(self.ended().await)
     }
+}
+
+/// Builds the state on a thread of its own: of a hundred thousand resources it takes long, and other environments of this process go on meanwhile.
+async fn restore(environment: Name, epoch: Epoch, snapshot: Snapshot) -> (EnvironmentState, Effects) {
+    let restored = tokio::task::spawn_blocking(move || EnvironmentState::restore(environment, epoch, snapshot, now()));
+    restored.await.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
 }
 
 /// Renews the lease of a process until the task is aborted: at most six times a minute.
