@@ -1,7 +1,7 @@
 //! Accepting a push: its plan becomes a version, and only what the version touches is scheduled; or it waits for its release (`release.rs`).
 
 use super::derive::identity_key;
-use super::state::EnvironmentState;
+use super::state::{EnvironmentState, Resource};
 use super::{
     Intent, IntentRecord, Message, Name, OnChange, Push, PushMode, Reason, Record, Refusal, RefusalKind, Replace,
     ResourceId, ResourceRow, VersionNumber, VersionRecord,
@@ -134,7 +134,8 @@ impl EnvironmentState {
             }
             (_, number) => {
                 let id = number.unwrap_or_else(|| self.next_resource());
-                self.insert(ResourceRow::new(id, set.clone(), Arc::clone(intent), *version));
+                let row = ResourceRow::new(id, set.clone(), Arc::clone(intent), *version);
+                self.insert(Box::new(Resource::unplaced(row)));
                 self.live.insert(intent.name.clone(), id);
                 self.touch(id);
                 self.order_replacement(id, same_thing, intent);

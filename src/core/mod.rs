@@ -28,6 +28,7 @@ mod intake;
 mod intent;
 pub mod limits;
 mod line;
+mod loaded;
 mod notify;
 mod outcome;
 mod plan;
@@ -72,6 +73,7 @@ pub use ids::{
 };
 pub use inputs::{FactRef, Input, InputSource, KnownFact, Piece, format_pieces};
 pub use intent::{DeletionPolicy, Intent, IntentParts, Mode, Notify, Policy, Replace};
+pub use loaded::LoadedRow;
 pub use outcome::{Change, Finding, Grant, Operation, Outcome, OutcomeKind, Reason};
 pub use plan::PushPlan;
 pub use record::{

@@ -1,8 +1,9 @@
 //! What is written to history, and what is read back when an environment gets an owner.
 
 use super::{
-    AttemptId, DryRunId, ExecutorName, Facts, Grant, Hash, Intent, LastResult, Life, Name, Observed, Operation,
-    Outcome, Reason, RequestId, RequestKind, ResourceId, Scope, Settings, Target, TargetName, Timestamp, VersionNumber,
+    AttemptId, DryRunId, ExecutorName, Facts, Grant, Hash, Intent, LastResult, Life, LoadedRow, Name, Observed,
+    Operation, Outcome, Reason, RequestId, RequestKind, ResourceId, Scope, Settings, Target, TargetName, Timestamp,
+    VersionNumber,
 };
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -261,7 +262,7 @@ pub struct Snapshot {
     /// Targets.
     pub targets: Vec<Target>,
     /// Live resources, tombstones and what is not released (orphans and deleted ones stay in history).
-    pub resources: Vec<ResourceRow>,
+    pub resources: Vec<LoadedRow>,
     /// Grants without an outcome.
     pub grants: Vec<OpenGrant>,
     /// Requests that are not done.

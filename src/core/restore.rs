@@ -12,8 +12,8 @@ use super::state::{EnvironmentState, ExecutorState, Open, Run, TargetIndex};
 use super::suspensions::Suspensions;
 use super::timers::Latest;
 use super::{
-    AttemptId, DryRunId, Effects, Epoch, Life, Name, OpenGrant, Reason, RequestId, RequestKind, ResourceId, Settings,
-    Snapshot, Timestamp, VersionNumber,
+    AttemptId, DryRunId, Effects, Epoch, Life, LoadedRow, Name, OpenGrant, Reason, RequestId, RequestKind, ResourceId,
+    Settings, Snapshot, Timestamp, VersionNumber,
 };
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
@@ -141,9 +141,9 @@ impl EnvironmentState {
         (state, effects)
     }
 
-    fn restore_row(&mut self, row: super::ResourceRow) {
+    fn restore_row(&mut self, row: LoadedRow) {
         if row.life == Life::Unreleased {
-            return self.restore_unreleased(row);
+            return self.restore_unreleased(row.into_row());
         }
         if row.pending.is_some() {
             self.unreleased.changed.insert(row.resource);
@@ -153,7 +153,7 @@ impl EnvironmentState {
         }
         let (id, name, key) = (row.resource, row.intent.name.clone(), identity_key(&row.intent));
         let (life, after, due) = (row.life, row.after, row.due_at);
-        self.insert(row);
+        self.insert(row.0);
         if life == Life::Live {
             self.live.insert(name, id);
             self.identities.insert(key, id);

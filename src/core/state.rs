@@ -265,6 +265,30 @@ pub(super) struct DryRunState {
     pub(super) remaining: u32,
 }
 
+impl Resource {
+    /// One that stands in no table: what it has of its intent is not filled in yet.
+    pub(super) const fn unplaced(row: ResourceRow) -> Self {
+        Self {
+            row,
+            target: TargetIndex(0),
+            with_facts: None,
+            takes_facts: false,
+            sends: false,
+            requires: Vec::new(),
+            missing: Vec::new(),
+            dependents: BTreeSet::new(),
+            busy_requirements: 0,
+            bad_requirements: 0,
+            undefined_requirements: 0,
+            yielding_dependents: 0,
+            published: Published::UNSEEN,
+            was_undefined: false,
+            queued: None,
+            run: None,
+        }
+    }
+}
+
 impl EnvironmentState {
     pub(super) fn get(&self, id: ResourceId) -> Option<&Resource> {
         self.resources.get(id.0 as usize)?.as_deref()
@@ -308,36 +332,20 @@ impl EnvironmentState {
     }
 
     /// Puts a resource into the tables, without edges.
-    pub(super) fn insert(&mut self, row: ResourceRow) {
-        let id = row.resource;
-        let target = self.target_at(&row.intent.target);
+    pub(super) fn insert(&mut self, mut resource: Box<Resource>) {
+        let (id, intent) = (resource.row.resource, &*resource.row.intent);
+        let takes_facts = !intent.inputs.is_empty();
+        resource.with_facts = (!takes_facts).then_some(intent.hash());
+        let (sends, target) = (intent.policy.notify.send, self.target_at(&intent.target));
+        (resource.takes_facts, resource.sends, resource.target) = (takes_facts, sends, target);
         if let Some(place) = self.target_mut(target) {
             place.residents.insert(id);
         }
         if self.resources.len() <= id.0 as usize {
             self.resources.resize_with(id.0 as usize + 1, || None);
         }
-        let hash = row.intent.hash();
-        let resource = Resource {
-            with_facts: row.intent.inputs.is_empty().then_some(hash),
-            takes_facts: !row.intent.inputs.is_empty(),
-            sends: row.intent.policy.notify.send,
-            row,
-            target,
-            requires: Vec::new(),
-            missing: Vec::new(),
-            dependents: BTreeSet::new(),
-            busy_requirements: 0,
-            bad_requirements: 0,
-            undefined_requirements: 0,
-            yielding_dependents: 0,
-            published: Published::UNSEEN,
-            was_undefined: false,
-            queued: None,
-            run: None,
-        };
         if let Some(slot) = self.resources.get_mut(id.0 as usize) {
-            *slot = Some(Box::new(resource));
+            *slot = Some(resource);
         }
     }
 

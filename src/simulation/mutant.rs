@@ -4,8 +4,8 @@
 use super::violation::{Checker, Promise};
 use super::world::World;
 use crate::core::{
-    Change, Event, Intent, IntentParts, LastResult, Life, Name, OnChange, OutcomeKind, Record, RequestKind,
-    ResourceRow, Snapshot, Windows,
+    Change, Event, Intent, IntentParts, LastResult, Life, LoadedRow, Name, OnChange, OutcomeKind, Record, RequestKind,
+    Snapshot, Windows,
 };
 use crate::history::Batch;
 use std::collections::BTreeSet;
@@ -122,7 +122,7 @@ impl World {
 
     /// What a new owner reads.
     pub(super) fn as_read(&self, mut snapshot: Snapshot) -> Snapshot {
-        let failed = |row: &&mut crate::core::ResourceRow| row.last_result == LastResult::Failed;
+        let failed = |row: &&mut LoadedRow| row.last_result == LastResult::Failed;
         match self.mutant {
             Some(Mutant::GoodAtRestore) => {
                 for row in snapshot.resources.iter_mut().filter(failed).filter(|row| row.life == Life::Live) {
@@ -187,7 +187,7 @@ impl World {
     }
 }
 
-fn tombstones(snapshot: &Snapshot) -> impl Iterator<Item = &ResourceRow> {
+fn tombstones(snapshot: &Snapshot) -> impl Iterator<Item = &LoadedRow> {
     snapshot.resources.iter().filter(|row| row.life == Life::Tombstone)
 }
 

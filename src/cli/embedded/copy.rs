@@ -7,7 +7,7 @@ use crate::cli::arguments::StateOptions;
 use crate::cli::manifests::Declared;
 use crate::cli::output::Output;
 use crate::core::{
-    EnvironmentState, IntentRecord, Life, Name, Record, ResourceRow, Settings, Snapshot, Target, Timestamp,
+    EnvironmentState, IntentRecord, Life, LoadedRow, Name, Record, ResourceRow, Settings, Snapshot, Target, Timestamp,
     VersionNumber, VersionRecord,
 };
 use crate::history::memory::MemoryStore;
@@ -95,11 +95,11 @@ async fn fill(store: &dyn Store, environment: &Name, owner: &Owner, snapshot: Sn
     let fence = store.take(environment, owner, &[]).await?;
     // Nothing is due in the copy, and what is being deleted is not in it. A deploy releases what is accepted, so the copy has done so.
     let accepted: BTreeSet<Name> =
-        snapshot.resources.iter().filter_map(ResourceRow::accepted).map(|(_, intent)| intent.name.clone()).collect();
+        snapshot.resources.iter().filter_map(|row| row.accepted()).map(|(_, intent)| intent.name.clone()).collect();
     let stays = |row: &ResourceRow| {
         row.accepted().is_some() || (row.life == Life::Live && !accepted.contains(&row.intent.name))
     };
-    let rows = snapshot.resources.into_iter().filter(stays).map(|row| {
+    let rows = snapshot.resources.into_iter().map(LoadedRow::into_row).filter(stays).map(|row| {
         let (set, intent) = row
             .accepted()
             .map_or((row.set.clone(), Arc::clone(&row.intent)), |(set, intent)| (set.clone(), Arc::clone(intent)));

@@ -10,7 +10,7 @@ use crate::cli::embedded::Place;
 use crate::cli::limits::CHECK_PAGE;
 use crate::cli::output::{Output, Table, counted, either, time};
 use crate::cli::{CliError, Exit};
-use crate::core::{EnvironmentState, Epoch, IntentRecord, Life, Name, ResourceId, ResourceRow, VersionNumber};
+use crate::core::{EnvironmentState, Epoch, IntentRecord, Life, LoadedRow, Name, ResourceId, VersionNumber};
 use crate::history::Store;
 use attempts::Attempts;
 use serde::Serialize;
@@ -78,7 +78,7 @@ async fn check(place: &Place, environment: Name) -> Result<CheckDocument, CliErr
     let wanted = store.intents_at(&environment, version).await?;
     let mut attempts = Attempts::of(&snapshot);
     attempts.read(store, &environment, snapshot.last_attempt).await?;
-    let live: Vec<&ResourceRow> = snapshot.resources.iter().filter(|row| row.life == Life::Live).collect();
+    let live: Vec<&LoadedRow> = snapshot.resources.iter().filter(|row| row.life == Life::Live).collect();
     let state = EnvironmentState::restore(environment.clone(), Epoch(0), snapshot.clone(), time::now()).0;
     let items = vec![
         Finding::new("versions", versions(version, &numbers), RESTORE),
@@ -121,7 +121,7 @@ fn versions(newest: VersionNumber, numbers: &[VersionNumber]) -> Result<String, 
 }
 
 /// What the current state says is wanted is what the newest version wants.
-fn intent(rows: &[ResourceRow], wanted: Option<&[IntentRecord]>) -> Result<String, String> {
+fn intent(rows: &[LoadedRow], wanted: Option<&[IntentRecord]>) -> Result<String, String> {
     let Some(wanted) = wanted else { return Err("the newest version is not in history".to_owned()) };
     let count = wanted.len();
     let mut wanted: BTreeMap<ResourceId, &IntentRecord> =
@@ -145,7 +145,7 @@ fn intent(rows: &[ResourceRow], wanted: Option<&[IntentRecord]>) -> Result<Strin
 }
 
 /// A scheduler that starts now knows every resource as it is stored.
-fn memory(state: &EnvironmentState, version: VersionNumber, live: &[&ResourceRow]) -> Result<String, String> {
+fn memory(state: &EnvironmentState, version: VersionNumber, live: &[&LoadedRow]) -> Result<String, String> {
     if state.version() != version {
         return Err(format!("memory is at version {} and history at version {version}", state.version()));
     }

@@ -1,8 +1,9 @@
 //! A tiny history: folds effects into what an owner reads back, and refuses what the real one would refuse.
 
 use crate::core::{
-    AttemptId, DryRunId, Effects, EnvironmentState, ExecutorName, Grant, Intent, Life, Name, OpenGrant, Outcome,
-    OutcomeKind, Record, RequestId, RequestRecord, ResourceId, ResourceRow, Settings, Snapshot, Target, VersionNumber,
+    AttemptId, DryRunId, Effects, EnvironmentState, ExecutorName, Grant, Intent, Life, LoadedRow, Name, OpenGrant,
+    Outcome, OutcomeKind, Record, RequestId, RequestRecord, ResourceId, ResourceRow, Settings, Snapshot, Target,
+    VersionNumber,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -152,7 +153,7 @@ impl History {
             last_dry_run: self.dry_runs.last_key_value().map(|(&id, _)| id).unwrap_or_default(),
             settings: self.settings.clone(),
             targets: self.targets.values().cloned().collect(),
-            resources: self.standing().cloned().collect(),
+            resources: self.standing().cloned().map(LoadedRow::from).collect(),
             grants: grants.collect(),
             requests: requests.collect(),
         }

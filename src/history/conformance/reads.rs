@@ -2,9 +2,9 @@
 
 use super::scenario::*;
 use crate::core::{
-    AttemptId, DryRunId, Hash, IntentRecord, Life, Name, OnChange, OpenGrant, Operation, Pending, RateLimit, Reason,
-    Record, Repair, RepairAction, RepairSchedule, RequestId, RequestKind, RequestRecord, ResourceId, ResourceRow,
-    Retention, Retry, Scope, Settings, Snapshot, Target, Timestamp, VersionNumber, Window, Windows,
+    AttemptId, DryRunId, Hash, IntentRecord, Life, LoadedRow, Name, OnChange, OpenGrant, Operation, Pending, RateLimit,
+    Reason, Record, Repair, RepairAction, RepairSchedule, RequestId, RequestKind, RequestRecord, ResourceId,
+    ResourceRow, Retention, Retry, Scope, Settings, Snapshot, Target, Timestamp, VersionNumber, Window, Windows,
 };
 
 fn settings(suspend: bool) -> Settings {
@@ -76,7 +76,7 @@ pub(super) async fn what_is_committed_is_loaded(store: AnyStore) {
         last_dry_run: DryRunId(2),
         settings: Some(settings(true)),
         targets: vec![target("host-1", 3)],
-        resources: rows,
+        resources: rows.into_iter().map(LoadedRow::from).collect(),
         grants: vec![OpenGrant {
             attempt: AttemptId(7),
             resource: ResourceId(5),

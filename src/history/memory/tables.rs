@@ -2,9 +2,9 @@
 
 use super::super::batch_check::{check_successor, refuse};
 use crate::core::{
-    AttemptId, DryRunId, ExecutorName, Grant, Intent, IntentRecord, Life, Name, OpenGrant, Outcome, OutcomeKind,
-    Record, RequestId, RequestRecord, ResourceId, ResourceRow, Settings, Snapshot, Target, Timestamp, VersionNumber,
-    VersionRecord,
+    AttemptId, DryRunId, ExecutorName, Grant, Intent, IntentRecord, Life, LoadedRow, Name, OpenGrant, Outcome,
+    OutcomeKind, Record, RequestId, RequestRecord, ResourceId, ResourceRow, Settings, Snapshot, Target, Timestamp,
+    VersionNumber, VersionRecord,
 };
 use crate::history::{AttemptSummary, Batch, DryRunResult, HistoryError, RequestSummary, VersionSummary};
 use std::collections::{BTreeMap, BTreeSet};
@@ -172,6 +172,7 @@ impl Tables {
                 .values()
                 .filter(|row| matches!(row.life, Life::Live | Life::Tombstone | Life::Unreleased))
                 .cloned()
+                .map(LoadedRow::from)
                 .collect(),
             grants: self.open.iter().filter_map(|attempt| self.open_grant(*attempt)).collect(),
             requests: open_requests.map(|(_, open)| open.clone()).collect(),

@@ -6,13 +6,13 @@
 use super::copied;
 use super::errors::Failure;
 use super::state::{self, INTENT_COLUMNS, LOADED, STATES, Shared, resource};
-use crate::core::{Intent, IntentParts, Pending, ResourceId, ResourceRow, VersionNumber};
+use crate::core::{Intent, IntentParts, LoadedRow, Pending, ResourceId, VersionNumber};
 use crate::history::limits;
 use sqlx::PgConnection;
 use std::sync::Arc;
 
 /// Live resources, tombstones and what is not released, by their numbers. A tombstone's intent is the last that was wanted.
-pub(super) async fn read(connection: &mut PgConnection, environment: i64) -> Result<Vec<ResourceRow>, Failure> {
+pub(super) async fn read(connection: &mut PgConnection, environment: i64) -> Result<Vec<LoadedRow>, Failure> {
     let found = states(connection, environment).await?;
     let bytes: i64 = sqlx::query_scalar("SELECT pg_table_size('intent')").fetch_one(&mut *connection).await?;
     let in_one_go = bytes as u64 <= limits::PROBE_BYTES.saturating_mul(found.rows.len() as u64);
@@ -26,16 +26,22 @@ pub(super) async fn read(connection: &mut PgConnection, environment: i64) -> Res
 #[derive(Default)]
 struct Found {
     /// By their numbers.
-    rows: Vec<ResourceRow>,
+    rows: Vec<LoadedRow>,
+    /// Those, close together: they are searched for each row that comes.
+    numbers: Vec<ResourceId>,
     /// Something of them waits for a release.
     waits: bool,
     shared: Shared,
 }
 
 impl Found {
+    fn number(&mut self) {
+        self.numbers = self.rows.iter().map(|row| row.resource).collect();
+    }
+
     /// Where a resource is.
     fn at(&self, resource: ResourceId) -> Option<usize> {
-        self.rows.binary_search_by_key(&resource, |row| row.resource).ok()
+        self.numbers.binary_search(&resource).ok()
     }
 }
 
@@ -47,11 +53,12 @@ async fn states(connection: &mut PgConnection, environment: i64) -> Result<Found
     let read = copied::read(connection, &query, Found::default(), move |found, cells| {
         let (row, waits) = state::read(cells, &unread, &mut found.shared)?;
         found.waits |= waits;
-        found.rows.push(row);
+        found.rows.push(row.into());
         Ok(())
     });
     let mut found = read.await?;
     found.rows.sort_unstable_by_key(|row| row.resource);
+    found.number();
     Ok(found)
 }
 
@@ -80,6 +87,7 @@ async fn intents(
     .await?;
     let mut said = said.into_iter();
     found.rows.retain(|_| said.next().flatten().is_some());
+    found.number();
     Ok(found)
 }
 

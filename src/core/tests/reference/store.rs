@@ -2,7 +2,9 @@
 //!
 //! Deliberately absent: versions other than the newest number, and outcomes.
 
-use super::super::super::{AttemptId, Effects, EnvironmentState, OpenGrant, Record, ResourceId, ResourceRow, Snapshot};
+use super::super::super::{
+    AttemptId, Effects, EnvironmentState, LoadedRow, OpenGrant, Record, ResourceId, ResourceRow, Snapshot,
+};
 use std::collections::BTreeMap;
 
 /// What history has of the environment.
@@ -75,7 +77,7 @@ impl Store {
     }
 
     pub(super) fn read(&self) -> Snapshot {
-        let resources = self.rows.values().cloned().collect();
+        let resources = self.rows.values().cloned().map(LoadedRow::from).collect();
         let grants = self.grants.values().cloned().collect();
         Snapshot { resources, grants, ..self.snapshot.clone() }
     }
