@@ -51,7 +51,7 @@ CREATE TABLE intent (
     identity    text,
     attributes  text,  -- canonical JSON, as text: it must come back byte for byte
     requires    text,  -- JSON: a list of names
-    policy      text,  -- JSON
+    policy      text,  -- JSON; what it leaves out is the default
     labels      text,  -- JSON; null: none
     inputs      text,  -- JSON: what fills attributes from elsewhere, never a value of it; null: nothing does
     PRIMARY KEY (environment, resource, version),

@@ -38,25 +38,32 @@ pub enum Replace {
     Approve,
 }
 
-/// How a resource is treated, as opposed to what it is.
+/// How a resource is treated, as opposed to what it is. Serialized, it leaves out what is the default, its deadline apart: history has it once for
+/// each intent, and nearly all are alike. A default that changes would change what is stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", default)]
 pub struct Policy {
     /// Enforce or observe. Part of the intent hash: switching runs one attempt.
+    #[serde(skip_serializing_if = "is_default")]
     pub mode: Mode,
     /// Delete or orphan.
+    #[serde(skip_serializing_if = "is_default")]
     pub deletion_policy: DeletionPolicy,
     /// Never deleted on its target; removed, it stays a tombstone that holds what it required.
-    #[serde(default)]
+    #[serde(skip_serializing_if = "is_default")]
     pub protected: bool,
     /// What happens when its name becomes another thing.
-    #[serde(default)]
+    #[serde(skip_serializing_if = "is_default")]
     pub replace: Replace,
     /// How long one attempt may take before it is cancelled, in milliseconds.
     pub deadline_ms: u64,
     /// Whether changes are told to what requires it, and heard from what it requires.
-    #[serde(default)]
+    #[serde(skip_serializing_if = "is_default")]
     pub notify: Notify,
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 /// Who is told to reload when something changes. Both ends must agree.
@@ -176,5 +183,36 @@ impl From<IntentParts> for Intent {
 impl From<Intent> for IntentParts {
     fn from(intent: Intent) -> Self {
         intent.parts
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn what_is_stored_of_a_policy_always_means_the_same() {
+        let usual = Policy {
+            mode: Mode::Enforce,
+            deletion_policy: DeletionPolicy::Delete,
+            protected: false,
+            replace: Replace::DeleteFirst,
+            deadline_ms: 5_000,
+            notify: Notify { send: false, receive: true },
+        };
+        let unusual = Policy {
+            mode: Mode::Observe,
+            deletion_policy: DeletionPolicy::Orphan,
+            protected: true,
+            replace: Replace::Never,
+            deadline_ms: 1,
+            notify: Notify { send: true, receive: false },
+        };
+        let all = r#"{"mode":"Observe","deletionPolicy":"Orphan","protected":true,"replace":"Never","deadlineMs":1,"notify":{"send":true,"receive":false}}"#;
+        for (policy, stored) in [(usual, r#"{"deadlineMs":5000}"#), (unusual, all)] {
+            assert_eq!(serde_json::to_string(&policy).unwrap(), stored);
+            assert_eq!(serde_json::from_str::<Policy>(stored).unwrap(), policy);
+        }
     }
 }
