@@ -41,24 +41,24 @@ pub enum Replace {
 /// How a resource is treated, as opposed to what it is. Serialized, it leaves out what is the default, its deadline apart: history has it once for
 /// each intent, and nearly all are alike. A default that changes would change what is stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Policy {
     /// Enforce or observe. Part of the intent hash: switching runs one attempt.
-    #[serde(skip_serializing_if = "is_default")]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub mode: Mode,
     /// Delete or orphan.
-    #[serde(skip_serializing_if = "is_default")]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub deletion_policy: DeletionPolicy,
     /// Never deleted on its target; removed, it stays a tombstone that holds what it required.
-    #[serde(skip_serializing_if = "is_default")]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub protected: bool,
     /// What happens when its name becomes another thing.
-    #[serde(skip_serializing_if = "is_default")]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub replace: Replace,
     /// How long one attempt may take before it is cancelled, in milliseconds.
     pub deadline_ms: u64,
     /// Whether changes are told to what requires it, and heard from what it requires.
-    #[serde(skip_serializing_if = "is_default")]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub notify: Notify,
 }
 
@@ -155,10 +155,13 @@ impl Intent {
 
     /// Changes when anything does: for a digest of many. Computed each time; to compare two, compare them.
     pub fn content(&self) -> Hash {
-        let IntentParts { name, identity, requires, labels, policy, .. } = &self.parts;
-        let [send, receive, protected] = [policy.notify.send, policy.notify.receive, policy.protected].map(u8::from);
-        let treated = [policy.deletion_policy as u8, policy.replace as u8, send, receive, protected];
-        let (deadline, count) = (policy.deadline_ms.to_le_bytes(), (requires.len() as u64).to_le_bytes());
+        // The rest is in the other hash.
+        let IntentParts { name, identity, requires, labels, policy, kind: _, target: _, attributes: _, inputs: _ } =
+            &self.parts;
+        let Policy { mode: _, deletion_policy, protected, replace, deadline_ms, notify } = policy;
+        let [send, receive, protected] = [notify.send, notify.receive, *protected].map(u8::from);
+        let treated = [*deletion_policy as u8, *replace as u8, send, receive, protected];
+        let (deadline, count) = (deadline_ms.to_le_bytes(), (requires.len() as u64).to_le_bytes());
         let mut all: Vec<&[u8]> = vec![&self.hash.0, name.as_bytes(), identity.as_bytes(), &treated, &deadline, &count];
         all.extend(requires.iter().map(|name| name.as_bytes()));
         all.extend(labels.iter().flat_map(|(key, value)| [key.as_bytes(), value.as_bytes()]));
@@ -190,6 +193,7 @@ impl From<Intent> for IntentParts {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use crate::core::{FactRef, InputSource};
 
     #[test]
     fn what_is_stored_of_a_policy_always_means_the_same() {
@@ -198,21 +202,53 @@ mod tests {
             deletion_policy: DeletionPolicy::Delete,
             protected: false,
             replace: Replace::DeleteFirst,
-            deadline_ms: 5_000,
+            deadline_ms: Policy::default().deadline_ms,
             notify: Notify { send: false, receive: true },
         };
         let unusual = Policy {
             mode: Mode::Observe,
             deletion_policy: DeletionPolicy::Orphan,
             protected: true,
-            replace: Replace::Never,
+            replace: Replace::CreateFirst,
             deadline_ms: 1,
             notify: Notify { send: true, receive: false },
         };
-        let all = r#"{"mode":"Observe","deletionPolicy":"Orphan","protected":true,"replace":"Never","deadlineMs":1,"notify":{"send":true,"receive":false}}"#;
-        for (policy, stored) in [(usual, r#"{"deadlineMs":5000}"#), (unusual, all)] {
+        let all = r#"{"mode":"Observe","deletionPolicy":"Orphan","protected":true,"replace":"CreateFirst","deadlineMs":1,"notify":{"send":true,"receive":false}}"#;
+        for (policy, stored) in [(usual, r#"{"deadlineMs":600000}"#), (unusual, all)] {
             assert_eq!(serde_json::to_string(&policy).unwrap(), stored);
             assert_eq!(serde_json::from_str::<Policy>(stored).unwrap(), policy);
+        }
+        for unknown in ["{}", r#"{"deadlineMs":1,"deletionpolicy":"Orphan"}"#, r#"{"deadlineMs":1,"replace":"Ask"}"#] {
+            assert!(serde_json::from_str::<Policy>(unknown).is_err(), "{unknown} is not what it seems");
+        }
+    }
+
+    #[test]
+    fn whatever_changes_in_an_intent_changes_its_content() {
+        let fact = InputSource::Fact(FactRef { name: "a".into(), fact: "size".into() });
+        let changes: [fn(&mut IntentParts, &InputSource); 14] = [
+            |parts, _| parts.name = "other".into(),
+            |parts, _| parts.kind = "host.Other".into(),
+            |parts, _| parts.target = "other".into(),
+            |parts, _| parts.identity = "other".into(),
+            |parts, _| parts.attributes = "other".into(),
+            |parts, _| parts.requires.push("other".into()),
+            |parts, _| parts.labels = [("app".into(), "web".into())].into(),
+            |parts, fact| parts.inputs.push(Input::of("/content".into(), fact.clone())),
+            |parts, _| parts.policy.mode = Mode::Observe,
+            |parts, _| parts.policy.deletion_policy = DeletionPolicy::Orphan,
+            |parts, _| parts.policy.protected = true,
+            |parts, _| parts.policy.replace = Replace::Approve,
+            |parts, _| parts.policy.deadline_ms += 1,
+            |parts, _| parts.policy.notify.send = true,
+        ];
+        let before = Intent::new(IntentParts::default());
+        assert_eq!(before.content(), Intent::new(IntentParts::default()).content());
+        for (number, change) in changes.iter().enumerate() {
+            let mut parts = IntentParts::default();
+            change(&mut parts, &fact);
+            let after = Intent::new(parts);
+            assert!(after != before && after.content() != before.content(), "change {number}");
         }
     }
 }

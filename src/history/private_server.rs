@@ -33,7 +33,7 @@ use tokio::time::Instant;
 const USER: &str = "homeostat";
 const DATABASE: &str = "postgres";
 /// The folder of its data, in the folder it is started for.
-const DATA: &str = "postgres";
+pub(crate) const DATA: &str = "postgres";
 /// Where a new one grows until it is complete.
 const UNFINISHED_PREFIX: &str = "postgres.new-";
 
@@ -104,9 +104,13 @@ impl PrivateServer {
     /// It does not end, not even when told to stop at once.
     pub async fn stop(mut self) -> Result<(), ServerError> {
         let nobody_reads = ReadersLock::outwait(&self.folder).await;
-        if let Err(error) = &nobody_reads {
-            let error: &dyn std::error::Error = error;
-            tracing::warn!(error, "the private PostgreSQL is stopped without waiting for those who read there");
+        match &nobody_reads {
+            Ok(Some(_)) => {}
+            Ok(None) => tracing::warn!("the private PostgreSQL is stopped under somebody who still reads there"),
+            Err(error) => {
+                let error: &dyn std::error::Error = error;
+                tracing::warn!(error, "the private PostgreSQL is stopped without waiting for those who read there");
+            }
         }
         for (signal, patience) in [(Signal::INT, limits::FAST_STOP), (Signal::QUIT, limits::IMMEDIATE_STOP)] {
             self.process.signal(signal);

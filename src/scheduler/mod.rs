@@ -24,6 +24,7 @@ use crate::scheduler::limits::{CALLS, COMMITS_KEPT};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
+use tokio::task::JoinError;
 
 /// The outside of a scheduler: carries messages away. Must not block.
 pub trait Edge: Send + Sync + 'static {
@@ -89,7 +90,7 @@ impl Scheduler {
     ) -> Result<Self, SchedulerError> {
         let fence = store.take(&environment, &owner, ended).await?;
         let snapshot = store.load(&fence).await?;
-        let (state, effects) = restore(environment.clone(), fence.epoch, snapshot).await;
+        let (state, effects) = restore(environment.clone(), fence.epoch, snapshot).await?;
         let epoch = fence.epoch;
         let (inbox, events) = mpsc::channel(crate::core::limits::INBOX_EVENTS);
         let (calls, called) = mpsc::channel(CALLS);
@@ -246,9 +247,17 @@ impl Scheduler {
 }
 
 /// Builds the state on a thread of its own: of a hundred thousand resources it takes long, and other environments of this process go on meanwhile.
-async fn restore(environment: Name, epoch: Epoch, snapshot: Snapshot) -> (EnvironmentState, Effects) {
+async fn restore(
+    environment: Name,
+    epoch: Epoch,
+    snapshot: Snapshot,
+) -> Result<(EnvironmentState, Effects), SchedulerError> {
     let restored = tokio::task::spawn_blocking(move || EnvironmentState::restore(environment, epoch, snapshot, now()));
-    restored.await.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
+    match restored.await.map_err(JoinError::try_into_panic) {
+        Ok(restored) => Ok(restored),
+        Err(Ok(panic)) => std::panic::resume_unwind(panic),
+        Err(Err(_)) => Err(SchedulerError::Ended("the process is ending".to_owned())),
+    }
 }
 
 /// Renews the lease of a process until the task is aborted: at most six times a minute.

@@ -9,7 +9,7 @@ use crate::cli::output::Output;
 use crate::cli::{CliError, suggest};
 use crate::core::Name;
 use crate::history::postgres::PostgresStore;
-use crate::history::private_server::{FolderLock, LockError, PrivateServer, ReadersLock};
+use crate::history::private_server::{self, FolderLock, LockError, PrivateServer, ReadersLock};
 use crate::history::{HistoryError, Store};
 use sqlx::postgres::PgConnectOptions;
 use std::io::ErrorKind;
@@ -94,7 +94,7 @@ impl Place {
             return Ok(());
         }
         let folder = options.data_dir.clone();
-        match folder.join("postgres").try_exists() {
+        match folder.join(private_server::DATA).try_exists() {
             Ok(true) => Ok(()),
             Err(source) if source.kind() == ErrorKind::PermissionDenied => {
                 Err(EmbeddedError::Unreadable { folder, source })

@@ -11,7 +11,7 @@ use crate::cli::limits::CHECK_PAGE;
 use crate::cli::output::{Output, Table, counted, either, time};
 use crate::cli::{CliError, Exit};
 use crate::core::{EnvironmentState, Epoch, IntentRecord, Life, LoadedRow, Name, ResourceId, VersionNumber};
-use crate::history::Store;
+use crate::history::{Store, private_server};
 use attempts::Attempts;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
@@ -168,7 +168,7 @@ fn memory(state: &EnvironmentState, version: VersionNumber, live: &[&LoadedRow])
 
 /// The files that every run needs can be used.
 fn folder(folder: &Path, private: bool) -> Result<String, String> {
-    let version = folder.join("postgres").join("PG_VERSION");
+    let version = folder.join(private_server::DATA).join("PG_VERSION");
     if private && !version.is_file() {
         return Err(format!("{} is not there", version.display()));
     }

@@ -159,7 +159,7 @@ fn difference(name: Name, was: Option<Name>, before: Option<&Intent>, after: Opt
     DifferenceDocument { name, change, was, before: earlier, after: later, diff }
 }
 
-/// All that an intent says, much as its manifest says it.
+/// What an intent says, much as its manifest says it: a policy's defaults are left out.
 fn document(intent: &Intent, attributes: Value) -> Value {
     let mut document = serde_json::to_value(intent).unwrap_or_default();
     if let Some(fields) = document.as_object_mut() {
@@ -194,7 +194,7 @@ fn text(document: &DiffDocument) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::{IntentParts, Policy};
+    use crate::core::{IntentParts, Policy, Replace};
 
     fn content(resources: &[(u32, &str, &str)]) -> Content {
         let entry = |&(id, name, value): &(u32, &str, &str)| {
@@ -229,5 +229,19 @@ mod tests {
         assert_eq!(changes(&[(1, "a", "x")], &[(1, "b", "x")]), ["renamed b"]);
         // The same name as another thing is a change to whoever reads it.
         assert_eq!(changes(&[(1, "a", "x")], &[(2, "a", "y")]), ["changed a"]);
+    }
+
+    #[test]
+    fn of_a_policy_it_shows_what_is_not_the_default() {
+        let with = |policy| Intent::new(IntentParts { policy, attributes: "{}".into(), ..IntentParts::default() });
+        let usual = with(Policy::default());
+        let kept = with(Policy { protected: true, replace: Replace::Never, ..Policy::default() });
+        let changed = |earlier, later| {
+            let lines = difference("a".into(), None, Some(earlier), Some(later)).diff;
+            let changed = lines.lines().filter(|line| line.starts_with(['+', '-'])).map(str::to_owned);
+            changed.collect::<Vec<_>>()
+        };
+        assert_eq!(changed(&usual, &kept), ["+  protected: true", "+  replace: Never"]);
+        assert_eq!(changed(&kept, &usual), ["-  protected: true", "-  replace: Never"]);
     }
 }

@@ -7,7 +7,9 @@ use super::errors::Failure;
 use crate::history::limits;
 use futures::{StreamExt, TryStreamExt};
 use sqlx::PgConnection;
+use std::io;
 use tokio::sync::mpsc;
+use tokio::task::JoinError;
 
 /// Has each row of a query read into `all`, in order, and gives that back. A COPY takes no parameters: they stand in the query.
 pub(super) async fn read<A: Send + 'static>(
@@ -25,7 +27,11 @@ pub(super) async fn read<A: Send + 'static>(
         let _ = sender.send(messages.map_err(|failed| failed.1)?).await;
     }
     drop(sender);
-    reader.await.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
+    match reader.await.map_err(JoinError::try_into_panic) {
+        Ok(read) => read,
+        Err(Ok(panic)) => std::panic::resume_unwind(panic),
+        Err(Err(ending)) => Err(sqlx::Error::Io(io::Error::other(ending)).into()),
+    }
 }
 
 /// One row is one message; what the stream begins with comes with the first, and what it ends with by itself.
@@ -53,7 +59,6 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use crate::history::test_database;
-    use sqlx::Connection;
 
     async fn numbers(connection: &mut PgConnection, query: &str) -> Result<Vec<u64>, Failure> {
         let number = |all: &mut Vec<u64>, cells: &mut Cells<'_>| cells.number().map(|number| all.push(number));
@@ -73,11 +78,12 @@ mod tests {
     #[tokio::test]
     async fn after_a_failure_on_either_side_the_connection_is_of_use() {
         let mut connection = test_database::empty_history().await;
-        let many = "SELECT 'no number' FROM generate_series(1, 100000)";
-        for (query, whose) in [(many, "ours"), ("SELECT 1 / (3 - number) FROM generate_series(1, 3) number", "its")] {
-            assert!(numbers(&mut connection, query).await.is_err(), "{whose}");
-            connection.ping().await.unwrap();
-            assert_eq!(numbers(&mut connection, "SELECT 7::bigint").await.unwrap(), [7], "{whose}");
-        }
+        let ours = numbers(&mut connection, "SELECT 'no number' FROM generate_series(1, 100000)").await;
+        assert!(matches!(ours, Err(Failure::History(_))), "{ours:?}");
+        assert_eq!(numbers(&mut connection, "SELECT 7::bigint").await.unwrap(), [7]);
+        let its = "SELECT (1 / (300 - number))::bigint FROM generate_series(1, 300) number";
+        let its = numbers(&mut connection, its).await;
+        assert!(matches!(its, Err(Failure::Sql(_))), "{its:?}");
+        assert_eq!(numbers(&mut connection, "SELECT 7::bigint").await.unwrap(), [7]);
     }
 }

@@ -27,7 +27,7 @@ pub(super) async fn read(connection: &mut PgConnection, environment: i64) -> Res
 struct Found {
     /// By their numbers.
     rows: Vec<LoadedRow>,
-    /// Those, close together: they are searched for each row that comes.
+    /// The number of each row, close together: they are searched for every row that comes.
     numbers: Vec<ResourceId>,
     /// Something of them waits for a release.
     waits: bool,
@@ -35,7 +35,8 @@ struct Found {
 }
 
 impl Found {
-    fn number(&mut self) {
+    /// To be done again when rows have moved.
+    fn index(&mut self) {
         self.numbers = self.rows.iter().map(|row| row.resource).collect();
     }
 
@@ -57,8 +58,8 @@ async fn states(connection: &mut PgConnection, environment: i64) -> Result<Found
         Ok(())
     });
     let mut found = read.await?;
-    found.rows.sort_unstable_by_key(|row| row.resource);
-    found.number();
+    found.rows.sort_by_cached_key(|row| row.resource);
+    found.index();
     Ok(found)
 }
 
@@ -87,7 +88,6 @@ async fn intents(
     .await?;
     let mut said = said.into_iter();
     found.rows.retain(|_| said.next().flatten().is_some());
-    found.number();
     Ok(found)
 }
 
@@ -113,7 +113,8 @@ fn sought_intents(environment: i64) -> String {
 }
 
 /// What is accepted of live resources and not released: what their `pending_version` says, and where that removes them, the last intent before.
-async fn pending(connection: &mut PgConnection, environment: i64, found: Found) -> Result<Found, Failure> {
+async fn pending(connection: &mut PgConnection, environment: i64, mut found: Found) -> Result<Found, Failure> {
+    found.index();
     let query = format!(
         "SELECT state.resource, state.pending_version, said.kind IS NULL, said.set_name, {INTENT_COLUMNS}
          FROM resource_state state
@@ -151,7 +152,7 @@ mod tests {
     use sqlx::{AssertSqlSafe, Executor};
 
     #[tokio::test]
-    async fn the_intent_of_each_state_is_found_in_one_go_as_one_by_one() {
+    async fn each_state_is_given_its_intents_in_one_go_as_one_by_one() {
         let mut connection = test_database::empty_history().await;
         for name in ["other", "prod"] {
             let insert = format!("INSERT INTO environment (name) VALUES ('{name}')");
@@ -168,6 +169,7 @@ mod tests {
             (2, 3, 2, None),
             (2, 4, 2, Some("of nobody any more")),
             (2, 5, 2, None),
+            (2, 0, 1, None),
         ] {
             let parts = wants.map_or("NULL, NULL, NULL, NULL, NULL, NULL".to_owned(), |wants| {
                 format!(
@@ -181,16 +183,23 @@ mod tests {
             );
             connection.execute(AssertSqlSafe(insert)).await.unwrap();
         }
-        for (resource, version, life) in [(5, 2, 2), (3, 2, 2), (1, 1, 1), (2, 3, 1), (4, 2, 4)] {
+        for (resource, version, life) in [(5, 2, 2), (3, 2, 2), (1, 1, 1), (2, 3, 1), (4, 2, 4), (0, 1, 2)] {
             let insert = format!(
                 "INSERT INTO resource_state (environment, resource, version, failures, life, last_result, observed, skipped, set_name, maybe_changed, removal_approved)
                  VALUES (2, {resource}, {version}, 0, {life}, 1, 1, false, '', false, false)"
             );
             connection.execute(AssertSqlSafe(insert)).await.unwrap();
         }
+        let waits = "UPDATE resource_state SET pending_version = 4 WHERE resource = 2";
+        connection.execute(waits).await.unwrap();
         for in_one_go in [true, false] {
             let found = states(&mut connection, 2).await.unwrap();
+            assert!(found.waits);
             let found = intents(&mut connection, 2, found, in_one_go).await.unwrap();
+            let found = pending(&mut connection, 2, found).await.unwrap();
+            let waiting =
+                found.rows.iter().filter_map(|row| Some((row.resource.0, &*row.pending.as_ref()?.intent.attributes)));
+            assert_eq!(waiting.collect::<Vec<_>>(), [(2, "not released")]);
             let wanted = found.rows.iter().map(|row| (row.resource.0, &*row.intent.attributes));
             let expected = [(1, "first"), (2, "third"), (3, "first")];
             assert!(wanted.eq(expected), "in one go: {in_one_go}");

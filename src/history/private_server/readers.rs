@@ -24,10 +24,13 @@ impl ReadersLock {
     /// # Errors
     /// The folder of its data cannot be used.
     pub fn share(folder: &Path) -> Result<Option<Self>, ServerError> {
-        Self::take(folder, File::try_lock_shared)
+        match Self::take(folder, File::try_lock_shared) {
+            Err(ServerError::Folder { source, .. }) if source.kind() == ErrorKind::NotFound => Ok(None),
+            taken => taken,
+        }
     }
 
-    /// Waits until nobody reads, but not for ever; from then on nobody begins to.
+    /// Waits until nobody reads; from then on nobody begins to. `None` where somebody still does after [`limits::READERS_END`].
     pub(super) async fn outwait(folder: &Path) -> Result<Option<Self>, ServerError> {
         let began = Instant::now();
         loop {
@@ -42,10 +45,7 @@ impl ReadersLock {
     fn take(folder: &Path, lock: impl FnOnce(&File) -> Result<(), TryLockError>) -> Result<Option<Self>, ServerError> {
         let path = folder.join(DATA);
         let unusable = |source| ServerError::Folder { path: path.clone(), source };
-        let data = match File::open(&path) {
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-            data => data.map_err(unusable)?,
-        };
+        let data = File::open(&path).map_err(unusable)?;
         match lock(&data) {
             Ok(()) => Ok(Some(Self { _data: data })),
             Err(TryLockError::WouldBlock) => Ok(None),

@@ -159,11 +159,21 @@ async fn a_folder_of_something_else_is_left_alone() {
 }
 
 #[tokio::test]
+async fn where_no_server_was_ever_made_nobody_reads_and_nobody_is_waited_for() {
+    let folder = tempfile::tempdir().unwrap();
+    assert!(ReadersLock::share(folder.path()).unwrap().is_none());
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+    let outwaited = ReadersLock::outwait(folder.path()).now_or_never();
+    assert!(matches!(outwaited, Some(Err(ServerError::Folder { .. }))), "at once");
+}
+
+#[tokio::test]
 async fn a_server_is_not_stopped_under_those_who_read() {
     let folder = tempfile::tempdir().unwrap();
     let server = started(folder.path()).await;
     execute(&server, "CREATE TABLE kept (); INSERT INTO kept DEFAULT VALUES").await;
     let share = || ReadersLock::share(folder.path()).unwrap();
+    assert!(share().is_some());
     let reader = share().unwrap();
     let (options, mut stopped) = (server.connect_options(), Box::pin(server.stop()));
     for _ in 0..50 {
