@@ -1,6 +1,6 @@
 //! `step` alone: no clock, no history, no executors. Grants are answered as soon as they are given.
 
-use super::figure::{Figure, percentile, rate};
+use super::figure::{Figure, median, percentile, rate};
 use super::workload::{self, RESULT_BYTES, name_of, nothing, target_name};
 use crate::core::limits::CREDITS;
 use crate::core::{
@@ -142,9 +142,7 @@ fn attempts(targets: usize, credits: u32) -> f64 {
         brain.answer_all();
         rate(brain.compliant(), brain.spent)
     };
-    let mut rates: Vec<f64> = (0..DEPLOYS).map(deploy).collect();
-    rates.sort_by(f64::total_cmp);
-    rates.get(DEPLOYS / 2).copied().unwrap_or_default()
+    median((0..DEPLOYS).map(deploy).collect())
 }
 
 fn a_million() -> [Figure; 3] {

@@ -83,6 +83,12 @@ pub(super) fn rate(count: usize, elapsed: Duration) -> f64 {
     count as f64 / elapsed.as_secs_f64().max(1e-9)
 }
 
+/// The one in the middle, of an odd number of them.
+pub(super) fn median(mut samples: Vec<f64>) -> f64 {
+    samples.sort_unstable_by(f64::total_cmp);
+    samples.get(samples.len() / 2).copied().unwrap_or_default()
+}
+
 /// The value below which so large a share of the samples lies.
 pub(super) fn percentile(mut samples: Vec<Duration>, share: f64) -> Duration {
     samples.sort_unstable();
