@@ -23,6 +23,8 @@ pub mod executor;
 #[cfg(feature = "full")]
 pub mod history;
 #[cfg(feature = "full")]
+mod joined;
+#[cfg(feature = "full")]
 pub mod operator;
 #[cfg(feature = "full")]
 pub mod scheduler;

@@ -15,6 +15,7 @@ pub use log::Log;
 pub(crate) use log::Printed;
 
 use crate::core::Change;
+use crate::joined::joined;
 use async_trait::async_trait;
 use serde_json::Value;
 use std::sync::Arc;
@@ -179,12 +180,8 @@ pub struct AdaptorError(pub String);
 pub(crate) async fn blocking<T: Send + 'static>(
     task: impl FnOnce() -> Result<T, AdaptorError> + Send + 'static,
 ) -> Result<T, AdaptorError> {
-    match tokio::task::spawn_blocking(task).await {
-        Ok(result) => result,
-        Err(error) => match error.try_into_panic() {
-            // The executor turns it into a failed attempt, as any panic of an adaptor.
-            Ok(panic) => std::panic::resume_unwind(panic),
-            Err(error) => Err(AdaptorError(format!("the executor is stopping: {error}"))),
-        },
-    }
+    // The executor turns a panic into a failed attempt, as any of an adaptor.
+    joined(tokio::task::spawn_blocking(task))
+        .await
+        .map_err(|ending| AdaptorError(format!("the executor is stopping: {ending}")))?
 }

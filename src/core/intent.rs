@@ -169,6 +169,12 @@ impl Intent {
     }
 }
 
+impl Default for Intent {
+    fn default() -> Self {
+        Self::new(IntentParts::default())
+    }
+}
+
 impl std::ops::Deref for Intent {
     type Target = IntentParts;
 
@@ -242,8 +248,8 @@ mod tests {
             |parts, _| parts.policy.deadline_ms += 1,
             |parts, _| parts.policy.notify.send = true,
         ];
-        let before = Intent::new(IntentParts::default());
-        assert_eq!(before.content(), Intent::new(IntentParts::default()).content());
+        let before = Intent::default();
+        assert_eq!(before.content(), Intent::default().content());
         for (number, change) in changes.iter().enumerate() {
             let mut parts = IntentParts::default();
             change(&mut parts, &fact);

@@ -108,8 +108,7 @@ impl PrivateServer {
             Ok(Some(_)) => {}
             Ok(None) => tracing::warn!("the private PostgreSQL is stopped under somebody who still reads there"),
             Err(error) => {
-                let error: &dyn std::error::Error = error;
-                tracing::warn!(error, "the private PostgreSQL is stopped without waiting for those who read there");
+                tracing::warn!(%error, "the private PostgreSQL is stopped without waiting for those who read there");
             }
         }
         for (signal, patience) in [(Signal::INT, limits::FAST_STOP), (Signal::QUIT, limits::IMMEDIATE_STOP)] {

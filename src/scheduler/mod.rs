@@ -20,11 +20,11 @@ use crate::core::{
     Refusal, Request, RequestId, RequestKind, ResourceId, Scope, Snapshot, Timestamp, VersionNumber,
 };
 use crate::history::{HistoryError, Owner, Store, mending};
+use crate::joined::joined;
 use crate::scheduler::limits::{CALLS, COMMITS_KEPT};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
-use tokio::task::JoinError;
 
 /// The outside of a scheduler: carries messages away. Must not block.
 pub trait Edge: Send + Sync + 'static {
@@ -253,11 +253,7 @@ async fn restore(
     snapshot: Snapshot,
 ) -> Result<(EnvironmentState, Effects), SchedulerError> {
     let restored = tokio::task::spawn_blocking(move || EnvironmentState::restore(environment, epoch, snapshot, now()));
-    match restored.await.map_err(JoinError::try_into_panic) {
-        Ok(restored) => Ok(restored),
-        Err(Ok(panic)) => std::panic::resume_unwind(panic),
-        Err(Err(_)) => Err(SchedulerError::Ended("the process is ending".to_owned())),
-    }
+    joined(restored).await.map_err(|_| SchedulerError::Ended("the process is ending".to_owned()))
 }
 
 /// Renews the lease of a process until the task is aborted: at most six times a minute.

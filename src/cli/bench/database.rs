@@ -192,7 +192,7 @@ async fn intents(connection: &mut PgConnection, numbers: &[i64]) -> Result<(), s
     .bind(text(24))
     .bind(text(400))
     .bind(text(20))
-    .bind(text(22))
+    .bind(text(21))
     .execute(connection)
     .await
     .map(drop)

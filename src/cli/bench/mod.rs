@@ -69,9 +69,6 @@ pub(crate) enum Stage {
     Idle,
 }
 
-/// Restarts of each kind: the median of them counts.
-const RESTARTS: usize = 5;
-
 /// Why a figure cannot be measured.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum BenchError {
@@ -164,17 +161,17 @@ async fn measure(group: Group, folder: &Path) -> Result<Vec<Figure>, CliError> {
         Group::Restart => {
             one(Stage::PrepareRestart).await?;
             let seconds = async |stage| Ok::<_, CliError>(one(stage).await?.iter().map(|figure| figure.value).sum());
-            let bare = several(async || seconds(Stage::BareRead).await).await?;
-            let calm = several(async || {
+            let bare = median_restart(async || seconds(Stage::BareRead).await).await?;
+            let calm = median_restart(async || {
                 one(Stage::Leave).await?;
                 seconds(Stage::Restart).await
-            });
-            let calm = calm.await?;
-            let killed = several(async || {
+            })
+            .await?;
+            let killed = median_restart(async || {
                 spawn_killed(Stage::LeaveKilled, &data).await?;
                 seconds(Stage::Restart).await
-            });
-            let killed = killed.await?;
+            })
+            .await?;
             Ok(vec![
                 Figure::new("restart_100k_s", calm).at_most(1.0).beside("starting the server and reading bare", bare),
                 Figure::new("restart_100k_after_pg_kill_s", killed).at_most(5.0).beside("without the kill", calm),
@@ -187,8 +184,11 @@ async fn measure(group: Group, folder: &Path) -> Result<Vec<Figure>, CliError> {
     }
 }
 
-/// What a restart takes in the middle: one that reads a hundred thousand rows into new memory takes now a third more, now a third less.
-async fn several(mut seconds: impl AsyncFnMut() -> Result<f64, CliError>) -> Result<f64, CliError> {
+/// Restarts of each kind.
+const RESTARTS: usize = 5;
+
+/// The median of several restarts: one that reads a hundred thousand rows into new memory takes now a third more, now a third less.
+async fn median_restart(mut seconds: impl AsyncFnMut() -> Result<f64, CliError>) -> Result<f64, CliError> {
     let mut all = Vec::new();
     for _ in 0..RESTARTS {
         all.push(seconds().await?);

@@ -5,11 +5,11 @@ use super::cells::Cells;
 use super::copy::HEAD;
 use super::errors::Failure;
 use crate::history::limits;
+use crate::joined::joined;
 use futures::{StreamExt, TryStreamExt};
 use sqlx::PgConnection;
 use std::io;
 use tokio::sync::mpsc;
-use tokio::task::JoinError;
 
 /// Has each row of a query read into `all`, in order, and gives that back. A COPY takes no parameters: they stand in the query.
 pub(super) async fn read<A: Send + 'static>(
@@ -27,11 +27,7 @@ pub(super) async fn read<A: Send + 'static>(
         let _ = sender.send(messages.map_err(|failed| failed.1)?).await;
     }
     drop(sender);
-    match reader.await.map_err(JoinError::try_into_panic) {
-        Ok(read) => read,
-        Err(Ok(panic)) => std::panic::resume_unwind(panic),
-        Err(Err(ending)) => Err(sqlx::Error::Io(io::Error::other(ending)).into()),
-    }
+    joined(reader).await.map_err(|ending| sqlx::Error::Io(io::Error::other(ending)))?
 }
 
 /// One row is one message; what the stream begins with comes with the first, and what it ends with by itself.

@@ -6,7 +6,7 @@
 use super::copied;
 use super::errors::Failure;
 use super::state::{self, INTENT_COLUMNS, LOADED, STATES, Shared, resource};
-use crate::core::{Intent, IntentParts, LoadedRow, Pending, ResourceId, VersionNumber};
+use crate::core::{Intent, LoadedRow, Pending, ResourceId, VersionNumber};
 use crate::history::limits;
 use sqlx::PgConnection;
 use std::sync::Arc;
@@ -20,7 +20,7 @@ pub(super) async fn read(connection: &mut PgConnection, environment: i64) -> Res
     if found.waits {
         found = pending(connection, environment, found).await?;
     }
-    Ok(found.rows)
+    Ok(found.with_intents())
 }
 
 #[derive(Default)]
@@ -29,37 +29,40 @@ struct Found {
     rows: Vec<LoadedRow>,
     /// The number of each row, close together: they are searched for every row that comes.
     numbers: Vec<ResourceId>,
+    /// In the place of an intent that was not read.
+    unread: Arc<Intent>,
     /// Something of them waits for a release.
     waits: bool,
     shared: Shared,
 }
 
 impl Found {
-    /// To be done again when rows have moved.
-    fn index(&mut self) {
-        self.numbers = self.rows.iter().map(|row| row.resource).collect();
-    }
-
     /// Where a resource is.
     fn at(&self, resource: ResourceId) -> Option<usize> {
         self.numbers.binary_search(&resource).ok()
+    }
+
+    /// The rows of which history has an intent.
+    fn with_intents(self) -> Vec<LoadedRow> {
+        let Self { mut rows, unread, .. } = self;
+        rows.retain(|row| !Arc::ptr_eq(&row.intent, &unread));
+        rows
     }
 }
 
 /// The rows without their intents. They come in no order: a database that knows nothing yet of how much there is would sort it all on disk.
 async fn states(connection: &mut PgConnection, environment: i64) -> Result<Found, Failure> {
-    let unread = Arc::new(Intent::new(IntentParts::default()));
     let columns = STATES.listed("");
     let query = format!("SELECT {columns} FROM resource_state WHERE environment = {environment} AND {LOADED}");
-    let read = copied::read(connection, &query, Found::default(), move |found, cells| {
-        let (row, waits) = state::read(cells, &unread, &mut found.shared)?;
+    let read = copied::read(connection, &query, Found::default(), |found, cells| {
+        let (row, waits) = state::read(cells, &found.unread, &mut found.shared)?;
         found.waits |= waits;
         found.rows.push(row.into());
         Ok(())
     });
     let mut found = read.await?;
     found.rows.sort_by_cached_key(|row| row.resource);
-    found.index();
+    found.numbers = found.rows.iter().map(|row| row.resource).collect();
     Ok(found)
 }
 
@@ -73,7 +76,7 @@ async fn intents(
     found.shared.expect(found.rows.len());
     let query = if in_one_go { all_intents(environment) } else { sought_intents(environment) };
     let said = vec![None; found.rows.len()];
-    let (mut found, said) = copied::read(connection, &query, (found, said), |(found, said), cells| {
+    let (found, _) = copied::read(connection, &query, (found, said), |(found, said), cells| {
         let (resource, version) = (resource(cells.next()?), VersionNumber(cells.number()?));
         let Some(at) = found.at(resource) else { return Ok(()) };
         if let (Some(row), Some(newest)) = (found.rows.get_mut(at), said.get_mut(at))
@@ -86,8 +89,6 @@ async fn intents(
         Ok(())
     })
     .await?;
-    let mut said = said.into_iter();
-    found.rows.retain(|_| said.next().flatten().is_some());
     Ok(found)
 }
 
@@ -113,8 +114,7 @@ fn sought_intents(environment: i64) -> String {
 }
 
 /// What is accepted of live resources and not released: what their `pending_version` says, and where that removes them, the last intent before.
-async fn pending(connection: &mut PgConnection, environment: i64, mut found: Found) -> Result<Found, Failure> {
-    found.index();
+async fn pending(connection: &mut PgConnection, environment: i64, found: Found) -> Result<Found, Failure> {
     let query = format!(
         "SELECT state.resource, state.pending_version, said.kind IS NULL, said.set_name, {INTENT_COLUMNS}
          FROM resource_state state
@@ -196,11 +196,11 @@ mod tests {
             let found = states(&mut connection, 2).await.unwrap();
             assert!(found.waits);
             let found = intents(&mut connection, 2, found, in_one_go).await.unwrap();
-            let found = pending(&mut connection, 2, found).await.unwrap();
+            let rows = pending(&mut connection, 2, found).await.unwrap().with_intents();
             let waiting =
-                found.rows.iter().filter_map(|row| Some((row.resource.0, &*row.pending.as_ref()?.intent.attributes)));
+                rows.iter().filter_map(|row| Some((row.resource.0, &*row.pending.as_ref()?.intent.attributes)));
             assert_eq!(waiting.collect::<Vec<_>>(), [(2, "not released")]);
-            let wanted = found.rows.iter().map(|row| (row.resource.0, &*row.intent.attributes));
+            let wanted = rows.iter().map(|row| (row.resource.0, &*row.intent.attributes));
             let expected = [(1, "first"), (2, "third"), (3, "first")];
             assert!(wanted.eq(expected), "in one go: {in_one_go}");
         }
