@@ -37,25 +37,22 @@ impl<N: Clone + Ord + Hash> Search<N> {
     }
 
     /// Takes the component that ends at `index` off the stack.
-    fn component(&mut self, index: usize) -> BTreeSet<N> {
-        let mut members = BTreeSet::new();
-        while let Some(member) = self.stack.pop() {
+    fn component(&mut self, index: usize) -> Vec<N> {
+        let begins = self.stack.iter().rposition(|&member| member == index).unwrap_or_default();
+        let members = self.stack.split_off(begins);
+        for &member in &members {
             if let Some(flag) = self.on_stack.get_mut(member) {
                 *flag = false;
             }
-            members.extend(self.names.get(member).cloned());
-            if member == index {
-                break;
-            }
         }
-        members
+        members.into_iter().filter_map(|member| self.names.get(member).cloned()).collect()
     }
 }
 
 /// All cycles that can be reached from `from`, each as its set of members, in a stable order.
-pub(super) fn find<N: Clone + Ord + Hash>(
+pub(super) fn find<N: Clone + Ord + Hash, R: IntoIterator<Item = N>>(
     from: impl Iterator<Item = N>,
-    requires: impl Fn(&N) -> Vec<N>,
+    requires: impl Fn(&N) -> R,
 ) -> Vec<BTreeSet<N>> {
     let mut search = Search::new();
     let mut cycles = Vec::new();
@@ -84,10 +81,9 @@ pub(super) fn find<N: Clone + Ord + Hash>(
             }
             if low == at {
                 let members = search.component(at);
-                let own =
-                    members.first().filter(|_| members.len() == 1).is_some_and(|name| requires(name).contains(name));
-                if members.len() > 1 || own {
-                    cycles.push(members);
+                let own = |name: &N| requires(name).into_iter().any(|next| next == *name);
+                if members.len() > 1 || members.first().is_some_and(own) {
+                    cycles.push(members.into_iter().collect());
                 }
             }
         }
@@ -96,7 +92,10 @@ pub(super) fn find<N: Clone + Ord + Hash>(
 }
 
 /// The shortest way from the first member back to itself; its name stands at both ends.
-pub(super) fn path<N: Clone + Ord + Hash>(members: &BTreeSet<N>, requires: impl Fn(&N) -> Vec<N>) -> Vec<N> {
+pub(super) fn path<N: Clone + Ord + Hash, R: IntoIterator<Item = N>>(
+    members: &BTreeSet<N>,
+    requires: impl Fn(&N) -> R,
+) -> Vec<N> {
     let Some(start) = members.first() else { return Vec::new() };
     let mut came_from: HashMap<N, N> = HashMap::new();
     let mut queue = VecDeque::from([start.clone()]);

@@ -2,8 +2,8 @@
 
 use super::derive::identity_key;
 use super::state::EnvironmentState;
-use super::{Hash, Intent, Name, Push, PushMode, Refusal, RefusalKind, Replace, ResourceId, limits};
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use super::{Hash, Intent, Name, Push, PushMode, Refusal, RefusalKind, Replace, ResourceId, cycles, limits};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 /// The change set that a push comes to.
@@ -32,18 +32,18 @@ impl EnvironmentState {
     /// Works out what a push would do.
     pub fn plan_push(&self, push: &Push) -> PushPlan {
         let mut refusals = Vec::new();
-        let mut wanted: BTreeMap<Name, Arc<Intent>> = BTreeMap::new();
-        let mut seen = BTreeSet::new();
+        let mut seen = HashSet::with_capacity(push.upserts.len());
+        let mut right = Vec::with_capacity(push.upserts.len());
         for intent in &push.upserts {
             // What is said first counts, also where it is refused: what is said of the name after it is no less of a duplicate.
             let new = seen.insert(&intent.name);
             let wrong = if new { self.check_alone(push, intent) } else { Some(RefusalKind::DuplicateName) };
-            if let Some(kind) = wrong {
-                refusals.push(Refusal { name: intent.name.clone(), kind });
-            } else {
-                wanted.insert(intent.name.clone(), Arc::clone(intent));
+            match wrong {
+                Some(kind) => refusals.push(Refusal { name: intent.name.clone(), kind }),
+                None => right.push((intent.name.clone(), Arc::clone(intent))),
             }
         }
+        let mut wanted: BTreeMap<Name, Arc<Intent>> = right.into_iter().collect();
         let refused: BTreeSet<Name> = refusals.iter().map(|refusal| refusal.name.clone()).collect();
         let removed = self.removals(push, &wanted, &refused);
         wanted.retain(|name, intent| removed.contains(name) || self.differs(intent, &push.set));
@@ -107,7 +107,7 @@ impl EnvironmentState {
         removed: &BTreeSet<Name>,
         refusals: &mut Vec<Refusal>,
     ) -> bool {
-        let mut owners: HashMap<Hash, Name> = HashMap::new();
+        let mut owners: HashMap<Hash, &Name> = HashMap::with_capacity(wanted.len());
         let mut refused = Vec::new();
         for (name, intent) in &*wanted {
             let key = identity_key(intent);
@@ -115,12 +115,12 @@ impl EnvironmentState {
                 let moves_away = wanted.get(*holder).is_some_and(|next| identity_key(next) != key);
                 *holder != name && !removed.contains(*holder) && !moves_away
             });
-            match holder.or_else(|| owners.get(&key)) {
+            match holder.or_else(|| owners.get(&key).copied()) {
                 Some(holder) => {
                     refused.push(Refusal { name: name.clone(), kind: RefusalKind::DuplicateIdentity(holder.clone()) });
                 }
                 None => {
-                    owners.insert(key, name.clone());
+                    owners.insert(key, name);
                 }
             }
         }
@@ -143,36 +143,34 @@ impl EnvironmentState {
         let keeps_edges = |intent: &Intent| {
             self.accepted(&intent.name).is_some_and(|(_, current)| current.requires == intent.requires)
         };
-        let from: Vec<Name> =
-            wanted.iter().filter(|(_, intent)| !keeps_edges(intent)).map(|(name, _)| name.clone()).collect();
-        let cycles = super::cycles::find(from.into_iter(), |name| requirements(self, wanted, removed, name));
-        let any = !cycles.is_empty();
-        for members in cycles {
-            let path: Arc<[Name]> =
-                super::cycles::path(&members, |name| requirements(self, wanted, removed, name)).into();
-            for member in &members {
-                wanted.remove(member);
-                refusals.push(Refusal { name: member.clone(), kind: RefusalKind::Cycle(Arc::clone(&path)) });
-            }
+        let from = wanted.iter().filter(|(_, intent)| !keeps_edges(intent)).map(|(name, _)| name);
+        let requires = |name: &&Name| self.requires_after_push(wanted, removed, name);
+        let mut refused = Vec::new();
+        for members in cycles::find(from, requires) {
+            let path: Arc<[Name]> = cycles::path(&members, requires).into_iter().cloned().collect();
+            let refuse = |name: &Name| Refusal { name: name.clone(), kind: RefusalKind::Cycle(Arc::clone(&path)) };
+            refused.extend(members.into_iter().map(refuse));
         }
+        for refusal in &refused {
+            wanted.remove(&refusal.name);
+        }
+        let any = !refused.is_empty();
+        refusals.extend(refused);
         any
+    }
+
+    /// What a name requires after the push.
+    fn requires_after_push<'a>(
+        &'a self,
+        wanted: &'a BTreeMap<Name, Arc<Intent>>,
+        removed: &BTreeSet<Name>,
+        name: &Name,
+    ) -> &'a [Name] {
+        let accepted = || self.accepted(name).filter(|_| !removed.contains(name)).map(|(_, intent)| intent);
+        wanted.get(name).or_else(accepted).map_or(&[], |intent| &intent.requires)
     }
 
     pub(super) fn ids(&self) -> impl Iterator<Item = ResourceId> + '_ {
         (0_u32..).zip(&self.resources).filter(|(_, slot)| slot.is_some()).map(|(id, _)| ResourceId(id))
     }
-}
-
-/// What a name requires after the push.
-fn requirements(
-    state: &EnvironmentState,
-    wanted: &BTreeMap<Name, Arc<Intent>>,
-    removed: &BTreeSet<Name>,
-    name: &Name,
-) -> Vec<Name> {
-    if let Some(intent) = wanted.get(name) {
-        return intent.requires.clone();
-    }
-    let accepted = state.accepted(name).filter(|_| !removed.contains(name));
-    accepted.map(|(_, intent)| intent.requires.clone()).unwrap_or_default()
 }

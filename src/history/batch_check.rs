@@ -8,7 +8,7 @@ use crate::core::{
     Epoch, Finding, Intent, IntentRecord, OutcomeKind, Record, RequestRecord, ResourceRow, VersionNumber, VersionRecord,
 };
 use std::cmp::Ordering;
-use std::collections::BTreeSet;
+use std::collections::HashSet;
 
 /// Refuses a batch that can never be stored.
 pub(super) fn check(batch: &Batch) -> Result<(), HistoryError> {
@@ -22,7 +22,7 @@ pub(super) fn check(batch: &Batch) -> Result<(), HistoryError> {
             parent = Some(version.number);
         }
     }
-    let mut seen = BTreeSet::new();
+    let mut seen = HashSet::with_capacity(batch.rows.len());
     for row in &batch.rows {
         check_row(row)?;
         if !seen.insert(row.resource) {
@@ -103,7 +103,7 @@ fn check_record(record: &Record) -> Result<(), HistoryError> {
 fn check_version(version: &VersionRecord) -> Result<(), HistoryError> {
     let texts = [&version.author, &version.source, &version.message];
     check_texts(|| format!("version {}", version.number), texts.map(|text| Some(&**text)))?;
-    let mut seen = BTreeSet::new();
+    let mut seen = HashSet::with_capacity(version.intents.len());
     for IntentRecord { resource, name, set, intent } in &version.intents {
         let what = || format!("the intent of {name:?} in version {}", version.number);
         check_texts(what, [Some(&**name), Some(set)])?;

@@ -36,6 +36,8 @@ impl Loop {
         loop {
             if let Some(closed) = self.heart.hand_over() {
                 self.writer.write(closed);
+                // The writer begins before this thread goes on with what else has come.
+                tokio::task::yield_now().await;
             }
             if self.stop.is_some() && !self.heart.is_writing() {
                 return self.end().await;

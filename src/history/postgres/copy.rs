@@ -17,6 +17,10 @@ const NULL: i32 = -1;
 pub(super) trait Cell {
     /// Appends its length in bytes, and itself.
     fn put(self, to: &mut Vec<u8>);
+
+    fn is_null(&self) -> bool {
+        false
+    }
 }
 
 fn put(bytes: &[u8], to: &mut Vec<u8>) {
@@ -67,6 +71,10 @@ impl<T: Cell> Cell for Option<T> {
             Some(cell) => cell.put(to),
             None => to.extend_from_slice(&NULL.to_be_bytes()),
         }
+    }
+
+    fn is_null(&self) -> bool {
+        self.is_none()
     }
 }
 

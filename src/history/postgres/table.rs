@@ -82,7 +82,10 @@ impl<'a, R: 'a> Columns<'a, R> for Arrays<'a, R> {
         T: Cell + 'a,
         Vec<T>: Encode<'a, Postgres> + Type<Postgres>,
     {
-        Self { query: self.query.bind(self.rows.iter().map(value).collect::<Vec<T>>()), ..self }
+        let cells: Vec<T> = self.rows.iter().map(value).collect();
+        // To have PostgreSQL make an array of NULLs and take it apart again costs as much as one of values. Beside the other arrays none is as good.
+        let cells = cells.iter().any(|cell| !cell.is_null()).then_some(cells);
+        Self { query: self.query.bind(cells), ..self }
     }
 }
 
