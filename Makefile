@@ -38,7 +38,7 @@ mutants: ## deliberate bugs in core: each must be noticed by the tests of its gr
 	@scripts/setup
 	@scripts/mutants
 
-soak: ## thousands of simulated worlds, and every deliberate bug; docs/reliability.md keeps the last result (SEEDS=10000 LONG=100 SWEPT=100)
+soak: ## thousands of simulated worlds, hundreds of real kills, every deliberate bug; docs/reliability.md keeps the last result (SEEDS=10000 LONG=100 SWEPT=100 KILLS=500)
 	@scripts/setup
 	@cargo build --quiet --release --bin homeostat
-	@scripts/soak $${SEEDS:-10000} $${LONG:-100} $${SWEPT:-100}
+	@scripts/soak $${SEEDS:-10000} $${LONG:-100} $${SWEPT:-100} $${KILLS:-500}
