@@ -60,7 +60,9 @@ impl ClusterError {
     /// Whether server-side apply failed because the stored object itself does not fit its definition: it was stored under another one.
     pub fn object_does_not_fit(&self) -> bool {
         let Self::Call { source, .. } = self else { return false };
-        matches!(&**source, kube::Error::Api(status) if status.code == 500 && status.message.contains("failed to create typed live object"))
+        // In these words where it has managed fields, and where it has none yet.
+        let words = ["failed to create typed live object", "failed to create manager for existing fields"];
+        matches!(&**source, kube::Error::Api(status) if status.code == 500 && words.iter().any(|words| status.message.contains(words)))
     }
 
     /// Whether the call was refused because its namespace is being deleted.
