@@ -88,10 +88,14 @@ mod tests {
     use super::{Class, ClusterError};
 
     fn answer(code: u16, reason: &str) -> ClusterError {
+        answer_in_words(code, reason, "no")
+    }
+
+    fn answer_in_words(code: u16, reason: &str, words: &str) -> ClusterError {
         let status = kube::core::Status {
             code,
             reason: reason.to_owned(),
-            message: "no".to_owned(),
+            message: words.to_owned(),
             ..kube::core::Status::default()
         };
         ClusterError::Call {
@@ -116,5 +120,23 @@ mod tests {
             assert_eq!(answer(code, reason).class(), class, "{code}");
         }
         assert_eq!(answer(404, "").to_string(), "cannot write Pod a/b: no");
+    }
+
+    /// The words of API server 1.35, those of the object left out.
+    #[test]
+    fn a_stored_object_that_does_not_fit_is_known_by_what_apply_answers() {
+        let rows = [
+            (500, "failed to create typed live object (a/b; ...): .spec.x: field not declared in schema", true),
+            (
+                500,
+                "failed to create manager for existing fields: failed to convert new object (a/b; ...) to smd typed",
+                true,
+            ),
+            (500, "etcdserver: request timed out", false),
+            (409, "failed to create typed live object", false),
+        ];
+        for (code, words, does_not_fit) in rows {
+            assert_eq!(answer_in_words(code, "InternalError", words).object_does_not_fit(), does_not_fit, "{words}");
+        }
     }
 }

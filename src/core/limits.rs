@@ -30,7 +30,7 @@ pub const INPUTS: usize = 64;
 /// Attributes of one thing of which is remembered that there were secrets in them; with more of them, all of the thing is hidden.
 pub const ONCE_SECRET: usize = 16;
 /// Requests for work that may wait to be dealt with; each remembers what it covers. One that waits for nothing that another does not wait for too makes
-/// room for the next.
+/// room for the next. As many dry runs may be open.
 pub const OPEN_REQUESTS: usize = 256;
 /// Bytes of the attributes of one resource: a Kubernetes object cannot be larger either.
 pub const ATTRIBUTES_BYTES: usize = 1_048_576;

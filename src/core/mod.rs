@@ -12,6 +12,7 @@ mod circles;
 mod cycles;
 mod derive;
 mod dispatch;
+mod dry_runs;
 mod effect;
 mod event;
 mod executors;

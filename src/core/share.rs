@@ -53,7 +53,7 @@ impl EnvironmentState {
 
     /// Something is to be thought over before anything is granted.
     pub(super) fn is_unsettled(&self) -> bool {
-        self.moves() || !self.intakes.is_empty() || !self.revisit.is_over()
+        self.moves() || !self.intakes.is_empty() || self.takes_in_dry_runs() || !self.revisit.is_over()
     }
 
     /// This step has left something for the next one.

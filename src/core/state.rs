@@ -3,6 +3,7 @@
 //! **Architecture invariant:** nothing here is recomputed over all resources. What depends on neighbours is a counter that changes along edges (`graph.rs`).
 
 use super::approval::Removals;
+use super::dry_runs::DryRun;
 use super::id_set::IdSet;
 use super::intake::Intake;
 use super::line::{Line, Standing};
@@ -16,8 +17,8 @@ use super::suspensions::Suspensions;
 use super::tell::Telling;
 use super::windows::Opening;
 use super::{
-    AttemptId, DryRunId, DryRunItem, Effects, Epoch, ExecutorName, Hash, Name, Operation, Pool, PoolName, Reason,
-    RequestId, ResourceId, ResourceRow, SessionNumber, Settings, Target, TargetName, Timestamp, VersionNumber,
+    AttemptId, DryRunId, Effects, Epoch, ExecutorName, Hash, Name, Operation, Pool, PoolName, Reason, RequestId,
+    ResourceId, ResourceRow, SessionNumber, Settings, Target, TargetName, Timestamp, VersionNumber,
 };
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
@@ -82,7 +83,7 @@ pub struct EnvironmentState {
     pub(super) requests: BTreeMap<RequestId, IdSet<ResourceId>>,
     pub(super) suspensions: Suspensions,
     pub(super) removals: Removals,
-    pub(super) dry_runs: BTreeMap<DryRunId, DryRunState>,
+    pub(super) dry_runs: BTreeMap<DryRunId, DryRun>,
 
     /// How much of all this a step may do.
     pub(super) share: Share,
@@ -257,12 +258,6 @@ pub(super) struct ExecutorState {
     pub(super) line: Line,
     /// Of its turns in this line and its pool's.
     pub(super) ageing: Ageing,
-}
-
-#[derive(Debug)]
-pub(super) struct DryRunState {
-    pub(super) items: Vec<DryRunItem>,
-    pub(super) remaining: u32,
 }
 
 impl Resource {

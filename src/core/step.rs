@@ -18,6 +18,7 @@ pub fn step(state: &mut EnvironmentState, event: Event, now: Timestamp, effects:
     state.revisit();
     state.open_circles();
     state.take_in();
+    state.take_in_dry_runs();
     state.fire();
     state.look_at_removals();
     state.settle();

@@ -169,6 +169,7 @@ impl Scheduler {
     pub async fn dry_run(&self, request: DryRunRequest) -> Result<DryRunId, SchedulerError> {
         match self.call(Event::DryRun(request)).await? {
             Some(Message::DryRunAccepted(id)) => Ok(id),
+            Some(Message::Refused(refusals)) => Err(SchedulerError::Refused(refusals)),
             _ => Err(self.gone().await),
         }
     }

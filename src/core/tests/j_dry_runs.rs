@@ -1,7 +1,8 @@
 //! J: dry runs, as far as they need no facts.
 
+use super::notation::Declared;
 use super::world::World;
-use crate::core::{AttemptId, DryRunId, Event};
+use crate::core::{AttemptId, DryRunId, DryRunItem, Event, Refusal, RefusalKind, limits};
 
 fn results(world: &World) -> Vec<(&str, &str)> {
     world.history.dry_runs[&DryRunId(1)].1.iter().map(|(name, (result, _))| (&**name, *result)).collect()
@@ -87,4 +88,38 @@ fn j1_an_environment_with_a_dry_run_that_waits_is_not_quiet() {
     world.target("t1");
     world.dry_run("a");
     assert!(!world.state.quiet());
+}
+
+#[test]
+fn j4_what_is_in_no_dry_run_to_be_deployed_is_not_seen_by_its_edges() {
+    let mut world = World::new(["t1"]);
+    let item =
+        |line: &str, removed| DryRunItem { intent: Declared::parse_all(line).remove(0).intent().into(), removed };
+    let items = vec![item("on <- later", false), item("off <- gone", false), item("gone", true), item("later", false)];
+    world.dry_run_of(items);
+    world.run_all();
+    assert_eq!(results(&world), [("gone", "none"), ("later", "none"), ("off", "undefined"), ("on", "none")]);
+}
+
+#[test]
+fn j4_what_a_dry_run_names_and_nobody_has_is_not_remembered() {
+    let mut world = World::new(["t1"]);
+    let targets = world.state.targets.len();
+    world.dry_run("a@nowhere; b@nor_here");
+    assert_eq!(results(&world), [("a", "undefined"), ("b", "undefined")]);
+    assert_eq!(world.state.targets.len(), targets);
+}
+
+#[test]
+fn j4_dry_runs_that_do_not_end_do_not_gather_without_end() {
+    let mut world = World::without_executor();
+    world.target("t1");
+    for _ in 0..limits::OPEN_REQUESTS {
+        world.dry_run("a");
+        assert_eq!(world.refused, []);
+    }
+    world.dry_run("a");
+    let too_many = RefusalKind::TooManyRequests(limits::OPEN_REQUESTS);
+    assert_eq!(world.refused, [Refusal { name: "".into(), kind: too_many }]);
+    assert_eq!(world.state.open_dry_runs(), limits::OPEN_REQUESTS);
 }

@@ -447,7 +447,10 @@ impl World {
 
     pub(super) fn dry_run(&mut self, lines: &str) {
         let items = Declared::parse_all(lines).into_iter();
-        let items = items.map(|one| DryRunItem { intent: Arc::new(one.intent()), removed: false }).collect();
+        self.dry_run_of(items.map(|one| DryRunItem { intent: Arc::new(one.intent()), removed: false }).collect());
+    }
+
+    pub(super) fn dry_run_of(&mut self, items: Vec<DryRunItem>) {
         self.step(Event::DryRun(DryRunRequest { id: DryRunId(0), items, author: "a test".into() }));
     }
 

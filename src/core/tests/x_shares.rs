@@ -1,7 +1,7 @@
 //! X4: what one event stirs up is spread over steps, and what comes of it is the same.
 
 use super::world::World;
-use crate::core::{RepairAction, RequestKind, Scope, limits};
+use crate::core::{DryRunId, RepairAction, RequestKind, Scope, limits};
 
 /// `top` requires `hub`, and so do the leaves; all are good.
 fn fan(leaves: usize) -> World {
@@ -259,4 +259,29 @@ fn x4_h8_what_many_wait_for_is_as_urgent_as_the_most_urgent_of_them() {
     world.request(RequestKind::Repair, only("hub"));
     world.suspend(false);
     world.expect_granted(["hub"]);
+}
+
+#[test]
+fn x4_a_dry_run_is_looked_at_in_shares_and_ends_as_in_one_step() {
+    let lines: Vec<String> = (0..10).map(|n| format!("r{n}@t1 <- r{}", (n + 1) % 12)).collect();
+    let play = |share: usize| {
+        let mut world = World::new(["t1"]);
+        world.set_share(share, true);
+        world.dry_run(&lines.join(";"));
+        world.dry_run("other; lost@nowhere");
+        let early = world.held.len();
+        world.settle();
+        world.run_all();
+        assert!(world.state.quiet() && world.state.open_dry_runs() == 0);
+        (early, world.history.dry_runs.clone())
+    };
+    let (_, whole) = play(limits::RESOURCES_PER_STEP);
+    assert_eq!(whole[&DryRunId(1)].1["r9"].0, "undefined");
+    for share in [1, 2, 3, 5] {
+        assert_eq!(
+            play(share),
+            (0, whole.clone()),
+            "with {share} in a step: nothing is granted before all is looked at"
+        );
+    }
 }
