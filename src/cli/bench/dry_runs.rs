@@ -14,23 +14,27 @@ const TARGETS: usize = 10;
 /// A hundred thousand may take so many times what ten thousand take.
 const LINEAR: f64 = 12.0;
 
-/// How many, and of how many runs the median counts: shorter ones differ more from each other.
-const SIZES: [(usize, usize); 2] = [(10_000, 5), (100_000, 3)];
+const SMALL: usize = 10_000;
+const LARGE: usize = 100_000;
+/// Small ones in one round: shorter, they differ more from each other.
+const SMALL_PER_ROUND: usize = 3;
+/// By turns, so that both sizes meet the same hours of a machine that is slower now and then. The medians count.
+const ROUNDS: usize = 3;
 
 pub(super) async fn times(state: &StateOptions, output: Output) -> Result<Vec<Figure>, CliError> {
-    let mut medians = Vec::new();
-    for (size, runs) in SIZES {
-        let mut seconds = Vec::new();
-        for number in 1..=runs {
-            output.note(&format!("  {size} resources, {number} of {runs}"));
-            seconds.push(dry_run(state, output, &format!("dry-{size}-{number}"), size).await?.as_secs_f64());
+    let (mut small, mut large) = (Vec::new(), Vec::new());
+    for round in 1..=ROUNDS {
+        output.note(&format!("  {SMALL} and {LARGE} resources, {round} of {ROUNDS}"));
+        for number in 1..=SMALL_PER_ROUND {
+            let environment = format!("dry-{SMALL}-{round}-{number}");
+            small.push(dry_run(state, output, &environment, SMALL).await?.as_secs_f64());
         }
-        medians.push(median(seconds));
+        large.push(dry_run(state, output, &format!("dry-{LARGE}-{round}"), LARGE).await?.as_secs_f64());
     }
-    let (Some(&ten), Some(&hundred)) = (medians.first(), medians.last()) else { return Ok(Vec::new()) };
+    let (small, large) = (median(small), median(large));
     Ok(vec![
-        Figure::new("dry_run_10k_s", ten).at_most(1.0),
-        Figure::new("dry_run_100k_s", hundred).at_most(ten * LINEAR).beside("ten thousand", ten),
+        Figure::new("dry_run_10k_s", small).at_most(1.0),
+        Figure::new("dry_run_100k_s", large).at_most(small * LINEAR).beside("ten thousand", small),
     ])
 }
 
