@@ -96,7 +96,7 @@ impl EnvironmentState {
         }
     }
 
-    fn prospect(&mut self, item: &DryRunItem, names: &HashSet<Name>) -> Prospect {
+    fn prospect(&self, item: &DryRunItem, names: &HashSet<Name>) -> Prospect {
         let intent = &*item.intent;
         if item.removed {
             return self.prospect_of_removal(intent);
