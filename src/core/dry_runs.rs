@@ -22,6 +22,8 @@ pub(super) struct DryRun {
     looked_at: u32,
     /// What it would deploy, until all of it has been looked at: one may require another that comes later.
     names: HashSet<Name>,
+    /// Of those that stood in line, the ones whose target has been removed.
+    stranded: Vec<u32>,
 }
 
 /// What is known of one without a look at its target.
@@ -40,7 +42,7 @@ impl DryRun {
     }
 
     fn is_looked_at(&self) -> bool {
-        self.looked_at as usize == self.items.len()
+        self.looked_at as usize == self.items.len() && self.stranded.is_empty()
     }
 }
 
@@ -64,7 +66,7 @@ impl EnvironmentState {
         if items.is_empty() {
             return self.out.messages.push(Message::DryRunFinished(id));
         }
-        self.dry_runs.insert(id, DryRun { items, remaining, looked_at: 0, names });
+        self.dry_runs.insert(id, DryRun { items, remaining, looked_at: 0, names, stranded: Vec::new() });
     }
 
     /// Not everything of a dry run has been looked at.
@@ -72,23 +74,30 @@ impl EnvironmentState {
         self.dry_runs.values().any(|run| !run.is_looked_at())
     }
 
-    /// Goes on with the dry runs that came first.
+    /// Goes on with the dry runs that came first. Nothing else waits for them: they have a part of the step's share, and leave some to be granted.
     pub(super) fn take_in_dry_runs(&mut self) {
-        let ids: Vec<DryRunId> =
-            self.dry_runs.iter().filter(|(_, run)| !run.is_looked_at()).map(|(&id, _)| id).collect();
-        for id in ids {
-            self.take_in_dry_run(id);
+        let mut part = self.share.part();
+        let not_looked_at = self.dry_runs.iter().filter(|(_, run)| !run.is_looked_at());
+        for id in not_looked_at.map(|(&id, _)| id).collect::<Vec<DryRunId>>() {
+            self.take_in_dry_run(id, &mut part);
         }
     }
 
-    fn take_in_dry_run(&mut self, id: DryRunId) {
+    fn take_in_dry_run(&mut self, id: DryRunId, part: &mut usize) {
         let Some(run) = self.dry_runs.get_mut(&id) else { return };
         let names = std::mem::take(&mut run.names);
-        while self.share.spend() {
-            let Some((item, next)) = self.dry_runs.get_mut(&id).and_then(DryRun::next) else { return };
-            match self.prospect(&next, &names) {
-                Prospect::Decided(result, detail) => self.dry_run_result(id, item, result, detail),
-                Prospect::OnTarget(index) => self.queue_dry_run(id, item, index),
+        while *part > 0
+            && let Some(run) = self.dry_runs.get_mut(&id).filter(|run| !run.is_looked_at())
+        {
+            *part -= 1;
+            self.share.spend();
+            if let Some(item) = run.stranded.pop() {
+                self.strand(id, item);
+            } else if let Some((item, next)) = run.next() {
+                match self.prospect(&next, &names) {
+                    Prospect::Decided(result, detail) => self.dry_run_result(id, item, result, detail),
+                    Prospect::OnTarget(index) => self.queue_dry_run(id, item, index),
+                }
             }
         }
         if let Some(run) = self.dry_runs.get_mut(&id).filter(|run| !run.is_looked_at()) {
@@ -143,8 +152,14 @@ impl EnvironmentState {
     pub(super) fn end_dry_runs_on(&mut self, index: TargetIndex) {
         let Some(place) = self.target_mut(index) else { return };
         for (id, item) in place.ready.take_dry_runs() {
-            self.dry_run_result(id, item, "undefined", "its target does not exist any more".into());
+            if let Some(run) = self.dry_runs.get_mut(&id) {
+                run.stranded.push(item);
+            }
         }
+    }
+
+    fn strand(&mut self, id: DryRunId, item: u32) {
+        self.dry_run_result(id, item, "undefined", "its target does not exist any more".into());
     }
 
     pub(super) fn grant_dry_run(
@@ -165,8 +180,12 @@ impl EnvironmentState {
         self.send_grant(executor, Arc::new(super::Grant { once_secret, remote_identity, ..grant }));
     }
 
-    pub(super) fn finish_dry_run(&mut self, id: DryRunId, item: u32, kind: &OutcomeKind) {
+    pub(super) fn finish_dry_run(&mut self, id: DryRunId, item: u32, index: TargetIndex, kind: &OutcomeKind) {
+        let exists = self.target(index).is_some_and(|place| place.target.is_some());
         match kind {
+            // Nobody has looked at it: its executor gave it back, or never had it.
+            OutcomeKind::Revoked if exists => self.queue_dry_run(id, item, index),
+            OutcomeKind::Revoked => self.strand(id, item),
             OutcomeKind::Succeeded(finding) => {
                 let result = match finding.change {
                     Change::None => "none",
@@ -178,7 +197,7 @@ impl EnvironmentState {
                 self.dry_run_result(id, item, result, finding.diff.clone());
             }
             OutcomeKind::Failed { message, .. } => self.dry_run_result(id, item, "unavailable", message.clone()),
-            OutcomeKind::Revoked | OutcomeKind::Lost | OutcomeKind::Skipped { .. } => {
+            OutcomeKind::Lost | OutcomeKind::Skipped { .. } => {
                 self.dry_run_result(id, item, "unavailable", "the executor ended before it reported a result".into());
             }
         }

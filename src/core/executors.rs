@@ -1,9 +1,10 @@
 //! Executors come and go. What one holds stays its own until it has provably ended.
 
+use super::id_set::IdSet;
 use super::line::Line;
 use super::ready::Ageing;
-use super::revisit::Why;
-use super::state::{EnvironmentState, ExecutorState, Open, TargetState};
+use super::revisit::{Whom, Why};
+use super::state::{EnvironmentState, ExecutorState, Open, TargetIndex, TargetState};
 use super::{
     AttemptId, ExecutorName, Name, Outcome, OutcomeKind, PoolName, ResourceId, SessionNumber, Settings, Target,
     TargetName, limits,
@@ -29,18 +30,23 @@ impl ExecutorState {
 
 impl EnvironmentState {
     /// It says what it still knows. Grants of ours that it does not know have not reached it, or never will: they were made for an earlier stream.
-    /// They are asked back, and stay its own until it answers, so that no other executor works on their target meanwhile.
+    /// They are asked back, and stay its own until it answers, so that no other executor works on their target meanwhile. So are those of resources that
+    /// were forgotten: that was asked when they were, and perhaps never heard.
     pub(super) fn connect(
         &mut self,
         executor: &ExecutorName,
         (pool, session, credits): (&PoolName, SessionNumber, u32),
         holds: &[AttemptId],
     ) {
-        let forgotten: Vec<AttemptId> = match self.executors.get(executor) {
-            Some(known) => known.holds.iter().filter(|attempt| !holds.contains(attempt)).collect(),
-            None => Vec::new(),
+        let held: IdSet<AttemptId> = holds.iter().copied().collect();
+        let had_executors = self.connected(pool);
+        let before = self.executors.remove(executor);
+        let was_in = before.as_ref().map(|before| before.pool.clone()).filter(|was_in| was_in != pool);
+        let known = before.map(|before| before.holds).unwrap_or_default();
+        let is_asked_back = |attempt: &AttemptId| {
+            !held.contains(*attempt) || matches!(self.open.get(attempt), Some(Open::Forgotten { .. }))
         };
-        let known = self.executors.remove(executor).map(|state| state.holds).unwrap_or_default();
+        let to_ask_back: Vec<AttemptId> = known.iter().filter(is_asked_back).collect();
         let state = ExecutorState {
             pool: pool.clone(),
             session,
@@ -58,16 +64,20 @@ impl EnvironmentState {
             self.stop_yielding(id);
             self.ask_back(id);
         }
-        for attempt in forgotten {
-            self.ask_back_forgotten(executor, attempt);
+        for attempt in to_ask_back {
+            self.ask_back_unknown(executor, attempt);
         }
-        self.pools.entry(pool.clone()).or_default().unavailable = None;
-        self.reconsider_held(pool);
+        let complained = self.pools.entry(pool.clone()).or_default().unavailable.take().is_some();
+        self.reconsider_queued(pool, executor, complained || !had_executors);
+        if let Some(was_in) = was_in {
+            let left_alone = !self.connected(&was_in);
+            self.reconsider_queued(&was_in, executor, left_alone);
+        }
         self.wake_pool(pool);
     }
 
     /// An executor answers for an attempt that it never had as for one that it has not begun. One that it had begun is gone with its memory.
-    fn ask_back_forgotten(&mut self, executor: &ExecutorName, attempt: AttemptId) {
+    fn ask_back_unknown(&mut self, executor: &ExecutorName, attempt: AttemptId) {
         let resource = match self.open.get(&attempt) {
             Some(Open::Resource(id)) => Some(*id),
             Some(_) => None,
@@ -85,27 +95,33 @@ impl EnvironmentState {
         if let Some(state) = self.executors.get_mut(executor) {
             state.connected = false;
             let pool = state.pool.clone();
-            self.reconsider_held(&pool);
+            let left_alone = !self.connected(&pool);
+            self.reconsider_queued(&pool, executor, left_alone);
         }
     }
 
     /// It has provably ended: everything it held is closed, and where needed run again under a new number.
     pub(super) fn executor_lost(&mut self, executor: &ExecutorName) {
         let Some(state) = self.executors.remove(executor) else { return };
+        let left_alone = state.connected && !self.connected(&state.pool);
+        self.reconsider_queued(&state.pool, executor, left_alone);
         for attempt in state.holds.iter() {
             self.lose(attempt);
         }
-        self.reconsider_held(&state.pool);
         self.wake_pool(&state.pool);
     }
 
-    /// Whether the pool can run anything may have changed, and with it whether its queued verifications hold their dependents.
-    fn reconsider_held(&mut self, pool: &PoolName) {
-        let of_pool = |place: &&TargetState| place.target.as_ref().is_some_and(|target| target.pool == *pool);
-        let queued = self.targets.iter().filter(of_pool).flat_map(|place| place.queued.iter());
-        let queued: Vec<ResourceId> = queued.collect();
-        self.out.changed.extend(&queued);
-        self.unsettled.extend(queued);
+    /// Whether this executor can run what is queued on its targets has changed; where the pool has its first or has lost its last, that of all its
+    /// targets, and with it whether their queued verifications hold their dependents.
+    fn reconsider_queued(&mut self, pool: &PoolName, executor: &ExecutorName, whole_pool: bool) {
+        let of_pool = |place: &TargetState| place.target.as_ref().is_some_and(|target| target.pool == *pool);
+        let works_there = |place: &TargetState| place.granted > 0 && place.executor.as_ref() == Some(executor);
+        let concerned = |(_, place): &(u32, &TargetState)| of_pool(place) && (whole_pool || works_there(place));
+        let places: Vec<TargetIndex> =
+            (0..).zip(&self.targets).filter(concerned).map(|(index, _)| TargetIndex(index)).collect();
+        for index in places {
+            self.revisit_place(index, Whom::Queued);
+        }
     }
 
     /// The attempt was granted and has no outcome yet.
@@ -128,8 +144,11 @@ impl EnvironmentState {
     }
 
     pub(super) fn pool_unavailable(&mut self, pool: &PoolName, message: Option<Name>) {
-        self.pools.entry(pool.clone()).or_default().unavailable = message;
-        self.reconsider_held(pool);
+        let said = &mut self.pools.entry(pool.clone()).or_default().unavailable;
+        if *said != message {
+            *said = message;
+            self.reconsider_queued(pool, &"".into(), true);
+        }
     }
 
     pub(super) fn change_target(&mut self, target: Target) {
@@ -141,35 +160,20 @@ impl EnvironmentState {
         if rated != rate {
             place.bucket_full_at = now;
         }
-        let residents: Vec<ResourceId> = place.residents.iter().copied().collect();
         let differs = |was: &Target| was.pool != pool || was.suspend != suspended;
         if was.as_ref().is_none_or(differs) || rated.is_some() != rate.is_some() {
-            self.unsettled.extend(&residents);
-            self.out.changed.extend(&residents);
-        }
-        if rate.is_none() {
-            self.await_no_turn(&residents);
+            self.revisit_place(index, Whom::All);
         }
         self.look_at_windows(index);
         self.dispatchable.insert(index);
-    }
-
-    /// A target without a rate has no turns.
-    fn await_no_turn(&mut self, residents: &[ResourceId]) {
-        for &id in residents {
-            if let Some(queued) = self.get_mut(id).and_then(|resource| resource.queued.as_mut()) {
-                queued.awaits_turn = false;
-            }
-        }
     }
 
     pub(super) fn remove_target(&mut self, name: &TargetName) {
         let Some(&index) = self.target_index.get(name) else { return };
         let Some(place) = self.target_mut(index) else { return };
         place.target = None;
-        let residents: Vec<ResourceId> = place.residents.iter().copied().collect();
-        self.ask_back_all(&residents);
-        self.unsettled.extend(residents);
+        self.ask_back_open(Some(index));
+        self.revisit_place(index, Whom::All);
         self.look_at_windows(index);
         self.dispatchable.insert(index);
         self.end_dry_runs_on(index);
@@ -179,7 +183,7 @@ impl EnvironmentState {
         let before = std::mem::replace(&mut self.settings, settings);
         let (holds, repairs) = (before.suspend != self.settings.suspend, before.repair != self.settings.repair);
         if holds || before.max_in_flight != self.settings.max_in_flight {
-            self.dispatchable.extend((0..self.targets.len() as u32).map(super::state::TargetIndex));
+            self.dispatchable.extend((0..self.targets.len() as u32).map(TargetIndex));
         }
         self.release_where_automatic();
         if holds || repairs {
@@ -189,18 +193,19 @@ impl EnvironmentState {
 
     pub(super) fn stop(&mut self) {
         self.stopping = true;
-        self.ask_back_open();
+        self.ask_back_open(None);
     }
 
-    /// Nothing may begin any more that executors have: they are asked at once, however much there is beside it.
-    pub(super) fn ask_back_open(&mut self) {
-        let holder = |open: &Open| if let Open::Resource(id) = open { Some(*id) } else { None };
+    /// Nothing may begin any more that executors have, here or on one target: they are asked at once, however much there is beside it.
+    pub(super) fn ask_back_open(&mut self, on: Option<TargetIndex>) {
+        let holder = |open: &Open| match open {
+            Open::Resource(id) => {
+                on.is_none_or(|on| self.get(*id).is_some_and(|held| held.target == on)).then_some(*id)
+            }
+            Open::Forgotten { .. } | Open::DryRun { .. } => None,
+        };
         let ids: Vec<ResourceId> = self.open.values().filter_map(holder).collect();
-        self.ask_back_all(&ids);
-    }
-
-    fn ask_back_all(&mut self, ids: &[ResourceId]) {
-        for &id in ids {
+        for id in ids {
             self.ask_back(id);
         }
     }

@@ -53,7 +53,7 @@ impl EnvironmentState {
             }
             Some(Open::DryRun { id, item, target, executor }) => {
                 self.release(Some(target), &executor, outcome.attempt);
-                self.finish_dry_run(id, item, &outcome.kind);
+                self.finish_dry_run(id, item, target, &outcome.kind);
             }
             None => {}
         }

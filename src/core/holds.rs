@@ -2,8 +2,9 @@
 //!
 //! Deliberately absent: what is not queued. That something is undefined, good, or waits for its timer is no hold of the queue (`inspect.rs`).
 
+use super::revisit::Whom;
 use super::state::{EnvironmentState, Resource, TargetIndex, TargetState};
-use super::{Hold, Mode, Name, ResourceId, Target, WindowKind, limits};
+use super::{Hold, Mode, Name, Target, WindowKind, limits};
 
 /// One reason, and how to tell it.
 pub(super) struct Rule {
@@ -225,9 +226,7 @@ impl EnvironmentState {
             None => (super::windows::Opening::ALWAYS, super::windows::Opening::ALWAYS),
         };
         if before != (place.deploy.open, place.repair.open) {
-            let residents: Vec<ResourceId> = place.residents.iter().copied().collect();
-            self.out.changed.extend(&residents);
-            self.unsettled.extend(residents);
+            self.revisit_place(index, Whom::All);
         }
         self.arm_target(index);
     }

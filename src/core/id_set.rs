@@ -82,6 +82,15 @@ impl<T: Numbered> IdSet<T> {
         self.len == 0
     }
 
+    /// The first that is not before `id`.
+    pub(super) fn first_from(&self, id: T) -> Option<T> {
+        let (word, bit) = place(id);
+        let of_word = |(word, bits): (u64, u64)| Bits(bits).next().map(|bit| T::of(word << 6 | u64::from(bit)));
+        let rest = self.words.get(&word).map_or(0, |bits| bits & !(bit - 1));
+        let later = || self.words.range(word.saturating_add(1)..).next().map(|(&word, &bits)| (word, bits));
+        of_word((word, rest)).or_else(|| later().and_then(of_word))
+    }
+
     pub(super) fn iter(&self) -> impl Iterator<Item = T> + '_ {
         let of_word = |(&word, &bits): (&u64, &u64)| Bits(bits).map(move |bit| T::of(word << 6 | u64::from(bit)));
         self.words.iter().flat_map(of_word)
@@ -143,6 +152,9 @@ mod tests {
                 prop_assert_eq!(set.contains(id), known.contains(&id));
             }
             prop_assert!(set.iter().eq(known.iter().copied()));
+            for from in known.iter().flat_map(|id| [id.0, id.0.saturating_add(1)]).chain([0, 63, 64, u64::MAX]).map(AttemptId) {
+                prop_assert_eq!(set.first_from(from), known.range(from..).next().copied());
+            }
             let some: BTreeSet<AttemptId> = known.iter().copied().step_by(2).collect();
             prop_assert!(some.iter().copied().collect::<IdSet<_>>().is_subset(&set));
             prop_assert_eq!(set.is_subset(&some.iter().copied().collect()), known.is_subset(&some));

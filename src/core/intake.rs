@@ -1,7 +1,7 @@
 //! Taking a request in: what it means is found, and asked for, a share per step. Its answer follows when all has been looked at.
 
 use super::id_set::IdSet;
-use super::state::EnvironmentState;
+use super::state::{EnvironmentState, TargetIndex, TargetState};
 use super::{Message, Reason, Record, RequestId, RequestKind, RequestRecord, ResourceId, Scope};
 use std::collections::BTreeSet;
 
@@ -19,15 +19,21 @@ enum Left {
     Listed(std::vec::IntoIter<ResourceId>),
     /// All there were: to list a million would be the longest step of all.
     All(std::ops::Range<u32>),
+    /// All of those that were on one target.
+    On(TargetIndex, std::ops::Range<u32>),
 }
 
-impl Iterator for Left {
-    type Item = ResourceId;
-
-    fn next(&mut self) -> Option<ResourceId> {
+impl Left {
+    fn next(&mut self, targets: &[TargetState]) -> Option<ResourceId> {
         match self {
             Self::Listed(ids) => ids.next(),
             Self::All(numbers) => numbers.next().map(ResourceId),
+            Self::On(index, numbers) => {
+                let residents = &targets.get(index.0 as usize)?.residents;
+                let next = *residents.range(ResourceId(numbers.start)..ResourceId(numbers.end)).next()?;
+                numbers.start = next.0 + 1;
+                Some(next)
+            }
         }
     }
 }
@@ -47,7 +53,7 @@ impl EnvironmentState {
             if !self.share.spend() {
                 return;
             }
-            let (request, kind, next) = (intake.order.id, intake.order.kind, intake.left.next());
+            let (request, kind, next) = (intake.order.id, intake.order.kind, intake.left.next(&self.targets));
             let named = intake.order.scope.names.is_some();
             match next {
                 Some(id) if self.means(kind, named, id) => {
@@ -104,7 +110,8 @@ impl EnvironmentState {
                 && (kind == RequestKind::Deploy || !verified(resource))
                 && !self.cancelled_since(at, resource)
         };
-        let covered: Vec<ResourceId> = self.in_scope(&scope).filter(goes_on).collect();
+        let mut left = self.in_scope(&scope);
+        let covered: Vec<ResourceId> = std::iter::from_fn(|| left.next(&self.targets)).filter(goes_on).collect();
         self.requests.insert(id, IdSet::default());
         for resource in covered {
             self.ask(kind, id, resource);
@@ -130,10 +137,10 @@ impl EnvironmentState {
                 let ids: BTreeSet<ResourceId> = names.iter().filter_map(|name| self.bearer(name)).collect();
                 ids.into_iter().filter(on_target).collect()
             }
-            (None, Some(target)) => {
-                let place = self.target_index.get(target).and_then(|&index| self.target(index));
-                place.into_iter().flat_map(|place| place.residents.iter().copied()).collect()
-            }
+            (None, Some(target)) => match self.target_index.get(target) {
+                Some(&index) => return Left::On(index, 0..self.resources.len() as u32),
+                None => Vec::new(),
+            },
             (None, None) => return Left::All(0..self.resources.len() as u32),
         };
         Left::Listed(listed.into_iter())

@@ -19,29 +19,42 @@ impl EnvironmentState {
         self.borrowers.push(id);
     }
 
-    /// Everything has settled, or as much of it as the step's share allows.
+    /// Somebody's priority has not reached all that it is lent to.
+    pub(super) fn lends(&self) -> bool {
+        !(self.lenders.is_empty() && self.borrowers.is_empty())
+    }
+
+    /// Everything has settled, or as much of it as the step's share allows; so much is lent as that allows too.
     pub(super) fn lend_priorities(&mut self) {
         while let Some(borrower) = self.borrowers.pop() {
-            self.borrow(borrower);
+            if self.borrow(borrower) && !self.share.spend() {
+                return;
+            }
         }
         while let Some(lender) = self.lenders.pop() {
-            let Some(resource) = self.get(lender) else { continue };
-            let Some((priority, _)) = resource.queued.map(|queued| queued.turn) else { continue };
-            for blocker in self.blockers_of(resource) {
-                if self.raise(blocker, priority) {
-                    self.lenders.push(blocker);
-                }
+            if self.lend(lender) && !self.share.spend() {
+                return;
             }
         }
     }
 
-    fn borrow(&mut self, id: ResourceId) {
-        let Some(resource) = self.get(id) else { return };
+    /// Whether somebody had a lower one.
+    fn lend(&mut self, id: ResourceId) -> bool {
+        let Some(resource) = self.get(id) else { return false };
+        let Some((priority, _)) = resource.queued.map(|queued| queued.turn) else { return false };
+        let mut raised = false;
+        for blocker in self.blockers_of(resource) {
+            raised |= self.hurry(blocker, priority);
+        }
+        raised
+    }
+
+    /// Whether it had a lower one.
+    fn borrow(&mut self, id: ResourceId) -> bool {
+        let Some(resource) = self.get(id) else { return false };
         let queued = self.waiters_of(resource).into_iter().filter_map(|waiter| waiter.queued);
         let most_urgent = queued.map(|queued| queued.turn.0).min();
-        if most_urgent.is_some_and(|priority| self.raise(id, priority)) {
-            self.lend_priority(id);
-        }
+        most_urgent.is_some_and(|priority| self.hurry(id, priority))
     }
 
     /// What something queued waits for, as far as that is queued itself and can be hurried.
@@ -65,11 +78,13 @@ impl EnvironmentState {
         successors.chain(self.requirements_of(resource).filter(|required| !required.is_live())).collect()
     }
 
-    /// Something queued is wanted sooner.
-    pub(super) fn hurry(&mut self, id: ResourceId, priority: Reason) {
-        if self.raise(id, priority) {
+    /// Something queued is wanted sooner. Whether it had a lower priority.
+    pub(super) fn hurry(&mut self, id: ResourceId, priority: Reason) -> bool {
+        let raised = self.raise(id, priority);
+        if raised {
             self.lend_priority(id);
         }
+        raised
     }
 
     /// Whether it had a lower one.

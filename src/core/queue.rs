@@ -14,7 +14,8 @@ impl EnvironmentState {
         }
         if reason == Reason::FactRefresh && resource.queued.is_some_and(|queued| queued.reason != Reason::Report) {
             // Whatever is queued for it already brings the facts, and does more than look.
-            return self.hurry(id, reason);
+            self.hurry(id, reason);
+            return;
         }
         // A report leaves what it finds: whoever wants more comes after it.
         let enough = !resource.reports() || reason.reports();

@@ -13,7 +13,12 @@ impl EnvironmentState {
         if request.digest.is_some_and(|digest| self.release_digest(&request.scope) != Some(digest)) {
             return self.out.messages.push(refused(RefusalKind::StalePlan));
         }
-        if request.kind.is_work() && !self.make_room_for_a_request() {
+        let crowded = match request.kind {
+            // Whoever wants less work is not refused because there is so much of it.
+            RequestKind::Cancel => self.intakes.len() >= limits::OPEN_REQUESTS,
+            kind => kind.is_work() && !self.make_room_for_a_request(),
+        };
+        if crowded {
             return self.out.messages.push(refused(RefusalKind::TooManyRequests(limits::OPEN_REQUESTS)));
         }
         self.last_request.0 += 1;

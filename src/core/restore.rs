@@ -119,6 +119,7 @@ impl EnvironmentState {
         // What is undefined reaches all that stands on it before anything is queued, and perhaps skipped.
         state.spread_what_is_undefined();
         state.unsettled.clear();
+        state.revisit = Revisit::default();
         state.spread = 0;
         let latest = Latest::of(&mut state);
         for &id in &ids {

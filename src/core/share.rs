@@ -3,8 +3,8 @@
 //!
 //! Until everything has been thought over nothing is granted: what is granted depends on all that is queued before it.
 //!
-//! Deliberately absent: a bound for what must stand or fall as one, because one commit carries it: accepting a push, and what the attempt of a
-//! single resource leaves on those that receive its notification or take its facts.
+//! Deliberately absent: a bound for what must stand or fall as one, because one commit carries it: accepting a push, or the names of a dry run, and
+//! what the attempt of a single resource leaves on those that receive its notification or take its facts.
 
 use super::limits;
 use super::state::EnvironmentState;
@@ -32,6 +32,11 @@ impl Share {
         any
     }
 
+    /// Half of what is left, and an eighth of all at least: for what nothing else waits for, and which must come to its end nevertheless.
+    pub(super) fn part(&self) -> usize {
+        (self.left / 2).max(self.per_step / 8).max(1)
+    }
+
     /// More dependents than these are told in shares.
     pub(super) const fn told_at_once(&self) -> usize {
         self.per_step / 8
@@ -53,11 +58,11 @@ impl EnvironmentState {
 
     /// Something is to be thought over before anything is granted.
     pub(super) fn is_unsettled(&self) -> bool {
-        self.moves() || !self.intakes.is_empty() || self.takes_in_dry_runs() || !self.revisit.is_over()
+        self.moves() || self.lends() || !self.intakes.is_empty() || !self.revisit.is_over()
     }
 
     /// This step has left something for the next one.
     pub fn is_unfinished(&self) -> bool {
-        self.is_unsettled() || !self.dispatchable.is_empty()
+        self.is_unsettled() || self.takes_in_dry_runs() || !self.dispatchable.is_empty()
     }
 }

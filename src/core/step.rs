@@ -18,14 +18,15 @@ pub fn step(state: &mut EnvironmentState, event: Event, now: Timestamp, effects:
     state.revisit();
     state.open_circles();
     state.take_in();
-    state.take_in_dry_runs();
     state.fire();
+    state.revisit_places();
     state.look_at_removals();
     state.settle();
     // Some may have left meanwhile, so that the others are few.
     while state.look_at_removals() {
         state.settle();
     }
+    state.take_in_dry_runs();
     state.dispatch();
     std::mem::swap(&mut state.out, effects);
 }

@@ -3,9 +3,9 @@
 //!
 //! Deliberately absent: what a suspension stops. That is a hold like any other (`holds.rs`).
 
-use super::revisit::Why;
+use super::revisit::{Whom, Why};
 use super::state::{EnvironmentState, Resource};
-use super::{Name, Record, RequestId, RequestKind, RequestRecord, ResourceId, TargetName, Timestamp};
+use super::{Name, Record, RequestId, RequestKind, RequestRecord, TargetName, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -91,10 +91,9 @@ impl EnvironmentState {
         let Some(target) = target else {
             return self.revisit_all(Why { holds: true, ..Why::default() });
         };
-        let place = self.target_index.get(target).and_then(|&index| self.target(index));
-        let ids: Vec<ResourceId> = place.into_iter().flat_map(|place| place.residents.iter().copied()).collect();
-        self.out.changed.extend(&ids);
-        self.unsettled.extend(ids);
+        if let Some(&index) = self.target_index.get(target) {
+            self.revisit_place(index, Whom::All);
+        }
     }
 }
 
