@@ -208,7 +208,7 @@ fn waits(hold: &Hold) -> Option<(Reason, String)> {
 fn turn(holds: &[Hold]) -> String {
     match holds.first() {
         Some(Hold::Concurrency { target, .. }) => format!("it waits for its turn on target {target}"),
-        Some(hold @ (Hold::DependentsYielding | Hold::Stopping)) => hold.to_string(),
+        Some(hold @ (Hold::ForgottenRuns | Hold::DependentsYielding | Hold::Stopping)) => hold.to_string(),
         _ => "it waits for its turn".to_owned(),
     }
 }

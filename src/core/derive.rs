@@ -3,11 +3,22 @@
 use super::state::{EnvironmentState, Published, Resource};
 use super::{
     Blocked, Compliance, Hash, Intent, LastResult, Life, Mode, Observed, Operation, PoolName, Reason, RepairAction,
+    Thing,
 };
 
 /// What makes a thing on a target the same thing: target, type and identity.
 pub(super) fn identity_key(intent: &Intent) -> Hash {
-    Hash::of(&[intent.target.as_bytes(), intent.kind.as_bytes(), intent.identity.as_bytes()])
+    key_of(&intent.target, &intent.kind, &intent.identity)
+}
+
+impl Thing {
+    pub(super) fn key(&self) -> Hash {
+        key_of(&self.target, &self.kind, &self.identity)
+    }
+}
+
+fn key_of(target: &str, kind: &str, identity: &str) -> Hash {
+    Hash::of(&[target.as_bytes(), kind.as_bytes(), identity.as_bytes()])
 }
 
 impl Resource {

@@ -47,8 +47,11 @@ impl EnvironmentState {
         }
         match ended {
             Some(Open::Resource(id)) => self.close_resource(id, outcome),
-            Some(Open::Forgotten { id, target, executor }) => {
+            Some(Open::Forgotten { id, target, executor, thing }) => {
                 self.release(target, &executor, outcome.attempt);
+                if let Some(thing) = thing {
+                    self.end_given_up(outcome.attempt, thing);
+                }
                 self.out.records.push(Record::Outcome { resource: id, outcome });
             }
             Some(Open::DryRun { id, item, target, executor }) => {

@@ -25,7 +25,7 @@ pub(super) enum Applies {
 use Applies::{Itself, Neighbours, Room};
 
 /// In the order in which they are asked and told.
-pub(super) const HOLDS: [Rule; 18] = [
+pub(super) const HOLDS: [Rule; 19] = [
     Rule { applies: Room(|state, _, _| state.stopping), tell: |_, _, out| out.push(Hold::Stopping) },
     Rule { applies: Itself(EnvironmentState::is_no_report), tell: |_, _, out| out.push(Hold::ReportOnly) },
     Rule { applies: Itself(|_, resource| resource.is_protected()), tell: |_, _, out| out.push(Hold::Protected) },
@@ -52,6 +52,10 @@ pub(super) const HOLDS: [Rule; 18] = [
     },
     Rule { applies: Itself(EnvironmentState::outside_window), tell: EnvironmentState::tell_window },
     Rule { applies: Neighbours(EnvironmentState::waits_for_another), tell: EnvironmentState::tell_tombstone },
+    Rule {
+        applies: Neighbours(EnvironmentState::is_worked_on_by_forgotten),
+        tell: |_, _, out| out.push(Hold::ForgottenRuns),
+    },
     Rule { applies: Neighbours(EnvironmentState::is_kept), tell: EnvironmentState::tell_kept },
     Rule {
         applies: Neighbours(|_, resource| resource.is_live() && resource.busy_requirements > 0),

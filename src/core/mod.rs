@@ -78,7 +78,7 @@ pub use loaded::LoadedRow;
 pub use outcome::{Change, Finding, Grant, Operation, Outcome, OutcomeKind, Reason};
 pub use plan::PushPlan;
 pub use record::{
-    IntentRecord, OpenGrant, Pending, Record, ReloadDebt, RequestRecord, ResourceRow, Snapshot, VersionRecord,
+    IntentRecord, OpenGrant, Pending, Record, ReloadDebt, RequestRecord, ResourceRow, Snapshot, Thing, VersionRecord,
 };
 pub use settings::{
     OnChange, Pool, RateLimit, Repair, RepairAction, RepairSchedule, Retention, Retry, Settings, Target, Window,

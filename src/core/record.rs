@@ -206,6 +206,24 @@ pub struct ReloadDebt {
     pub after: AttemptId,
 }
 
+/// What an intent is about, whatever its name: two with the same three are one thing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Thing {
+    /// Where it is.
+    pub target: TargetName,
+    /// Its type.
+    pub kind: Name,
+    /// What it is there.
+    pub identity: Name,
+}
+
+impl Thing {
+    /// What the intent is about.
+    pub fn of(intent: &Intent) -> Self {
+        Self { target: intent.target.clone(), kind: intent.kind.clone(), identity: intent.identity.clone() }
+    }
+}
+
 /// A grant without an outcome, read back at a takeover.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OpenGrant {
@@ -213,8 +231,8 @@ pub struct OpenGrant {
     pub attempt: AttemptId,
     /// The resource.
     pub resource: ResourceId,
-    /// What it runs on: nobody else may work there, also when the resource has been forgotten meanwhile. `None`: no intent of it is kept.
-    pub target: Option<TargetName>,
+    /// What it works on: nobody else may, also when the resource has been forgotten meanwhile. `None`: no intent of it is kept.
+    pub thing: Option<Thing>,
     /// Who has it.
     pub executor: ExecutorName,
     /// What it does.

@@ -4,8 +4,8 @@ use super::derive::identity_key;
 use super::queue::deletes;
 use super::state::{EnvironmentState, Open, Resource};
 use super::{
-    Forget, Intent, IntentRecord, LastResult, Life, Message, Name, Observed, Reason, Record, ResourceId, VersionNumber,
-    VersionRecord,
+    AttemptId, Forget, Hash, Intent, IntentRecord, LastResult, Life, Message, Name, Observed, Reason, Record,
+    ResourceId, VersionNumber, VersionRecord,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -134,10 +134,10 @@ impl EnvironmentState {
                 said.insert(id, IntentRecord { resource: id, name: name.clone(), set, intent: None });
             }
             if let Some(run) = resource.run.clone() {
-                let target = Some(resource.target);
+                let (target, thing) = (Some(resource.target), Some(identity_key(&resource.row.intent)));
                 self.ask_back(id);
                 self.stop_yielding(id);
-                self.open.insert(run.attempt, Open::Forgotten { id, target, executor: run.executor });
+                self.give_up(run.attempt, Open::Forgotten { id, target, executor: run.executor, thing });
             }
             self.retire(id, Life::Orphan);
         }
@@ -155,6 +155,35 @@ impl EnvironmentState {
         self.out.messages.push(Message::Accepted(self.version, Vec::new()));
         // What could not be released apart from it can now.
         self.release_where_automatic();
+    }
+
+    /// Nobody waits for what comes of the attempt, but whoever wants the same thing again waits until it has ended.
+    pub(super) fn give_up(&mut self, attempt: AttemptId, forgotten: Open) {
+        if let Open::Forgotten { thing: Some(thing), .. } = &forgotten {
+            self.given_up.insert((*thing, attempt));
+        }
+        self.open.insert(attempt, forgotten);
+    }
+
+    /// Nobody works any more on what was forgotten.
+    pub(super) fn end_given_up(&mut self, attempt: AttemptId, thing: Hash) {
+        self.given_up.remove(&(thing, attempt));
+        let again = self.identities.get(&thing).copied();
+        let before = again.and_then(|id| self.get(id)?.row.after);
+        for id in again.into_iter().chain(before) {
+            self.show(id);
+            self.unsettled.push_back(id);
+        }
+    }
+
+    /// An attempt from before it was forgotten still works on the same thing.
+    pub(super) fn is_worked_on_by_forgotten(&self, resource: &Resource) -> bool {
+        // Hardly ever is anything.
+        if self.given_up.is_empty() {
+            return false;
+        }
+        let thing = identity_key(&resource.row.intent);
+        self.given_up.range((thing, AttemptId(0))..).next().is_some_and(|(other, _)| *other == thing)
     }
 
     /// The delete was taken back before it began. A successor that is the same thing on the target takes it over; else the delete goes on.

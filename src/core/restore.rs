@@ -50,6 +50,7 @@ impl EnvironmentState {
             pools: BTreeMap::new(),
             executors: BTreeMap::new(),
             open: BTreeMap::new(),
+            given_up: BTreeSet::new(),
             timers: BTreeSet::new(),
             wakes: BTreeSet::new(),
             in_flight: 0,
@@ -198,10 +199,18 @@ impl EnvironmentState {
     }
 
     fn restore_grant(&mut self, grant: OpenGrant) {
-        let OpenGrant { attempt, resource: id, target, executor, operation, reason, hash } = grant;
+        let OpenGrant { attempt, resource: id, thing, executor, operation, reason, hash } = grant;
         let Some(resource) = self.get_mut(id) else {
-            let place = target.map(|name| self.target_at(&name));
-            self.open.insert(attempt, Open::Forgotten { id, target: place, executor: executor.clone() });
+            let place = thing.as_ref().map(|thing| self.target_at(&thing.target));
+            self.give_up(
+                attempt,
+                Open::Forgotten {
+                    id,
+                    target: place,
+                    executor: executor.clone(),
+                    thing: thing.map(|thing| thing.key()),
+                },
+            );
             return self.occupy(place, executor, attempt);
         };
         let (place, live) = (resource.target, resource.is_live());

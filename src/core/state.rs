@@ -69,6 +69,8 @@ pub struct EnvironmentState {
     pub(super) pools: BTreeMap<PoolName, PoolState>,
     pub(super) executors: BTreeMap<ExecutorName, ExecutorState>,
     pub(super) open: BTreeMap<AttemptId, Open>,
+    /// What attempts of forgotten resources still work on.
+    pub(super) given_up: BTreeSet<(Hash, AttemptId)>,
     pub(super) timers: BTreeSet<(Timestamp, ResourceId)>,
     /// When a window opens or closes, or a rate lets something through again.
     pub(super) wakes: BTreeSet<(Timestamp, TargetIndex)>,
@@ -198,6 +200,8 @@ pub(super) enum Open {
         id: ResourceId,
         target: Option<TargetIndex>,
         executor: ExecutorName,
+        /// What it works on (`identity_key`).
+        thing: Option<Hash>,
     },
     DryRun {
         id: DryRunId,

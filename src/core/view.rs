@@ -206,6 +206,8 @@ pub enum Hold {
         /// Which.
         name: Name,
     },
+    /// An attempt from before it was forgotten still works on the same thing.
+    ForgottenRuns,
     /// It is to be deleted, and these still require it.
     RequiredBy {
         /// The first of them, sorted.
@@ -341,6 +343,7 @@ impl fmt::Display for Hold {
             Self::SuccessorFirst { name } => {
                 write!(f, "it was replaced, and stays until the new {name} is as declared")
             }
+            Self::ForgottenRuns => f.write_str("an attempt from before it was forgotten still works on the same thing"),
             Self::RequiredBy { names } => {
                 write!(f, "it is to be deleted, and is still required by {}", names.join(", "))
             }

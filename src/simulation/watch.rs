@@ -283,7 +283,10 @@ fn why_is_true(
         Hold::Drifted => row.observed.differs(),
         Hold::InFlight { most } => state.settings().max_in_flight == Some(*most),
         Hold::Rate { .. } => target().is_some_and(|target| target.rate_limit.is_some()),
-        Hold::DependentsYielding | Hold::ExecutorUnavailable { .. } | Hold::Concurrency { .. } => view.queued.is_some(),
+        Hold::ForgottenRuns
+        | Hold::DependentsYielding
+        | Hold::ExecutorUnavailable { .. }
+        | Hold::Concurrency { .. } => view.queued.is_some(),
         Hold::Suspended(by) => match &by.target {
             Some(target) => standing.suspended_targets.contains(target) && *target == row.intent.target,
             None => standing.suspended,

@@ -258,6 +258,7 @@ pub(super) const fn wait_of(hold: &Hold) -> Wait {
         | Hold::FactRelease { .. }
         | Hold::ReplaceApproval { .. }
         | Hold::Running(_)
+        | Hold::ForgottenRuns
         | Hold::DependentsYielding
         | Hold::InFlight { .. }
         | Hold::Rate { .. }

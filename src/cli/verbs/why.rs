@@ -297,6 +297,7 @@ fn next_steps(state: &EnvironmentState, root: &Link, now: Timestamp, runs: bool)
         // It is well, or goes on by itself, or its cause is the next link of the chain.
         Hold::Good { .. }
         | Hold::Running(_)
+        | Hold::ForgottenRuns
         | Hold::DependentsYielding
         | Hold::InFlight { .. }
         | Hold::Rate { .. }

@@ -128,6 +128,28 @@ fn c_requests_that_are_not_dealt_with_do_not_gather_without_end() {
 }
 
 #[test]
+fn c_cancels_that_are_not_taken_in_do_not_gather_without_end_and_are_not_refused_for_other_requests() {
+    let mut world = World::new(["t1"]).unchecked();
+    let names: Vec<String> = (0..limits::OPEN_REQUESTS).map(|number| format!("r{number}")).collect();
+    world.push(&names.join("; "));
+    for name in &names {
+        world.request(RequestKind::Repair, Scope { target: None, names: Some(vec![name.as_str().into()]) });
+    }
+    world.set_share(1, true);
+    for _ in 0..limits::OPEN_REQUESTS {
+        world.request(RequestKind::Cancel, Scope::default());
+        assert_eq!(world.refused, []);
+    }
+    for _ in 0..limits::OPEN_REQUESTS {
+        world.request(RequestKind::Cancel, Scope::default());
+    }
+    let too_many = RefusalKind::TooManyRequests(limits::OPEN_REQUESTS);
+    assert_eq!(world.refused, [Refusal { name: "".into(), kind: too_many }]);
+    world.settle();
+    assert_eq!(world.history.open_requests().count(), 0);
+}
+
+#[test]
 fn c_who_asks_for_the_same_again_and_again_is_not_refused_one_day() {
     let mut world = World::new(["t1"]);
     world.push("a; b");

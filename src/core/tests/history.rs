@@ -2,7 +2,7 @@
 
 use crate::core::{
     AttemptId, DryRunId, Effects, EnvironmentState, ExecutorName, Grant, Intent, Life, LoadedRow, Name, OpenGrant,
-    Outcome, OutcomeKind, Record, RequestId, RequestRecord, ResourceId, ResourceRow, Settings, Snapshot, Target,
+    Outcome, OutcomeKind, Record, RequestId, RequestRecord, ResourceId, ResourceRow, Settings, Snapshot, Target, Thing,
     VersionNumber,
 };
 use std::collections::{BTreeMap, BTreeSet};
@@ -137,7 +137,7 @@ impl History {
             OpenGrant {
                 attempt,
                 resource: grant.resource.unwrap(),
-                target: Some(grant.intent.target.clone()),
+                thing: Some(Thing::of(&grant.intent)),
                 executor: executor.clone(),
                 operation: grant.operation,
                 reason: grant.reason,

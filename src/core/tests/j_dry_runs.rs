@@ -73,6 +73,16 @@ fn j1_a_late_answer_to_a_dry_run_is_never_taken_for_that_of_an_attempt() {
 }
 
 #[test]
+fn j1_what_an_executor_gives_back_unseen_is_looked_at_by_the_next_one() {
+    let mut world = World::new(["t1"]);
+    world.dry_run("a");
+    world.finish_attempt(world.attempt("a"), crate::core::OutcomeKind::Revoked, false);
+    world.expect_granted(["dry-run a", "dry-run a"]);
+    world.run_all();
+    assert_eq!(results(&world), [("a", "none")]);
+}
+
+#[test]
 fn j1_dry_runs_of_two_owners_share_no_number() {
     let mut world = World::new(["t1"]);
     world.dry_run("a");

@@ -1,5 +1,6 @@
 //! The scheduler's indexes and counters, recomputed from scratch from rows, queue and runs, and compared with what it keeps.
 
+use crate::core::derive::identity_key;
 use crate::core::ready::{Entry, Work};
 use crate::core::room::Server;
 use crate::core::state::{EnvironmentState, Open, Queued, Resource, Run, TargetIndex};
@@ -160,6 +161,11 @@ impl<'a> Naive<'a> {
         self.dependents(id).into_iter().filter(keeps).collect()
     }
 
+    pub(super) fn worked_on_by_forgotten(&self, resource: &Resource) -> bool {
+        let key = identity_key(&resource.row.intent);
+        self.state.open.values().any(|open| matches!(open, Open::Forgotten { thing, .. } if *thing == Some(key)))
+    }
+
     /// Whether what is queued here may be granted as far as its neighbours go.
     fn startable(&self, id: ResourceId) -> bool {
         let resource = self.resources[&id];
@@ -171,7 +177,7 @@ impl<'a> Naive<'a> {
         if resource.queued.is_some_and(|queued| queued.reason.reports()) {
             return true;
         }
-        if dependents.iter().any(yields) {
+        if dependents.iter().any(yields) || self.worked_on_by_forgotten(resource) {
             return false;
         }
         if resource.row.life == Life::Tombstone {
@@ -356,6 +362,11 @@ fn check_executors(state: &EnvironmentState) {
     let in_flight = state.open.values().filter(|open| !matches!(open, Open::DryRun { .. })).count() as u32;
     assert_eq!(state.in_flight, in_flight, "attempts in flight");
 
+    let forgotten = |(&attempt, open): (&AttemptId, &Open)| match open {
+        Open::Forgotten { thing, .. } => thing.map(|thing| (thing, attempt)),
+        _ => None,
+    };
+    assert_eq!(state.given_up, state.open.iter().filter_map(forgotten).collect(), "what was forgotten and runs");
     let mut holds: BTreeMap<&Name, BTreeSet<AttemptId>> = BTreeMap::new();
     for (&attempt, open) in &state.open {
         let executor = match open {

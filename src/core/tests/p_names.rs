@@ -1,6 +1,6 @@
 //! P8, P9: names that are nobody's, and what is forgotten.
 
-use super::world::World;
+use super::world::{Crash, World};
 use crate::core::{Event, Life, OutcomeKind};
 
 #[test]
@@ -101,4 +101,33 @@ fn p9_what_was_forgotten_while_it_ran_keeps_its_target_to_its_executor_also_afte
     world.expect_granted([]);
     world.lose("e1");
     world.expect_granted(["b"]);
+}
+
+#[test]
+fn p9_what_was_forgotten_is_asked_back_again_where_its_executor_never_heard_of_it() {
+    let mut world = World::new(["t1"]);
+    world.push("a");
+    let attempt = world.attempt("a");
+    world.crash = Some((world.steps + 1, Crash::BeforeSend));
+    world.forget("a");
+    assert!(world.held.is_empty(), "nobody works on what was forgotten");
+    assert!(matches!(world.history.outcomes[&attempt].1.kind, OutcomeKind::Revoked));
+}
+
+#[test]
+fn p9_what_is_forgotten_while_it_runs_and_wanted_again_waits_for_its_end_also_after_a_restart() {
+    let mut world = World::new(["t1"]);
+    world.change_target("t1", |target| target.concurrency = 2);
+    world.push("a=1#thing");
+    world.begin("a");
+    world.forget("a");
+    world.forget_grants();
+    world.push("again=2#thing; other");
+    world.expect_granted(["other"]);
+    assert_eq!(world.why("again"), "an attempt from before it was forgotten still works on the same thing");
+    world.restart();
+    world.expect([("again", "queued")]);
+    world.forget_grants();
+    world.succeed("a");
+    world.expect_granted(["again"]);
 }

@@ -111,6 +111,7 @@ fn why_is_true(world: &World, naive: &Naive, id: ResourceId) {
                 && row.after.is_some_and(|after| state.get(after).unwrap().is_live() && !naive.good(after))
         }
         Hold::RequiredBy { .. } => !naive.kept_by(id).is_empty(),
+        Hold::ForgottenRuns => naive.worked_on_by_forgotten(resource),
         Hold::DependentsYielding => naive.dependents(id).iter().any(|&id| state.get(id).unwrap().run.is_some()),
         Hold::ExecutorUnavailable { .. } => state.executor_for(resource.target).is_none(),
         Hold::OutsideWindow { .. } => state.held(resource),

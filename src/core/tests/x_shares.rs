@@ -1,7 +1,7 @@
 //! X4: what one event stirs up is spread over steps, and what comes of it is the same.
 
 use super::world::World;
-use crate::core::{DryRunId, RepairAction, RequestKind, Scope, limits};
+use crate::core::{DryRunId, Event, Reason, RepairAction, RequestKind, Scope, limits};
 
 /// `top` requires `hub`, and so do the leaves; all are good.
 fn fan(leaves: usize) -> World {
@@ -269,19 +269,86 @@ fn x4_a_dry_run_is_looked_at_in_shares_and_ends_as_in_one_step() {
         world.set_share(share, true);
         world.dry_run(&lines.join(";"));
         world.dry_run("other; lost@nowhere");
-        let early = world.held.len();
         world.settle();
         world.run_all();
         assert!(world.state.quiet() && world.state.open_dry_runs() == 0);
-        (early, world.history.dry_runs.clone())
+        world.history.dry_runs.clone()
     };
-    let (_, whole) = play(limits::RESOURCES_PER_STEP);
+    let whole = play(limits::RESOURCES_PER_STEP);
     assert_eq!(whole[&DryRunId(1)].1["r9"].0, "undefined");
     for share in [1, 2, 3, 5] {
-        assert_eq!(
-            play(share),
-            (0, whole.clone()),
-            "with {share} in a step: nothing is granted before all is looked at"
-        );
+        assert_eq!(play(share), whole, "with {share} in a step");
     }
+}
+
+#[test]
+fn x4_a_dry_run_of_very_many_holds_nothing_up_and_loses_none_when_their_target_goes() {
+    let mut world = World::new(["t1", "t2"]);
+    world.set_share(8, true);
+    let lines: Vec<String> = (0..400).map(|n| format!("r{n}@t2")).collect();
+    world.dry_run(&lines.join(";"));
+    world.push("a");
+    world.tick();
+    let granted = world.held.values().any(|held| &*held.grant.intent.name == "a");
+    assert!(granted && world.state.takes_in_dry_runs());
+    while world.state.takes_in_dry_runs() {
+        world.tick();
+    }
+    world.step(Event::TargetRemoved("t2".into()));
+    assert!(world.state.takes_in_dry_runs(), "not all of them in one step");
+    world.settle();
+    world.run_all();
+    let results = &world.history.dry_runs[&DryRunId(1)].1;
+    assert!(results.len() == 400 && results.values().any(|(result, _)| *result == "undefined"), "{results:?}");
+}
+
+#[test]
+fn x4_a_priority_goes_down_a_long_chain_in_shares() {
+    let mut world = World::new(["t1"]);
+    let link = |n: usize| if n == 0 { "r0".to_owned() } else { format!("r{n} <- r{}", n - 1) };
+    world.push(&(0..30).map(link).collect::<Vec<_>>().join(";"));
+    world.run_all();
+    world.push("other");
+    world.begin("other");
+    world.repair();
+    let lent = |world: &World| {
+        let turns = world.state.ids().filter_map(|id| world.state.get(id)?.queued).map(|queued| queued.turn.0);
+        turns.filter(|priority| *priority == Reason::Change).count()
+    };
+    world.set_share(4, true);
+    world.change("r29");
+    assert!((1..=6).contains(&lent(&world)), "{}", lent(&world));
+    world.settle();
+    assert_eq!(lent(&world), 29, "all but the first, which is granted");
+}
+
+#[test]
+fn x4_an_executor_more_or_less_is_no_reason_to_think_everything_over() {
+    let mut world = World::new(["t1"]);
+    let lines: Vec<String> = (0..100).map(|n| format!("r{n}")).collect();
+    world.change_settings(|settings| settings.max_in_flight = Some(1));
+    world.push(&lines.join(";"));
+    let before = world.state.thoughts;
+    for n in 0..100 {
+        world.connect(&format!("more{n}"));
+    }
+    world.lose("more1");
+    let thoughts = world.state.thoughts - before;
+    assert!(thoughts < 1_000, "{thoughts}");
+}
+
+#[test]
+fn x4_a_pool_whose_one_executor_comes_and_goes_leaves_no_more_to_do_each_time() {
+    let mut world = World::new(["t1"]);
+    let lines: Vec<String> = (0..100).map(|n| format!("r{n}")).collect();
+    world.push(&lines.join(";"));
+    world.begin("r0");
+    world.set_share(2, true);
+    for _ in 0..100 {
+        world.reconnect();
+    }
+    assert!(world.state.unsettled.len() < 500, "{}", world.state.unsettled.len());
+    world.settle();
+    world.run_all();
+    assert_eq!(world.state.counts().compliant, 100);
 }

@@ -4,7 +4,7 @@ use super::scenario::*;
 use crate::core::{
     AttemptId, DryRunId, Hash, IntentRecord, Life, LoadedRow, Name, OnChange, OpenGrant, Operation, Pending, RateLimit,
     Reason, Record, Repair, RepairAction, RepairSchedule, RequestId, RequestKind, RequestRecord, ResourceId,
-    ResourceRow, Retention, Retry, Scope, Settings, Snapshot, Target, Timestamp, VersionNumber, Window, Windows,
+    ResourceRow, Retention, Retry, Scope, Settings, Snapshot, Target, Thing, Timestamp, VersionNumber, Window, Windows,
 };
 
 fn settings(suspend: bool) -> Settings {
@@ -80,7 +80,7 @@ pub(super) async fn what_is_committed_is_loaded(store: AnyStore) {
         grants: vec![OpenGrant {
             attempt: AttemptId(7),
             resource: ResourceId(5),
-            target: Some("host-1".into()),
+            thing: Some(Thing::of(&intent("b", "1"))),
             executor: "executor-1".into(),
             operation: Operation::Observe,
             reason: Reason::Retry,

@@ -3,8 +3,8 @@
 use super::super::batch_check::{check_successor, refuse};
 use crate::core::{
     AttemptId, DryRunId, ExecutorName, Grant, Intent, IntentRecord, Life, LoadedRow, Name, OpenGrant, Outcome,
-    OutcomeKind, Record, RequestId, RequestRecord, ResourceId, ResourceRow, Settings, Snapshot, Target, Timestamp,
-    VersionNumber, VersionRecord,
+    OutcomeKind, Record, RequestId, RequestRecord, ResourceId, ResourceRow, Settings, Snapshot, Target, Thing,
+    Timestamp, VersionNumber, VersionRecord,
 };
 use crate::history::{AttemptSummary, Batch, DryRunResult, HistoryError, RequestSummary, VersionSummary};
 use std::collections::{BTreeMap, BTreeSet};
@@ -186,7 +186,7 @@ impl Tables {
         Some(OpenGrant {
             attempt,
             resource,
-            target: intents.find_map(|(_, record)| Some(record.intent.as_ref()?.target.clone())),
+            thing: intents.find_map(|(_, record)| record.intent.as_deref().map(Thing::of)),
             executor: executor.clone(),
             operation: grant.operation,
             reason: grant.reason,

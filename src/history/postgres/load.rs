@@ -5,7 +5,8 @@ use super::errors::Failure;
 use super::ownership::fenced;
 use super::{resources, state};
 use crate::core::{
-    AttemptId, DryRunId, Hash, OpenGrant, RequestId, RequestRecord, Snapshot, Target, Timestamp, VersionNumber,
+    AttemptId, DryRunId, Hash, Name, OpenGrant, RequestId, RequestRecord, Snapshot, Target, Thing, Timestamp,
+    VersionNumber,
 };
 use crate::history::Fence;
 use sqlx::postgres::PgRow;
@@ -89,11 +90,12 @@ async fn open_grants(
     open_from: i64,
 ) -> Result<Vec<OpenGrant>, Failure> {
     let rows = sqlx::query(
-        "SELECT attempt, resource, executor, operation, reason, intent_hash,
-             (SELECT target FROM intent
-              WHERE intent.environment = open.environment AND intent.resource = open.resource AND target IS NOT NULL
-              ORDER BY intent.version DESC LIMIT 1) AS target
+        "SELECT attempt, resource, executor, operation, reason, intent_hash, thing.target, thing.kind, thing.identity
          FROM resource_grant open
+         LEFT JOIN LATERAL (
+             SELECT target, kind, identity FROM intent
+             WHERE intent.environment = open.environment AND intent.resource = open.resource AND target IS NOT NULL
+             ORDER BY intent.version DESC LIMIT 1) thing ON true
          WHERE environment = $1 AND attempt >= $2
              AND NOT EXISTS (SELECT FROM outcome WHERE outcome.environment = open.environment AND outcome.attempt = open.attempt)
          ORDER BY attempt",
@@ -106,10 +108,15 @@ async fn open_grants(
 }
 
 fn open_grant(row: &PgRow) -> Result<OpenGrant, Failure> {
+    let part = |column: &str| row.try_get::<Option<&str>, _>(column).map(|part| part.map(Name::from));
+    let thing = (part("target")?, part("kind")?, part("identity")?);
     Ok(OpenGrant {
         attempt: AttemptId(row.try_get::<i64, _>("attempt")? as u64),
         resource: state::resource(row.try_get("resource")?),
-        target: row.try_get::<Option<&str>, _>("target")?.map(Into::into),
+        thing: match thing {
+            (Some(target), Some(kind), Some(identity)) => Some(Thing { target, kind, identity }),
+            _ => None,
+        },
         executor: row.try_get::<&str, _>("executor")?.into(),
         operation: Code::read(row, "operation")?,
         reason: Code::read(row, "reason")?,

@@ -113,6 +113,7 @@ pub(super) fn stays(hold: &Hold) -> bool {
         // What was lost is tried again, and then it is either good or refused.
         Hold::RetryAt { error, .. } => error.as_ref().is_some_and(|error| error.contains("the target says no")),
         Hold::Running(_)
+        | Hold::ForgottenRuns
         | Hold::DependentsYielding
         | Hold::ExecutorUnavailable { .. }
         | Hold::OutsideWindow { .. }

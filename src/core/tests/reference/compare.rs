@@ -272,15 +272,17 @@ impl Model {
         if res.reports() {
             return self.places(res);
         }
+        let mut all = Vec::from_iter(self.forgotten_runs(res).then(|| "ForgottenRuns".to_string()));
         if !res.live() {
             let kept = self.kept(res, false).then(|| "RequiredBy".to_string());
             let replaced = self.successor(res).map(|successor| format!("SuccessorFirst {}", successor.intent.name));
             let yields = self.yielding(res, false).then(|| "DependentsYielding".to_string());
-            let held = self.kept(res, true) || self.successor(res).is_some();
+            let held = self.kept(res, true) || self.successor(res).is_some() || self.forgotten_runs(res);
             let free = if held { Vec::new() } else { self.places(res) };
             let first =
                 res.after.and_then(|id| self.all.get(id)).map(|first| format!("TombstoneFirst {}", first.intent.name));
-            return kept.into_iter().chain(replaced).chain(yields).chain(first).chain(free).collect();
+            all.extend(kept.into_iter().chain(replaced).chain(yields).chain(first).chain(free));
+            return all;
         }
         // In which order it is told of the others that it waits for, the documents do not say.
         let requirements = self.requirements(res);
@@ -288,12 +290,12 @@ impl Model {
             res.after.and_then(|id| self.all.get(id)).map(|first| format!("TombstoneFirst {}", first.intent.name));
         let yields = self.yielding(res, false).then(|| "DependentsYielding".to_string());
         let certain = requirements.iter().any(|other| !self.perhaps_idle(other) || other.deleting());
-        let certain = certain || first.is_some() || (self.yielding(res, true) && !res.good());
+        let certain = certain || first.is_some() || (self.yielding(res, true) && !res.good()) || !all.is_empty();
         let busy = requirements.iter().filter(|other| self.busy(other) || other.queued.is_some() || other.deleting());
         let busy = busy.map(|other| format!("RequirementBusy {}", other.intent.name));
         let bad = requirements.iter().filter(|other| !satisfies(res, other));
         let bad = bad.map(|other| format!("RequirementNotGood {}", other.intent.name));
-        let mut all: Vec<String> = busy.chain(bad).chain(first).chain(yields).collect();
+        all.extend(busy.chain(bad).chain(first).chain(yields));
         if !certain {
             all.extend(self.places(res));
         }
@@ -328,6 +330,7 @@ fn label(hold: &Hold) -> String {
         Hold::RequirementNotGood { name, .. } => format!("RequirementNotGood {name}"),
         Hold::TombstoneFirst { name } => format!("TombstoneFirst {name}"),
         Hold::RequiredBy { .. } => "RequiredBy".into(),
+        Hold::ForgottenRuns => "ForgottenRuns".into(),
         Hold::DependentsYielding => "DependentsYielding".into(),
         Hold::SuccessorFirst { name } => format!("SuccessorFirst {name}"),
         Hold::ExecutorUnavailable { pool, .. } => format!("ExecutorUnavailable {pool}"),

@@ -128,8 +128,9 @@ impl Model {
         self.answer(id);
         self.loosen(&res.intent.name);
         self.gone.push(Res { run: None, ..res.clone() });
+        let thing = Some(res.thing());
         if let Some(run) = res.run {
-            let stray = Stray { executor: run.executor, target: res.intent.target.clone() };
+            let stray = Stray { executor: run.executor, target: res.intent.target.clone(), thing };
             self.strays.insert(run.attempt, stray);
         }
         self.waits_no_more_for(id);
@@ -445,7 +446,11 @@ impl Model {
         let must = others.iter().all(|other| !self.busy(other)) && !self.yielding(res, false);
         // A verification asks for no grants back before its turn has come; a skip needs none of them.
         let may = others.iter().all(|other| self.perhaps_idle(other)) && (res.good() || !self.yielding(res, true));
-        if unsatisfied && res.after.is_none() && (must || may && seen.skipped.contains(&id)) {
+        if unsatisfied
+            && res.after.is_none()
+            && !self.forgotten_runs(res)
+            && (must || may && seen.skipped.contains(&id))
+        {
             self.skips.insert(id);
             let res = self.all.get_mut(id).unwrap();
             (res.queued, res.skipped, res.due) = (None, true, None);

@@ -146,7 +146,7 @@ impl Model {
 
     fn follow_grant(&mut self, executor: &ExecutorName, grant: &Arc<Grant>, effects: &Effects) -> Result<(), String> {
         let Some(id) = grant.resource else {
-            let stray = Stray { executor: executor.clone(), target: grant.intent.target.clone() };
+            let stray = Stray { executor: executor.clone(), target: grant.intent.target.clone(), thing: None };
             *self.starts.entry(grant.intent.target.clone()).or_default() += 1;
             if !self.given(&grant.facts, &grant.intent, None) {
                 return Err(format!("a dry run of {} is given {:?}", grant.intent.name, grant.facts));

@@ -127,6 +127,8 @@ pub(super) struct Executor {
 pub(super) struct Stray {
     pub executor: ExecutorName,
     pub target: Name,
+    /// What an orphan's run works on.
+    pub thing: Option<(Name, Name, Name)>,
 }
 
 /// The environment.
@@ -416,6 +418,7 @@ impl Model {
             // In which order tombstones go that waited for each other as long as they lived, is open.
             held(!lenient && res.after.is_some_and(|id| self.all.contains_key(id)), "a tombstone comes first")?;
             held(self.successor(res).is_some(), "what replaces it comes first")?;
+            held(self.forgotten_runs(res), "what was forgotten still works on it")?;
             held(self.kept(res, lenient), "something requires the tombstone")?;
             return held(!lenient && self.yielding(res, false), "grants of dependents are out");
         }
@@ -425,12 +428,19 @@ impl Model {
         if res.reports() {
             return Ok(());
         }
+        held(self.forgotten_runs(res), "what was forgotten still works on it")?;
         for other in self.requirements(res) {
             held(if lenient { !self.perhaps_idle(other) } else { self.busy(other) }, "a requirement is busy")?;
             held(other.deleting(), "a requirement is being deleted")?;
             held(!satisfies(res, other), "a requirement is not good")?;
         }
         held(self.yielding(res, lenient), "grants of dependents are out")
+    }
+
+    /// "Two executors never work on one" thing, nor two attempts: who ended an attempt for the tables has not ended it for the target.
+    pub(super) fn forgotten_runs(&self, res: &Res) -> bool {
+        let thing = Some(res.thing());
+        self.strays.values().any(|stray| stray.thing == thing)
     }
 
     /// "deleted on the target when nothing live or tombstoned requires it"; when its delete has begun once, what lives and requires it is

@@ -3,7 +3,7 @@
 //! Deliberately absent: versions other than the newest number, and outcomes.
 
 use super::super::super::{
-    AttemptId, Effects, EnvironmentState, LoadedRow, OpenGrant, Record, ResourceId, ResourceRow, Snapshot,
+    AttemptId, Effects, EnvironmentState, LoadedRow, OpenGrant, Record, ResourceId, ResourceRow, Snapshot, Thing,
 };
 use std::collections::BTreeMap;
 
@@ -26,7 +26,7 @@ impl Store {
                     let open = OpenGrant {
                         attempt: grant.attempt,
                         resource: grant.resource.unwrap(),
-                        target: Some(grant.intent.target.clone()),
+                        thing: Some(Thing::of(&grant.intent)),
                         executor: executor.clone(),
                         operation: grant.operation,
                         reason: grant.reason,

@@ -66,6 +66,7 @@ impl Model {
                 self.successor(res).is_some_and(|successor| successor.intent.name == *name)
             }
             Hold::RequiredBy { .. } => !res.live() && !self.dependents(res.id, false).is_empty(),
+            Hold::ForgottenRuns => self.forgotten_runs(res),
             Hold::DependentsYielding => self.yielding(res, false),
             Hold::ExecutorUnavailable { pool, message } => {
                 let target = self.targets.get(&res.intent.target);
