@@ -162,6 +162,50 @@ fn the_life_of_an_environment() {
     assert!(!house.path("made").exists());
 }
 
+/// Its lines belong to others too: they stay, also when it goes.
+#[test]
+fn a_line_of_a_file_is_held_and_the_others_are_left() {
+    let house = House::with(
+        LOCAL,
+        &resource(
+            "root-login",
+            "host.LineInFile",
+            "{path: FOLDER/sshd, match: ^PermitRootLogin, line: PermitRootLogin no}",
+            "",
+        ),
+    );
+    house.write("sshd", "Port 22\nPermitRootLogin yes\n");
+    house.check(
+        "deploy -f manifests",
+        0,
+        "
+        RESULT  NAME  ATTEMPT  TOOK  ERROR
+        updated  root-login  1  TIME  -
+        version 1: 1 changed, 0 unchanged, 0 failed, 0 skipped; 1 attempt in TIME (RATE)",
+    );
+    assert_eq!(house.read("sshd"), "Port 22\nPermitRootLogin no\n");
+    house.write("sshd", "Port 2222\n");
+    house.check(
+        "repair",
+        0,
+        "
+        updated root-login (attempt 2)
+            content:
+            @@ -1,0 +2 @@
+            +PermitRootLogin no
+        version 1: 1 changed, 0 unchanged, 0 failed, 0 skipped; 1 attempt in TIME (RATE)",
+    );
+    house.check(
+        "delete --yes",
+        0,
+        "
+        RESULT  NAME  ATTEMPT  TOOK  ERROR
+        deleted  root-login  3  TIME  -
+        version 2: 1 changed, 0 unchanged, 0 failed, 0 skipped; 1 attempt in TIME (RATE)",
+    );
+    assert_eq!(house.read("sshd"), "Port 2222\n");
+}
+
 #[test]
 fn a_failure_is_explained_down_to_its_cause() {
     let house = House::with(

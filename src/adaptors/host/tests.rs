@@ -98,7 +98,8 @@ async fn a_file_is_created_updated_and_deleted_with_golden_diffs() {
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "nothing is left beside the file");
 }
 
-async fn facts(kind: &str, attributes: Value) -> FactValues {
+/// What an attempt that changes nothing learns of the thing; only what its type declares.
+pub(super) async fn facts(kind: &str, attributes: Value) -> FactValues {
     let (desired, _ended) = desired(kind, attributes);
     let found = Host.difference(&desired, false).await.unwrap();
     let as_desired = found.difference.change == Change::None;

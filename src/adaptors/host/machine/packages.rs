@@ -1,12 +1,12 @@
 //! `host.Package` with the real apt and dpkg, and packages of our own from a folder.
 
-use super::super::tests::{delete, deploy, desired, message};
+use super::super::tests::{delete, deploy, desired, facts, message};
 use super::machine_test;
 use crate::adaptors::Adaptor;
 use crate::adaptors::host::Host;
 use crate::core::Change;
 use rustix::fs::{FlockOperation, fcntl_lock};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::fmt::Write as _;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -68,8 +68,11 @@ fn make_lists_old() {
 machine_test!("plain", a_package_is_installed_brought_up_to_date_pinned_and_removed, {
     only_source();
     offer("homeostat-a", "1.0", "", None);
+    let known = async || Value::Object(facts(KIND, json!({"name": "homeostat-a"})).await);
+    assert_eq!(known().await, json!({}), "it is not there");
     let created = deploy(KIND, json!({"name": "homeostat-a"})).await.unwrap();
     assert_eq!(created, (Change::Create, "version: not yet known\n".to_owned()), "the lists did not know it");
+    assert_eq!(known().await, json!({"version": "1.0"}));
     fs::write("/etc/homeostat-a.conf", "by someone\n").unwrap();
     offer("homeostat-a", "2.0", "", None);
     let latest = json!({"name": "homeostat-a", "ensure": "latest"});
@@ -79,6 +82,11 @@ machine_test!("plain", a_package_is_installed_brought_up_to_date_pinned_and_remo
     let updated = deploy(KIND, latest).await.unwrap();
     assert_eq!(updated, (Change::Update, "package lists: too old -> up to date\n".to_owned()));
     assert_eq!(output("dpkg-query", &["-f", "${Version}", "-W", "homeostat-a"]), "2.0");
+    assert_eq!(
+        Value::Object(facts(KIND, json!({"name": "homeostat-a", "version": "1.0"})).await),
+        json!({"version": "2.0"}),
+        "what is there, not what is declared"
+    );
     let pinned = deploy(KIND, json!({"name": "homeostat-a", "version": "1.0"})).await.unwrap();
     assert_eq!(pinned, (Change::Update, "version: 2.0 -> 1.0\n".to_owned()));
     assert_eq!(fs::read_to_string("/etc/homeostat-a.conf").unwrap(), "by someone\n", "nobody was asked");
@@ -86,6 +94,7 @@ machine_test!("plain", a_package_is_installed_brought_up_to_date_pinned_and_remo
     assert_eq!(error, "no source of packages has version 3.0 of homeostat-a; there are 2.0, 1.0");
     let removed = delete(KIND, json!({"name": "homeostat-a"})).await.unwrap();
     assert_eq!(removed, (Change::Delete, "delete the package, version 1.0\n".to_owned()));
+    assert_eq!(known().await, json!({}), "configuration files alone are no version");
     assert!(Path::new("/etc/homeostat-a.conf").exists(), "configuration stays");
     let absent = json!({"name": "homeostat-a", "ensure": "absent", "purge": true});
     assert_eq!(deploy(KIND, absent).await.unwrap().1, "delete the configuration files\n");

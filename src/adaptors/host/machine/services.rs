@@ -1,6 +1,6 @@
 //! `host.Service` with a real systemd.
 
-use super::super::tests::{delete, deploy, desired, message};
+use super::super::tests::{delete, deploy, desired, facts, message};
 use super::machine_test;
 use crate::adaptors::Adaptor;
 use crate::adaptors::host::Host;
@@ -38,11 +38,18 @@ async fn reload(attributes: Value) -> (Change, String) {
 machine_test!("systemd", a_service_is_started_enabled_masked_and_deleted, {
     unit("homeostat-s", "ExecStart=/usr/bin/sleep infinity");
     let service = |state: &str, startup: &str| json!({"name": "homeostat-s", "state": state, "startup": startup});
+    let known = async |attributes: Value| Value::Object(facts(KIND, attributes).await);
+    let there = json!({"name": "homeostat-s"});
+    assert_eq!(known(there.clone()).await, json!({"state": "stopped", "startup": "disabled"}));
+    assert_eq!(known(json!({"name": "homeostat-gone"})).await, json!({}), "it is not there");
     let started = deploy(KIND, service("running", "enabled")).await.unwrap();
     let diff = "startup: disabled -> enabled\nstate: inactive (dead) -> running\n";
     assert_eq!(started, (Change::Update, diff.to_owned()));
     assert!(Path::new("/etc/systemd/system/multi-user.target.wants/homeostat-s.service").is_symlink());
     assert_eq!(deploy(KIND, json!({"name": "homeostat-s.service"})).await.unwrap().0, Change::None);
+    let enabled = json!({"state": "running", "startup": "enabled"});
+    assert_eq!(known(there.clone()).await, enabled);
+    assert_eq!(known(service("stopped", "disabled")).await, enabled, "what is there, not what is declared");
     let stopped = deploy(KIND, service("stopped", "disabled")).await.unwrap();
     let diff = "startup: enabled -> disabled\nstate: active (running) -> stopped\n";
     assert_eq!(stopped, (Change::Update, diff.to_owned()));
@@ -53,6 +60,7 @@ machine_test!("systemd", a_service_is_started_enabled_masked_and_deleted, {
     assert!(Command::new("systemctl").arg("daemon-reload").status().unwrap().success());
     let masked = service("stopped", "masked");
     assert_eq!(deploy(KIND, masked.clone()).await.unwrap().1, "startup: disabled -> masked\n");
+    assert_eq!(known(there).await, json!({"state": "stopped", "startup": "masked"}));
     let error = message(deploy(KIND, json!({"name": "homeostat-s", "state": "running"})).await);
     assert!(error.contains("masked"), "{error}");
     let unmasked = deploy(KIND, service("running", "enabled")).await.unwrap();
