@@ -36,7 +36,8 @@ pub struct TypeSchema {
     pub identity: &'static [&'static str],
     /// What of an identity attribute counts, by its pointer, its value and all attributes, where not all of it does; `null` where nothing does.
     pub identity_part: Option<fn(&str, &Value, &Value) -> Value>,
-    /// JSON pointers of attributes whose values never appear in a diff, a log or history.
+    /// JSON pointers of attributes whose values never appear in a diff, a log or history: they are refused where they are written in `attributes`,
+    /// and come from `attributesFrom` alone.
     pub sensitive: &'static [&'static str],
     /// What an attempt reports of a thing, for other resources to use: names of letters and digits, and what they mean.
     pub facts: &'static [(&'static str, &'static str)],

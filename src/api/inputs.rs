@@ -206,10 +206,30 @@ fn overlap(one: &str, other: &str) -> bool {
     below(one, other) || below(other, one)
 }
 
-/// The attributes with something in the place of all that is filled from elsewhere, so that the rest can be checked.
+/// Refuses attributes that their type says are secret where they are written down: they would be kept in history as they are. That is all that is
+/// said of them; what other checks have said is of a placeholder.
+pub(super) fn refuse_literal_secrets(attributes: &Value, known: Option<&Type>, errors: &mut Vec<FieldError>) {
+    let message = "is secret, and would be kept in history as it is written here";
+    let advice = "take it out, and fill it with attributesFrom, from an environmentVariable or a file";
+    for pointer in literals(attributes, known) {
+        let root = FieldPath::of(&["spec", "attributes"]);
+        let place = pointer.split('/').skip(1).fold(root, |path, key| path.key(key));
+        errors.retain(|error| !error.path.segments().starts_with(place.segments()));
+        errors.push(FieldError::value(place, message).suggest(Some(advice.to_owned())));
+    }
+}
+
+/// Where secrets are written down.
+fn literals<'a>(attributes: &'a Value, known: Option<&Type>) -> impl Iterator<Item = &'a str> + use<'a> {
+    let pointers = known.map_or([].as_slice(), Type::sensitive_pointers);
+    pointers.iter().copied().filter(|pointer| attributes.pointer(pointer).is_some())
+}
+
+/// The attributes with something in the place of all that is filled from elsewhere, so that the rest can be checked; and of secrets that are
+/// written down, so that no check repeats them.
 pub(super) fn with_placeholders(object: &Value, attributes: &Value, known: Option<&Type>) -> Value {
     let mut filled = attributes.clone();
-    for (_, path) in paths(object) {
+    for path in paths(object).map(|(_, path)| path).chain(literals(attributes, known)) {
         let placeholder = known.map_or(Value::Null, |known| known.placeholder(path));
         // A place that is not there is told with the pointer that names it.
         let _ = put_at(&mut filled, path, placeholder);

@@ -198,6 +198,7 @@ impl Checker {
             self.check_type(kind, &filled, &mut errors);
         }
         inputs::without_placeholders(object, &mut errors);
+        inputs::refuse_literal_secrets(attributes, known, &mut errors);
         errors.extend(inputs::errors(object, attributes, known));
         inputs::explain_what_is_missing(&mut errors);
         let canonical = registry::canonical(attributes);

@@ -77,6 +77,11 @@ impl Type {
         self.schema.identity
     }
 
+    /// JSON pointers of what is secret, and may only come from elsewhere.
+    pub(super) fn sensitive_pointers(&self) -> &'static [&'static str] {
+        self.schema.sensitive
+    }
+
     /// Something that may stand at a JSON pointer, as far as the schema says what may.
     pub(super) fn placeholder(&self, pointer: &str) -> Value {
         self.compiled.placeholder(pointer)

@@ -17,7 +17,6 @@ pub(crate) mod limits;
 pub(crate) mod manifests;
 pub(crate) mod output;
 pub(crate) mod progress;
-pub(crate) mod redact;
 pub(crate) mod refusal;
 pub(crate) mod selection;
 mod simulate;

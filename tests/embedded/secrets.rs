@@ -75,6 +75,8 @@ fn secrets_reach_their_targets_and_no_history_log_or_output() {
     let deployed = said.run(&house, Some(FIRST), "deploy -f manifests");
     assert_eq!(deployed.code, 1, "{}", deployed.err);
     assert!(deployed.out.contains("exited with code 3: (sensitive)"), "{}", deployed.out);
+    let found = said.run(&house, None, "history loud -o json").json();
+    assert!(found["items"][0]["diff"].as_str().unwrap().starts_with("run [\"sh\""), "its arguments: {found}");
     let told = said.run(&house, None, "logs loud").out;
     assert!(told.contains("\n    | (sensitive)"), "{told}");
     assert_eq!((house.read("from-variable"), house.read("from-file")), (format!("token={FIRST}"), IN_FILE.to_owned()));
@@ -151,6 +153,55 @@ fn secrets_reach_their_targets_and_no_history_log_or_output() {
     holding(&house.path("data"), &texts, &mut found);
     assert_eq!(found, [""; 0]);
     holding(&house.path("data"), &[b"from-variable".to_vec()], &mut searched);
+    assert!(!searched.is_empty(), "what is no secret is found there");
+}
+
+/// What is always secret may only come from elsewhere. (That it reaches a real account, and is not shown there: `src/adaptors/host/machine`.)
+#[test]
+fn the_hash_of_a_password_is_refused_in_a_manifest_and_kept_nowhere() {
+    let house = House::with(LOCAL, "");
+    let user = |name: &str, more: &str| resource(name, "host.User", &format!("{{name: {name}{more}}}"), "");
+    let hash = format!("$6$salt${FIRST}");
+    for written in [format!("\"{hash}\""), format!("[{FIRST}]")] {
+        house.write("manifests/resources.yaml", &user("homeostat-eve", &format!(", passwordHash: {written}")));
+        for words in ["dry-run -f manifests", "deploy -f manifests"] {
+            house.refuses(
+                words,
+                3,
+                "
+                error: manifests/resources.yaml:10:51: spec.attributes.passwordHash: is secret, and would be kept in history as it is written here; take it out, and fill it with attributesFrom, from an environmentVariable or a file
+                1 problem in the manifests; nothing was done",
+            );
+        }
+    }
+
+    let from = "  attributesFrom:\n    - {path: /passwordHash, environmentVariable: {name: TOKEN}}\n";
+    let resources =
+        [user("homeostat-eve", ""), from.into(), user("homeostat-mallory", ", ensure: absent"), from.into()];
+    house.write("manifests/resources.yaml", &resources.concat());
+    let mut said = Said::default();
+    let planned = said.run(&house, Some(&hash), "dry-run -f manifests");
+    assert_eq!(planned.code, 2, "{}", planned.err);
+    assert!(
+        planned.out.starts_with("create homeostat-eve\n    a user\n    passwordHash: (sensitive)\n1 of 2 "),
+        "{}",
+        planned.out
+    );
+    // Nobody of that name is there: it is taken in, and nothing is changed on this machine.
+    let deployed = said.run(&house, Some(&hash), "deploy -f manifests homeostat-mallory");
+    assert!(deployed.out.contains("0 changed, 1 unchanged, 0 failed"), "{}{}", deployed.out, deployed.err);
+    let plain = said.run(&house, Some(FIRST), "repair homeostat-mallory");
+    assert_eq!(plain.code, 1, "a plain password is refused by the executor: {}", plain.out);
+    let why = said.run(&house, None, "why homeostat-mallory").out;
+    assert!(why.contains("passwordHash: must be a hash as crypt(5) writes it"), "{why}");
+    for words in ["show homeostat-mallory", "history homeostat-mallory -o json", "diff 0 1", "logs -o json"] {
+        said.run(&house, Some(&hash), words);
+    }
+    assert!(!said.0.contains(FIRST), "{}", said.0);
+    let (mut found, mut searched) = (Vec::new(), Vec::new());
+    holding(&house.path("data"), &[FIRST.as_bytes().to_vec()], &mut found);
+    assert_eq!(found, [""; 0]);
+    holding(&house.path("data"), &[b"passwordHash".to_vec()], &mut searched);
     assert!(!searched.is_empty(), "what is no secret is found there");
 }
 

@@ -39,7 +39,7 @@ pub(super) fn schema() -> TypeSchema {
                 "creates": path_schema("Absolute path of something that is there once it has run."),
                 "unless": arguments("A program that changes nothing, and succeeds once it has run."),
                 "cwd": {"type": "string", "minLength": 1, "maxLength": 4095, "description": "Absolute path of the folder it runs in. Default: /."},
-                "env": {"type": "object", "description": "Environment variables (text) on top of PATH, HOME and LANG. Their values are never shown."},
+                "env": {"type": "object", "description": "Environment variables (text) on top of PATH, HOME and LANG. A secret one comes from attributesFrom, by the path /env/NAME."},
             },
             "examples": [
                 {"argv": ["tar", "-xf", "/srv/site.tar", "-C", "/srv/www"], "creates": "/srv/www/index.html"},
@@ -48,7 +48,7 @@ pub(super) fn schema() -> TypeSchema {
         }),
         identity: &[],
         identity_part: None,
-        sensitive: &["/env"],
+        sensitive: &[],
         facts: &[],
         check: Some(check),
     }

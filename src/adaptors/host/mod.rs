@@ -63,7 +63,12 @@ impl Adaptor for Host {
     }
 
     fn can_hide(&self, kind: &str) -> &'static [&'static str] {
-        if kind == file::KIND { &["/content", "/contentBase64"] } else { &[] }
+        match kind {
+            file::KIND => &["/content", "/contentBase64"],
+            // Of a program its arguments are shown, and nothing else.
+            command::KIND => &["/env"],
+            _ => &[],
+        }
     }
 
     async fn difference(&self, desired: &Desired, deleting: bool) -> Result<Assessment, AdaptorError> {

@@ -65,7 +65,7 @@ pub(super) fn schema() -> TypeSchema {
                 "comment": {"type": "string", "maxLength": 256, "description": "The full name, or a word on what the user is for."},
                 "system": {"type": "boolean", "description": "Whether a new user gets a number of the range for system users. Default: false."},
                 "locked": {"type": "boolean", "description": "Whether logging in by password is refused. Other ways, such as SSH keys, are not touched. Absent: left as it is."},
-                "passwordHash": {"type": "string", "minLength": 1, "maxLength": 512, "description": "The password as crypt(5) hashes it, such as `mkpasswd` prints. Never shown. Absent: left as it is."},
+                "passwordHash": {"type": "string", "minLength": 1, "maxLength": 512, "description": "The password as crypt(5) hashes it, such as `mkpasswd` prints. Secret: it comes from attributesFrom, is refused here, and is never shown. Absent: left as it is."},
                 "ensure": ensure_schema("Whether the user is to be there."),
             },
             "examples": [

@@ -5,7 +5,7 @@
 use crate::cli::arguments::DiffOptions;
 use crate::cli::embedded::{Reading, content_of};
 use crate::cli::output::{self, Output, styled_diff};
-use crate::cli::{CliError, Exit, redact, suggest};
+use crate::cli::{CliError, Exit, suggest};
 use crate::core::{Intent, IntentRecord, Name, ResourceId, VersionNumber};
 use console::Style;
 use serde::Serialize;
@@ -145,12 +145,7 @@ fn difference(name: Name, was: Option<Name>, before: Option<&Intent>, after: Opt
         _ if was.is_some() => IntentChange::Renamed,
         _ => IntentChange::Changed,
     };
-    let earlier = before.map(|intent| document(intent, redact::attributes(intent)));
-    let later = after.map(|intent| {
-        let attributes =
-            before.map_or_else(|| redact::attributes(intent), |earlier| redact::attributes_since(intent, earlier));
-        document(intent, attributes)
-    });
+    let (earlier, later) = (before.map(document), after.map(document));
     let yaml = |document: &Option<Value>| {
         document.as_ref().and_then(|document| serde_saphyr::to_string(document).ok()).unwrap_or_default()
     };
@@ -160,13 +155,13 @@ fn difference(name: Name, was: Option<Name>, before: Option<&Intent>, after: Opt
 }
 
 /// What an intent says, much as its manifest says it: a policy's defaults are left out.
-fn document(intent: &Intent, attributes: Value) -> Value {
+fn document(intent: &Intent) -> Value {
     let mut document = serde_json::to_value(intent).unwrap_or_default();
     if let Some(fields) = document.as_object_mut() {
         // The name stands above it, and the identity is derived from the attributes.
         fields.remove("name");
         fields.remove("identity");
-        fields.insert("attributes".to_owned(), attributes);
+        fields.insert("attributes".to_owned(), super::attributes(intent));
     }
     document
 }

@@ -14,12 +14,14 @@ use crate::cli::document::AttemptDocument;
 use crate::cli::embedded::{Owners, Place, Reading};
 use crate::cli::limits::LOGS_LOOK;
 use crate::cli::output::{Output, either, styled_diff, time};
-use crate::cli::redact::SENSITIVE;
 use crate::cli::verbs::history::{note_never, result_style};
 use crate::cli::{CliError, Exit};
 use crate::core::Operation;
 use followed::{Followed, News};
 use std::fmt::Write as _;
+
+/// What stands in a difference for a secret.
+const SENSITIVE: &str = "(sensitive)";
 
 /// Prints what is there, and with `--follow` what comes.
 pub(crate) async fn run(options: LogsOptions, output: Output) -> Result<Exit, CliError> {

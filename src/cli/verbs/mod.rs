@@ -36,7 +36,8 @@ use super::limits::SHOWN_RESOURCES;
 use super::output::Output;
 use super::selection::Selection;
 use super::{CliError, Exit};
-use crate::core::ResourceView;
+use crate::core::{Intent, ResourceView};
+use serde_json::Value;
 
 /// For a verb that says much of each resource: the process that holds the data folder, where there is one. Refused where no resource is named or
 /// selected.
@@ -70,6 +71,11 @@ async fn with_meant(
         work(reading, &views, control.as_ref()).await
     })
     .await
+}
+
+/// The attributes of an intent for people and programs. None of them is secret: what is comes from elsewhere, and intents say only whence.
+fn attributes(intent: &Intent) -> Value {
+    serde_json::from_str(&intent.attributes).unwrap_or_default()
 }
 
 /// Whether one resource is named, and nothing else is said of it.

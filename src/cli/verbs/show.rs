@@ -7,7 +7,7 @@ use crate::cli::embedded::control::{Answer, Control, Order};
 use crate::cli::limits::SHOWN_ATTEMPTS;
 use crate::cli::output::{Output, state_style, styled_diff, time};
 use crate::cli::verbs::history::attempts_table;
-use crate::cli::{CliError, Exit, redact};
+use crate::cli::{CliError, Exit};
 use crate::core::{Hold, Name, ResourceView, Timestamp};
 use std::fmt::Write;
 
@@ -42,7 +42,7 @@ async fn document(reading: &Reading, view: &ResourceView, holds: Vec<Hold>) -> R
     let attempts = reading.store.attempts(&reading.environment, Some(&name), None, SHOWN_ATTEMPTS).await?;
     Ok(ShowDocument {
         resource: ResourceDocument::from(view),
-        attributes: redact::attributes(&view.row.intent),
+        attributes: super::attributes(&view.row.intent),
         attributes_from: view.row.intent.inputs.clone(),
         facts: super::facts::values(view),
         holds,

@@ -78,7 +78,7 @@ fn text(schema: &TypeSchema) -> String {
     let same = if schema.identity.is_empty() { "the resource's name".to_owned() } else { listed(schema.identity) };
     let _ = writeln!(text, "\nThe same thing as long as this stays: {same}");
     if !schema.sensitive.is_empty() {
-        let _ = writeln!(text, "Never shown: {}", listed(schema.sensitive));
+        let _ = writeln!(text, "Secret, from attributesFrom alone: {}", listed(schema.sensitive));
     }
     if !schema.facts.is_empty() {
         let mut table = Table::new(&["FACT", "MEANING"]);
@@ -138,7 +138,9 @@ mod tests {
         ] {
             assert!(told.contains(part), "{part} is missing in\n{told}");
         }
-        assert!(text(registry::schema("host.User").unwrap()).contains("Never shown: passwordHash\n"));
+        assert!(
+            text(registry::schema("host.User").unwrap()).contains("Secret, from attributesFrom alone: passwordHash\n")
+        );
     }
 
     #[test]
