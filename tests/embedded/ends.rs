@@ -301,3 +301,22 @@ fn what_failed_and_waits_to_be_tried_again_says_why_it_failed() {
     let because = report["items"][0]["because"].as_str().unwrap();
     assert!(because.starts_with("its last attempt failed: "), "{because}");
 }
+
+#[test]
+fn the_folder_of_an_environment_says_what_is_in_it() {
+    let house = House::with(LOCAL, &small("held"));
+    let readme = "data/deploy/environments/house/README.md";
+    assert_eq!(house.run("deploy -f manifests -q").code, 0);
+    let text = house.read(readme);
+    assert!(text.starts_with("# Environment house\n\nWhat belongs to this environment alone"), "{text}");
+    assert!(text.contains("| `secrets.key` | ") && text.contains("`homeostat audit --environment house`"), "{text}");
+    assert!(!text.contains("NAME"), "the name stands wherever it is meant: {text}");
+    // Whoever changes or deletes it finds it again as it was.
+    let changes: [fn(&std::path::Path); 2] =
+        [|path| std::fs::write(path, "mine").unwrap(), |path| std::fs::remove_file(path).unwrap()];
+    for change in changes {
+        change(&house.path(readme));
+        assert_eq!(house.run("deploy -q").code, 0);
+        assert_eq!(house.read(readme), text);
+    }
+}
