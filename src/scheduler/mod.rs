@@ -21,7 +21,7 @@ use crate::core::{
 };
 use crate::history::{HistoryError, Owner, Store, mending};
 use crate::joined::joined;
-use crate::scheduler::limits::{CALLS, COMMITS_KEPT};
+use crate::scheduler::limits::{CALLS, COMMITS_KEPT, RETENTION_EVERY};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
@@ -88,6 +88,18 @@ impl Scheduler {
         ended: &[Name],
         edge: Arc<dyn Edge>,
     ) -> Result<Self, SchedulerError> {
+        Self::start_trimming(environment, store, owner, ended, edge, RETENTION_EVERY).await
+    }
+
+    /// The same, and history is looked through so often for what is no longer kept.
+    async fn start_trimming(
+        environment: Name,
+        store: Arc<dyn Store>,
+        owner: Owner,
+        ended: &[Name],
+        edge: Arc<dyn Edge>,
+        trims_every: Duration,
+    ) -> Result<Self, SchedulerError> {
         let fence = store.take(&environment, &owner, ended).await?;
         let snapshot = store.load(&fence).await?;
         let (state, effects) = restore(environment.clone(), fence.epoch, snapshot).await?;
@@ -110,7 +122,7 @@ impl Scheduler {
         });
         let (trims, asked) = mpsc::channel(1);
         let scheduler = Self { epoch, inbox, calls, committed, ended, away, trims };
-        retention::spawn(scheduler.clone(), store, fence, asked);
+        retention::spawn(scheduler.clone(), store, fence, asked, trims_every);
         Ok(scheduler)
     }
 

@@ -4,24 +4,36 @@
 
 use super::{Scheduler, now};
 use crate::history::{Fence, HistoryError, Store};
-use crate::scheduler::limits::RETENTION_EVERY;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 
 /// Whoever wants to know that what is no longer kept has been dropped.
 pub(super) type Asked = oneshot::Sender<()>;
 
 /// Ends with the scheduler.
-pub(super) fn spawn(scheduler: Scheduler, store: Arc<dyn Store>, fence: Fence, asked: mpsc::Receiver<Asked>) {
+pub(super) fn spawn(
+    scheduler: Scheduler,
+    store: Arc<dyn Store>,
+    fence: Fence,
+    asked: mpsc::Receiver<Asked>,
+    every: Duration,
+) {
     tokio::spawn(async move {
         tokio::select! {
             _ = scheduler.ended() => {}
-            () = keep_trimming(&scheduler, &*store, &fence, asked) => {}
+            () = keep_trimming(&scheduler, &*store, &fence, asked, every) => {}
         }
     });
 }
 
-async fn keep_trimming(scheduler: &Scheduler, store: &dyn Store, fence: &Fence, mut asked: mpsc::Receiver<Asked>) {
+async fn keep_trimming(
+    scheduler: &Scheduler,
+    store: &dyn Store,
+    fence: &Fence,
+    mut asked: mpsc::Receiver<Asked>,
+    every: Duration,
+) {
     let mut asks: Option<Asked> = None;
     loop {
         let Ok(retention) = scheduler.read(|state| state.settings().retention).await else { return };
@@ -41,13 +53,13 @@ async fn keep_trimming(scheduler: &Scheduler, store: &dyn Store, fence: &Fence, 
             // The loop hears of it at its next commit.
             Err(HistoryError::Fenced { .. }) => return,
             Err(error) => {
-                tracing::warn!(environment = %fence.name, %error, "history keeps more than it should; tried again in an hour");
+                tracing::warn!(environment = %fence.name, %error, "history keeps more than it should; tried again at the next look");
             }
         }
         if let Some(asks) = asks.take() {
             // Who asked may wait no longer.
             let _ = asks.send(());
         }
-        asks = tokio::time::timeout(RETENTION_EVERY, asked.recv()).await.ok().flatten();
+        asks = tokio::time::timeout(every, asked.recv()).await.ok().flatten();
     }
 }

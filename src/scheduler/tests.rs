@@ -4,7 +4,7 @@
 use super::{Edge, Scheduler};
 use crate::core::{
     Event, Finding, Intent, IntentParts, Message, Name, Outcome, OutcomeKind, PoolName, Push, PushMode, Record,
-    Request, RequestId, RequestKind, Scope, SessionNumber, Target, Windows,
+    Request, RequestId, RequestKind, Retention, Scope, SessionNumber, Settings, Target, Windows,
 };
 use crate::history::memory::MemoryStore;
 use crate::history::postgres::PostgresStore;
@@ -156,6 +156,31 @@ async fn a_new_owner_finds_everything_good_and_does_nothing() {
     assert_eq!(covered, 0);
     settle(&second).await;
     assert_eq!(store.attempts("env", None, None, 10).await.unwrap().len(), 3);
+}
+
+/// Nobody asks for it, and nothing starts again: the look comes by itself.
+#[tokio::test]
+async fn s7_what_is_no_longer_kept_goes_while_the_owner_runs_on() {
+    let store = Arc::new(MemoryStore::new(super::now));
+    let every = Duration::from_millis(1);
+    let started: Arc<dyn Store> = Arc::clone(&store) as _;
+    let edge = Arc::new(Obedient::default());
+    let scheduler =
+        Scheduler::start_trimming("env".into(), started, owner(), &["one".into()], edge, every).await.unwrap();
+    for length in 1..=3 {
+        scheduler.push(chain(length)).await.unwrap();
+    }
+    assert_eq!(store.versions("env", None, 10).await.unwrap().len(), 3, "all are kept at first");
+    let kept = Retention { versions: 1, ..Retention::default() };
+    scheduler.send(Event::SettingsChanged(Settings { retention: kept, ..Settings::default() })).await.unwrap();
+    let trimmed = async {
+        while store.versions("env", None, 10).await.unwrap().len() > 1 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), trimmed).await.unwrap();
+    assert_eq!(store.versions("env", None, 10).await.unwrap()[0].number.0, 3, "the newest stays");
+    scheduler.stop().await.unwrap();
 }
 
 #[tokio::test]
