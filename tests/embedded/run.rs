@@ -1,7 +1,7 @@
 //! The autonomous form: drift, failures and changed files are dealt with while nobody commands, until a signal ends it.
 
 use crate::LOCAL;
-use crate::house::{House, environment, eventually, file};
+use crate::house::{House, environment, eventually, file, resource};
 use rustix::process::{Pid, Signal};
 use serde_json::Value;
 use std::io::{BufRead, BufReader};
@@ -67,8 +67,13 @@ impl<'a> Running<'a> {
     }
 
     /// Ends it in order; everything it has said.
-    pub(crate) fn stop(mut self) -> Vec<Value> {
+    pub(crate) fn stop(self) -> Vec<Value> {
         self.signal(Signal::TERM);
+        self.ends_well()
+    }
+
+    /// Waits for the end in order that a signal has asked for; everything it has said.
+    fn ends_well(mut self) -> Vec<Value> {
         let status = self.process.wait().unwrap();
         self.reader.take().unwrap().join().unwrap();
         let said = self.said.lock().unwrap().clone();
@@ -370,4 +375,30 @@ fn what_cannot_be_run_is_refused_and_what_was_accepted_before_is_held_even_then(
         "error: data/deploy is in use by HOLDER; wait until it has ended, stop it, or use another folder with --data-dir",
     );
     run.stop();
+}
+
+/// The program has begun when it has opened the one pipe, and ends when somebody opens the other.
+#[test]
+fn a_signal_lets_what_has_begun_end_and_starts_nothing_more() {
+    let script = "read x <FOLDER/begun; read x <FOLDER/gate; touch FOLDER/done";
+    let slow = resource("slow", "host.Command", &format!("{{argv: [sh, -c, \"{script}\"], creates: FOLDER/done}}"), "");
+    let house = House::with(LOCAL, &[slow, file("next", "FOLDER/next", "x", "slow")].concat());
+    let pipes = [house.path("begun"), house.path("gate")];
+    assert!(std::process::Command::new("mkfifo").args(&pipes).status().unwrap().success());
+    let run = Running::start(&house, "-f manifests");
+    // Opening a pipe waits for the other side.
+    std::fs::write(&pipes[0], "\n").unwrap();
+    run.signal(Signal::TERM);
+    eventually("it has heard the signal", || house.run("why next").out.contains("the scheduler is stopping"));
+    assert!(!house.path("done").exists() && run.said("stopped", None).is_empty(), "it waits for the attempt");
+    std::fs::write(&pipes[1], "\n").unwrap();
+    let said = run.ends_well();
+    assert!(house.path("done").exists() && !house.path("next").exists());
+    let told: Vec<_> =
+        said.iter().map(|line| (line["event"].as_str(), line["name"].as_str(), line["message"].as_str())).collect();
+    assert_eq!(
+        told[told.len() - 2..],
+        [(Some("created"), Some("slow"), None), (Some("stopped"), None, Some("1 of 2 compliant"))],
+        "{said:?}"
+    );
 }
