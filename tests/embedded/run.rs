@@ -402,3 +402,26 @@ fn a_signal_lets_what_has_begun_end_and_starts_nothing_more() {
         "{said:?}"
     );
 }
+
+/// Nobody waits for a new year here: what it says of its next look is the cron's own time.
+#[test]
+fn a_cron_says_when_what_is_good_is_verified_again() {
+    let house = House::with(LOCAL, &file("motd", "FOLDER/motd", "held", ""));
+    let yearly = |cron: &str| {
+        let spec = format!("spec: {{repair: {{schedule: \"{cron}\"}}}}");
+        house.write("manifests/environment.yaml", &environment(LOCAL, 1).replacen("spec: {}", &spec, 1));
+    };
+    yearly("0 0 1 13 *");
+    let refused = house.run("run -f manifests");
+    assert!(refused.code == 3 && refused.err.contains("spec.repair.schedule: "), "{}", refused.err);
+    yearly("30 4 1 1 *");
+    let run = Running::start(&house, "-f manifests");
+    run.eventually_says("created", Some("motd"));
+    let started = run.eventually_says("started", None);
+    assert_eq!(started["message"], "0 of 1 compliant", "it is verified by itself");
+    let why = house.run("why motd -o json").json();
+    let next = why["items"][0]["holds"][0]["nextRepair"].as_str().unwrap().to_owned();
+    assert!(next.ends_with("-01-01T04:30:00.000Z"), "{why}");
+    assert!(house.run("why motd").out.contains("nothing to do; verified again in "), "{why}");
+    run.stop();
+}
