@@ -284,6 +284,33 @@ fn an_audit_says_who_did_what_and_compliance_since_when_it_is_proven() {
 }
 
 #[test]
+fn environments_of_one_folder_have_an_audit_each() {
+    let house = House::with(LOCAL, &file("motd", "FOLDER/motd", "held", ""));
+    let barn = environment(LOCAL, 1) + &file("hay", "FOLDER/hay", "dry", "");
+    house.write("barn/all.yaml", &barn.replace("name: house", "name: barn").replace("name: here", "name: there"));
+    assert_eq!(house.run("deploy -f manifests -m \"of the house\" -q").code, 0);
+    assert_eq!(house.run("deploy -f barn -m \"of the barn\" -q").code, 0);
+    assert_eq!(house.run("suspend --environment barn -m wet -q").code, 0);
+    house.check(
+        "audit --environment house",
+        0,
+        "
+        WHEN  AUTHOR  ACTION  WHAT  MESSAGE
+        TIME  AUTHOR  deploy  all  of the house
+        TIME  AUTHOR  version  1 from manifests: 1 changed, 0 removed  of the house",
+    );
+    house.check(
+        "audit --environment barn",
+        0,
+        "
+        WHEN  AUTHOR  ACTION  WHAT  MESSAGE
+        TIME  AUTHOR  suspend  all  wet
+        TIME  AUTHOR  deploy  all  of the barn
+        TIME  AUTHOR  version  1 from manifests: 1 changed, 0 removed  of the barn",
+    );
+}
+
+#[test]
 fn labels_select_resources() {
     let labelled = |name: &str, label: &str| {
         file(name, &format!("FOLDER/{name}"), name, "")
