@@ -344,3 +344,50 @@ fn labels_select_resources() {
         1 problem in the manifests; nothing was done",
     );
 }
+
+/// Orders that are given to a selection are carried out for it, and for nothing else.
+#[test]
+fn what_is_not_selected_is_neither_repaired_nor_cancelled_nor_forgotten() {
+    let house = House::patient(LOCAL, "");
+    let there = environment(LOCAL, 1).replace("name: here", "name: there");
+    house.write("manifests/there.yaml", there.split_once("---").unwrap().1);
+    let labelled = |name: &str, tier: &str, content: &str| {
+        file(name, &format!("FOLDER/{name}"), content, "")
+            .replace(&format!("{{name: {name}}}"), &format!("{{name: {name}, labels: {{tier: {tier}}}}}"))
+    };
+    let all = |content: &str| {
+        let back = labelled("back", "back", content).replace("name: here", "name: there");
+        [labelled("front", "front", content), back, file("bad", "FOLDER/missing/bad", "x", "")].concat()
+    };
+    house.write("manifests/resources.yaml", &all("held"));
+    assert_eq!(house.run("deploy -f manifests -q").code, 1);
+    let by_hand = || ["front", "back"].into_iter().for_each(|name| house.write(name, "by hand"));
+    let repaired = |words: &str| {
+        by_hand();
+        house.run(&format!("repair -q {words}"));
+        (house.read("front") == "held", house.read("back") == "held")
+    };
+    assert_eq!(repaired("-l tier=front"), (true, false));
+    assert_eq!(repaired("--target there"), (false, true));
+    assert_eq!(repaired("-l tier=none"), (false, false), "nothing is selected");
+    std::fs::create_dir(house.path("missing")).unwrap();
+    assert_eq!(repaired("--failed"), (false, false));
+    assert!(house.path("missing/bad").exists(), "what had failed was selected");
+    assert_eq!(house.run("deploy -q").code, 0);
+    assert_eq!(house.run("repair -q").code, 0);
+
+    house.write("manifests/resources.yaml", &all("held again"));
+    assert_eq!(house.run("suspend -q").code, 0);
+    assert_eq!(house.run("deploy -f manifests -q").code, 1);
+    assert_eq!(house.run("cancel -l tier=front -o json").json()["cancelled"], serde_json::json!(["front"]));
+    assert_eq!(house.run("cancel --target there -o json").json()["cancelled"], serde_json::json!(["back"]));
+    assert_eq!(house.run("resume -q").code, 0);
+
+    assert_eq!(house.run("forget -l tier=back --yes -q").code, 0);
+    let known = house.run("status -o json").json();
+    let names: Vec<_> = known["items"].as_array().unwrap().iter().map(|item| item["name"].as_str().unwrap()).collect();
+    assert_eq!(names, ["bad", "front"]);
+    assert_eq!(house.run("forget --target here --yes -q").code, 0);
+    assert_eq!(house.run("status -o json").json()["counts"]["total"], 0);
+    assert!(["front", "back"].iter().all(|name| house.path(name).exists()), "what is forgotten is left");
+}
