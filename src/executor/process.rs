@@ -7,7 +7,7 @@
 //! Deliberately absent: when a child is started, and how often; that is whoever runs the pool.
 
 use super::secrets;
-pub use super::secrets::environment_folder;
+pub use super::secrets::{check_key, environment_folder};
 use crate::allocator;
 use crate::core::{ExecutorName, Hash, Name, PoolName};
 use crate::executor::limits::{CHILD_LOCK_RETRY, EARLIER_TIME, SOCKET_PATH_BYTES};

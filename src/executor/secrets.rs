@@ -72,16 +72,29 @@ pub(super) fn make_key(path: &Path) -> std::io::Result<()> {
     path.parent().map_or(Ok(()), |folder| std::fs::File::open(folder)?.sync_all())
 }
 
-/// Reads the key for all attempts of this process.
-pub(super) fn use_key(path: &Path) -> Result<(), String> {
+/// Whether the key of an environment can be used, where there is one.
+pub fn check_key(folder: &Path, environment: &str) -> Result<(), String> {
+    let path = key_path(folder, environment);
+    match std::fs::metadata(&path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        _ => read_key(&path).map(|_| ()),
+    }
+}
+
+fn read_key(path: &Path) -> Result<[u8; KEY_BYTES], String> {
     let key =
         std::fs::read(path).map_err(|error| format!("cannot read the key for secrets {}: {error}", path.display()))?;
-    let key = key.try_into().map_err(|_| {
+    key.try_into().map_err(|_| {
         format!(
             "{} is not a key of {KEY_BYTES} bytes; delete it while nothing runs, and a new one is made",
             path.display()
         )
-    })?;
+    })
+}
+
+/// Reads the key for all attempts of this process.
+pub(super) fn use_key(path: &Path) -> Result<(), String> {
+    let key = read_key(path)?;
     // Only the first one counts, and a process has one.
     let _ = KEY.set(key);
     Ok(())

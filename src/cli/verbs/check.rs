@@ -11,6 +11,7 @@ use crate::cli::limits::CHECK_PAGE;
 use crate::cli::output::{Output, Table, counted, either, time};
 use crate::cli::{CliError, Exit};
 use crate::core::{EnvironmentState, Epoch, IntentRecord, Life, LoadedRow, Name, ResourceId, VersionNumber};
+use crate::executor::process::{check_key, environment_folder};
 use crate::history::{Store, private_server};
 use attempts::Attempts;
 use serde::Serialize;
@@ -86,7 +87,7 @@ async fn check(place: &Place, environment: Name) -> Result<CheckDocument, CliErr
         Finding::new("memory", memory(&state, version, &live), RESTORE),
         Finding::new("attempts", attempts.recorded(), RESTORE),
         Finding::new("grants", attempts.open(), RESTORE),
-        Finding::new("folder", folder(&place.folder, place.is_private()), TIDY),
+        Finding::new("folder", folder(&place.folder, place.is_private(), &environment), TIDY),
     ];
     Ok(CheckDocument { environment, version, holds: items.iter().all(|item| item.holds), items })
 }
@@ -166,8 +167,8 @@ fn memory(state: &EnvironmentState, version: VersionNumber, live: &[&LoadedRow])
     }
 }
 
-/// The files that every run needs can be used.
-fn folder(folder: &Path, private: bool) -> Result<String, String> {
+/// The files that every run needs can be used, and those of the environment.
+fn folder(folder: &Path, private: bool, environment: &str) -> Result<String, String> {
     let version = folder.join(private_server::DATA).join("PG_VERSION");
     if private && !version.is_file() {
         return Err(format!("{} is not there", version.display()));
@@ -179,10 +180,15 @@ fn folder(folder: &Path, private: bool) -> Result<String, String> {
         Ok(owners) => owners,
     };
     let is_id = |line: &str| line.len() == OWNER_ID && line.bytes().all(|byte| byte.is_ascii_hexdigit());
-    match owners.lines().find(|line| !is_id(line)) {
-        Some(line) => Err(format!("{} has a line that is no owner's id: {line:?}", path.display())),
-        None => Ok("the files of the data folder can be used".to_owned()),
+    if let Some(line) = owners.lines().find(|line| !is_id(line)) {
+        return Err(format!("{} has a line that is no owner's id: {line:?}", path.display()));
     }
+    let own = environment_folder(folder, environment);
+    if std::fs::metadata(&own).is_ok_and(|found| !found.is_dir()) {
+        return Err(format!("{} is no folder", own.display()));
+    }
+    check_key(folder, environment)?;
+    Ok("the files of the data folder can be used".to_owned())
 }
 
 fn text(document: &CheckDocument) -> String {
@@ -203,6 +209,8 @@ fn text(document: &CheckDocument) -> String {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use crate::core::{Intent, IntentParts, ResourceRow, Snapshot, Timestamp};
+    use std::sync::Arc;
 
     fn checked(newest: u64, there: &[u64]) -> Result<String, String> {
         versions(VersionNumber(newest), &there.iter().copied().map(VersionNumber).collect::<Vec<_>>())
@@ -221,5 +229,78 @@ mod tests {
     fn s7_what_retention_has_dropped_is_no_gap() {
         assert_eq!(checked(4, &[4, 3]).unwrap(), "2 versions without a gap; those before 3 are no longer kept");
         assert_eq!(checked(4, &[3]).unwrap_err(), "version 4 is not in history");
+    }
+
+    fn wanted(attributes: &str) -> Arc<Intent> {
+        let (name, kind, target) = ("motd".into(), "test.Nothing".into(), "here".into());
+        Arc::new(Intent::new(IntentParts {
+            name,
+            kind,
+            target,
+            identity: "motd".into(),
+            attributes: attributes.into(),
+            ..IntentParts::default()
+        }))
+    }
+
+    fn row(resource: u32, attributes: &str) -> LoadedRow {
+        ResourceRow::new(ResourceId(resource), "default".into(), wanted(attributes), VersionNumber(1)).into()
+    }
+
+    #[test]
+    fn a_current_state_that_is_not_what_the_newest_version_wants_is_named() {
+        let record = |resource: u32, attributes: &str| IntentRecord {
+            resource: ResourceId(resource),
+            name: "motd".into(),
+            set: "default".into(),
+            intent: Some(wanted(attributes)),
+        };
+        let rows = [row(1, "{}")];
+        assert_eq!(intent(&rows, Some(&[record(1, "{}")])).unwrap(), "1 resource as the newest version wants it");
+        let refused = |found: Option<&[IntentRecord]>| intent(&rows, found).unwrap_err();
+        assert_eq!(refused(None), "the newest version is not in history");
+        assert_eq!(refused(Some(&[])), "motd is in the current state, and the newest version does not want it");
+        let other = "the current state of motd has another intent than the newest version";
+        assert_eq!(refused(Some(&[record(1, "{\"a\":1}")])), other);
+        assert_eq!(refused(Some(&[IntentRecord { set: "other".into(), ..record(1, "{}") }])), other);
+        let missing = "the newest version wants motd, and it has no current state";
+        assert_eq!(refused(Some(&[record(1, "{}"), record(2, "{}")])), missing);
+    }
+
+    #[test]
+    fn what_a_scheduler_would_know_otherwise_than_history_is_named() {
+        let stored = Snapshot { version: VersionNumber(1), resources: vec![row(1, "{}")], ..Snapshot::default() };
+        let state = EnvironmentState::restore("house".into(), Epoch(0), stored, Timestamp(0)).0;
+        let known =
+            |version: u64, rows: &[LoadedRow]| memory(&state, VersionNumber(version), &rows.iter().collect::<Vec<_>>());
+        assert_eq!(known(1, &[row(1, "{}")]).unwrap(), "1 resource restored as stored");
+        assert_eq!(known(2, &[row(1, "{}")]).unwrap_err(), "memory is at version 1 and history at version 2");
+        let mut named = row(1, "{}");
+        named.remote_identity = Some("uid-1".into());
+        for other in [row(2, "{}"), row(1, "{\"a\":1}"), named] {
+            assert_eq!(known(1, &[other]).unwrap_err(), "memory knows motd otherwise than history");
+        }
+        assert_eq!(known(1, &[]).unwrap_err(), "memory knows 1 resource and history 0");
+    }
+
+    #[test]
+    fn files_of_the_environment_that_cannot_be_used_are_named() {
+        let place = tempfile::tempdir().unwrap();
+        let found = || {
+            let said = folder(place.path(), false, "house");
+            said.map_err(|why| why.replace(place.path().to_str().unwrap(), "DATA"))
+        };
+        assert_eq!(found().unwrap(), "the files of the data folder can be used", "what is not there yet is made");
+        let own = place.path().join("environments/house");
+        std::fs::create_dir(place.path().join("environments")).unwrap();
+        std::fs::write(&own, "").unwrap();
+        assert_eq!(found().unwrap_err(), "DATA/environments/house is no folder");
+        std::fs::remove_file(&own).unwrap();
+        std::fs::create_dir(&own).unwrap();
+        std::fs::write(own.join("secrets.key"), [7; 32]).unwrap();
+        assert!(found().is_ok());
+        std::fs::write(own.join("secrets.key"), [7; 31]).unwrap();
+        let why = "DATA/environments/house/secrets.key is not a key of 32 bytes; delete it while nothing runs, and a new one is made";
+        assert_eq!(found().unwrap_err(), why);
     }
 }
