@@ -59,8 +59,10 @@ fn product() -> Vec<(String, String)> {
 
 #[test]
 fn a_bound_stands_in_a_limits_file() {
-    let bound =
-        Regex::new(r"(?m)^\s*(?:pub(?:\([a-z]+\))? )?const ([A-Z_]+): \(?(?:usize|u32|u64|i64|Duration)\b").unwrap();
+    let bound = Regex::new(
+        r"(?m)^\s*(?:pub(?:\([a-z]+\))? )?const ([A-Z][A-Z0-9_]*): \(?(?:usize|u32|u64|i64|Duration|Rest)\b",
+    )
+    .unwrap();
     let mut elsewhere = Vec::new();
     for (path, text) in product().iter().filter(|(path, _)| !path.ends_with("limits.rs")) {
         let names = bound.captures_iter(text).map(|found| found[1].to_owned());
@@ -70,9 +72,21 @@ fn a_bound_stands_in_a_limits_file() {
     assert!(elsewhere.is_empty(), "bounds outside of limits.rs: {elsewhere:#?}");
 }
 
+/// How long something may take, and how long it is waited: bounds too, where they are written down in the midst of the code.
+#[test]
+fn a_time_to_wait_has_a_name() {
+    let wait =
+        Regex::new(r"(?:sleep|timeout|interval|keep_alive\w*)\(\s*(?:[a-z]+::)*Duration::from_\w+\([0-9]").unwrap();
+    let elsewhere: Vec<_> = product()
+        .iter()
+        .flat_map(|(path, text)| wait.find_iter(text).map(move |found| format!("{path}: {}", found.as_str())))
+        .collect();
+    assert!(elsewhere.is_empty(), "times without a name: {elsewhere:#?}");
+}
+
 #[test]
 fn a_limit_says_what_it_is_and_why() {
-    let silent = Regex::new(r"(?m)^(?:[^/\n][^\n]*)?\n(?:pub(?:\([a-z]+\))? )?const ([A-Z_]+)").unwrap();
+    let silent = Regex::new(r"(?m)^(?:[^/\n][^\n]*)?\n(?:pub(?:\([a-z]+\))? )?const ([A-Z][A-Z0-9_]*)").unwrap();
     for (path, text) in product().iter().filter(|(path, _)| path.ends_with("limits.rs")) {
         let found: Vec<_> = silent.captures_iter(text).map(|found| found[1].to_owned()).collect();
         assert!(found.is_empty(), "{path}: without a word: {found:?}");

@@ -3,6 +3,7 @@
 use super::Exit;
 use super::bench::{Group, Stage};
 use super::labels::LabelSelector;
+use super::limits::WHY_BYTES;
 use super::output::{Color, Format};
 use crate::api::Duration;
 use crate::core::Hash;
@@ -173,6 +174,14 @@ pub(crate) struct SelectOptions {
     pub(crate) stale: Option<Duration>,
 }
 
+/// What a user says with `-m`.
+fn why(text: &str) -> Result<String, String> {
+    match text.len() {
+        0..=WHY_BYTES => Ok(text.to_owned()),
+        bytes => Err(format!("it may have {WHY_BYTES} bytes, and has {bytes}; say it in fewer words")),
+    }
+}
+
 /// How an order is given that changes what is wanted.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct OrderOptions {
@@ -180,7 +189,7 @@ pub(crate) struct OrderOptions {
     #[arg(short, long)]
     pub(crate) yes: bool,
     /// Why, for the history
-    #[arg(short, long, value_name = "TEXT", default_value = "")]
+    #[arg(short, long, value_name = "TEXT", default_value = "", value_parser = why)]
     pub(crate) message: String,
 }
 

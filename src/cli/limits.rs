@@ -1,5 +1,6 @@
 //! Every bound of the commands and of embedded mode, with its unit and its reason.
 
+use crate::controller::settle::Rest;
 use std::time::Duration;
 
 /// Bytes of one order: a push of a hundred thousand resources of some hundred bytes.
@@ -12,6 +13,8 @@ pub(crate) const CONTROL_CONNECTIONS: usize = 32;
 pub(crate) const CONTROL_PATIENCE: Duration = Duration::from_secs(30);
 /// How long a process that opens or closes its data folder is waited for: crash recovery of its database, at most a few checkpoints' worth.
 pub(crate) const CONTROL_OPENING: Duration = Duration::from_mins(1);
+/// Pause after a connection to the control socket that could not be taken: without file descriptors it fails again at once.
+pub(crate) const CONTROL_AGAIN: Duration = Duration::from_millis(100);
 /// How often is looked whether a process has opened or closed its data folder.
 pub(crate) const CONTROL_LOOK: Duration = Duration::from_millis(50);
 /// A wait for it that takes no longer needs no words.
@@ -68,6 +71,8 @@ pub(crate) const SERVER_LOOK: Duration = Duration::from_secs(1);
 pub(crate) const FILES_LOOK: Duration = Duration::from_secs(1);
 /// While changes come to rest, they are looked at more often: the end of a change is not waited for longer than it takes.
 pub(crate) const FILES_CLOSER_LOOK: Duration = Duration::from_millis(250);
+/// How long changes of files must rest, so that a checkout or a copy of a folder is one version.
+pub(crate) const FILES_REST: Rest = Rest { quiet_ms: 1_000, at_most_ms: 10_000 };
 /// How long attempts that run may take to end when the process is told to end. What still runs then is closed as lost by the next run.
 pub(crate) const ENDING_GRACE: Duration = Duration::from_mins(1);
 /// How often is looked whether they have ended, where no commit says so.
@@ -94,3 +99,5 @@ pub(crate) const LISTED_REFUSALS: usize = 100;
 pub(crate) const SHOWN_ATTEMPTS: u32 = 5;
 /// Resources of which one command says all that is known: more than anybody reads, and a bounded answer.
 pub(crate) const SHOWN_RESOURCES: usize = 1_000;
+/// Bytes of what a user says with `-m`, which history keeps and tables show: a few sentences.
+pub(crate) const WHY_BYTES: usize = 4_096;

@@ -34,6 +34,12 @@ pub(crate) const MOST_WAITING: usize = 4 * crate::core::limits::CREDITS as usize
 pub(crate) const MOST_IDLE_TARGETS: usize = 1_024;
 /// How long connecting to the owner may take.
 pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// How often a TLS connection to the owner that says nothing is asked whether it is still there: an address that has gone answers no more.
+pub(crate) const KEEP_ALIVE: Duration = Duration::from_secs(20);
+/// How long an executor may take to hear why its stream is ended.
+pub(crate) const CLOSING_WORD: Duration = Duration::from_secs(1);
+/// Pause after a connection that could not be accepted: without file descriptors it fails again at once.
+pub(crate) const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
 /// How long the owner may take for its first answer: it may have to ask the API server who we are.
 pub(crate) const WELCOME_TIMEOUT: Duration = Duration::from_secs(30);
 /// How often a lock that somebody else holds is tried again.

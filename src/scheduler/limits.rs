@@ -24,3 +24,5 @@ pub(crate) const LOOP_IDLE: Duration = Duration::from_hours(1);
 pub(crate) const COMMIT_PAUSE: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
 /// After how much silence the writer asks whether everything that was acknowledged is still there.
 pub(crate) const LOOK_BACK: Duration = Duration::from_secs(30);
+/// Milliseconds between two renewals of a lease at least: six a minute cost nothing, and a short lease is for tests.
+pub(crate) const RENEW_LEAST_MS: u64 = 10_000;

@@ -21,7 +21,7 @@ use crate::core::{
 };
 use crate::history::{HistoryError, Owner, Store, mending};
 use crate::joined::joined;
-use crate::scheduler::limits::{CALLS, COMMITS_KEPT, RETENTION_EVERY};
+use crate::scheduler::limits::{CALLS, COMMITS_KEPT, RENEW_LEAST_MS, RETENTION_EVERY};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
@@ -271,7 +271,7 @@ async fn restore(
 
 /// Renews the lease of a process until the task is aborted: at most six times a minute.
 pub fn keep_lease(store: Arc<dyn Store>, owner: Owner) -> tokio::task::JoinHandle<()> {
-    let every = Duration::from_millis((owner.lease_ms / 3).max(10_000));
+    let every = Duration::from_millis((owner.lease_ms / 3).max(RENEW_LEAST_MS));
     tokio::spawn(async move {
         let mut ticks = tokio::time::interval(every);
         loop {

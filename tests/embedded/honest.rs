@@ -217,3 +217,13 @@ fn a_deploy_in_which_nothing_ends_says_what_holds_it_also_beside_a_run() {
     waits_and_says(&house, "deploy", holds);
     run.stop();
 }
+
+#[test]
+fn what_is_said_with_an_order_has_a_bound() {
+    let house = House::new();
+    for verb in ["deploy -f x", "suspend", "cancel", "forget a"] {
+        let long = house.run(&format!("{verb} -m {}", "x".repeat(4_097)));
+        assert_eq!(long.code, 64, "{}", long.err);
+        assert!(long.err.contains("it may have 4096 bytes, and has 4097; say it in fewer words"), "{}", long.err);
+    }
+}

@@ -22,8 +22,8 @@ pub(crate) use orders::{EndOrder, Registered, Registry};
 
 use crate::cli::CliError;
 use crate::cli::limits::{
-    CONTROL_AT_ONCE, CONTROL_CONNECTIONS, CONTROL_LOOK, CONTROL_OPENING, CONTROL_PATIENCE, LARGE_ORDER_BYTES,
-    ORDER_BYTES,
+    CONTROL_AGAIN, CONTROL_AT_ONCE, CONTROL_CONNECTIONS, CONTROL_LOOK, CONTROL_OPENING, CONTROL_PATIENCE,
+    LARGE_ORDER_BYTES, ORDER_BYTES,
 };
 use crate::cli::verbs::{HeldDocument, WhyDocument};
 use crate::core::{Counts, Forget, Hold, Name, Push, Request, RequestId, Settings, Suspension, Target, VersionNumber};

@@ -5,13 +5,12 @@ use super::session::{self, Session};
 use super::stranger::{Connection, Stranger};
 use super::{Claim, Denied, Endpoint};
 use crate::core::limits;
-use crate::executor::limits::{GREETING_TIMEOUT, HANDSHAKES, STRANGER_TIME, STRANGERS};
+use crate::executor::limits::{ACCEPT_AGAIN, GREETING_TIMEOUT, HANDSHAKES, STRANGER_TIME, STRANGERS};
 use crate::executor::protocol::{Greeting, wire};
 use futures::{Stream, StreamExt as _};
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream, UnixListener};
 use tokio::sync::mpsc;
 use tokio_rustls::{TlsAcceptor, rustls::ServerConfig, server::TlsStream};
@@ -101,7 +100,7 @@ async fn accept(
             Err(error) => {
                 // Out of file descriptors, most likely: others will close some.
                 tracing::warn!(%error, "cannot accept an executor's connection");
-                tokio::time::sleep(Duration::from_millis(100)).await;
+                tokio::time::sleep(ACCEPT_AGAIN).await;
                 continue;
             }
         };

@@ -7,7 +7,7 @@ use super::attachment::{Attachment, Member};
 use super::outbox::{Outbox, Outgoing, Overflow, most_said};
 use super::{ConnectedExecutor, lock};
 use crate::core::{AttemptId, Event, ExecutorName, SessionNumber, Timestamp};
-use crate::executor::limits::MISSED_HEARTBEATS;
+use crate::executor::limits::{CLOSING_WORD, MISSED_HEARTBEATS};
 use crate::executor::protocol::{Greeting, outcome_from_wire, revoked, wire};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -271,7 +271,7 @@ async fn end(outbound: &mpsc::Sender<Result<wire::FromOwner, Status>>, why: Clos
         Close::Unread => Status::aborted("the executor does not read what it is sent"),
         Close::TooMuch => Status::resource_exhausted("the executor says more than it can have to say"),
     };
-    let _ = tokio::time::timeout(std::time::Duration::from_secs(1), outbound.send(Err(status))).await;
+    let _ = tokio::time::timeout(CLOSING_WORD, outbound.send(Err(status))).await;
 }
 
 fn now() -> Timestamp {

@@ -5,11 +5,10 @@
 
 use super::{Options, WorkerError};
 use crate::core::limits;
-use crate::executor::limits::{CONNECT_TIMEOUT, WELCOME_TIMEOUT};
+use crate::executor::limits::{CONNECT_TIMEOUT, KEEP_ALIVE, WELCOME_TIMEOUT};
 use crate::executor::protocol::wire;
 use hyper_util::rt::TokioIo;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 use tokio::net::{TcpStream, UnixStream};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
@@ -115,7 +114,7 @@ async fn connect(address: &Address, turn: usize) -> Result<Channel, DialError> {
             let tls = ClientTlsConfig::new().ca_certificate(ca).domain_name(host);
             let endpoint = Endpoint::from(uri.clone())
                 .connect_timeout(CONNECT_TIMEOUT)
-                .http2_keep_alive_interval(Duration::from_secs(20))
+                .http2_keep_alive_interval(KEEP_ALIVE)
                 .tls_config(tls)
                 .map_err(|error| failed(&error))?;
             let addresses: Vec<_> =

@@ -5,7 +5,9 @@
 
 use super::dial::socket_in;
 use super::orders::{self, Registry};
-use super::{Answer, CONTROL_CONNECTIONS, CONTROL_PATIENCE, LARGE_ORDER_BYTES, ORDER_BYTES, Order, SOCKET};
+use super::{
+    Answer, CONTROL_AGAIN, CONTROL_CONNECTIONS, CONTROL_PATIENCE, LARGE_ORDER_BYTES, ORDER_BYTES, Order, SOCKET,
+};
 use crate::cli::embedded::EmbeddedError;
 use std::fs::File;
 use std::os::unix::fs::PermissionsExt;
@@ -67,7 +69,7 @@ async fn accept(listener: UnixListener, desk: Desk) {
                 Ok((stream, _)) => stream,
                 Err(error) => {
                     tracing::warn!(%error, "a connection to the control socket could not be taken");
-                    tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+                    tokio::time::sleep(CONTROL_AGAIN).await;
                     continue;
                 }
             },

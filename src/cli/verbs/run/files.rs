@@ -6,15 +6,12 @@ use crate::adaptors::registry;
 use crate::api::manifest::{Reading, Stamp, Tree};
 use crate::api::{Checker, Types};
 use crate::cli::CliError;
-use crate::cli::limits::{FILES_CLOSER_LOOK, FILES_LOOK};
+use crate::cli::limits::{FILES_CLOSER_LOOK, FILES_LOOK, FILES_REST};
 use crate::cli::output::time;
-use crate::controller::settle::{Rest, Settle};
+use crate::controller::settle::Settle;
 use std::path::PathBuf;
 use std::sync::Arc;
 use tokio::sync::mpsc;
-
-/// How long changes must rest, so that a checkout or a copy of a folder is one version.
-const REST: Rest = Rest { quiet_ms: 1_000, at_most_ms: 10_000 };
 
 /// The files, and what they said when they were last read.
 pub(super) struct Files {
@@ -64,14 +61,14 @@ impl Files {
     /// Waits until they say something else than last time.
     async fn changed(&mut self) -> Result<Reading, CliError> {
         loop {
-            let pause = if self.settle.due(REST).is_some() { FILES_CLOSER_LOOK } else { FILES_LOOK };
+            let pause = if self.settle.due(FILES_REST).is_some() { FILES_CLOSER_LOOK } else { FILES_LOOK };
             tokio::time::sleep(pause).await;
             let now = stamp(&self.tree).await?;
             if now != self.seen {
                 self.seen = now;
                 self.settle.edited(time::now());
             }
-            if !self.settle.take(time::now(), REST) || self.seen == self.read {
+            if !self.settle.take(time::now(), FILES_REST) || self.seen == self.read {
                 continue;
             }
             // What changes while it is read differs from this stamp, and is read again.
