@@ -147,6 +147,13 @@ pub(super) fn kill(process: u32) -> Result<(), CliError> {
     Ok(rustix::process::kill_process(pid, rustix::process::Signal::KILL).map_err(std::io::Error::from)?)
 }
 
+/// Bytes of WAL since the last checkpoint began: what recovery replays if the server is killed now.
+pub(super) async fn unreplayed(connect: &PgConnectOptions) -> Result<f64, BenchError> {
+    let mut connection = PgConnection::connect_with(connect).await?;
+    let query = "SELECT (pg_current_wal_insert_lsn() - redo_lsn)::float8 FROM pg_control_checkpoint()";
+    Ok(sqlx::query(query).fetch_one(&mut connection).await?.get(0))
+}
+
 /// Counters of the server around a run.
 pub(super) struct Meter {
     connection: PgConnection,

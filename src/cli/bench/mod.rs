@@ -62,7 +62,7 @@ pub(crate) enum Stage {
     AfterCrash,
     PrepareRestart,
     Leave,
-    LeaveKilled,
+    DeployKilled,
     BareRead,
     Restart,
     PrepareIdle,
@@ -158,25 +158,7 @@ async fn measure(group: Group, folder: &Path) -> Result<Vec<Figure>, CliError> {
             spawn_killed(Stage::Crash, &data).await?;
             one(Stage::AfterCrash).await
         }
-        Group::Restart => {
-            one(Stage::PrepareRestart).await?;
-            let seconds = async |stage| Ok::<_, CliError>(one(stage).await?.iter().map(|figure| figure.value).sum());
-            let bare = median_restart(async || seconds(Stage::BareRead).await).await?;
-            let calm = median_restart(async || {
-                one(Stage::Leave).await?;
-                seconds(Stage::Restart).await
-            })
-            .await?;
-            let killed = median_restart(async || {
-                spawn_killed(Stage::LeaveKilled, &data).await?;
-                seconds(Stage::Restart).await
-            })
-            .await?;
-            Ok(vec![
-                Figure::new("restart_100k_s", calm).at_most(1.0).beside("starting the server and reading bare", bare),
-                Figure::new("restart_100k_after_pg_kill_s", killed).at_most(5.0).beside("without the kill", calm),
-            ])
-        }
+        Group::Restart => restarts(&data).await,
         Group::Idle => {
             one(Stage::PrepareIdle).await?;
             one(Stage::Idle).await
@@ -184,14 +166,64 @@ async fn measure(group: Group, folder: &Path) -> Result<Vec<Figure>, CliError> {
     }
 }
 
-/// Restarts of each kind.
+/// Restarts after an end in order, for their median.
 const RESTARTS: usize = 5;
+/// Restarts after a kill, each of which needs a deploy of its own.
+const KILLED_RESTARTS: usize = 3;
+
+/// Restarts after an end in order, and after a kill, each beside a bare start and read after the same.
+async fn restarts(data: &Path) -> Result<Vec<Figure>, CliError> {
+    spawn(Stage::PrepareRestart, data).await?;
+    let bare = median_restart(RESTARTS, async |_| seconds(Stage::BareRead, data).await).await?;
+    let calm = median_restart(RESTARTS, async |_| {
+        spawn(Stage::Leave, data).await?;
+        seconds(Stage::Restart, data).await
+    })
+    .await?;
+    let mut replayed = Vec::new();
+    let killed_bare = median_restart(KILLED_RESTARTS, async |number| {
+        Ok(after_kill(Stage::BareRead, &data.with_file_name(format!("restart-killed-bare-{number}"))).await?.0)
+    })
+    .await?;
+    let killed = median_restart(KILLED_RESTARTS, async |number| {
+        let (seconds, bytes) =
+            after_kill(Stage::Restart, &data.with_file_name(format!("restart-killed-{number}"))).await?;
+        replayed.push(bytes / 1e6);
+        Ok(seconds)
+    })
+    .await?;
+    Ok(vec![
+        Figure::new("restart_100k_s", calm).at_most(1.0).beside("starting the server and reading bare", bare),
+        Figure::new("restart_100k_after_pg_kill_s", killed)
+            .at_most(5.0)
+            .beside("recovery and reading bare, after the same kill", killed_bare),
+        Figure::new("restart_100k_after_pg_kill_replayed_mb", median(replayed)),
+    ])
+}
+
+/// Deploys in a folder of its own and is killed, then times a stage there: its seconds, and the bytes of WAL that recovery replays in them.
+async fn after_kill(stage: Stage, data: &Path) -> Result<(f64, f64), CliError> {
+    spawn_killed(Stage::DeployKilled, data).await?;
+    let bytes = standing::to_replay(data)?;
+    let seconds = seconds(stage, data).await?;
+    // Its WAL and its tables are of no further use.
+    std::fs::remove_dir_all(data)?;
+    Ok((seconds, bytes))
+}
+
+/// What a stage that prints a time has printed.
+async fn seconds(stage: Stage, data: &Path) -> Result<f64, CliError> {
+    Ok(spawn(stage, data).await?.iter().map(|figure| figure.value).sum())
+}
 
 /// The median of several restarts: one that reads a hundred thousand rows into new memory takes now a third more, now a third less.
-async fn median_restart(mut seconds: impl AsyncFnMut() -> Result<f64, CliError>) -> Result<f64, CliError> {
+async fn median_restart(
+    times: usize,
+    mut seconds: impl AsyncFnMut(usize) -> Result<f64, CliError>,
+) -> Result<f64, CliError> {
     let mut all = Vec::new();
-    for _ in 0..RESTARTS {
-        all.push(seconds().await?);
+    for number in 1..=times {
+        all.push(seconds(number).await?);
     }
     Ok(median(all))
 }
@@ -241,8 +273,8 @@ async fn child(stage: Stage, options: &BenchOptions, output: Output) -> Result<E
         Stage::Crash => nothing(crash::in_mid_deploy(&state, output).await)?,
         Stage::AfterCrash => crash::lost(&state, output).await?,
         Stage::PrepareRestart => nothing(standing::prepare(&state, output, standing::RESTARTED).await)?,
-        Stage::Leave => nothing(standing::leave_one_change(&state, output, false).await)?,
-        Stage::LeaveKilled => nothing(standing::leave_one_change(&state, output, true).await)?,
+        Stage::Leave => nothing(standing::leave_one_change(&state, output).await)?,
+        Stage::DeployKilled => nothing(standing::deploy_killed(&state, output).await)?,
         Stage::BareRead => vec![Figure::new("", standing::bare_read(&state, output, options.began_at_ms).await?)],
         Stage::Restart => vec![Figure::new("", standing::restart(&state, output, options.began_at_ms).await?)],
         Stage::PrepareIdle => nothing(standing::prepare(&state, output, standing::IDLE).await)?,

@@ -8,9 +8,10 @@ use crate::cli::CliError;
 use crate::cli::arguments::StateOptions;
 use crate::cli::embedded::{Place, Session};
 use crate::cli::output::Output;
-use crate::core::Name;
+use crate::core::{Event, Name};
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{Connection, PgConnection, Row};
+use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Resources that a restart loads.
@@ -23,6 +24,8 @@ const WATCHED: Duration = Duration::from_mins(1);
 /// How long the server takes to count what was written before.
 const COUNTED: Duration = Duration::from_secs(15);
 const ENVIRONMENT: &str = "standing";
+/// Where the bytes that recovery replays are noted, in the data folder.
+const TO_REPLAY: &str = "to-replay";
 
 /// Deploys resources, all of them good at the end.
 pub(super) async fn prepare(state: &StateOptions, output: Output, resources: usize) -> Result<(), CliError> {
@@ -37,20 +40,46 @@ pub(super) async fn prepare(state: &StateOptions, output: Output, resources: usi
 }
 
 /// Accepts a change, and starts none of it: the next owner's first grant.
-pub(super) async fn leave_one_change(state: &StateOptions, output: Output, kill: bool) -> Result<(), CliError> {
-    let choose = async |place: &Place| Ok((Name::from(ENVIRONMENT), place.server_process()));
-    Session::run_as(true, state, output, choose, async |session: &mut Session, server| {
-        let version = session.read(|state| state.version().0).await?;
-        let number = RESTARTED / LAYERS - 1;
-        let changed = nothing(number, Vec::new(), target_name(number % TARGETS), &format!("after {version}"));
-        session.push(workload::push(vec![changed])).await?;
-        if kill {
-            super::database::kill(server.ok_or(BenchError::NotOurs)?)?;
-            super::database::kill(std::process::id())?;
-        }
-        Ok(())
+pub(super) async fn leave_one_change(state: &StateOptions, output: Output) -> Result<(), CliError> {
+    let choose = async |_: &Place| Ok((Name::from(ENVIRONMENT), ()));
+    Session::run_as(true, state, output, choose, async |session: &mut Session, ()| push_one_change(session).await).await
+}
+
+/// Deploys in a folder that is new, leaves one change, and kills the server and itself. No checkpoint is asked for in between, not even by an
+/// orderly stop: what the deploy wrote is replayed.
+pub(super) async fn deploy_killed(state: &StateOptions, output: Output) -> Result<(), CliError> {
+    let declared = workload::declared(ENVIRONMENT, RESTARTED, TARGETS);
+    let choose = async |place: &Place| {
+        let server = place.server_process().ok_or(BenchError::NotOurs)?;
+        Ok((declared.name.clone(), (server, place.connect_options())))
+    };
+    Session::run(state, output, choose, async |session: &mut Session, (server, connect)| {
+        session.configure(&declared).await?;
+        session.push(workload::push(declared.intents.clone())).await?;
+        session.wait().await?;
+        // From here on nothing starts.
+        session.scheduler.send(Event::ReportOnly).await?;
+        push_one_change(session).await?;
+        let bytes = super::database::unreplayed(&connect).await?;
+        std::fs::write(state.data_dir.join(TO_REPLAY), bytes.to_string())?;
+        super::database::kill(server)?;
+        super::database::kill(std::process::id())
     })
     .await
+}
+
+/// Bytes of WAL since the last checkpoint when the server of this folder was killed.
+pub(super) fn to_replay(data: &Path) -> Result<f64, std::io::Error> {
+    let noted = std::fs::read_to_string(data.join(TO_REPLAY))?;
+    noted.parse().map_err(std::io::Error::other)
+}
+
+/// Of the lowest layer, with a word that no version had.
+async fn push_one_change(session: &Session) -> Result<(), CliError> {
+    let version = session.read(|state| state.version().0).await?;
+    let number = RESTARTED / LAYERS - 1;
+    let changed = nothing(number, Vec::new(), target_name(number % TARGETS), &format!("after {version}"));
+    session.push(workload::push(vec![changed])).await.map(drop)
 }
 
 /// Seconds from the start of this process to the commit after which the first grant leaves.
