@@ -1,7 +1,6 @@
-//! The database beside the path: the floor that bare statements reach, and what its counters say.
+//! The database beside the path: its settings, its counters, and what one commit takes.
 
 use super::BenchError;
-use super::workload::RESULT_BYTES;
 use crate::cli::CliError;
 use crate::cli::arguments::StateOptions;
 use crate::cli::embedded::Place;
@@ -12,16 +11,10 @@ use sqlx::{Connection, PgConnection, Row};
 use std::io::Write;
 use std::time::{Duration, Instant};
 
-/// Attempts whose rows are written bare, at each batch size.
-const ATTEMPTS: usize = 20_000;
-const BATCHES: [usize; 4] = [512, 2_048, 8_192, 20_000];
 /// Commits of one row, for their median.
 const COMMITS: usize = 500;
 /// Counts statements; part of PostgreSQL, and loaded at its start.
 const COUNTER: &str = "shared_preload_libraries = 'pg_stat_statements'\npg_stat_statements.track = 'all'\n";
-
-/// The tables that an attempt writes, as history has them: where bare statements write the same rows.
-const COPIES: [&str; 4] = ["intent", "resource_grant", "outcome", "resource_state"];
 
 /// The private server of a bench.
 pub(super) struct Database {
@@ -78,46 +71,6 @@ impl Database {
             bytes += read.await.map_err(BenchError::Database)?;
         }
         Ok(bytes)
-    }
-
-    /// Rows per second of the best batch size.
-    pub(super) async fn floor(&mut self) -> Result<f64, CliError> {
-        let mut best = 0.0_f64;
-        for batch in BATCHES {
-            best = best.max(self.bare(batch).await.map_err(BenchError::Database)?);
-        }
-        Ok(best)
-    }
-
-    /// The rows of attempts by array statements and nothing else: first the intents and states in one transaction, as a version brings them; then,
-    /// batch by batch, grants, outcomes and the states they change.
-    async fn bare(&mut self, batch: usize) -> Result<f64, sqlx::Error> {
-        let connection = &mut self.connection;
-        for table in COPIES {
-            let make = format!("CREATE TABLE bare_{table} (LIKE homeostat.{table} INCLUDING ALL)");
-            sqlx::query(sqlx::AssertSqlSafe(make)).execute(&mut *connection).await?;
-        }
-        sqlx::query("CHECKPOINT").execute(&mut *connection).await?;
-        let numbers: Vec<i64> = (0..ATTEMPTS as i64).collect();
-        let began = Instant::now();
-        let mut transaction = connection.begin().await?;
-        for some in numbers.chunks(batch) {
-            intents(&mut transaction, some).await?;
-            states(&mut transaction, some, 1).await?;
-        }
-        transaction.commit().await?;
-        for some in numbers.chunks(batch) {
-            let mut transaction = connection.begin().await?;
-            grants(&mut transaction, some).await?;
-            outcomes(&mut transaction, some).await?;
-            states(&mut transaction, some, 2).await?;
-            transaction.commit().await?;
-        }
-        let elapsed = began.elapsed();
-        for table in COPIES {
-            sqlx::query(sqlx::AssertSqlSafe(format!("DROP TABLE bare_{table}"))).execute(&mut *connection).await?;
-        }
-        Ok(super::figure::rate(ATTEMPTS * 5, elapsed))
     }
 
     /// What one commit takes that changes one row: the median.
@@ -182,68 +135,4 @@ impl Meter {
         let wal_bytes = sqlx::query(wal).bind(&self.from).fetch_one(&mut self.connection).await?.get(0);
         Ok(Cost { statements, wal_bytes })
     }
-}
-
-async fn intents(connection: &mut PgConnection, numbers: &[i64]) -> Result<(), sqlx::Error> {
-    let text = |length: usize| vec!["x".repeat(length); numbers.len()];
-    let names: Vec<String> = numbers.iter().map(|number| format!("resource-{number}")).collect();
-    sqlx::query(
-        "INSERT INTO bare_intent (environment, resource, version, name, set_name, kind, target, identity, attributes, requires, policy)
-             SELECT 1, resource, 1, name, 'default', 'test.Nothing', target, identity, attributes, requires, policy
-             FROM UNNEST($1::bigint[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[])
-                 AS row (resource, name, target, identity, attributes, requires, policy)",
-    )
-    .bind(numbers)
-    .bind(names)
-    .bind(text(8))
-    .bind(text(24))
-    .bind(text(400))
-    .bind(text(20))
-    .bind(text(21))
-    .execute(connection)
-    .await
-    .map(drop)
-}
-
-async fn grants(connection: &mut PgConnection, numbers: &[i64]) -> Result<(), sqlx::Error> {
-    sqlx::query(
-        "INSERT INTO bare_resource_grant (environment, attempt, resource, version, epoch, granted_at_ms, operation, reason, intent_hash, executor)
-             SELECT 1, attempt, attempt, 1, 1, attempt, 1, 2, hash, executor
-             FROM UNNEST($1::bigint[], $2::bytea[], $3::text[]) AS row (attempt, hash, executor)",
-    )
-    .bind(numbers)
-    .bind(vec![[7_u8; 16]; numbers.len()])
-    .bind(vec!["x".repeat(20); numbers.len()])
-    .execute(connection)
-    .await
-    .map(drop)
-}
-
-async fn outcomes(connection: &mut PgConnection, numbers: &[i64]) -> Result<(), sqlx::Error> {
-    sqlx::query(
-        "INSERT INTO bare_outcome (environment, attempt, resource, began_at_ms, finished_at_ms, kind, change, diff)
-             SELECT 1, attempt, attempt, attempt, attempt, 1, 3, diff FROM UNNEST($1::bigint[], $2::text[]) AS row (attempt, diff)",
-    )
-    .bind(numbers)
-    .bind(vec!["x".repeat(RESULT_BYTES); numbers.len()])
-    .execute(connection)
-    .await
-    .map(drop)
-}
-
-async fn states(connection: &mut PgConnection, numbers: &[i64], result: i16) -> Result<(), sqlx::Error> {
-    sqlx::query(
-        "INSERT INTO bare_resource_state (environment, resource, version, failures, life, last_result, observed, skipped, attempted, succeeded,
-                 set_name, maybe_changed, removal_approved)
-             SELECT 1, resource, 1, 0, 1, $2, 1, false, hash, hash, 'default', false, false
-             FROM UNNEST($1::bigint[], $3::bytea[]) AS row (resource, hash)
-             ON CONFLICT (environment, resource) DO UPDATE SET last_result = EXCLUDED.last_result, attempted = EXCLUDED.attempted,
-                 succeeded = EXCLUDED.succeeded",
-    )
-    .bind(numbers)
-    .bind(result)
-    .bind(vec![[7_u8; 16]; numbers.len()])
-    .execute(connection)
-    .await
-    .map(drop)
 }

@@ -9,6 +9,7 @@ mod database;
 mod dry_runs;
 mod figure;
 mod files;
+mod floor;
 mod path;
 mod standing;
 mod workload;

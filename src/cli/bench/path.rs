@@ -3,6 +3,7 @@
 use super::BenchError;
 use super::database::{Cost, Database, Meter};
 use super::figure::{Figure, median, percentile, rate};
+use super::floor::{self, ROWS_PER_ATTEMPT};
 use super::workload::{self, target_name};
 use crate::cli::CliError;
 use crate::cli::arguments::StateOptions;
@@ -13,8 +14,6 @@ use crate::core::{Intent, Record, RequestKind, Scope, Target};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// Rows of history per attempt: the intent, its grant, its outcome, and the resource's current state, made and replaced.
-const ROWS_PER_ATTEMPT: usize = 5;
 /// How many, their name, and of how many runs the median counts: one that lasts half a second takes now a fifth more, now a fifth less.
 const SIZES: [(usize, &str, usize); 3] = [(1_000, "1k", 5), (10_000, "10k", 5), (100_000, "100k", 1)];
 const TARGETS: [usize; 2] = [1, 10];
@@ -32,7 +31,7 @@ const PER_PEER: usize = 10;
 /// Rates over sizes and targets, beside the floor; statements and WAL.
 pub(super) async fn rates(state: &StateOptions, output: Output) -> Result<Vec<Figure>, CliError> {
     let mut database = Database::prepare(state, output).await?;
-    let floor = database.floor().await?;
+    let floor = floor::rows_per_s(&mut database.connection).await?;
     database.close().await?;
     let mut figures = vec![Figure::new("floor_rows_per_s", floor)];
     for targets in TARGETS {
