@@ -151,10 +151,10 @@ fn a_million() -> [Figure; 3] {
     let width = MILLION / workload::LAYERS;
     let mut changes = Vec::with_capacity(CHANGES);
     for round in 0..CHANGES {
-        // Of the top layer, far apart from one another.
-        let numbers = (0..CHANGED).map(|nth| MILLION - 1 - (round * CHANGED + nth) * 7 % width);
-        let changed = numbers.map(|number| {
-            let requires = vec![name_of(number - width)];
+        // One of each layer, far apart from one another, none of them twice: nine have something below them, and nine something above.
+        let changed = (0..CHANGED).map(|nth| {
+            let number = nth % workload::LAYERS * width + (round * CHANGED + nth) * 7 % width;
+            let requires = number.checked_sub(width).map(name_of).into_iter().collect();
             nothing(number, requires, target_name(number % TARGETS), "second")
         });
         let push = workload::push(changed.collect());
