@@ -1,7 +1,7 @@
 //! The whole path: a version in, history, an executor process, its result, history. And what it costs the database.
 
 use super::BenchError;
-use super::database::{Cost, Database, Meter};
+use super::database::{Database, Meter};
 use super::figure::{Figure, median, percentile, rate};
 use super::floor::{self, ROWS_PER_ATTEMPT};
 use super::workload::{self, target_name};
@@ -21,7 +21,7 @@ const TARGETS: [usize; 2] = [1, 10];
 const OF_FLOOR: f64 = 0.25;
 /// The longest run keeps this share of the rate of the next shorter one.
 const OF_SHORTER: f64 = 0.8;
-/// The one whose statements are counted.
+/// Resources and targets of the run whose statements are counted.
 const COUNTED: (usize, usize) = (100_000, 10);
 const CHAIN: usize = 1_000;
 /// Targets beside one that hangs, and resources on each.
@@ -37,13 +37,12 @@ pub(super) async fn rates(state: &StateOptions, output: Output) -> Result<Vec<Fi
     for targets in TARGETS {
         let mut shorter = None;
         for (size, name, runs) in SIZES {
-            let (mut rates, mut costs) = (Vec::new(), None);
+            let mut rates = Vec::new();
             for number in 1..=runs {
                 output.note(&format!("  {name} resources on {targets} targets, {number} of {runs}"));
                 let declared = workload::declared(&format!("path-{name}-{targets}-{number}"), size, targets);
-                let run = Run::of(state, output, &declared, (size, targets) == COUNTED).await?;
+                let run = Run::of(state, output, &declared).await?;
                 rates.push(rate(run.attempts, run.elapsed));
-                costs = run.costs;
             }
             let reached = median(rates);
             let figure = Figure::new(format!("path_attempts_per_s.{name}.{targets}"), reached);
@@ -58,14 +57,49 @@ pub(super) async fn rates(state: &StateOptions, output: Output) -> Result<Vec<Fi
             };
             figures.push(figure);
             shorter = Some(reached);
-            if let Some([first, again]) = costs {
-                figures.push(Figure::new("statements_per_attempt", again.statements / size as f64).at_most(0.02));
-                figures.push(Figure::new("wal_bytes_per_attempt", again.wal_bytes / size as f64).at_most(1_024.0));
-                figures.push(Figure::new("wal_bytes_per_first_deploy", first.wal_bytes / size as f64));
-            }
         }
     }
+    output.note("  what an attempt costs the database");
+    figures.extend(costs(state, output).await?);
     Ok(figures)
+}
+
+/// What attempts cost the database: the version, its first deploy, and a repair of everything in which every attempt changes something. Accepting the
+/// version and carrying it out are counted apart: nothing starts before the first is counted.
+async fn costs(state: &StateOptions, output: Output) -> Result<Vec<Figure>, CliError> {
+    let (size, targets) = COUNTED;
+    let declared = workload::declared("path-costs", size, targets);
+    let prepare = async |place: &Place| Ok((declared.name.clone(), place.connect_options()));
+    let [version, first, again] = Session::run(state, output, prepare, async |session: &mut Session, connect| {
+        session.configure(&declared).await?;
+        session.push(workload::push((0..targets).map(warm_up).collect())).await?;
+        session.wait().await?;
+        session.configure_suspended(&declared).await?;
+        let meter = Meter::start(&connect).await?;
+        session.push(workload::push(declared.intents.clone())).await?;
+        let version = meter.read().await?;
+        let meter = Meter::start(&connect).await?;
+        session.configure(&declared).await?;
+        if session.wait().await?.counts.compliant as usize != size + targets {
+            return Err(BenchError::NotDeployed(size).into());
+        }
+        let first = meter.read().await?;
+        let meter = Meter::start(&connect).await?;
+        let names = declared.intents.iter().map(|intent| intent.name.clone()).collect();
+        session.request(request_of(RequestKind::Repair, Scope { names: Some(names), target: None }, "")).await?;
+        session.wait().await?;
+        Ok([version, first, meter.read().await?])
+    })
+    .await?;
+    let figure = |key: &str, sum: f64| Figure::new(key, sum / size as f64);
+    let with_version = "the version: intents and new states";
+    Ok(vec![
+        figure("statements_per_attempt", again.statements).at_most(0.02),
+        figure("statements_per_attempt_first_deploy", version.statements + first.statements).at_most(0.02),
+        figure("wal_bytes_per_attempt", again.wal_bytes).at_most(1_024.0),
+        figure("wal_bytes_per_attempt_first_deploy", version.wal_bytes + first.wal_bytes)
+            .beside(with_version, version.wal_bytes / size as f64),
+    ])
 }
 
 /// A timed deploy, in an environment where one resource has been deployed before: the executor is there.
@@ -74,31 +108,18 @@ struct Run {
     elapsed: Duration,
     /// When each of the outcomes was committed.
     commits: Vec<Instant>,
-    /// Of the first deploy, and of the same attempts again.
-    costs: Option<[Cost; 2]>,
 }
 
 impl Run {
-    /// `counted`: also what it cost the database, and what a repair of everything costs, in which every attempt changes something.
-    async fn of(state: &StateOptions, output: Output, declared: &Declared, counted: bool) -> Result<Self, CliError> {
-        let prepare = async |place: &Place| Ok((declared.name.clone(), place.connect_options()));
-        Session::run(state, output, prepare, async |session: &mut Session, connect| {
+    async fn of(state: &StateOptions, output: Output, declared: &Declared) -> Result<Self, CliError> {
+        let prepare = async |_: &Place| Ok((declared.name.clone(), ()));
+        Session::run(state, output, prepare, async |session: &mut Session, ()| {
             session.configure(declared).await?;
             let warm: Vec<Arc<Intent>> = (0..declared.targets.len()).map(warm_up).collect();
             let warmed = warm.len();
             session.push(workload::push(warm)).await?;
             session.wait().await?;
-            if !counted {
-                return Self::push(session, declared.intents.clone(), warmed).await;
-            }
-            let meter = Meter::start(&connect).await?;
-            let run = Self::push(session, declared.intents.clone(), warmed).await?;
-            let first = meter.read().await?;
-            let meter = Meter::start(&connect).await?;
-            let names = declared.intents.iter().map(|intent| intent.name.clone()).collect();
-            session.request(request_of(RequestKind::Repair, Scope { names: Some(names), target: None }, "")).await?;
-            session.wait().await?;
-            Ok(Self { costs: Some([first, meter.read().await?]), ..run })
+            Self::push(session, declared.intents.clone(), warmed).await
         })
         .await
     }
@@ -136,7 +157,7 @@ impl Run {
         if finished.counts.compliant as usize != pushed + warm {
             return Err(BenchError::NotDeployed(pushed).into());
         }
-        Ok(Self { attempts: pushed, elapsed, commits, costs: None })
+        Ok(Self { attempts: pushed, elapsed, commits })
     }
 }
 
@@ -148,7 +169,7 @@ fn warm_up(target: usize) -> Arc<Intent> {
 /// One link after the other, on one target.
 pub(super) async fn chain(state: &StateOptions, output: Output) -> Result<Vec<Figure>, CliError> {
     let declared = Declared { intents: workload::chain(CHAIN), ..workload::declared("chain", 0, 1) };
-    let run = Run::of(state, output, &declared, false).await?;
+    let run = Run::of(state, output, &declared).await?;
     let commit = Database::commit_time(state, output).await?;
     let links = run.commits.windows(2).filter_map(|pair| match pair {
         [before, after] => Some(after.duration_since(*before)),
