@@ -314,7 +314,7 @@ fn text(document: &BenchDocument) -> String {
 fn text_of(figures: &[Figure]) -> String {
     let mut table = Table::new(&["FIGURE", "VALUE", "REACH", "REACHED", "BESIDE"]);
     for figure in figures {
-        let reach = figure.reach.map_or_else(String::new, |reach| match reach {
+        let reach = figure.reach.map_or_else(|| "-".to_owned(), |reach| match reach {
             Reach::AtLeast(bound) => format!(">= {}", number(bound)),
             Reach::AtMost(bound) => format!("<= {}", number(bound)),
         });
@@ -322,7 +322,7 @@ fn text_of(figures: &[Figure]) -> String {
             let wanted = beside.at_least.map_or_else(String::new, |least| format!(", wanted {least}"));
             format!("{:.2} x {} ({}{wanted})", beside.ratio, beside.what, number(beside.value))
         });
-        let reached = figure.reached().map_or("", |reached| if reached { "yes" } else { "no" });
+        let reached = figure.reached().map_or("-", |reached| if reached { "yes" } else { "no" });
         table.row(vec![figure.key.clone(), number(figure.value), reach, reached.to_owned(), beside]);
     }
     table.render()
