@@ -16,6 +16,19 @@ const COMMITS: usize = 500;
 /// Counts statements; part of PostgreSQL, and loaded at its start.
 const COUNTER: &str = "shared_preload_libraries = 'pg_stat_statements'\npg_stat_statements.track = 'all'\n";
 
+/// What of its settings makes its figures better or worse.
+const SETTINGS: [&str; 9] = [
+    "server_version",
+    "fsync",
+    "synchronous_commit",
+    "full_page_writes",
+    "wal_sync_method",
+    "wal_level",
+    "shared_buffers",
+    "max_wal_size",
+    "checkpoint_timeout",
+];
+
 /// The private server of a bench.
 pub(super) struct Database {
     place: Place,
@@ -50,13 +63,12 @@ impl Database {
         Ok(self.place.close().await?)
     }
 
-    /// What matters of its settings, as it has them.
+    /// What matters of its settings, as it has them: of a server that was measured, in its folder, started once more as it was then.
     pub(super) async fn settings(state: &StateOptions, output: Output) -> Result<Vec<(String, String)>, CliError> {
-        Place::owned(state, output, async |_, _| Ok(())).await?;
         let mut database = Self::open(state, output).await?;
-        let query = "SELECT name, setting FROM pg_settings
-             WHERE name IN ('fsync', 'synchronous_commit', 'full_page_writes', 'wal_sync_method', 'server_version') ORDER BY name";
-        let rows = sqlx::query(query).fetch_all(&mut database.connection).await.map_err(BenchError::Database)?;
+        let query = "SELECT name, current_setting(name) FROM UNNEST($1::text[]) AS shown (name)";
+        let rows = sqlx::query(query).bind(SETTINGS.as_slice()).fetch_all(&mut database.connection).await;
+        let rows = rows.map_err(BenchError::Database)?;
         database.close().await?;
         Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
     }

@@ -17,9 +17,11 @@ mod workload;
 use super::arguments::{BenchOptions, StateOptions};
 use super::output::{Output, Table};
 use super::{CliError, Exit};
+use crate::history::private_server::DATA;
 use clap::ValueEnum;
 use figure::{Figure, Reach, median};
 use serde::Serialize;
+use std::collections::BTreeSet;
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::Stdio;
@@ -111,7 +113,7 @@ struct BenchDocument {
     release: &'static str,
     optimised: bool,
     cores: usize,
-    /// `fsync`, `synchronous_commit`, `full_page_writes`, `wal_sync_method`, `server_version` as the server says them.
+    /// What the servers that were measured say of themselves; one that two of them say otherwise is there twice.
     settings: Vec<(String, String)>,
     figures: Vec<Figure>,
 }
@@ -124,16 +126,20 @@ pub(crate) async fn run(options: BenchOptions, output: Output) -> Result<Exit, C
     let temporary = tempfile::Builder::new().prefix("homeostat-bench-").tempdir()?;
     let folder = options.data_dir.clone().unwrap_or_else(|| temporary.path().to_owned());
     let groups = if options.groups.is_empty() { Group::value_variants() } else { &options.groups };
-    let mut figures = Vec::new();
+    let (mut figures, mut settings) = (Vec::new(), BTreeSet::new());
     for group in groups {
         output.note(&format!("measuring: {}", name_of(group)));
         figures.extend(measure(*group, &folder).await?);
+        let measured = state_in(&folder, &name_of(group));
+        if measured.data_dir.join(DATA).exists() {
+            settings.extend(database::Database::settings(&measured, output).await?);
+        }
     }
     let document = BenchDocument {
         release: env!("CARGO_PKG_VERSION"),
         optimised: !cfg!(debug_assertions),
         cores: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
-        settings: database::Database::settings(&state_in(&folder, "settings"), output).await?,
+        settings: settings.into_iter().collect(),
         figures,
     };
     if let Some(path) = &options.json {
