@@ -1,5 +1,6 @@
 //! `step` alone: no clock, no history, no executors. Grants are answered as soon as they are given.
 
+use super::bare_memory::{ROW_BYTES, Rows};
 use super::figure::{Figure, median, percentile, rate};
 use super::workload::{self, RESULT_BYTES, name_of, nothing, target_name};
 use crate::core::limits::CREDITS;
@@ -160,10 +161,12 @@ fn a_million() -> [Figure; 3] {
     brain.deploy(workload::intents(MILLION, TARGETS));
     let width = MILLION / workload::LAYERS;
     let mut changes = Vec::with_capacity(CHANGES);
-    for round in 0..CHANGES {
-        // One of each layer, far apart from one another, none of them twice: nine have something below them, and nine something above.
-        let changed = (0..CHANGED).map(|nth| {
-            let number = nth % workload::LAYERS * width + (round * CHANGED + nth) * 7 % width;
+    // One of each layer, far apart from one another, none of them twice: nine have something below them, and nine something above.
+    let number = |round, nth| nth % workload::LAYERS * width + (round * CHANGED + nth) * 7 % width;
+    let rounds: Vec<Vec<usize>> =
+        (0..CHANGES).map(|round| (0..CHANGED).map(|nth| number(round, nth)).collect()).collect();
+    for round in &rounds {
+        let changed = round.iter().map(|&number| {
             let requires = number.checked_sub(width).map(name_of).into_iter().collect();
             nothing(number, requires, target_name(number % TARGETS), "second")
         });
@@ -185,13 +188,27 @@ fn a_million() -> [Figure; 3] {
         settings.repair.schedule = schedule;
         brain.take(Event::SettingsChanged(settings.clone()));
     }
-    let p99 = percentile(changes, 0.99);
-    let longest = |of, longest: Duration| Figure::new(of, longest.as_secs_f64() * 1e3).at_most(10.0);
+    let settings = brain.longest;
+    // Before the rows of the floor take as much memory again.
+    drop(brain);
+    let mut rows = Rows::new(MILLION);
+    let pass = rows.pass();
+    let found = rows.find_and_change(name_of, &rounds);
+    let [changed, found] = [changes, found].map(|times| percentile(times, 0.99).as_secs_f64() * 1e6);
     [
-        Figure::new("core_change_10_of_1m_us", p99.as_secs_f64() * 1e6).at_most(200.0),
-        longest("core_longest_step_ms.repair_1m", repair),
-        longest("core_longest_step_ms.settings_1m", brain.longest),
+        Figure::new("core_change_10_of_1m_us", changed)
+            .at_most(200.0)
+            .beside("ten of a million bare rows found by name and changed", found),
+        longest_step("repair_1m", repair, pass),
+        longest_step("settings_1m", settings, pass),
     ]
+}
+
+/// Beside one bare pass over rows as many and as large: what a step without a bound would take at the least.
+fn longest_step(of: &str, longest: Duration, pass: Duration) -> Figure {
+    let [longest, pass] = [longest, pass].map(|time| time.as_secs_f64() * 1e3);
+    let key = format!("core_longest_step_ms.{of}");
+    Figure::new(key, longest).at_most(10.0).beside("one bare pass over as many rows", pass)
 }
 
 /// A root over a hundred thousand requires what does not exist, and no longer does.
@@ -205,7 +222,7 @@ fn undefined_and_back() -> Figure {
     brain.take(Event::Push(workload::push(vec![root(vec!["missing".into()])])));
     brain.take(Event::Push(workload::push(vec![root(Vec::new())])));
     brain.answer_all();
-    Figure::new("core_longest_step_ms.undefined_100k", brain.longest.as_secs_f64() * 1e3).at_most(10.0)
+    longest_step("undefined_100k", brain.longest, Rows::new(HUNDRED_THOUSAND).pass())
 }
 
 /// Resident memory that the state takes, beside the intents themselves. In a process that has done nothing else.
@@ -218,5 +235,6 @@ pub(super) fn memory() -> Result<Vec<Figure>, std::io::Error> {
         brain.deploy(some.to_vec());
     }
     let bytes = super::resident_bytes()?.saturating_sub(before) as f64 / brain.compliant().max(1) as f64;
-    Ok(vec![Figure::new("core_bytes_per_resource", bytes).at_most(1_024.0)])
+    let figure = Figure::new("core_bytes_per_resource", bytes).at_most(1_024.0);
+    Ok(vec![figure.beside("the row alone", ROW_BYTES as f64)])
 }

@@ -1,8 +1,10 @@
 //! The floor of the path: the rows of attempts by bare array statements and nothing else, in tables like history's own.
 
 use super::BenchError;
+use super::database::Meter;
 use super::figure::rate;
 use super::workload::RESULT_BYTES;
+use sqlx::postgres::PgConnectOptions;
 use sqlx::{Connection, PgConnection, Row};
 use std::time::Instant;
 
@@ -13,6 +15,22 @@ const BATCHES: [usize; 4] = [512, 2_048, 8_192, 20_000];
 pub(super) const ROWS_PER_ATTEMPT: usize = 5;
 /// The tables that an attempt writes.
 const TABLES: [&str; 4] = ["intent", "resource_grant", "outcome", "resource_state"];
+
+/// Bytes of WAL per attempt, full-page images apart: of the version, and of carrying it out.
+pub(super) async fn wal_per_attempt(connect: &PgConnectOptions) -> Result<[f64; 2], BenchError> {
+    let mut connection = PgConnection::connect_with(connect).await?;
+    make_tables(&mut connection).await?;
+    let [_, batch, ..] = BATCHES;
+    let meter = Meter::start(connect).await?;
+    version(&mut connection, batch).await?;
+    let accepted = meter.read().await?.wal_bytes;
+    let meter = Meter::start(connect).await?;
+    attempts(&mut connection, batch).await?;
+    let carried_out = meter.read().await?.wal_bytes;
+    drop_tables(&mut connection).await?;
+    connection.close().await?;
+    Ok([accepted, carried_out].map(|bytes| bytes / ATTEMPTS as f64))
+}
 
 /// Rows per second of the best batch size.
 pub(super) async fn rows_per_s(connection: &mut PgConnection) -> Result<f64, BenchError> {

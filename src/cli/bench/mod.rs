@@ -3,6 +3,7 @@
 //! Every stage runs in a process and a data folder of its own, so that none warms or burdens the next. `--json` keeps the figures under keys that
 //! do not change. Deliberately absent: judgement; a machine that is slower than another is not a failure.
 
+mod bare_memory;
 mod core_speed;
 mod crash;
 mod database;
@@ -69,6 +70,7 @@ pub(crate) enum Stage {
     BareRead,
     Restart,
     PrepareIdle,
+    BareIdle,
     Idle,
 }
 
@@ -168,7 +170,12 @@ async fn measure(group: Group, folder: &Path) -> Result<Vec<Figure>, CliError> {
         Group::Restart => restarts(&data).await,
         Group::Idle => {
             one(Stage::PrepareIdle).await?;
-            one(Stage::Idle).await
+            let bare = value(Stage::BareIdle, &data).await?;
+            let beside = |figure: Figure| match &*figure.key {
+                "idle_rss_mb" => figure.beside("the same program, connected and nothing loaded", bare),
+                _ => figure,
+            };
+            Ok(one(Stage::Idle).await?.into_iter().map(beside).collect())
         }
     }
 }
@@ -181,10 +188,10 @@ const KILLED_RESTARTS: usize = 3;
 /// Restarts after an end in order, and after a kill, each beside a bare start and read after the same.
 async fn restarts(data: &Path) -> Result<Vec<Figure>, CliError> {
     spawn(Stage::PrepareRestart, data).await?;
-    let bare = median_restart(RESTARTS, async |_| seconds(Stage::BareRead, data).await).await?;
+    let bare = median_restart(RESTARTS, async |_| value(Stage::BareRead, data).await).await?;
     let calm = median_restart(RESTARTS, async |_| {
         spawn(Stage::Leave, data).await?;
-        seconds(Stage::Restart, data).await
+        value(Stage::Restart, data).await
     })
     .await?;
     let mut replayed = Vec::new();
@@ -212,14 +219,14 @@ async fn restarts(data: &Path) -> Result<Vec<Figure>, CliError> {
 async fn after_kill(stage: Stage, data: &Path) -> Result<(f64, f64), CliError> {
     spawn_killed(Stage::DeployKilled, data).await?;
     let bytes = standing::to_replay(data)?;
-    let seconds = seconds(stage, data).await?;
+    let seconds = value(stage, data).await?;
     // Its WAL and its tables are of no further use.
     std::fs::remove_dir_all(data)?;
     Ok((seconds, bytes))
 }
 
-/// What a stage that prints a time has printed.
-async fn seconds(stage: Stage, data: &Path) -> Result<f64, CliError> {
+/// What a stage that prints one value has printed.
+async fn value(stage: Stage, data: &Path) -> Result<f64, CliError> {
     Ok(spawn(stage, data).await?.iter().map(|figure| figure.value).sum())
 }
 
@@ -285,6 +292,7 @@ async fn child(stage: Stage, options: &BenchOptions, output: Output) -> Result<E
         Stage::BareRead => vec![Figure::new("", standing::bare_read(&state, output, options.began_at_ms).await?)],
         Stage::Restart => vec![Figure::new("", standing::restart(&state, output, options.began_at_ms).await?)],
         Stage::PrepareIdle => nothing(standing::prepare(&state, output, standing::IDLE).await)?,
+        Stage::BareIdle => vec![Figure::new("", standing::bare_idle(&state, output).await?)],
         Stage::Idle => standing::idle(&state, output).await?,
     };
     output.print(&figures, || text_of(&figures))?;
@@ -320,10 +328,13 @@ fn text(document: &BenchDocument) -> String {
 fn text_of(figures: &[Figure]) -> String {
     let mut table = Table::new(&["FIGURE", "VALUE", "REACH", "REACHED", "BESIDE"]);
     for figure in figures {
-        let reach = figure.reach.map_or_else(|| "-".to_owned(), |reach| match reach {
-            Reach::AtLeast(bound) => format!(">= {}", number(bound)),
-            Reach::AtMost(bound) => format!("<= {}", number(bound)),
-        });
+        let reach = figure.reach.map_or_else(
+            || "-".to_owned(),
+            |reach| match reach {
+                Reach::AtLeast(bound) => format!(">= {}", number(bound)),
+                Reach::AtMost(bound) => format!("<= {}", number(bound)),
+            },
+        );
         let beside = figure.beside.as_ref().map_or_else(String::new, |beside| {
             let wanted = beside.at_least.map_or_else(String::new, |least| format!(", wanted {least}"));
             format!("{:.2} x {} ({}{wanted})", beside.ratio, beside.what, number(beside.value))

@@ -106,6 +106,18 @@ pub(super) async fn bare_read(state: &StateOptions, output: Output, began_at_ms:
     Ok(seconds)
 }
 
+/// Megabytes of a process that has started the server and connected to it, and loaded nothing.
+pub(super) async fn bare_idle(state: &StateOptions, output: Output) -> Result<f64, CliError> {
+    let database = Database::open(state, output).await?;
+    let resident = resident_mb()?;
+    database.close().await?;
+    Ok(resident)
+}
+
+fn resident_mb() -> Result<f64, std::io::Error> {
+    Ok(super::resident_bytes()? as f64 / (1024.0 * 1024.0))
+}
+
 /// What is written in a minute, and what memory it takes, when nothing is to do.
 pub(super) async fn idle(state: &StateOptions, output: Output) -> Result<Vec<Figure>, CliError> {
     let choose = async |place: &Place| Ok((Name::from(ENVIRONMENT), place.connect_options()));
@@ -117,7 +129,7 @@ pub(super) async fn idle(state: &StateOptions, output: Output) -> Result<Vec<Fig
         let before = written(&mut connection).await.map_err(BenchError::Database)?;
         tokio::time::sleep(WATCHED).await;
         let rows = written(&mut connection).await.map_err(BenchError::Database)? - before;
-        let resident = super::resident_bytes()? as f64 / (1024.0 * 1024.0);
+        let resident = resident_mb()?;
         Ok(vec![
             Figure::new("idle_writes_per_minute", rows as f64).at_most(0.0),
             Figure::new("idle_rss_mb", resident).at_most(64.0),
