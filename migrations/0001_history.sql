@@ -90,6 +90,22 @@ CREATE TABLE outcome (
     PRIMARY KEY (environment, attempt)
 );
 CREATE INDEX outcome_resource ON outcome (environment, resource, attempt);
+CREATE INDEX outcome_lost ON outcome (environment, attempt) WHERE kind = 4; -- few: what their executors may still report something of
+
+CREATE TABLE late_result ( -- what an executor reported of an attempt after that was closed as lost: nothing followed from it
+    environment     bigint NOT NULL,
+    attempt         bigint NOT NULL,
+    began_at_ms     bigint,
+    finished_at_ms  bigint NOT NULL,
+    kind            smallint NOT NULL CHECK (kind BETWEEN 1 AND 5), -- this and what follows as in outcome
+    change          smallint CHECK (change BETWEEN 1 AND 5),
+    diff            text,
+    message         text,
+    remote_identity text,
+    facts           text,
+    log             text,
+    PRIMARY KEY (environment, attempt)
+);
 
 CREATE TABLE request (
     environment bigint NOT NULL,
@@ -191,6 +207,7 @@ CREATE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON version FOR EA
 CREATE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON intent FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON resource_grant FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON outcome FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON late_result FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON request FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON request_done FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON dry_run FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
@@ -210,6 +227,7 @@ BEGIN
     DELETE FROM intent WHERE environment = forgotten;
     DELETE FROM resource_grant WHERE environment = forgotten;
     DELETE FROM outcome WHERE environment = forgotten;
+    DELETE FROM late_result WHERE environment = forgotten;
     DELETE FROM request WHERE environment = forgotten;
     DELETE FROM request_done WHERE environment = forgotten;
     DELETE FROM dry_run WHERE environment = forgotten;
@@ -284,6 +302,7 @@ BEGIN
     DELETE FROM outcome WHERE environment = trimmed AND attempt < oldest_attempt;
     GET DIAGNOSTICS counted = ROW_COUNT;
     dropped := dropped + counted;
+    DELETE FROM late_result WHERE environment = trimmed AND attempt < oldest_attempt;
     DELETE FROM resource_grant WHERE environment = trimmed AND attempt < oldest_attempt;
 
     WITH old AS (

@@ -2,8 +2,8 @@
 
 use super::output::time::iso;
 use crate::core::{
-    Blocked, Change, Compliance, Counts, Finding, Hold, Input, LastResult, Life, Name, OutcomeKind, ResourceView,
-    Suspension, Timestamp, VersionNumber,
+    Blocked, Change, Compliance, Counts, Finding, Hold, Input, LastResult, Life, Name, Outcome, OutcomeKind,
+    ResourceView, Suspension, Timestamp, VersionNumber,
 };
 use crate::history::{AttemptSummary, VersionSummary};
 use serde::{Deserialize, Serialize};
@@ -373,8 +373,43 @@ pub(crate) struct AttemptDocument {
     pub(crate) log: Option<Name>,
     /// Milliseconds from its begin to its end.
     pub(crate) took_ms: Option<u64>,
+    /// What its executor reported after the attempt had been closed as lost: nothing followed from it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) late: Option<LateDocument>,
     #[serde(skip)]
     pub(crate) at: Option<Timestamp>,
+}
+
+/// A result that came too late to count.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct LateDocument {
+    /// When its executor ended.
+    pub(crate) finished_at: String,
+    /// How, by its word.
+    pub(crate) result: AttemptResult,
+    /// The difference it found.
+    pub(crate) diff: Option<Name>,
+    /// Why it failed.
+    pub(crate) error: Option<Name>,
+    /// What its adaptor said while it worked, line by line.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) log: Option<Name>,
+}
+
+impl LateDocument {
+    fn of(outcome: &Outcome, observed: bool) -> Self {
+        let (diff, error) = details(&outcome.kind);
+        let result = AttemptResult::of(Some(&outcome.kind), observed);
+        Self { finished_at: iso(outcome.finished_at), result, diff, error, log: outcome.log.clone() }
+    }
+}
+
+impl fmt::Display for LateDocument {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "given up for lost; reported later, and not counted: {}", self.result)?;
+        self.error.iter().try_for_each(|error| write!(f, ": {error}"))
+    }
 }
 
 impl AttemptDocument {
@@ -388,7 +423,11 @@ impl AttemptDocument {
 impl From<&AttemptSummary> for AttemptDocument {
     fn from(attempt: &AttemptSummary) -> Self {
         let observed = attempt.operation == Some(crate::core::Operation::Observe);
-        let (diff, error) = details(attempt.outcome.as_ref());
+        let ended = attempt.outcome.as_ref();
+        let (diff, error) = ended.map(|outcome| details(&outcome.kind)).unwrap_or_default();
+        let late = attempt.late.as_ref().map(|outcome| LateDocument::of(outcome, observed));
+        let began_at = ended.and_then(|outcome| outcome.began_at);
+        let took = began_at.zip(attempt.finished_at());
         Self {
             attempt: attempt.attempt.0,
             name: attempt.name.clone(),
@@ -398,27 +437,28 @@ impl From<&AttemptSummary> for AttemptDocument {
             executor: attempt.executor.clone(),
             reload: attempt.reload.clone(),
             granted_at: attempt.granted_at.map(iso),
-            began_at: attempt.began_at.map(iso),
-            finished_at: attempt.finished_at.map(iso),
-            result: AttemptResult::of(attempt.outcome.as_ref(), observed),
+            began_at: began_at.map(iso),
+            finished_at: attempt.finished_at().map(iso),
+            result: AttemptResult::of(ended.map(|outcome| &outcome.kind), observed),
             diff,
-            error,
-            log: attempt.log.clone(),
-            took_ms: attempt.began_at.zip(attempt.finished_at).map(|(began, finished)| finished.ms_since(began)),
-            at: attempt.finished_at.or(attempt.granted_at),
+            error: late.as_ref().map(|late| late.to_string().into()).or(error),
+            log: ended.and_then(|outcome| outcome.log.clone()),
+            took_ms: took.map(|(began, finished)| finished.ms_since(began)),
+            late,
+            at: attempt.finished_at().or(attempt.granted_at),
         }
     }
 }
 
 /// The difference an attempt found, and its error.
-fn details(outcome: Option<&OutcomeKind>) -> (Option<Name>, Option<Name>) {
+fn details(outcome: &OutcomeKind) -> (Option<Name>, Option<Name>) {
     let diff = |finding: &Finding| Some(finding.diff.clone()).filter(|diff| !diff.is_empty());
     match outcome {
-        Some(OutcomeKind::Succeeded(finding)) => (diff(finding), None),
-        Some(OutcomeKind::Failed { message, finding }) => (finding.as_ref().and_then(diff), Some(message.clone())),
-        Some(OutcomeKind::Skipped { because }) => (None, Some(format!("{because} is not good").into())),
-        Some(OutcomeKind::Lost) => (None, Some("the executor ended without a result".into())),
-        Some(OutcomeKind::Revoked) | None => (None, None),
+        OutcomeKind::Succeeded(finding) => (diff(finding), None),
+        OutcomeKind::Failed { message, finding } => (finding.as_ref().and_then(diff), Some(message.clone())),
+        OutcomeKind::Skipped { because } => (None, Some(format!("{because} is not good").into())),
+        OutcomeKind::Lost => (None, Some("the executor ended without a result".into())),
+        OutcomeKind::Revoked => (None, None),
     }
 }
 

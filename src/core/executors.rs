@@ -5,10 +5,7 @@ use super::line::Line;
 use super::ready::Ageing;
 use super::revisit::{Whom, Why};
 use super::state::{EnvironmentState, ExecutorState, Open, TargetIndex, TargetState};
-use super::{
-    AttemptId, ExecutorName, Name, Outcome, OutcomeKind, PoolName, ResourceId, SessionNumber, Settings, Target,
-    TargetName, limits,
-};
+use super::{AttemptId, ExecutorName, Name, PoolName, ResourceId, SessionNumber, Settings, Target, TargetName, limits};
 
 impl ExecutorState {
     /// Grants that it takes before it has answered some.
@@ -127,11 +124,6 @@ impl EnvironmentState {
     /// The attempt was granted and has no outcome yet.
     pub fn is_open(&self, attempt: AttemptId) -> bool {
         self.open.contains_key(&attempt)
-    }
-
-    fn lose(&mut self, attempt: AttemptId) {
-        let finished_at = self.now;
-        self.close(Outcome { attempt, began_at: None, finished_at, kind: OutcomeKind::Lost, log: None });
     }
 
     fn runs_of<'a>(&'a self, executor: &'a ExecutorName) -> impl Iterator<Item = (ResourceId, bool)> + 'a {

@@ -14,6 +14,8 @@ impl EnvironmentState {
         if self.holder_of(outcome.attempt) == Some(executor) {
             let outcome = self.believed(outcome);
             self.close(outcome);
+        } else {
+            self.refuse_late(executor, outcome);
         }
     }
 
@@ -32,7 +34,7 @@ impl EnvironmentState {
         Outcome { kind, ..outcome }
     }
 
-    fn holder_of(&self, attempt: AttemptId) -> Option<&ExecutorName> {
+    pub(super) fn holder_of(&self, attempt: AttemptId) -> Option<&ExecutorName> {
         match self.open.get(&attempt)? {
             Open::Resource(id) => self.get(*id)?.run.as_ref().map(|run| &run.executor),
             Open::Forgotten { executor, .. } | Open::DryRun { executor, .. } => Some(executor),

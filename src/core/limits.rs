@@ -25,6 +25,8 @@ pub const FACTS: usize = 64;
 pub const FACTS_BYTES: usize = 16_384;
 /// Bytes of the name of a fact.
 pub const FACT_NAME_BYTES: usize = 64;
+/// Attempts closed as lost that are remembered, so that what their executors report later is kept: those of hundreds of executors.
+pub const LOST_ATTEMPTS: usize = 65_536;
 /// Attributes of one resource that are filled from elsewhere, and values in the format of one.
 pub const INPUTS: usize = 64;
 /// Attributes of one thing of which is remembered that there were secrets in them; with more of them, all of the thing is hidden.

@@ -30,6 +30,7 @@ mod intent;
 pub mod limits;
 mod line;
 mod loaded;
+mod lost;
 mod notify;
 mod outcome;
 mod plan;

@@ -22,6 +22,8 @@ pub enum Record {
         /// How.
         outcome: Outcome,
     },
+    /// An executor reported the end of an attempt that had been closed as lost. Nothing follows from it.
+    LateResult(Outcome),
     /// A user's request was taken.
     Request(RequestRecord),
     /// A request has been carried out; a suspension has been lifted.
@@ -283,6 +285,8 @@ pub struct Snapshot {
     pub resources: Vec<LoadedRow>,
     /// Grants without an outcome.
     pub grants: Vec<OpenGrant>,
+    /// The newest [`LOST_ATTEMPTS`](super::limits::LOST_ATTEMPTS) attempts that were closed as lost without a late result, and who had them.
+    pub lost: Vec<(AttemptId, ExecutorName)>,
     /// Requests that are not done.
     pub requests: Vec<RequestRecord>,
 }

@@ -3,6 +3,7 @@
 use super::approval::Removals;
 use super::derive::identity_key;
 use super::line::Line;
+use super::lost::LostAttempts;
 use super::ready::Ageing;
 use super::release::Unreleased;
 use super::revisit::Revisit;
@@ -50,6 +51,7 @@ impl EnvironmentState {
             pools: BTreeMap::new(),
             executors: BTreeMap::new(),
             open: BTreeMap::new(),
+            lost: LostAttempts::default(),
             given_up: BTreeSet::new(),
             timers: BTreeSet::new(),
             wakes: BTreeSet::new(),
@@ -112,6 +114,9 @@ impl EnvironmentState {
         }
         for grant in snapshot.grants {
             state.restore_grant(grant);
+        }
+        for (attempt, executor) in snapshot.lost {
+            state.lost.add(attempt, executor);
         }
         for &id in &ids {
             state.count_removal(id);

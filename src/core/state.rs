@@ -7,6 +7,7 @@ use super::dry_runs::DryRun;
 use super::id_set::IdSet;
 use super::intake::Intake;
 use super::line::{Line, Standing};
+use super::lost::LostAttempts;
 use super::ready::{Ageing, ReadyQueue, Turn};
 use super::release::Unreleased;
 use super::revisit::Revisit;
@@ -69,6 +70,7 @@ pub struct EnvironmentState {
     pub(super) pools: BTreeMap<PoolName, PoolState>,
     pub(super) executors: BTreeMap<ExecutorName, ExecutorState>,
     pub(super) open: BTreeMap<AttemptId, Open>,
+    pub(super) lost: LostAttempts,
     /// What attempts of forgotten resources still work on.
     pub(super) given_up: BTreeSet<(Hash, AttemptId)>,
     pub(super) timers: BTreeSet<(Timestamp, ResourceId)>,

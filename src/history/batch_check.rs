@@ -79,6 +79,10 @@ fn check_record(record: &Record) -> Result<(), HistoryError> {
             let texts = outcome_texts(&outcome.kind).into_iter().chain([outcome.log.as_deref()]);
             check_texts(|| format!("the outcome of attempt {}", outcome.attempt), texts)
         }
+        Record::LateResult(outcome) => {
+            let texts = outcome_texts(&outcome.kind).into_iter().chain([outcome.log.as_deref()]);
+            check_texts(|| format!("the late result of attempt {}", outcome.attempt), texts)
+        }
         Record::Request(RequestRecord { id, scope, author, message, .. }) => {
             let names = scope.names.iter().flatten().map(|name| Some(&**name));
             check_texts(

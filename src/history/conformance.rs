@@ -89,6 +89,8 @@ on_both_stores! {
         attempts_are_paged_newest_first,
         attempts_of_one_name_are_found,
         every_kind_of_outcome_comes_back,
+        q5_a_late_result_is_kept_beside_the_outcome_once,
+        q5_who_lost_what_is_loaded_until_there_is_a_late_result,
         dry_runs_are_read_by_name,
         requests_are_open_until_done,
         unknown_environments_are_empty_or_none,

@@ -84,6 +84,7 @@ fn what(batch: &Batch, at: usize) -> String {
     match batch.records.get(at) {
         Some(Record::Version(version)) => format!("version {}", version.number),
         Some(Record::Outcome { outcome, .. }) => format!("the outcome of attempt {}", outcome.attempt),
+        Some(Record::LateResult(outcome)) => format!("the late result of attempt {}", outcome.attempt),
         Some(Record::Request(order)) => format!("request {}", order.id),
         Some(Record::DryRun { id, .. }) => format!("dry run {id}"),
         Some(Record::DryRunResult { id, name, .. }) => format!("the result of {name:?} in dry run {id}"),

@@ -9,7 +9,8 @@
 //!    is settled by committing it again. A number that skips one is refused: something before it was never committed.
 //! 4. **Append-only.** Versions, intents, grants, outcomes and dry run results are never changed: refused by privilege and by trigger.
 //! 5. **Gap-free.** A version's number is the environment's counter plus one, else the batch is refused.
-//! 6. **Once.** An attempt is granted once and has one outcome; a second one is refused.
+//! 6. **Once.** An attempt is granted once and has one outcome; a second one is refused. Beside it, it may have one late
+//!    result ([`Record::LateResult`]).
 //! 7. **Current rows repeat nothing.** A [`ResourceRow`]'s intent is the one that its version recorded, so only the version is stored.
 //! 8. **Never back.** A database that lost commits it had acknowledged (a replica that lagged behind, a restored backup) is found out by the next
 //!    commit or probe of the owner ([`HistoryError::Lost`]), who commits again what is missing; and no epoch or attempt number that a store has
@@ -30,7 +31,7 @@ pub mod private_server;
 pub(crate) mod test_database;
 
 use crate::core::{
-    AttemptId, DryRunId, Epoch, IntentRecord, Name, Operation, OutcomeKind, Reason, Record, RequestId, RequestRecord,
+    AttemptId, DryRunId, Epoch, IntentRecord, Name, Operation, Outcome, Reason, Record, RequestId, RequestRecord,
     ResourceRow, Retention, Snapshot, Timestamp, VersionNumber,
 };
 use async_trait::async_trait;
@@ -161,8 +162,7 @@ pub struct VersionSummary {
 }
 
 /// One attempt, granted or skipped.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AttemptSummary {
     /// Its number.
     pub attempt: AttemptId,
@@ -180,14 +180,17 @@ pub struct AttemptSummary {
     pub reload: Option<Name>,
     /// When it was granted.
     pub granted_at: Option<Timestamp>,
-    /// When it began.
-    pub began_at: Option<Timestamp>,
-    /// When it ended; `None` while it is open.
-    pub finished_at: Option<Timestamp>,
     /// How it ended; `None` while it is open.
-    pub outcome: Option<OutcomeKind>,
-    /// What its adaptor said while it worked; `None`: nothing.
-    pub log: Option<Name>,
+    pub outcome: Option<Outcome>,
+    /// What its executor reported after the attempt had been closed as lost; nothing followed from it.
+    pub late: Option<Outcome>,
+}
+
+impl AttemptSummary {
+    /// When it ended; `None` while it is open.
+    pub fn finished_at(&self) -> Option<Timestamp> {
+        self.outcome.as_ref().map(|outcome| outcome.finished_at)
+    }
 }
 
 /// What somebody ordered.

@@ -16,6 +16,7 @@ mod copy;
 mod errors;
 mod insert;
 mod load;
+mod outcomes;
 mod ownership;
 mod reads;
 mod resources;

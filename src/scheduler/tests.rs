@@ -241,7 +241,8 @@ async fn one_poisoned_message(store: Arc<dyn Store>) {
     settle(&scheduler).await;
     let marked = "[history cannot store what was said here: ";
     let attempts = store.attempts("env", Some(&["r1".into()]), None, 10).await.unwrap();
-    let Some(OutcomeKind::Failed { message, .. }) = &attempts[0].outcome else { panic!("{attempts:?}") };
+    let ended = attempts[0].outcome.as_ref().map(|outcome| &outcome.kind);
+    let Some(OutcomeKind::Failed { message, .. }) = ended else { panic!("{attempts:?}") };
     assert!(message.starts_with(marked) && message.ends_with("no \\u{0} route"), "{message}");
     let rows = store.peek("env").await.unwrap().unwrap().resources;
     assert!(rows[1].error.as_ref().unwrap().starts_with(marked), "{:?}", rows[1].error);

@@ -41,6 +41,7 @@ pub(super) struct Journal {
     /// What executors have said of attempts, whoever heard it.
     told: BTreeMap<AttemptId, Vec<OutcomeKind>>,
     outcomes: BTreeMap<AttemptId, ResourceId>,
+    late: BTreeSet<AttemptId>,
     latest: BTreeMap<ResourceId, (Epoch, AttemptId)>,
     /// The last attempt of each resource that says something of it, and how it ended.
     last: BTreeMap<ResourceId, (Arc<Grant>, OutcomeKind)>,
@@ -186,6 +187,7 @@ impl Journal {
                 Record::Version(version) => self.version(version, &mut found),
                 Record::Grant(executor, grant) => self.grant(executor, grant, &mut found),
                 Record::Outcome { resource, outcome } => self.outcome(by, *resource, outcome, &mut found),
+                Record::LateResult(outcome) => self.late_result(outcome, &mut found),
                 Record::Request(order) => drop(self.requests.insert(order.id)),
                 Record::DryRun { id, .. } => drop(self.dry_runs.insert(*id)),
                 _ => {}
@@ -343,6 +345,28 @@ impl Journal {
         grant.operation == Operation::Observe && (only_told || self.manual || overtaken())
     }
 
+    fn was_told(&self, outcome: &Outcome) -> bool {
+        self.told.get(&outcome.attempt).is_some_and(|told| told.contains(&as_recorded(&outcome.kind)))
+    }
+
+    fn late_result(&mut self, outcome: &Outcome, found: &mut Vec<Violation>) {
+        let attempt = outcome.attempt;
+        let lost = self.grants.get(&attempt).is_some_and(|granted| granted.outcome == Some(OutcomeKind::Lost));
+        if !lost || !self.was_told(outcome) || !self.late.insert(attempt) {
+            let detail = format!("attempt {attempt} has the late result {:?}", outcome.kind);
+            found.push(Violation { checker: Checker::ResultsAreTrue, detail });
+        }
+    }
+
+    /// This executor lost the attempt and has reported since how it ended, and history has no word of it. One that it gave back although that had
+    /// begun is lost by its own report.
+    pub(super) fn lacks_late_result(&self, executor: &ExecutorName, attempt: AttemptId) -> bool {
+        let granted = self.grants.get(&attempt).filter(|granted| granted.executor == *executor);
+        let lost = granted.is_some_and(|granted| granted.outcome == Some(OutcomeKind::Lost));
+        let told = self.told.get(&attempt).is_some_and(|told| told.iter().any(|kind| *kind != OutcomeKind::Revoked));
+        lost && told && !self.late.contains(&attempt)
+    }
+
     fn outcome(&mut self, by: Epoch, resource: ResourceId, outcome: &Outcome, found: &mut Vec<Violation>) {
         let attempt = outcome.attempt;
         let mut wrong = |checker, detail: String| found.push(Violation { checker, detail });
@@ -362,7 +386,7 @@ impl Journal {
             None if skip => {}
             None => wrong(Checker::OneOutcomePerGrant, format!("attempt {attempt} ended and was never granted")),
         }
-        let told = self.told.get(&attempt).is_some_and(|told| told.contains(&as_recorded(&outcome.kind)));
+        let told = self.was_told(outcome);
         if !told && !matches!(outcome.kind, OutcomeKind::Lost | OutcomeKind::Skipped { .. }) {
             let detail = format!("attempt {attempt} ended as {:?}, which no executor said of it", outcome.kind);
             wrong(Checker::ResultsAreTrue, detail);

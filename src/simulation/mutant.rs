@@ -69,6 +69,7 @@ mutants! {
     ReuseAttempts = HistoryRefusesNothing, "reuse-attempts", "a new owner numbers attempts that were used",
     SendBeforeCommit = GrantBeforeSend, "send-before-commit", "grants are sent before they are committed",
     LoseOutcomes = OneOutcomePerGrant, "lose-outcomes", "outcomes of deletions are not written",
+    LoseLateResults = LateResultsAreKept, "lose-late-results", "late results are not written",
 
     DeleteByName = StrangersUntouched, "delete-by-name", "deletes go by name and not by identity",
     RemoveWithTarget = OnlyRemovedIsDeleted, "remove-with-target", "what is on a target that vanished is removed",
@@ -181,6 +182,7 @@ impl World {
                 let Record::Outcome { outcome, .. } = record else { return true };
                 !matches!(&outcome.kind, OutcomeKind::Succeeded(finding) if finding.change == Change::Delete)
             }),
+            Some(Mutant::LoseLateResults) => batch.records.retain(|record| !matches!(record, Record::LateResult(_))),
             _ => {}
         }
         batch

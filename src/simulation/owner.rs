@@ -325,6 +325,13 @@ impl World {
             if self.crashes(id, Point::BetweenSends) {
                 return;
             }
+            if let Message::Acknowledge(executor, attempt) = &message
+                && self.store.journal.lacks_late_result(executor, *attempt)
+            {
+                let detail =
+                    format!("{executor} reported the end of attempt {attempt}, which it had lost, and nobody knows it");
+                self.broke(Checker::LateResultsAreKept, detail);
+            }
             self.send(id, message);
         }
         for reply in leaving.replies {

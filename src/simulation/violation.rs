@@ -75,6 +75,8 @@ checkers! {
     HistoryRefusesNothing = I5, "history-refuses-nothing",
     /// Every grant has exactly one outcome.
     OneOutcomePerGrant = I5, "one-outcome-per-grant",
+    /// What an executor reports of what it has lost is in history before that is acknowledged.
+    LateResultsAreKept = I5, "late-results-are-kept",
     /// A grant is in history before an executor has it.
     GrantBeforeSend = I5, "grant-before-send",
     /// Only what a version removed is deleted.

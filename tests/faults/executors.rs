@@ -2,9 +2,10 @@
 
 use crate::audit::{CHANGE, LOST, RETRY, SUCCEEDED};
 use crate::proxy::{Place, Trapped};
-use crate::town::{Town, resource, thing};
+use crate::town::{ENVIRONMENT, Town, resource, thing};
 use crate::{eventually, gate, in_time, rounds};
-use homeostat::core::Policy;
+use homeostat::core::{OutcomeKind, Policy};
+use homeostat::history::Store;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 use std::fs::TryLockError;
@@ -120,6 +121,33 @@ async fn r10_killed_after_its_result_was_heard_it_has_succeeded_once() {
         assert_eq!(town.world()["a"], (Some("1".to_owned()), 1));
         town.stop().await;
     }
+}
+
+/// Q5, R11: frozen past its lease and the margin, given up, and awake again, with the key to what it had begun.
+#[tokio::test(flavor = "multi_thread")]
+async fn q5_r11_what_a_lost_executor_reports_when_it_wakes_is_kept_and_not_counted() {
+    let town = Town::start().await;
+    let process = town.add_standing_executor().await;
+    let executor = Pid::from_raw(process.id().unwrap() as i32).unwrap();
+    town.push(vec![gate::command(town.folder())], "1").await;
+    gate::written(town.folder(), "begun", 1).await;
+    kill_process(executor, Signal::STOP).unwrap();
+    town.until("gated", |view| view.running.is_none()).await;
+    kill_process(executor, Signal::CONT).unwrap();
+    let late = eventually("its late result", async || {
+        let attempts = town.store.attempts(ENVIRONMENT, None, None, 10).await.unwrap();
+        attempts.into_iter().find_map(|attempt| attempt.late)
+    })
+    .await;
+    let OutcomeKind::Failed { message, .. } = &late.kind else { panic!("{late:?}") };
+    assert!(message.contains("for the time of the lease"), "{message}");
+    gate::written(town.folder(), "begun", 2).await;
+    gate::open(town.folder(), "before").await;
+    gate::open(town.folder(), "after").await;
+    town.settle().await;
+    assert_eq!(town.history().await.told(), [(CHANGE, LOST), (RETRY, SUCCEEDED)]);
+    assert_eq!(gate::lines(town.folder(), "effect"), 1, "what it had begun before did nothing more");
+    town.stop().await;
 }
 
 /// Q10: its thread cannot be ended, so its process is; the other work of its target goes on.

@@ -21,11 +21,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use tempfile::TempDir;
+use tokio::process;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 pub(crate) const ENVIRONMENT: &str = "town";
 const POOL: &str = "local";
+const STANDING: &str = "standing";
 const TARGET: &str = "here";
 
 /// A call gives up quickly here, so that what hangs is noticed within a test.
@@ -49,6 +51,7 @@ pub(crate) struct Town {
     pub(crate) store: Arc<PostgresStore>,
     pub(crate) scheduler: Scheduler,
     endpoint: Endpoint,
+    socket: PathBuf,
     folder: PathBuf,
     /// Where the folder ends with the town.
     _temporary: Option<TempDir>,
@@ -98,9 +101,12 @@ impl Town {
         let unheard = scheduler.read(EnvironmentState::unheard_executors).await.unwrap();
         endpoint.attach(ENVIRONMENT.into(), scheduler.epoch(), scheduler.inbox(), unheard);
         endpoint.all_ended(ENVIRONMENT);
-        let (executor, keeper) = keep_executor(&endpoint, folder);
+        let place = SocketPlace::new(folder).unwrap();
+        let socket = place.path().to_owned();
+        let (executor, keeper) = keep_executor(&endpoint, folder, place);
         let folder = folder.to_owned();
-        let town = Self { proxy, database, store, scheduler, endpoint, folder, _temporary: None, executor, keeper };
+        let town =
+            Self { proxy, database, store, scheduler, endpoint, socket, folder, _temporary: None, executor, keeper };
         town.configure().await;
         town
     }
@@ -130,6 +136,16 @@ impl Town {
     /// A target with this connection.
     pub(crate) async fn add_target(&self, name: &str, connection: &Value) {
         self.scheduler.send(Event::TargetChanged(target(name, connection))).await.unwrap();
+    }
+
+    /// The target for things of the host, in the pool of an executor that outlives its streams, as those on other machines do.
+    pub(crate) async fn add_standing_executor(&self) -> process::Child {
+        let target = Target { pool: STANDING.into(), ..target("local", &json!({"type": "local"})) };
+        self.scheduler.send(Event::TargetChanged(target)).await.unwrap();
+        let socket = format!("unix:{}", self.socket.display());
+        let arguments =
+            ["executor", "--environment", ENVIRONMENT, "--pool", STANDING, "--id", STANDING, "--connect", &socket];
+        process::Command::new(env!("CARGO_BIN_EXE_homeostat")).args(arguments).kill_on_drop(true).spawn().unwrap()
     }
 
     /// Whether a statement in its database waits for a lock.
@@ -233,8 +249,11 @@ fn target(name: &str, connection: &Value) -> Target {
 }
 
 /// Keeps one executor running; says which one.
-fn keep_executor(endpoint: &Endpoint, folder: &Path) -> (watch::Receiver<Option<Pid>>, JoinHandle<()>) {
-    let socket = SocketPlace::new(folder).unwrap();
+fn keep_executor(
+    endpoint: &Endpoint,
+    folder: &Path,
+    socket: SocketPlace,
+) -> (watch::Receiver<Option<Pid>>, JoinHandle<()>) {
     let listener = Endpoint::bind_unix(socket.path()).unwrap();
     let server = endpoint.clone();
     let (runs, executor) = watch::channel(None);

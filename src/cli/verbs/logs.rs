@@ -103,15 +103,17 @@ fn line(attempt: &AttemptDocument, diffs: bool) -> String {
     about.extend(attempt.operation.filter(|operation| *operation != Operation::Enforce).map(|one| format!("{one:?}")));
     about.extend(attempt.reload.as_ref().map(|because| format!("reload for {because}")));
     about.extend(attempt.took_ms.map(time::took));
-    about.extend(attempt.diff.as_deref().filter(|_| !diffs).and_then(extent));
+    let late = attempt.late.as_ref();
+    let diff = attempt.diff.as_deref().or(late.and_then(|late| late.diff.as_deref()));
+    about.extend(diff.filter(|_| !diffs).and_then(extent));
     let _ = write!(text, " ({})", about.join(", "));
     if let Some(error) = &attempt.error {
         let _ = write!(text, ": {}", error.trim_end().replace('\n', "\n    "));
     }
-    if let Some(diff) = attempt.diff.as_deref().filter(|_| diffs) {
+    if let Some(diff) = diff.filter(|_| diffs) {
         let _ = write!(text, "\n{}", styled_diff(diff, "    ").trim_end());
     }
-    for said in attempt.log.iter().flat_map(|log| log.lines()) {
+    for said in attempt.log.iter().chain(late.and_then(|late| late.log.as_ref())).flat_map(|log| log.lines()) {
         let _ = write!(text, "\n    | {said}");
     }
     text
@@ -150,6 +152,7 @@ mod tests {
             error: None,
             log: None,
             took_ms: None,
+            late: None,
             at: Some(crate::core::Timestamp(1)),
         };
         let told = |diff| line(&changed(diff), false);

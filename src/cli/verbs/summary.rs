@@ -353,6 +353,7 @@ mod tests {
             error: None,
             log: None,
             took_ms: Some(3),
+            late: None,
             at: None,
         }
     }

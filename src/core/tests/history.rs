@@ -15,6 +15,7 @@ pub(in crate::core) struct History {
     pub(super) rows: BTreeMap<ResourceId, ResourceRow>,
     pub(super) grants: BTreeMap<AttemptId, (ExecutorName, Arc<Grant>)>,
     pub(super) outcomes: BTreeMap<AttemptId, (ResourceId, Outcome)>,
+    pub(super) late: BTreeMap<AttemptId, Outcome>,
     pub(super) requests: BTreeMap<RequestId, RequestRecord>,
     pub(super) requests_done: BTreeSet<RequestId>,
     pub(super) dry_runs: BTreeMap<DryRunId, (u32, BTreeMap<Name, (&'static str, Name)>)>,
@@ -50,6 +51,12 @@ impl History {
                 self.grants.insert(grant.attempt, (executor.clone(), Arc::clone(grant)));
             }
             Record::Outcome { resource, outcome } => self.end(*resource, outcome),
+            Record::LateResult(outcome) => {
+                let (_, ended) = &self.outcomes[&outcome.attempt];
+                assert_eq!(ended.kind, OutcomeKind::Lost, "Q5: only what was lost is reported late");
+                let before = self.late.insert(outcome.attempt, outcome.clone());
+                assert!(before.is_none(), "Q5: attempt {} has two late results", outcome.attempt);
+            }
             Record::Request(order) => {
                 let before = self.requests.insert(order.id, order.clone());
                 assert!(before.is_none(), "request {} is recorded twice", order.id);
@@ -116,6 +123,14 @@ impl History {
         self.grants.keys().copied().filter(|attempt| !self.outcomes.contains_key(attempt))
     }
 
+    fn lost(&self) -> impl Iterator<Item = (AttemptId, ExecutorName)> {
+        let was_lost = |attempt: &AttemptId| {
+            let ended = self.outcomes.get(attempt);
+            ended.is_some_and(|(_, outcome)| outcome.kind == OutcomeKind::Lost) && !self.late.contains_key(attempt)
+        };
+        self.grants.iter().rev().filter(move |(id, _)| was_lost(id)).map(|(id, (executor, _))| (*id, executor.clone()))
+    }
+
     pub(super) fn open_requests(&self) -> impl Iterator<Item = RequestId> + '_ {
         self.requests.keys().copied().filter(|id| !self.requests_done.contains(id))
     }
@@ -155,6 +170,7 @@ impl History {
             targets: self.targets.values().cloned().collect(),
             resources: self.standing().cloned().map(LoadedRow::from).collect(),
             grants: grants.collect(),
+            lost: self.lost().collect(),
             requests: requests.collect(),
         }
     }

@@ -1,7 +1,10 @@
 //! Q: grants. That one is recorded before it is sent, and has one outcome, is checked after every step of every test.
 
-use super::world::{Crash, World};
-use crate::core::{AttemptId, Event, Finding, Message, Outcome, OutcomeKind, Record, SessionNumber, limits};
+use super::world::{Crash, START, World};
+use crate::core::{
+    AttemptId, Effects, EnvironmentState, Epoch, Event, Finding, Message, Outcome, OutcomeKind, Record, SessionNumber,
+    Snapshot, Timestamp, limits, step,
+};
 
 #[test]
 fn q1_a_grant_stands_among_the_records_of_the_step_that_sends_it() {
@@ -244,16 +247,71 @@ fn q4_a_target_stays_with_its_executor_while_anything_is_granted_there() {
     world.expect_granted(["b"]);
 }
 
+/// An executor that was given up reports that it has succeeded after all.
+fn report(world: &mut World, executor: &str, attempt: AttemptId) {
+    let outcome = success(attempt, world.now);
+    world.step(Event::Finished(executor.into(), outcome));
+}
+
+fn success(attempt: AttemptId, finished_at: Timestamp) -> Outcome {
+    Outcome { attempt, began_at: None, finished_at, kind: OutcomeKind::Succeeded(Finding::same()), log: None }
+}
+
 #[test]
-fn q5_a_lost_executors_late_result_is_refused() {
+fn q5_a_lost_executors_late_result_is_recorded_once_and_refused() {
     let mut world = World::new(["t1"]);
     world.push("a");
     let attempt = world.attempt("a");
     world.lose("e1");
-    let kind = OutcomeKind::Succeeded(Finding::same());
-    let outcome = crate::core::Outcome { attempt, began_at: None, finished_at: world.now, kind, log: None };
-    world.step(Event::Finished("e1".into(), outcome));
+    report(&mut world, "e2", attempt);
+    assert!(world.history.late.is_empty(), "another executor's word is nothing");
+    report(&mut world, "e1", attempt);
     world.expect([("a", "queued")]);
+    assert_eq!(world.history.late[&attempt].kind, OutcomeKind::Succeeded(Finding::same()));
+    report(&mut world, "e1", attempt);
+    assert_eq!(world.attempts("a"), ["lost"]);
+}
+
+#[test]
+fn q5_a_late_result_is_recorded_by_the_next_owner_too() {
+    let mut world = World::new(["t1"]);
+    world.push("a");
+    let attempt = world.attempt("a");
+    world.lose("e1");
+    world.restart();
+    report(&mut world, "e1", attempt);
+    assert_eq!(world.history.late.keys().collect::<Vec<_>>(), [&attempt]);
+    world.restart();
+    report(&mut world, "e1", attempt);
+    world.expect([("a", "queued")]);
+}
+
+#[test]
+fn q5_what_ended_in_time_or_was_never_granted_has_no_late_result() {
+    let mut world = World::new(["t1"]);
+    world.push("a");
+    let attempt = world.attempt("a");
+    world.succeed("a");
+    world.dry_run("a");
+    let dry_run = *world.held.keys().next_back().unwrap();
+    world.lose("e1");
+    for said in [attempt, AttemptId(attempt.0 + 1), dry_run] {
+        report(&mut world, "e1", said);
+    }
+    assert!(world.history.late.is_empty());
+}
+
+#[test]
+fn q5_of_very_many_lost_attempts_the_newest_are_remembered() {
+    let lost = (1..=limits::LOST_ATTEMPTS as u64 + 1).rev().map(|attempt| (AttemptId(attempt), "e1".into()));
+    let snapshot = Snapshot { last_attempt: AttemptId(u64::MAX / 2), lost: lost.collect(), ..Snapshot::default() };
+    let (mut state, _) = EnvironmentState::restore("test".into(), Epoch(1), snapshot, START);
+    let mut recorded = |attempt| {
+        let mut effects = Effects::default();
+        step(&mut state, Event::Finished("e1".into(), success(AttemptId(attempt), START)), START, &mut effects);
+        effects.records.len()
+    };
+    assert_eq!([recorded(1), recorded(2)], [0, 1]);
 }
 
 #[test]

@@ -10,8 +10,17 @@ use sqlx::postgres::PgConnectOptions;
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 use std::sync::Arc;
 
-const HISTORY: [&str; 8] =
-    ["version", "intent", "resource_grant", "outcome", "request", "request_done", "dry_run", "dry_run_result"];
+const HISTORY: [&str; 9] = [
+    "version",
+    "intent",
+    "resource_grant",
+    "outcome",
+    "late_result",
+    "request",
+    "request_done",
+    "dry_run",
+    "dry_run_result",
+];
 
 /// A database with one row in each table of history, and a connection as the schema's owner.
 async fn with_history() -> (PgConnectOptions, PgConnection) {

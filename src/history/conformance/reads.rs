@@ -2,10 +2,12 @@
 
 use super::scenario::*;
 use crate::core::{
-    AttemptId, DryRunId, Hash, IntentRecord, Life, LoadedRow, Name, OnChange, OpenGrant, Operation, Pending, RateLimit,
-    Reason, Record, Repair, RepairAction, RepairSchedule, RequestId, RequestKind, RequestRecord, ResourceId,
-    ResourceRow, Retention, Retry, Scope, Settings, Snapshot, Target, Thing, Timestamp, VersionNumber, Window, Windows,
+    AttemptId, DryRunId, Hash, IntentRecord, Life, LoadedRow, Name, OnChange, OpenGrant, Operation, Outcome,
+    OutcomeKind, Pending, RateLimit, Reason, Record, Repair, RepairAction, RepairSchedule, RequestId, RequestKind,
+    RequestRecord, ResourceId, ResourceRow, Retention, Retry, Scope, Settings, Snapshot, Target, Thing, Timestamp,
+    VersionNumber, Window, Windows,
 };
+use crate::history::AttemptSummary;
 
 fn settings(suspend: bool) -> Settings {
     Settings {
@@ -86,6 +88,7 @@ pub(super) async fn what_is_committed_is_loaded(store: AnyStore) {
             reason: Reason::Retry,
             hash: intent("b", "1").hash(),
         }],
+        lost: vec![],
         requests: vec![open(3, RequestKind::Repair, &scope)],
     };
     assert_eq!(format!("{:#?}", store.load(&owned.fence).await.unwrap()), format!("{expected:#?}"));
@@ -260,10 +263,12 @@ pub(super) async fn attempts_are_paged_newest_first(store: AnyStore) {
         (open.reason, open.operation, open.executor.as_deref()),
         (Some(Reason::Retry), Some(Operation::Observe), Some("executor-1"))
     );
-    assert_eq!((open.began_at, open.finished_at, &open.outcome, &open.log), (None, None, &None, &None));
+    assert_eq!(open.outcome, None);
     assert_eq!((&*skip.name, skip.version, skip.reason, &skip.executor), ("b", None, None, &None));
-    assert_eq!((skip.granted_at, skip.began_at, skip.finished_at), (None, None, Some(Timestamp(22))));
-    assert_eq!((ended.began_at, ended.finished_at), (Some(Timestamp(11)), Some(Timestamp(12))));
+    let times =
+        |attempt: &AttemptSummary| attempt.outcome.as_ref().map(|outcome| (outcome.began_at, outcome.finished_at));
+    assert_eq!((skip.granted_at, times(skip)), (None, Some((None, Timestamp(22)))));
+    assert_eq!(times(ended), Some((Some(Timestamp(11)), Timestamp(12))));
 
     assert_eq!(numbers(&store.attempts("prod", None, Some(AttemptId(4)), 2).await.unwrap()), [3, 2]);
     assert_eq!(numbers(&store.attempts("prod", None, Some(AttemptId(2)), 2).await.unwrap()), [1]);
@@ -321,8 +326,41 @@ pub(super) async fn every_kind_of_outcome_comes_back(store: AnyStore) {
         .await
         .unwrap();
     let found = store.attempts("prod", None, None, 99).await.unwrap();
-    assert_eq!(found.iter().rev().map(|attempt| attempt.outcome.clone().unwrap()).collect::<Vec<_>>(), kinds);
-    assert!(found.iter().all(|attempt| attempt.log == log_of(attempt.attempt.0)), "{found:?}");
+    let outcomes: Vec<Outcome> = found.iter().rev().map(|attempt| attempt.outcome.clone().unwrap()).collect();
+    assert_eq!(outcomes.iter().map(|outcome| outcome.kind.clone()).collect::<Vec<_>>(), kinds);
+    assert!(outcomes.iter().all(|outcome| outcome.log == log_of(outcome.attempt.0)), "{found:?}");
+}
+
+pub(super) async fn q5_a_late_result_is_kept_beside_the_outcome_once(store: AnyStore) {
+    let mut owned = Owned::take(&store, "prod").await;
+    let kinds = all_endings();
+    for (attempt, kind) in (1..).zip(&kinds) {
+        owned
+            .record(vec![grant(attempt, 0, "a"), ended(attempt, 0, OutcomeKind::Lost), late(attempt, kind.clone())])
+            .await;
+    }
+    refusal(&owned.commit(vec![late(1, OutcomeKind::Revoked)], vec![]).await);
+    let found = store.attempts("prod", None, None, 99).await.unwrap();
+    let kept = (1..).zip(kinds).map(|(attempt, kind)| {
+        let Record::LateResult(outcome) = late(attempt, kind) else { unreachable!() };
+        outcome
+    });
+    assert_eq!(
+        found.iter().rev().map(|attempt| attempt.late.clone().unwrap()).collect::<Vec<_>>(),
+        kept.collect::<Vec<_>>()
+    );
+    assert!(found.iter().all(|attempt| attempt.outcome.as_ref().unwrap().kind == OutcomeKind::Lost), "{found:?}");
+}
+
+pub(super) async fn q5_who_lost_what_is_loaded_until_there_is_a_late_result(store: AnyStore) {
+    let mut owned = Owned::take(&store, "prod").await;
+    for attempt in 1..=3 {
+        owned.record(vec![grant(attempt, 0, "a"), ended(attempt, 0, OutcomeKind::Lost)]).await;
+    }
+    owned.record(vec![grant(4, 0, "a"), succeeded(4, 0), skipped(5, 0), grant(6, 0, "a")]).await;
+    owned.record(vec![late(2, OutcomeKind::Revoked)]).await;
+    let lost = store.load(&owned.fence).await.unwrap().lost;
+    assert_eq!(lost, [3, 1].map(|attempt| (AttemptId(attempt), name("executor-1"))));
 }
 
 pub(super) async fn dry_runs_are_read_by_name(store: AnyStore) {

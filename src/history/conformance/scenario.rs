@@ -142,6 +142,12 @@ pub(super) fn ended(attempt: u64, resource: u32, kind: OutcomeKind) -> Record {
     Record::Outcome { resource: ResourceId(resource), outcome }
 }
 
+/// The same, reported after it had been closed as lost.
+pub(super) fn late(attempt: u64, kind: OutcomeKind) -> Record {
+    let Record::Outcome { outcome, .. } = ended(attempt, 0, kind) else { unreachable!() };
+    Record::LateResult(outcome)
+}
+
 /// What its adaptor said: every third one has something to say.
 pub(super) fn log_of(attempt: u64) -> Option<Name> {
     attempt.is_multiple_of(3).then(|| format!("tried {attempt} times\n\tand said ü").into())

@@ -52,7 +52,7 @@ impl World {
     fn record(&mut self) -> Record {
         let resource = self.dice.below(6) as u32;
         let called = format!("file-{}", self.dice.below(5));
-        match self.dice.below(10) {
+        match self.dice.below(11) {
             0 | 1 => self.version_record(),
             2..=4 => {
                 self.attempt += self.dice.below(20).min(1);
@@ -90,6 +90,11 @@ impl World {
                         detail: called.into(),
                     },
                 }
+            }
+            9 => {
+                let kinds = all_endings();
+                let kind = kinds[self.dice.below(kinds.len() as u64) as usize].clone();
+                late(self.attempt - self.dice.below(4).min(self.attempt), kind)
             }
             _ => Record::TargetRemoved(called.into()),
         }

@@ -26,6 +26,7 @@ impl Tables {
         let Some(oldest) = bounds.into_iter().flatten().min() else { return 0 };
         let dropped: Vec<AttemptId> = self.outcomes.range(..oldest).map(|(&attempt, _)| attempt).collect();
         self.outcomes.retain(|&attempt, _| attempt >= oldest);
+        self.late.retain(|&attempt, _| attempt >= oldest);
         self.grants.retain(|&attempt, _| attempt >= oldest);
         dropped.len() as u64
     }

@@ -1,6 +1,7 @@
 //! What is known of one environment, as plain collections: the memory's answer to the tables of PostgreSQL.
 
 use super::super::batch_check::{check_successor, refuse};
+use crate::core::limits::LOST_ATTEMPTS;
 use crate::core::{
     AttemptId, DryRunId, ExecutorName, Grant, Intent, IntentRecord, Life, LoadedRow, Name, OpenGrant, Outcome,
     OutcomeKind, Record, RequestId, RequestRecord, ResourceId, ResourceRow, Settings, Snapshot, Target, Thing,
@@ -21,6 +22,7 @@ pub(super) struct Tables {
     /// Those without an outcome, so that a load need not search.
     pub(super) open: BTreeSet<AttemptId>,
     pub(super) outcomes: BTreeMap<AttemptId, (ResourceId, Outcome)>,
+    pub(super) late: BTreeMap<AttemptId, Outcome>,
     pub(super) requests: BTreeMap<RequestId, RequestRecord>,
     pub(super) done: BTreeMap<RequestId, Timestamp>,
     pub(super) dry_runs: BTreeMap<DryRunId, Timestamp>,
@@ -68,6 +70,9 @@ impl Tables {
                     if stored || !results.insert((id, name)) {
                         return refuse(format!("the result of {name:?} in dry run {id} is recorded already"));
                     }
+                }
+                Record::LateResult(outcome) => {
+                    once("late result of attempt", outcome.attempt.0, self.late.contains_key(&outcome.attempt))?;
                 }
                 Record::Settings(_) | Record::Target(_) | Record::TargetRemoved(_) => {}
             }
@@ -130,6 +135,9 @@ impl Tables {
                 self.open.remove(&outcome.attempt);
                 self.outcomes.insert(outcome.attempt, (*resource, outcome.clone()));
             }
+            Record::LateResult(outcome) => {
+                self.late.insert(outcome.attempt, outcome.clone());
+            }
             Record::Request(order) => {
                 self.requests.insert(order.id, order.clone());
             }
@@ -175,8 +183,17 @@ impl Tables {
                 .map(LoadedRow::from)
                 .collect(),
             grants: self.open.iter().filter_map(|attempt| self.open_grant(*attempt)).collect(),
+            lost: self.lost_attempts(),
             requests: open_requests.map(|(_, open)| open.clone()).collect(),
         }
+    }
+
+    fn lost_attempts(&self) -> Vec<(AttemptId, ExecutorName)> {
+        let was_lost = |(attempt, (_, outcome)): &(&AttemptId, &(ResourceId, Outcome))| {
+            outcome.kind == OutcomeKind::Lost && !self.late.contains_key(attempt)
+        };
+        let newest = self.outcomes.iter().rev().filter(was_lost).take(LOST_ATTEMPTS);
+        newest.filter_map(|(attempt, _)| Some((*attempt, self.grants.get(attempt)?.0.clone()))).collect()
     }
 
     fn open_grant(&self, attempt: AttemptId) -> Option<OpenGrant> {
@@ -245,10 +262,8 @@ impl Tables {
             executor: grant.map(|(executor, _)| executor.clone()),
             reload: grant.and_then(|(_, grant)| grant.reload.clone()),
             granted_at: grant.map(|(_, grant)| grant.granted_at),
-            began_at: end.and_then(|(_, outcome)| outcome.began_at),
-            finished_at: end.map(|(_, outcome)| outcome.finished_at),
-            outcome: end.map(|(_, outcome): &(_, Outcome)| -> OutcomeKind { outcome.kind.clone() }),
-            log: end.and_then(|(_, outcome)| outcome.log.clone()),
+            outcome: end.map(|(_, outcome)| outcome.clone()),
+            late: self.late.get(&attempt).cloned(),
         })
     }
 

@@ -22,7 +22,7 @@ impl Severity {
                 self.strip(&mut version.source);
                 self.mark(&mut version.message, reason);
             }
-            Record::Outcome { outcome, .. } => {
+            Record::Outcome { outcome, .. } | Record::LateResult(outcome) => {
                 self.strip_outcome(&mut outcome.kind, reason);
                 self.strip_log(&mut outcome.log);
             }

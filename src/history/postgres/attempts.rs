@@ -32,10 +32,11 @@ fn fits<'a, R: Row<'a>>(rows: &[R]) -> bool {
 impl<'a> Attempts<'a> {
     /// `None`: there is more to it, or too much of it.
     pub(super) fn of(sorted: &'a Sorted<'a>, rows: &'a [ResourceRow]) -> Option<Self> {
-        let Sorted { versions, intents, grants, outcomes, requests, .. } = sorted;
+        let Sorted { versions, intents, grants, outcomes, late_results, requests, .. } = sorted;
         let Sorted { requests_done, dry_runs, dry_run_results, settings, targets, .. } = sorted;
         let only_attempts = versions.is_empty()
             && intents.is_empty()
+            && late_results.is_empty()
             && requests.is_empty()
             && requests_done.is_empty()
             && dry_runs.is_empty()

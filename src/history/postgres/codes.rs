@@ -14,7 +14,7 @@ pub(super) trait Code: Copy {
     fn of(code: i16) -> Option<Self>;
 
     /// Reads it from a column.
-    fn read(row: &PgRow, column: &'static str) -> Result<Self, Failure> {
+    fn read(row: &PgRow, column: &str) -> Result<Self, Failure> {
         let code: i16 = row.try_get(column)?;
         Self::of(code).ok_or_else(|| Failure::unknown(format!("the value {code} in the column {column}")))
     }

@@ -2,6 +2,7 @@
 
 use super::attempts::Attempts;
 use super::errors::Failure;
+use super::outcomes::LateResult;
 use super::{insert, ownership, state};
 use crate::core::{
     DryRunId, Grant, IntentRecord, Name, Outcome, Record, RequestId, RequestRecord, ResourceId, Settings, Target,
@@ -18,6 +19,7 @@ pub(super) struct Sorted<'a> {
     pub(super) intents: Vec<(VersionNumber, &'a IntentRecord)>,
     pub(super) grants: Vec<(&'a Name, &'a Grant)>,
     pub(super) outcomes: Vec<(ResourceId, &'a Outcome)>,
+    pub(super) late_results: Vec<LateResult<'a>>,
     pub(super) requests: Vec<&'a RequestRecord>,
     pub(super) requests_done: Vec<(RequestId, Timestamp)>,
     pub(super) dry_runs: Vec<(DryRunId, u32, &'a Name, Timestamp)>,
@@ -39,6 +41,7 @@ impl<'a> Sorted<'a> {
                 }
                 Record::Grant(executor, grant) => sorted.grants.push((executor, grant)),
                 Record::Outcome { resource, outcome } => sorted.outcomes.push((*resource, outcome)),
+                Record::LateResult(outcome) => sorted.late_results.push(LateResult(outcome)),
                 Record::Request(order) => sorted.requests.push(order),
                 Record::RequestDone(id, at) => sorted.requests_done.push((*id, *at)),
                 Record::DryRun { id, items, author, at } => sorted.dry_runs.push((*id, *items, author, *at)),

@@ -1,12 +1,11 @@
 //! Appends to history: one statement per table, whatever the number of rows.
 
-use super::codes::{Code, Ending};
+use super::codes::Code;
 use super::commit::Sorted;
 use super::errors::Failure;
 use super::table::{self, Columns, Row, Table, chunks};
 use crate::core::{
-    DryRunId, Finding, Grant, IntentRecord, Name, Outcome, OutcomeKind, RequestId, RequestRecord, ResourceId,
-    Timestamp, VersionNumber, VersionRecord,
+    DryRunId, Grant, IntentRecord, Name, RequestId, RequestRecord, Timestamp, VersionNumber, VersionRecord,
 };
 use sqlx::PgConnection;
 
@@ -23,6 +22,7 @@ pub(super) async fn records(
     table::write(connection, environment, &intents).await?;
     table::write(connection, environment, &sorted.grants).await?;
     table::write(connection, environment, &sorted.outcomes).await?;
+    table::write(connection, environment, &sorted.late_results).await?;
     requests(connection, environment, &sorted.requests).await?;
     requests_done(connection, environment, &sorted.requests_done).await?;
     dry_runs(connection, environment, &sorted.dry_runs).await?;
@@ -150,74 +150,6 @@ impl<'a> Row<'a> for (&'a Name, &'a Grant) {
             .column(|(_, grant)| grant.hash.0)
             .column(|(executor, _)| &***executor)
             .column(|(_, grant)| grant.reload.as_deref())
-    }
-}
-
-/// How an attempt ended, and skips.
-impl<'a> Row<'a> for (ResourceId, &'a Outcome) {
-    const TABLE: Table = Table {
-        name: "outcome",
-        columns: &[
-            ("attempt", "bigint"),
-            ("resource", "bigint"),
-            ("began_at_ms", "bigint"),
-            ("finished_at_ms", "bigint"),
-            ("kind", "smallint"),
-            ("change", "smallint"),
-            ("diff", "text"),
-            ("message", "text"),
-            ("remote_identity", "text"),
-            ("facts", "text"),
-            ("log", "text"),
-        ],
-        replaced_by: None,
-    };
-
-    fn columns<C: Columns<'a, Self>>(to: C) -> C {
-        to.column(|(_, outcome)| outcome.attempt.0 as i64)
-            .column(|(resource, _)| i64::from(resource.0))
-            .column(|(_, outcome)| outcome.began_at.map(|at| at.0))
-            .column(|(_, outcome)| outcome.finished_at.0)
-            .column(|(_, outcome)| ending(&outcome.kind).code())
-            .column(|(_, outcome)| finding(&outcome.kind).map(|finding| finding.change.code()))
-            .column(|(_, outcome)| finding(&outcome.kind).map(|finding| &*finding.diff))
-            .column(|(_, outcome)| message(&outcome.kind))
-            .column(|(_, outcome)| finding(&outcome.kind).and_then(|finding| finding.remote_identity.as_deref()))
-            .column(|(_, outcome)| finding(&outcome.kind).and_then(|finding| finding.facts.text()))
-            .column(|(_, outcome)| outcome.log.as_deref())
-    }
-
-    fn weight(&self) -> usize {
-        let (_, outcome) = self;
-        let found =
-            finding(&outcome.kind).map_or(0, |finding| finding.diff.len() + finding.facts.text().map_or(0, str::len));
-        found + outcome.log.as_ref().map_or(0, |log| log.len())
-    }
-}
-
-const fn ending(kind: &OutcomeKind) -> Ending {
-    match kind {
-        OutcomeKind::Succeeded(_) => Ending::Succeeded,
-        OutcomeKind::Failed { .. } => Ending::Failed,
-        OutcomeKind::Revoked => Ending::Revoked,
-        OutcomeKind::Lost => Ending::Lost,
-        OutcomeKind::Skipped { .. } => Ending::Skipped,
-    }
-}
-
-const fn finding(kind: &OutcomeKind) -> Option<&Finding> {
-    match kind {
-        OutcomeKind::Succeeded(finding) => Some(finding),
-        OutcomeKind::Failed { finding, .. } => finding.as_ref(),
-        OutcomeKind::Revoked | OutcomeKind::Lost | OutcomeKind::Skipped { .. } => None,
-    }
-}
-
-fn message(kind: &OutcomeKind) -> Option<&str> {
-    match kind {
-        OutcomeKind::Failed { message, .. } => Some(message),
-        OutcomeKind::Skipped { because } => Some(because),
-        OutcomeKind::Succeeded(_) | OutcomeKind::Revoked | OutcomeKind::Lost => None,
     }
 }
 

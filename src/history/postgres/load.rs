@@ -1,9 +1,10 @@
 //! Reading an environment as a whole: at a takeover, and for whoever asks without owning it.
 
-use super::codes::Code;
+use super::codes::{Code, Ending};
 use super::errors::Failure;
 use super::ownership::fenced;
 use super::{resources, state};
+use crate::core::limits::LOST_ATTEMPTS;
 use crate::core::{
     AttemptId, DryRunId, Hash, Name, OpenGrant, RequestId, RequestRecord, Snapshot, Target, Thing, Timestamp,
     VersionNumber,
@@ -72,6 +73,7 @@ async fn snapshot(connection: &mut PgConnection, environment: &PgRow) -> Result<
         targets: targets(connection, id).await?,
         resources: resources::read(connection, id).await?,
         grants: open_grants(connection, id, environment.try_get("open_from")?).await?,
+        lost: lost_attempts(connection, id).await?,
         requests: open_requests(connection, id).await?,
     })
 }
@@ -122,6 +124,27 @@ fn open_grant(row: &PgRow) -> Result<OpenGrant, Failure> {
         reason: Code::read(row, "reason")?,
         hash: Hash(row.try_get("intent_hash")?),
     })
+}
+
+async fn lost_attempts(connection: &mut PgConnection, environment: i64) -> Result<Vec<(AttemptId, Name)>, Failure> {
+    let rows = sqlx::query(AssertSqlSafe(format!(
+        "SELECT lost.attempt, granted.executor FROM (
+             SELECT attempt FROM outcome WHERE environment = $1 AND kind = {lost}
+                 AND NOT EXISTS (SELECT FROM late_result late WHERE late.environment = $1 AND late.attempt = outcome.attempt)
+             ORDER BY attempt DESC LIMIT $2) lost
+         JOIN resource_grant granted ON granted.environment = $1 AND granted.attempt = lost.attempt
+         ORDER BY attempt DESC",
+        lost = Ending::Lost.code()
+    )))
+    .bind(environment)
+    .bind(LOST_ATTEMPTS as i64)
+    .fetch_all(connection)
+    .await?;
+    rows.iter()
+        .map(|row| {
+            Ok((AttemptId(row.try_get::<i64, _>("attempt")? as u64), row.try_get::<&str, _>("executor")?.into()))
+        })
+        .collect()
 }
 
 async fn open_requests(connection: &mut PgConnection, environment: i64) -> Result<Vec<RequestRecord>, Failure> {

@@ -6,7 +6,7 @@ use super::errors::Failure;
 use super::load;
 use super::state::{self, INTENT_COLUMNS, Shared};
 use crate::core::{
-    AttemptId, DryRunId, Facts, Finding, IntentRecord, Name, OutcomeKind, RequestId, Timestamp, VersionNumber,
+    AttemptId, DryRunId, Facts, Finding, IntentRecord, Name, Outcome, OutcomeKind, RequestId, Timestamp, VersionNumber,
 };
 use crate::history::limits::RESOURCES_ONE_BY_ONE;
 use crate::history::{AttemptSummary, DryRunResult, RequestSummary, VersionSummary};
@@ -148,12 +148,15 @@ const ATTEMPTS_OF_MANY: &str = "
 const ATTEMPT_COLUMNS: &str = "
     SELECT page.attempt, granted.version, granted.reason, granted.operation, granted.executor, granted.reload, granted.granted_at_ms,
         outcome.began_at_ms, outcome.finished_at_ms, outcome.kind, outcome.change, outcome.diff, outcome.message, outcome.remote_identity, outcome.facts,
-        outcome.log,
+        outcome.log, late.began_at_ms AS late_began_at_ms, late.finished_at_ms AS late_finished_at_ms, late.kind AS late_kind,
+        late.change AS late_change, late.diff AS late_diff, late.message AS late_message, late.remote_identity AS late_remote_identity,
+        late.facts AS late_facts, late.log AS late_log,
         COALESCE((SELECT name FROM intent WHERE environment = $1 AND intent.resource = COALESCE(outcome.resource, granted.resource)
                   ORDER BY version DESC LIMIT 1), '') AS name
     FROM page
     LEFT JOIN LATERAL (SELECT * FROM resource_grant WHERE environment = $1 AND attempt = page.attempt OFFSET 0) granted ON true
     LEFT JOIN LATERAL (SELECT * FROM outcome WHERE environment = $1 AND attempt = page.attempt OFFSET 0) outcome ON true
+    LEFT JOIN LATERAL (SELECT * FROM late_result WHERE environment = $1 AND attempt = page.attempt OFFSET 0) late ON true
     ORDER BY page.attempt DESC";
 
 pub(super) async fn attempts(
@@ -196,10 +199,10 @@ async fn ever_called(connection: &mut PgConnection, environment: i64, names: &[N
 }
 
 fn attempt(row: &PgRow) -> Result<AttemptSummary, Failure> {
+    let number = AttemptId(row.try_get::<i64, _>("attempt")? as u64);
     let granted_at = time(row, "granted_at_ms")?;
-    let finished_at = time(row, "finished_at_ms")?;
     Ok(AttemptSummary {
-        attempt: AttemptId(row.try_get::<i64, _>("attempt")? as u64),
+        attempt: number,
         name: row.try_get::<&str, _>("name")?.into(),
         version: row.try_get::<Option<i64>, _>("version")?.map(|version| VersionNumber(version as u64)),
         reason: granted_at.map(|_| Code::read(row, "reason")).transpose()?,
@@ -207,34 +210,35 @@ fn attempt(row: &PgRow) -> Result<AttemptSummary, Failure> {
         executor: text(row, "executor")?,
         reload: text(row, "reload")?,
         granted_at,
-        began_at: time(row, "began_at_ms")?,
-        finished_at,
-        outcome: finished_at.map(|_| outcome(row)).transpose()?,
-        log: text(row, "log")?,
+        outcome: outcome(row, number, "")?,
+        late: outcome(row, number, "late_")?,
     })
 }
 
-fn outcome(row: &PgRow) -> Result<OutcomeKind, Failure> {
-    let message = || Ok::<_, Failure>(text(row, "message")?.unwrap_or_default());
-    Ok(match Ending::read(row, "kind")? {
-        Ending::Succeeded => OutcomeKind::Succeeded(finding(row)?.unwrap_or_else(Finding::same)),
-        Ending::Failed => OutcomeKind::Failed { message: message()?, finding: finding(row)? },
+/// What of an outcome is in the columns whose names begin so.
+fn outcome(row: &PgRow, attempt: AttemptId, prefix: &str) -> Result<Option<Outcome>, Failure> {
+    let called = |column: &str| format!("{prefix}{column}");
+    let text = |column: &str| text(row, &called(column));
+    let Some(finished_at) = time(row, &called("finished_at_ms"))? else { return Ok(None) };
+    let finding = || match row.try_get::<Option<i16>, _>(&*called("change"))? {
+        None => Ok(None),
+        Some(_) => Ok::<_, Failure>(Some(Finding {
+            change: Code::read(row, &called("change"))?,
+            diff: text("diff")?.unwrap_or_default(),
+            remote_identity: text("remote_identity")?,
+            facts: Facts::from_text(row.try_get(&*called("facts"))?),
+            secret_digest: None,
+        })),
+    };
+    let kind = match Ending::read(row, &called("kind"))? {
+        Ending::Succeeded => OutcomeKind::Succeeded(finding()?.unwrap_or_else(Finding::same)),
+        Ending::Failed => OutcomeKind::Failed { message: text("message")?.unwrap_or_default(), finding: finding()? },
         Ending::Revoked => OutcomeKind::Revoked,
         Ending::Lost => OutcomeKind::Lost,
-        Ending::Skipped => OutcomeKind::Skipped { because: message()? },
-    })
-}
-
-fn finding(row: &PgRow) -> Result<Option<Finding>, Failure> {
-    let Some(_) = row.try_get::<Option<i16>, _>("change")? else { return Ok(None) };
-    let diff = text(row, "diff")?.unwrap_or_default();
-    Ok(Some(Finding {
-        change: Code::read(row, "change")?,
-        diff,
-        remote_identity: text(row, "remote_identity")?,
-        facts: Facts::from_text(row.try_get("facts")?),
-        secret_digest: None,
-    }))
+        Ending::Skipped => OutcomeKind::Skipped { because: text("message")?.unwrap_or_default() },
+    };
+    let began_at = time(row, &called("began_at_ms"))?;
+    Ok(Some(Outcome { attempt, began_at, finished_at, kind, log: text("log")? }))
 }
 
 pub(super) async fn dry_run(
@@ -260,12 +264,12 @@ pub(super) async fn dry_run(
 }
 
 /// A text column that may be null.
-fn text(row: &PgRow, column: &'static str) -> Result<Option<Name>, sqlx::Error> {
+fn text(row: &PgRow, column: &str) -> Result<Option<Name>, sqlx::Error> {
     Ok(row.try_get::<Option<&str>, _>(column)?.map(Into::into))
 }
 
 /// A time column that may be null.
-fn time(row: &PgRow, column: &'static str) -> Result<Option<Timestamp>, sqlx::Error> {
+fn time(row: &PgRow, column: &str) -> Result<Option<Timestamp>, sqlx::Error> {
     Ok(row.try_get::<Option<i64>, _>(column)?.map(Timestamp))
 }
 

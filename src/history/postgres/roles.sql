@@ -26,8 +26,8 @@ BEGIN
         RETURN;
     END IF;
     GRANT USAGE ON SCHEMA homeostat TO homeostat_runtime;
-    GRANT SELECT, INSERT ON homeostat.version, homeostat.intent, homeostat.resource_grant, homeostat.outcome, homeostat.request,
-        homeostat.request_done, homeostat.dry_run, homeostat.dry_run_result TO homeostat_runtime;
+    GRANT SELECT, INSERT ON homeostat.version, homeostat.intent, homeostat.resource_grant, homeostat.outcome, homeostat.late_result,
+        homeostat.request, homeostat.request_done, homeostat.dry_run, homeostat.dry_run_result TO homeostat_runtime;
     GRANT SELECT, INSERT, UPDATE ON homeostat.environment, homeostat.resource_state TO homeostat_runtime;
     GRANT SELECT, INSERT, UPDATE, DELETE ON homeostat.lease, homeostat.target TO homeostat_runtime;
     GRANT EXECUTE ON FUNCTION homeostat.forget_environment(bigint, bigint, bigint) TO homeostat_runtime;

@@ -3,7 +3,7 @@
 use crate::cli::CliError;
 use crate::cli::limits::CHECK_PAGE;
 use crate::cli::output::counted;
-use crate::core::{AttemptId, Name, OutcomeKind, Snapshot};
+use crate::core::{AttemptId, Name, Outcome, OutcomeKind, Snapshot};
 use crate::history::{AttemptSummary, Store};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -71,7 +71,7 @@ impl Attempts {
         let referred = self.referred.remove(&found.attempt).is_some();
         let granted = self.granted.remove(&found.attempt);
         // A skip is decided, and never granted.
-        if found.granted_at.is_none() && !matches!(found.outcome, Some(OutcomeKind::Skipped { .. })) {
+        if found.granted_at.is_none() && !found.outcome.as_ref().is_some_and(is_skip) {
             self.ungranted = self.ungranted.or(Some(found.attempt));
         }
         if found.outcome.is_none() {
@@ -105,11 +105,19 @@ impl Attempts {
     }
 }
 
+const fn is_skip(outcome: &Outcome) -> bool {
+    matches!(outcome.kind, OutcomeKind::Skipped { .. })
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use crate::core::Timestamp;
+
+    fn outcome(number: u64, kind: OutcomeKind) -> Outcome {
+        Outcome { attempt: AttemptId(number), began_at: None, finished_at: Timestamp(2), kind, log: None }
+    }
 
     fn attempt(number: u64, ended: bool) -> AttemptSummary {
         AttemptSummary {
@@ -121,10 +129,8 @@ mod tests {
             executor: None,
             reload: None,
             granted_at: Some(Timestamp(1)),
-            began_at: None,
-            finished_at: None,
-            outcome: ended.then_some(OutcomeKind::Lost),
-            log: None,
+            outcome: ended.then(|| outcome(number, OutcomeKind::Lost)),
+            late: None,
         }
     }
 
@@ -165,10 +171,14 @@ mod tests {
         );
         assert_eq!(unended.open().unwrap_err(), "attempt 3 has no end, and nobody waits for one");
         let skip = OutcomeKind::Skipped { because: "db".into() };
-        let ungranted = |number, outcome| AttemptSummary { granted_at: None, outcome, ..attempt(number, true) };
-        let skipped = seen(&[attempt(2, true), ungranted(3, Some(skip))]);
+        let ungranted = |number, kind| AttemptSummary {
+            granted_at: None,
+            outcome: Some(outcome(number, kind)),
+            ..attempt(number, true)
+        };
+        let skipped = seen(&[attempt(2, true), ungranted(3, skip)]);
         assert!(skipped.open().is_ok(), "a skip is never granted");
-        let forged = seen(&[attempt(2, true), ungranted(1, Some(OutcomeKind::Lost))]);
+        let forged = seen(&[attempt(2, true), ungranted(1, OutcomeKind::Lost)]);
         assert_eq!(forged.open().unwrap_err(), "attempt 1 was never granted, and has ended");
     }
 }

@@ -77,12 +77,12 @@ impl Followed {
         let open = u32::try_from(self.told.open.len()).unwrap_or(u32::MAX);
         let mut attempts = store.attempts(&self.environment, names, before, most.saturating_add(open)).await?;
         let never = attempts.is_empty();
-        attempts.retain(|attempt| attempt.finished_at.is_some());
+        attempts.retain(|attempt| attempt.outcome.is_some());
         attempts.truncate(most as usize);
         for attempt in &attempts {
             self.told.open.remove(&attempt.attempt);
         }
-        attempts.sort_by_key(|attempt| (attempt.finished_at, attempt.attempt));
+        attempts.sort_by_key(|attempt| (attempt.finished_at(), attempt.attempt));
         Ok((attempts, never))
     }
 
@@ -190,7 +190,7 @@ impl Told {
         let mut news = Vec::new();
         for attempt in found {
             let known = self.open.get_mut(&attempt.attempt);
-            match (attempt.finished_at.is_some(), known) {
+            match (attempt.outcome.is_some(), known) {
                 (true, known) if known.is_some() || attempt.attempt > before => {
                     self.open.remove(&attempt.attempt);
                     news.push(attempt);
@@ -206,7 +206,7 @@ impl Told {
                 _ => {}
             }
         }
-        news.sort_by_key(|attempt| (attempt.finished_at.or(attempt.granted_at), attempt.attempt));
+        news.sort_by_key(|attempt| (attempt.finished_at().or(attempt.granted_at), attempt.attempt));
         news
     }
 }
@@ -214,7 +214,7 @@ impl Told {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::{OutcomeKind, Timestamp};
+    use crate::core::{Outcome, OutcomeKind, Timestamp};
 
     fn attempt(number: u64, ended: Option<i64>) -> AttemptSummary {
         AttemptSummary {
@@ -226,10 +226,14 @@ mod tests {
             executor: None,
             reload: None,
             granted_at: Some(Timestamp(number as i64)),
-            began_at: None,
-            finished_at: ended.map(Timestamp),
-            outcome: ended.map(|_| OutcomeKind::Revoked),
-            log: None,
+            outcome: ended.map(|at| Outcome {
+                attempt: AttemptId(number),
+                began_at: None,
+                finished_at: Timestamp(at),
+                kind: OutcomeKind::Revoked,
+                log: None,
+            }),
+            late: None,
         }
     }
 
@@ -238,7 +242,7 @@ mod tests {
         let mut told = Told { newest: AttemptId(0), open: BTreeMap::new() };
         let mut take = |attempts: &[(u64, Option<i64>)]| -> Vec<(u64, bool)> {
             let attempts = attempts.iter().map(|(number, ended)| attempt(*number, *ended)).collect();
-            told.take(attempts).iter().map(|attempt| (attempt.attempt.0, attempt.finished_at.is_some())).collect()
+            told.take(attempts).iter().map(|attempt| (attempt.attempt.0, attempt.outcome.is_some())).collect()
         };
         assert_eq!(take(&[(4, Some(30)), (3, None), (2, Some(40)), (1, Some(10))]), [(1, true), (4, true), (2, true)]);
         assert_eq!(take(&[(5, None), (3, None)]), [(3, false)], "5 may end at once");

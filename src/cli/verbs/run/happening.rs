@@ -213,7 +213,10 @@ impl Chronicle {
             Record::TargetRemoved(name) => {
                 Some(Happening::of(What::Configured).saying(format!("target {name} is gone")))
             }
-            Record::RequestDone(..) | Record::DryRun { .. } | Record::DryRunResult { .. } => None,
+            // What matters is on its way: whatever was lost runs again.
+            Record::LateResult(_) | Record::RequestDone(..) | Record::DryRun { .. } | Record::DryRunResult { .. } => {
+                None
+            }
         }
     }
 

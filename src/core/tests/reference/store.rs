@@ -50,7 +50,7 @@ impl Store {
                     snapshot.targets.push(target.clone());
                 }
                 Record::TargetRemoved(name) => snapshot.targets.retain(|other| other.name != *name),
-                Record::DryRunResult { .. } => {}
+                Record::LateResult(_) | Record::DryRunResult { .. } => {}
             }
         }
         for id in &effects.rows {
