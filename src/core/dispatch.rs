@@ -256,13 +256,10 @@ impl EnvironmentState {
 
     /// Something that held a pool's targets has gone.
     pub(super) fn wake_pool(&mut self, pool: &PoolName) {
-        let of_pool = |place: &super::state::TargetState| {
-            place.target.as_ref().is_some_and(|target| target.pool == *pool)
-                && !(place.ready.is_empty() && place.working.is_none())
-        };
-        let indexes =
-            (0_u32..).zip(&self.targets).filter(|(_, place)| of_pool(place)).map(|(index, _)| TargetIndex(index));
-        self.dispatchable.extend(indexes);
+        let has_work = |place: &super::state::TargetState| !(place.ready.is_empty() && place.working.is_none());
+        let places = self.places_of(pool).filter(|(_, place)| has_work(place)).map(|(index, _)| index);
+        let places: Vec<TargetIndex> = places.collect();
+        self.dispatchable.extend(places);
     }
 
     /// Keeps count of the targets with work, per pool.

@@ -22,8 +22,6 @@ pub(super) struct DryRun {
     looked_at: u32,
     /// What it would deploy, until all of it has been looked at: one may require another that comes later.
     names: HashSet<Name>,
-    /// Of those that stood in line, the ones whose target has been removed.
-    stranded: Vec<u32>,
 }
 
 /// What is known of one without a look at its target.
@@ -42,7 +40,7 @@ impl DryRun {
     }
 
     fn is_looked_at(&self) -> bool {
-        self.looked_at as usize == self.items.len() && self.stranded.is_empty()
+        self.looked_at as usize == self.items.len()
     }
 }
 
@@ -66,20 +64,40 @@ impl EnvironmentState {
         if items.is_empty() {
             return self.out.messages.push(Message::DryRunFinished(id));
         }
-        self.dry_runs.insert(id, DryRun { items, remaining, looked_at: 0, names, stranded: Vec::new() });
+        self.dry_runs.insert(id, DryRun { items, remaining, looked_at: 0, names });
     }
 
-    /// Not everything of a dry run has been looked at.
+    /// Not everything of a dry run has been looked at, or is known to have lost its target.
     pub(super) fn takes_in_dry_runs(&self) -> bool {
-        self.dry_runs.values().any(|run| !run.is_looked_at())
+        !self.stranded.is_empty() || self.dry_runs.values().any(|run| !run.is_looked_at())
     }
 
     /// Goes on with the dry runs that came first. Nothing else waits for them: they have a part of the step's share, and leave some to be granted.
     pub(super) fn take_in_dry_runs(&mut self) {
-        let mut part = self.share.part();
+        if !self.takes_in_dry_runs() {
+            return;
+        }
+        let mut part = self.share.take_part();
+        self.end_stranded(&mut part);
         let not_looked_at = self.dry_runs.iter().filter(|(_, run)| !run.is_looked_at());
         for id in not_looked_at.map(|(&id, _)| id).collect::<Vec<DryRunId>>() {
             self.take_in_dry_run(id, &mut part);
+        }
+    }
+
+    /// Their target is gone, and with it what waited for a look at it, unless it has come back meanwhile.
+    fn end_stranded(&mut self, part: &mut usize) {
+        while *part > 0
+            && let Some(&index) = self.stranded.first()
+        {
+            *part -= 1;
+            let gone = self.target_mut(index).filter(|place| place.target.is_none());
+            if let Some((id, item)) = gone.and_then(|place| place.ready.take_dry_run()) {
+                self.strand(id, item);
+            } else {
+                self.stranded.remove(&index);
+                self.dispatchable.insert(index);
+            }
         }
     }
 
@@ -90,14 +108,10 @@ impl EnvironmentState {
             && let Some(run) = self.dry_runs.get_mut(&id).filter(|run| !run.is_looked_at())
         {
             *part -= 1;
-            self.share.spend();
-            if let Some(item) = run.stranded.pop() {
-                self.strand(id, item);
-            } else if let Some((item, next)) = run.next() {
-                match self.prospect(&next, &names) {
-                    Prospect::Decided(result, detail) => self.dry_run_result(id, item, result, detail),
-                    Prospect::OnTarget(index) => self.queue_dry_run(id, item, index),
-                }
+            let Some((item, next)) = run.next() else { break };
+            match self.prospect(&next, &names) {
+                Prospect::Decided(result, detail) => self.dry_run_result(id, item, result, detail),
+                Prospect::OnTarget(index) => self.queue_dry_run(id, item, index),
             }
         }
         if let Some(run) = self.dry_runs.get_mut(&id).filter(|run| !run.is_looked_at()) {
@@ -146,16 +160,6 @@ impl EnvironmentState {
             place.ready.insert(entry);
         }
         self.dispatchable.insert(index);
-    }
-
-    /// The target is gone, and with it what waited for a look at it.
-    pub(super) fn end_dry_runs_on(&mut self, index: TargetIndex) {
-        let Some(place) = self.target_mut(index) else { return };
-        for (id, item) in place.ready.take_dry_runs() {
-            if let Some(run) = self.dry_runs.get_mut(&id) {
-                run.stranded.push(item);
-            }
-        }
     }
 
     fn strand(&mut self, id: DryRunId, item: u32) {

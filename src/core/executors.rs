@@ -54,6 +54,15 @@ impl EnvironmentState {
             ageing: Ageing::default(),
         };
         self.executors.insert(executor.clone(), state);
+        // While it is known where it works: it may give some of that up below.
+        self.reconsider_targets_of(executor);
+        if let Some(was_in) = was_in.filter(|was_in| !self.connected(was_in)) {
+            self.reconsider_pool(&was_in);
+        }
+        let complained = self.pools.entry(pool.clone()).or_default().unavailable.take().is_some();
+        if complained || !had_executors {
+            self.reconsider_pool(pool);
+        }
         // Answers to what was asked back may have been lost with the stream.
         let asked: Vec<ResourceId> =
             self.runs_of(executor).filter(|&(_, yielding)| yielding).map(|(id, _)| id).collect();
@@ -63,12 +72,6 @@ impl EnvironmentState {
         }
         for attempt in to_ask_back {
             self.ask_back_unknown(executor, attempt);
-        }
-        let complained = self.pools.entry(pool.clone()).or_default().unavailable.take().is_some();
-        self.reconsider_queued(pool, executor, complained || !had_executors);
-        if let Some(was_in) = was_in {
-            let left_alone = !self.connected(&was_in);
-            self.reconsider_queued(&was_in, executor, left_alone);
         }
         self.wake_pool(pool);
     }
@@ -92,30 +95,41 @@ impl EnvironmentState {
         if let Some(state) = self.executors.get_mut(executor) {
             state.connected = false;
             let pool = state.pool.clone();
-            let left_alone = !self.connected(&pool);
-            self.reconsider_queued(&pool, executor, left_alone);
+            self.reconsider_targets_of(executor);
+            if !self.connected(&pool) {
+                self.reconsider_pool(&pool);
+            }
         }
     }
 
     /// It has provably ended: everything it held is closed, and where needed run again under a new number.
     pub(super) fn executor_lost(&mut self, executor: &ExecutorName) {
         let Some(state) = self.executors.remove(executor) else { return };
-        let left_alone = state.connected && !self.connected(&state.pool);
-        self.reconsider_queued(&state.pool, executor, left_alone);
+        self.reconsider_targets_of(executor);
+        if state.connected && !self.connected(&state.pool) {
+            self.reconsider_pool(&state.pool);
+        }
         for attempt in state.holds.iter() {
             self.lose(attempt);
         }
         self.wake_pool(&state.pool);
     }
 
-    /// Whether this executor can run what is queued on its targets has changed; where the pool has its first or has lost its last, that of all its
-    /// targets, and with it whether their queued verifications hold their dependents.
-    fn reconsider_queued(&mut self, pool: &PoolName, executor: &ExecutorName, whole_pool: bool) {
-        let of_pool = |place: &TargetState| place.target.as_ref().is_some_and(|target| target.pool == *pool);
+    /// The pool has its first executor or has lost its last: what is queued on its targets, and whether queued verifications hold their dependents.
+    fn reconsider_pool(&mut self, pool: &PoolName) {
+        let places: Vec<TargetIndex> = self.places_of(pool).map(|(index, _)| index).collect();
+        self.reconsider_queued(places);
+    }
+
+    /// Whether this executor can run what is queued on its targets has changed.
+    fn reconsider_targets_of(&mut self, executor: &ExecutorName) {
         let works_there = |place: &TargetState| place.granted > 0 && place.executor.as_ref() == Some(executor);
-        let concerned = |(_, place): &(u32, &TargetState)| of_pool(place) && (whole_pool || works_there(place));
-        let places: Vec<TargetIndex> =
-            (0..).zip(&self.targets).filter(concerned).map(|(index, _)| TargetIndex(index)).collect();
+        let places = self.places().filter(|(_, place)| works_there(place)).map(|(index, _)| index);
+        let places: Vec<TargetIndex> = places.collect();
+        self.reconsider_queued(places);
+    }
+
+    fn reconsider_queued(&mut self, places: Vec<TargetIndex>) {
         for index in places {
             self.revisit_place(index, Whom::Queued);
         }
@@ -139,7 +153,7 @@ impl EnvironmentState {
         let said = &mut self.pools.entry(pool.clone()).or_default().unavailable;
         if *said != message {
             *said = message;
-            self.reconsider_queued(pool, &"".into(), true);
+            self.reconsider_pool(pool);
         }
     }
 
@@ -168,7 +182,7 @@ impl EnvironmentState {
         self.revisit_place(index, Whom::All);
         self.look_at_windows(index);
         self.dispatchable.insert(index);
-        self.end_dry_runs_on(index);
+        self.stranded.insert(index);
     }
 
     pub(super) fn change_settings(&mut self, settings: Settings) {

@@ -50,6 +50,8 @@ pub const EVENTS_PER_COMMIT: usize = 1_024;
 pub const STARTS_REMEMBERED: usize = 64;
 /// Resources that one step looks at; what is left waits for the next one. A few milliseconds, so that no event waits long for another.
 pub const RESOURCES_PER_STEP: usize = 4_096;
+/// The part of them that is little: so many dependents are told at once, and so much at least goes to dry runs, beside all else.
+pub const SMALL_SHARE: usize = 8;
 /// Messages per batch on the executor stream.
 pub const BATCH_MESSAGES: usize = 512;
 /// Longest backoff exponent; beyond it the delay has long been capped.

@@ -91,17 +91,13 @@ impl ReadyQueue {
         self.by_turn.is_empty()
     }
 
-    /// Takes out what has to do with dry runs.
-    pub(super) fn take_dry_runs(&mut self) -> Vec<(DryRunId, u32)> {
-        let item = |entry: Entry| match entry.work {
-            Work::DryRun(id, item) => Some((entry, (id, item))),
-            Work::Resource(_) => None,
-        };
-        let (entries, items): (Vec<Entry>, Vec<_>) = self.iter().filter_map(item).unzip();
-        for entry in &entries {
-            self.remove(entry);
-        }
-        items
+    /// Takes out the first that has to do with a dry run.
+    pub(super) fn take_dry_run(&mut self) -> Option<(DryRunId, u32)> {
+        let turns = (Reason::DryRun, u64::MIN)..=(Reason::DryRun, u64::MAX);
+        let (&turn, &(since, work)) = self.by_turn.range(turns).next()?;
+        let Work::DryRun(id, item) = work else { return None };
+        self.remove(&Entry { turn, since, work });
+        Some((id, item))
     }
 
     /// The most important first.

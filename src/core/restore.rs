@@ -63,6 +63,7 @@ impl EnvironmentState {
             suspensions: Suspensions::default(),
             removals: Removals::default(),
             dry_runs: BTreeMap::new(),
+            stranded: BTreeSet::new(),
             share: Share::default(),
             starts: Starts::default(),
             revisit: Revisit::default(),

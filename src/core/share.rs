@@ -32,14 +32,16 @@ impl Share {
         any
     }
 
-    /// Half of what is left, and an eighth of all at least: for what nothing else waits for, and which must come to its end nevertheless.
-    pub(super) fn part(&self) -> usize {
-        (self.left / 2).max(self.per_step / 8).max(1)
+    /// Takes half of what is left, and gives something in any case: for what nothing else waits for, and which must come to its end nevertheless.
+    pub(super) fn take_part(&mut self) -> usize {
+        let half = self.left / 2;
+        self.left -= half;
+        half.max(self.small()).max(1)
     }
 
     /// More dependents than these are told in shares.
-    pub(super) const fn told_at_once(&self) -> usize {
-        self.per_step / 8
+    pub(super) const fn small(&self) -> usize {
+        self.per_step / limits::SMALL_SHARE
     }
 }
 

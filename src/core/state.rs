@@ -88,12 +88,14 @@ pub struct EnvironmentState {
     pub(super) suspensions: Suspensions,
     pub(super) removals: Removals,
     pub(super) dry_runs: BTreeMap<DryRunId, DryRun>,
+    /// Targets that were removed, and where something of dry runs may stand in line.
+    pub(super) stranded: BTreeSet<TargetIndex>,
 
     /// How much of all this a step may do.
     pub(super) share: Share,
     /// Of the schedule of repairs.
     pub(super) starts: Starts,
-    /// What concerns everything at once.
+    /// What concerns everything, or all that is on a target, at once.
     pub(super) revisit: Revisit,
     /// Requests that are being taken in, the first one first.
     pub(super) intakes: VecDeque<Intake>,
@@ -197,7 +199,7 @@ pub(super) struct Run {
 #[derive(Clone, Debug)]
 pub(super) enum Open {
     Resource(ResourceId),
-    /// Of a resource that was forgotten meanwhile: the outcome is recorded, and that is all.
+    /// Of a resource that was forgotten meanwhile: the outcome is recorded, and whoever waits to work on the same thing waits no more.
     Forgotten {
         id: ResourceId,
         target: Option<TargetIndex>,
@@ -305,6 +307,14 @@ impl EnvironmentState {
 
     pub(super) fn target_mut(&mut self, index: TargetIndex) -> Option<&mut TargetState> {
         self.targets.get_mut(index.0 as usize)
+    }
+
+    pub(super) fn places(&self) -> impl Iterator<Item = (TargetIndex, &TargetState)> {
+        (0..).map(TargetIndex).zip(&self.targets)
+    }
+
+    pub(super) fn places_of(&self, pool: &PoolName) -> impl Iterator<Item = (TargetIndex, &TargetState)> {
+        self.places().filter(|(_, place)| place.target.as_ref().is_some_and(|target| target.pool == *pool))
     }
 
     /// The target's place; a new one for a name never seen.

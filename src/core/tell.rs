@@ -25,7 +25,7 @@ impl EnvironmentState {
         if before == now {
             return;
         }
-        let many = resource.dependents.len() > self.share.told_at_once();
+        let many = resource.dependents.len() > self.share.small();
         let Some(resource) = self.get_mut(id) else { return };
         resource.published = now;
         if many {

@@ -343,6 +343,28 @@ fn q1_a_row_says_which_attempt_changed_it_when_and_why_the_last_one_failed() {
 }
 
 #[test]
+fn q4_what_an_executor_gives_up_in_its_hello_says_so_to_all_that_waits_on_its_target() {
+    let mut world = World::new(["t1"]);
+    world.push("a");
+    world.begin("a");
+    world.connect("e2");
+    world.step(Event::ExecutorDisconnected("e1".into()));
+    world.change_target("t1", |target| target.suspend = true);
+    world.push("b");
+    let hello = Event::ExecutorConnected {
+        executor: "e1".into(),
+        pool: "pool".into(),
+        session: SessionNumber(9),
+        credits: 9,
+        holds: Vec::new(),
+    };
+    let mut effects = Effects::default();
+    step(&mut world.state, hello, world.now, &mut effects);
+    let b = world.view("b").row.resource;
+    assert!(effects.changed.contains(&b), "{effects:?}");
+}
+
+#[test]
 fn q2_what_was_asked_back_on_a_stream_that_broke_is_asked_back_again() {
     let mut world = World::new(["t1"]);
     world.keep_answers();
