@@ -111,6 +111,7 @@ CREATE TABLE request (
     environment bigint NOT NULL,
     id          bigint NOT NULL,
     taken_at_ms bigint NOT NULL,
+    after_attempt bigint NOT NULL, -- the newest one then
     kind        smallint NOT NULL CHECK (kind BETWEEN 1 AND 8), -- deploy, repair, suspend (open until it is lifted), resume, cancel, report, approve removals, fact refresh
     scope       text NOT NULL, -- JSON
     author      text NOT NULL,

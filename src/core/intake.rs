@@ -2,7 +2,7 @@
 
 use super::id_set::IdSet;
 use super::state::{EnvironmentState, TargetIndex, TargetState};
-use super::{Message, Reason, Record, RequestId, RequestKind, RequestRecord, ResourceId, Scope};
+use super::{AttemptId, LastResult, Message, Reason, Record, RequestId, RequestKind, RequestRecord, ResourceId, Scope};
 use std::collections::BTreeSet;
 
 /// A request of which not everything has been looked at.
@@ -95,19 +95,20 @@ impl EnvironmentState {
         }
     }
 
-    /// Goes on with work that history still has open. What has been verified since it was ordered is done, and so is what was cancelled since. A
-    /// cancellation that was cut short ends: what it had reached is left alone, and nobody was told of more.
+    /// Goes on with work that history still has open. What has been verified or has failed since it was ordered is done, and so is what was cancelled
+    /// since. A cancellation that was cut short ends: what it had reached is left alone, and nobody was told of more.
     pub(super) fn resume_request(&mut self, open: RequestRecord) {
         if open.kind == RequestKind::Cancel {
             return self.out.records.push(Record::RequestDone(open.id, self.now));
         }
-        let RequestRecord { id, kind, scope, at, .. } = open;
+        let RequestRecord { id, kind, scope, at, after, .. } = open;
         let verified = |resource: ResourceId| {
             self.get(resource).is_some_and(|resource| resource.row.verified_at.is_some_and(|verified| verified >= at))
         };
         let goes_on = |&resource: &ResourceId| {
             self.means(kind, scope.names.is_some(), resource)
                 && (kind == RequestKind::Deploy || !verified(resource))
+                && !self.failed_after(after, resource)
                 && !self.cancelled_since(at, resource)
         };
         let mut left = self.in_scope(&scope);
@@ -117,6 +118,14 @@ impl EnvironmentState {
             self.ask(kind, id, resource);
         }
         self.close_requests();
+    }
+
+    /// It was attempted after that one, has failed, and waits for its retry.
+    fn failed_after(&self, attempt: AttemptId, id: ResourceId) -> bool {
+        self.get(id).is_some_and(|resource| {
+            let row = &resource.row;
+            row.last_result == LastResult::Failed && row.due_at.is_some() && row.last_attempt > Some(attempt)
+        })
     }
 
     /// A delete that failed, and whose retry is not due: whoever deploys has perhaps mended its cause. Nobody's request waits for its end, so it is

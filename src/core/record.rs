@@ -258,6 +258,8 @@ pub struct RequestRecord {
     pub author: Name,
     /// When.
     pub at: Timestamp,
+    /// The newest attempt then: later ones are made for this order too.
+    pub after: AttemptId,
     /// Why, in the author's words.
     pub message: Name,
     /// The [release digest](super::EnvironmentState::release_digest) that it was given for.

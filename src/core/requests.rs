@@ -24,7 +24,7 @@ impl EnvironmentState {
         self.last_request.0 += 1;
         let id = self.last_request;
         let Request { kind, scope, author, message, digest, .. } = request;
-        let order = RequestRecord { id, kind, scope, author, at: self.now, message, digest };
+        let order = RequestRecord { id, kind, scope, author, at: self.now, after: self.last_attempt, message, digest };
         match kind {
             RequestKind::Deploy => {
                 self.release_covered(&order.scope);

@@ -29,6 +29,36 @@ fn l1_only_what_is_due_is_attempted_what_is_not_good_by_its_retry_and_what_is_go
 }
 
 #[test]
+fn l1_k6_what_failed_for_an_order_that_is_still_open_waits_for_its_retry() {
+    for order in [World::deploy, World::repair] {
+        let mut world = World::new(["t1", "t2"]);
+        world.change_settings(|settings| settings.retry.jitter = 0.0);
+        world.push("failed; slow@t2");
+        world.fail("failed", "no");
+        order(&mut world);
+        world.fail("failed", "no");
+        world.forget_grants();
+        world.restart();
+        assert_eq!(world.history.open_requests().count(), 1, "slow is not done");
+        world.expect_granted([]);
+        world.expect([("failed", "failed")]);
+        world.advance(10_000);
+        world.expect_granted(["failed"]);
+        world.run_all();
+    }
+}
+
+#[test]
+fn l1_what_had_failed_when_it_was_ordered_is_attempted_by_the_next_owner() {
+    let mut world = World::new(["t1", "t2"]);
+    world.push("failed");
+    world.fail("failed", "no");
+    world.crash = Some((world.steps + 1, Crash::BeforeSend));
+    world.deploy();
+    world.expect([("failed", "granted")]);
+}
+
+#[test]
 fn what_an_ended_owner_left_is_told_as_interrupted_to_who_only_looks() {
     let mut world = World::new(["t1"]);
     world.push("a; b");

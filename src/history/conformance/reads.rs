@@ -45,7 +45,16 @@ fn request(id: u64, kind: RequestKind, scope: &Scope) -> Record {
 fn open(id: u64, kind: RequestKind, scope: &Scope) -> RequestRecord {
     let (scope, at) = (scope.clone(), Timestamp(id as i64));
     let digest = (id > 1).then(|| Hash::of(&[&id.to_be_bytes()]));
-    RequestRecord { id: RequestId(id), kind, scope, author: "ana".into(), at, message: "why".into(), digest }
+    RequestRecord {
+        id: RequestId(id),
+        kind,
+        scope,
+        author: "ana".into(),
+        at,
+        after: AttemptId(4),
+        message: "why".into(),
+        digest,
+    }
 }
 
 pub(super) async fn a_new_environment_is_empty(store: AnyStore) {

@@ -2,7 +2,8 @@
 
 use super::scenario::*;
 use crate::core::{
-    Change, Epoch, Finding, OutcomeKind, Record, RequestId, RequestKind, RequestRecord, Scope, Timestamp, VersionNumber,
+    AttemptId, Change, Epoch, Finding, OutcomeKind, Record, RequestId, RequestKind, RequestRecord, Scope, Timestamp,
+    VersionNumber,
 };
 use crate::history::memory::MemoryStore;
 use crate::history::mending::mend;
@@ -105,6 +106,7 @@ pub(super) async fn a_request_that_cannot_be_stored_keeps_its_author_and_says_wh
         scope: Scope::default(),
         author: "ana".into(),
         at: Timestamp(1),
+        after: AttemptId(4),
         message: "be\0fore".into(),
         digest: None,
     };

@@ -24,7 +24,16 @@ async fn trimmed(owned: &Owned, retention: Retention, now: Timestamp) -> u64 {
 fn request(id: u64) -> Record {
     let (author, message): (Name, Name) = ("ana".into(), "why".into());
     let (kind, scope, at) = (RequestKind::Deploy, Scope::default(), Timestamp(1));
-    Record::Request(RequestRecord { id: RequestId(id), kind, scope, author, at, message, digest: None })
+    Record::Request(RequestRecord {
+        id: RequestId(id),
+        kind,
+        scope,
+        author,
+        at,
+        after: AttemptId(4),
+        message,
+        digest: None,
+    })
 }
 
 async fn loaded(owned: &Owned) -> String {

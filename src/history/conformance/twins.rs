@@ -73,6 +73,7 @@ impl World {
                         scope: Scope::default(),
                         author: "ana".into(),
                         at,
+                        after: AttemptId(4),
                         message: "why".into(),
                         digest: None,
                     }),

@@ -155,13 +155,15 @@ impl<'a> Row<'a> for (&'a Name, &'a Grant) {
 
 /// People ask seldom; still one statement each, so that a script that asks a thousand times costs one commit.
 async fn requests(connection: &mut PgConnection, environment: i64, orders: &[&RequestRecord]) -> Result<(), Failure> {
-    for RequestRecord { id, kind, scope, author, at, message, digest } in orders {
+    for RequestRecord { id, kind, scope, author, at, after, message, digest } in orders {
         sqlx::query(
-            "INSERT INTO request (environment, id, taken_at_ms, kind, scope, author, message, digest) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+            "INSERT INTO request (environment, id, taken_at_ms, after_attempt, kind, scope, author, message, digest)
+                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
         )
         .bind(environment)
         .bind(id.0 as i64)
         .bind(at.0)
+        .bind(after.0 as i64)
         .bind(kind.code())
         .bind(serde_json::to_string(scope)?)
         .bind(&**author)

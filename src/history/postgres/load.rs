@@ -149,7 +149,7 @@ async fn lost_attempts(connection: &mut PgConnection, environment: i64) -> Resul
 
 async fn open_requests(connection: &mut PgConnection, environment: i64) -> Result<Vec<RequestRecord>, Failure> {
     let rows = sqlx::query(
-        "SELECT id, kind, scope, author, taken_at_ms, message, digest FROM request
+        "SELECT id, kind, scope, author, taken_at_ms, after_attempt, message, digest FROM request
          WHERE environment = $1
              AND NOT EXISTS (SELECT FROM request_done WHERE request_done.environment = request.environment AND request_done.id = request.id)
          ORDER BY id",
@@ -168,6 +168,7 @@ pub(super) fn order(row: &PgRow) -> Result<RequestRecord, Failure> {
         scope: serde_json::from_str(row.try_get("scope")?)?,
         author: row.try_get::<&str, _>("author")?.into(),
         at: Timestamp(row.try_get("taken_at_ms")?),
+        after: AttemptId(row.try_get::<i64, _>("after_attempt")? as u64),
         message: row.try_get::<&str, _>("message")?.into(),
         digest: row.try_get::<Option<[u8; 16]>, _>("digest")?.map(Hash),
     })

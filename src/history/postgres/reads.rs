@@ -104,7 +104,7 @@ pub(super) async fn requests(
     limit: u32,
 ) -> Result<Vec<RequestSummary>, Failure> {
     let rows = sqlx::query(
-        "SELECT request.id, kind, scope, author, message, taken_at_ms, digest, done_at_ms FROM request
+        "SELECT request.id, kind, scope, author, message, taken_at_ms, after_attempt, digest, done_at_ms FROM request
          LEFT JOIN request_done done ON done.environment = request.environment AND done.id = request.id
          WHERE request.environment = (SELECT id FROM environment WHERE name = $1) AND request.id < $2
          ORDER BY request.id DESC LIMIT $3",

@@ -38,6 +38,9 @@ impl Model {
         // "A failed create is deleted too": whatever was tried may exist, whoever is credited.
         let unsaid = matches!(kind, OutcomeKind::Revoked | OutcomeKind::Skipped { .. });
         res.touched |= !unsaid && (run.operation == Operation::Enforce || began || *kind != OutcomeKind::Lost);
+        if !unsaid && (run.operation == Operation::Enforce || began || *kind != OutcomeKind::Lost) {
+            res.last = run.attempt;
+        }
         match kind {
             OutcomeKind::Revoked => self.given_back(id, run, true),
             // "one that had not begun runs again at once"; it may have begun all the same ("the last attempt that began or may have begun"),

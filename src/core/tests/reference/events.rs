@@ -199,13 +199,15 @@ impl Model {
     }
 
     /// Group C: deploy takes what is not compliant, repair everything; neither what is undefined, nor what already runs for the same intent.
-    /// One that was asked `at` an earlier time leaves out what was verified since.
+    /// One that was asked `at` an earlier time leaves out what was verified since, and what has failed since and waits for its retry.
     fn request(&mut self, id: RequestId, kind: RequestKind, scope: &Scope, at: Option<Timestamp>) {
         let request = id;
         if !matches!(kind, RequestKind::Deploy | RequestKind::Repair | RequestKind::Report | RequestKind::FactRefresh) {
             return self.order(id, kind, scope);
         }
         self.requests.entry(request).or_default();
+        let newest = self.last_attempt.max(self.last_skip);
+        self.ordered_after.entry(request).or_insert(newest);
         for id in self.ids() {
             let res = &self.all[&id];
             let named = scope.names.as_ref().is_some_and(|names| names.contains(&res.intent.name));
@@ -239,7 +241,11 @@ impl Model {
                 && (res.run.is_none() && res.queued.is_none())
                 && (res.skipped || res.debt.is_some() || self.needs_deploy(res))
                 && !(res.last_result == LastResult::Failed || res.observed.differs());
-            let wanted = wanted && !cancelled;
+            // "not good ones by their retry time" (L1): what was asked for has been tried, whoever owned the environment then.
+            let tried = at.is_some() && res.last > self.ordered_after[&request];
+            let waits = res.last_result == LastResult::Failed && res.due.is_some();
+            let by_its_time = tried && waits && matches!(kind, RequestKind::Deploy | RequestKind::Repair);
+            let wanted = wanted && !cancelled && !by_its_time;
             let reason = match kind {
                 RequestKind::Repair => Reason::UserRepair,
                 RequestKind::Report => Reason::Report,

@@ -61,6 +61,8 @@ pub(super) struct Res {
     pub skipped: bool,
     pub observed: Observed,
     pub failures: u32,
+    /// The last attempt that ended otherwise than given back.
+    pub last: AttemptId,
     pub remote: Option<Name>,
     pub queued: Option<Reason>,
     pub run: Option<Run>,
@@ -154,6 +156,8 @@ pub(super) struct Model {
     /// What a request would release is not what was shown.
     pub refuses: bool,
     pub strays: BTreeMap<AttemptId, Stray>,
+    /// The newest attempt when a user asked.
+    pub ordered_after: BTreeMap<RequestId, AttemptId>,
     /// What users asked for and was not dealt with yet.
     pub requests: BTreeMap<RequestId, BTreeSet<ResourceId>>,
     /// What this step skips.
@@ -210,6 +214,7 @@ impl Res {
             skipped: false,
             observed: Observed::Unknown,
             failures: 0,
+            last: AttemptId(0),
             remote: None,
             queued: None,
             run: None,
