@@ -1,8 +1,8 @@
 //! Everything that can happen to an environment.
 
 use super::{
-    AttemptId, DryRunId, ExecutorName, Intent, Name, Outcome, Pool, PoolName, RequestId, SessionNumber, Settings,
-    Target, TargetName, VersionNumber, limits,
+    AttemptId, ExecutorName, Intent, Name, Outcome, Pool, PoolName, SessionNumber, Settings, Target, TargetName,
+    VersionNumber, limits,
 };
 use std::sync::Arc;
 
@@ -152,8 +152,6 @@ pub fn cycle_in_words(path: &[Name]) -> String {
 /// A user's request for work now.
 #[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
 pub struct Request {
-    /// Its number; given by `step` when 0.
-    pub id: RequestId,
     /// What is asked.
     pub kind: RequestKind,
     /// Of what.
@@ -233,8 +231,6 @@ pub struct Scope {
 /// A dry run of intents that may not be accepted yet.
 #[derive(Clone, Debug)]
 pub struct DryRunRequest {
-    /// Its number; given by `step` when 0.
-    pub id: DryRunId,
     /// What to try; of several items of one name, the first.
     pub items: Vec<DryRunItem>,
     /// Who asks.

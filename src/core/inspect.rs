@@ -2,8 +2,8 @@
 
 use super::state::{EnvironmentState, Open, Resource};
 use super::{
-    Blocked, Compliance, Counts, EnvironmentView, Epoch, Hold, LastResult, Name, RequestId, ResourceId, ResourceRow,
-    ResourceView, Running, Settings, Target, VersionNumber, Versions,
+    Blocked, Compliance, Counts, Epoch, Hold, LastResult, Name, RequestId, ResourceId, ResourceRow, ResourceView,
+    Running, Settings, Target, VersionNumber, Versions,
 };
 
 impl EnvironmentState {
@@ -177,19 +177,6 @@ impl EnvironmentState {
             *counter += 1;
         }
         counts
-    }
-
-    /// The environment as a whole.
-    pub fn overview(&self) -> EnvironmentView {
-        let next_due = self.next_attempt_due();
-        EnvironmentView {
-            name: self.name.clone(),
-            version: self.version,
-            versions: self.versions(),
-            counts: self.counts(),
-            next_due,
-            quiet: self.quiet(),
-        }
     }
 
     /// Why it does not start, or that it need not: the first that applies first.

@@ -91,5 +91,5 @@ pub use suspensions::Suspension;
 pub use time::Timestamp;
 use time::rfc3339;
 pub use vector::{Blocked, Compliance, LastResult, Life, Observed};
-pub use view::{Counts, EnvironmentView, Hold, ResourceView, Running, Versions, WindowKind};
+pub use view::{Counts, Hold, ResourceView, Running, Versions, WindowKind};
 pub use windows::{check_cron, knows_time_zone};

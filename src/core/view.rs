@@ -379,21 +379,3 @@ impl fmt::Display for Suspension {
         if self.message.is_empty() { Ok(()) } else { write!(f, ": {}", self.message) }
     }
 }
-
-/// What the outside sees of the environment as a whole.
-#[derive(Clone, Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct EnvironmentView {
-    /// Its name.
-    pub name: Name,
-    /// The newest accepted version.
-    pub version: VersionNumber,
-    /// How far the newest versions have come.
-    pub versions: Versions,
-    /// Its resources by state.
-    pub counts: Counts,
-    /// The earliest timer.
-    pub next_due: Option<Timestamp>,
-    /// Nothing is queued or running, but for deletes that wait for what still requires them, and what waits for these.
-    pub quiet: bool,
-}

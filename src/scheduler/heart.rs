@@ -242,14 +242,7 @@ mod tests {
 
     fn repair() -> Event {
         let (author, message) = ("me".into(), "".into());
-        Event::Request(Request {
-            id: RequestId(0),
-            kind: RequestKind::Repair,
-            digest: None,
-            scope: Scope::default(),
-            author,
-            message,
-        })
+        Event::Request(Request { kind: RequestKind::Repair, digest: None, scope: Scope::default(), author, message })
     }
 
     #[test]

@@ -165,7 +165,7 @@ impl Scheduler {
         scope: Scope,
         author: Name,
     ) -> Result<(RequestId, usize), SchedulerError> {
-        self.order(Request { id: RequestId(0), kind, scope, author, message: "".into(), digest: None }).await
+        self.order(Request { kind, scope, author, message: "".into(), digest: None }).await
     }
 
     /// The same with everything that a request can say; also suspends and resumes.

@@ -4,7 +4,7 @@
 use super::{Edge, Scheduler};
 use crate::core::{
     Event, Finding, Intent, IntentParts, Message, Name, Outcome, OutcomeKind, PoolName, Push, PushMode, Record,
-    Request, RequestId, RequestKind, Retention, Scope, SessionNumber, Settings, Target, Windows,
+    Request, RequestKind, Retention, Scope, SessionNumber, Settings, Target, Windows,
 };
 use crate::history::memory::MemoryStore;
 use crate::history::postgres::PostgresStore;
@@ -269,8 +269,8 @@ async fn q8_an_intent_or_a_request_that_can_never_be_stored_is_refused_and_nothi
     poisoned.message = "\0".into();
     let error = scheduler.push(poisoned).await.unwrap_err();
     assert!(error.to_string().contains("NUL"), "{error}");
-    let (id, kind, scope, author) = (RequestId(0), RequestKind::Deploy, Scope::default(), "ana".into());
-    let poisoned = Request { id, kind, scope, author, message: "\0".into(), digest: None };
+    let (kind, scope, author) = (RequestKind::Deploy, Scope::default(), "ana".into());
+    let poisoned = Request { kind, scope, author, message: "\0".into(), digest: None };
     let error = scheduler.order(poisoned).await.unwrap_err();
     assert!(error.to_string().contains("NUL"), "{error}");
     let (version, _) = scheduler.push(chain(1)).await.unwrap();

@@ -10,9 +10,9 @@ use super::violation::Checker;
 use super::words::{Fault, State};
 use super::world::World;
 use crate::core::{
-    DryRunId, DryRunItem, DryRunRequest, Event, Forget, Intent, IntentParts, Message, Mode, Name, OnChange, Pool, Push,
-    PushMode, Repair, RepairAction, RepairSchedule, Request, RequestId, RequestKind, Retry, Scope, Settings, Target,
-    TargetName, VersionNumber, Windows,
+    DryRunItem, DryRunRequest, Event, Forget, Intent, IntentParts, Message, Mode, Name, OnChange, Pool, Push, PushMode,
+    Repair, RepairAction, RepairSchedule, Request, RequestKind, Retry, Scope, Settings, Target, TargetName,
+    VersionNumber, Windows,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -211,7 +211,6 @@ impl World {
 
     pub(super) fn request(&mut self, kind: RequestKind, scope: Scope) {
         self.say_to_owner(Event::Request(Request {
-            id: RequestId(0),
             kind,
             scope,
             author: "a user".into(),
@@ -223,7 +222,7 @@ impl World {
     fn users_dry_run(&mut self) {
         let intents = self.some_intents(4);
         let items = intents.into_iter().map(|intent| DryRunItem { intent, removed: false }).collect();
-        self.say_to_owner(Event::DryRun(DryRunRequest { id: DryRunId(0), items, author: "a user".into() }));
+        self.say_to_owner(Event::DryRun(DryRunRequest { items, author: "a user".into() }));
     }
 
     fn users_change_settings(&mut self) {

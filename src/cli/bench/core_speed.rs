@@ -6,7 +6,7 @@ use super::workload::{self, RESULT_BYTES, name_of, nothing, target_name};
 use crate::core::limits::CREDITS;
 use crate::core::{
     Change, Effects, EnvironmentState, Epoch, Event, ExecutorName, Finding, Grant, Message, Name, Outcome, OutcomeKind,
-    RepairSchedule, Request, RequestId, RequestKind, Scope, SessionNumber, Timestamp, step,
+    RepairSchedule, Request, RequestKind, Scope, SessionNumber, Timestamp, step,
 };
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -115,9 +115,8 @@ impl Brain {
 
 /// A user asks for a repair of everything.
 fn repair_all() -> Event {
-    let (id, author) = (RequestId(0), "bench".into());
+    let author = "bench".into();
     Event::Request(Request {
-        id,
         kind: RequestKind::Repair,
         scope: Scope::default(),
         author,

@@ -10,8 +10,8 @@ use crate::cli::limits::{LEASE_MS, SESSION_STOP, SESSION_TRIM};
 use crate::cli::manifests::Declared;
 use crate::cli::output::Output;
 use crate::core::{
-    AttemptId, DryRunId, DryRunItem, DryRunRequest, EnvironmentState, Event, Name, Push, PushMode, Request, RequestId,
-    RequestKind, Scope, VersionNumber,
+    AttemptId, DryRunItem, DryRunRequest, EnvironmentState, Event, Name, Push, PushMode, Request, RequestKind, Scope,
+    VersionNumber,
 };
 use crate::executor::process;
 use crate::executor::{AcceptAll, Endpoint, Times};
@@ -199,7 +199,7 @@ impl Session {
         if items.is_empty() {
             return Ok(Vec::new());
         }
-        let id = self.scheduler.dry_run(DryRunRequest { id: DryRunId(0), items, author: author() }).await?;
+        let id = self.scheduler.dry_run(DryRunRequest { items, author: author() }).await?;
         if super::wait::until_quiet(self).await?.interrupted {
             return Err(CliError::Interrupted);
         }
@@ -301,7 +301,7 @@ pub(crate) fn push_of(set: Name, source: &str, message: &str) -> Push {
 
 /// A request of this process's user.
 pub(crate) fn request_of(kind: RequestKind, scope: Scope, message: &str) -> Request {
-    Request { id: RequestId(0), kind, digest: None, scope, author: author(), message: message.into() }
+    Request { kind, digest: None, scope, author: author(), message: message.into() }
 }
 
 /// Makes settings and targets those of an environment, where they differ.

@@ -10,8 +10,8 @@ use super::promises;
 use crate::core::{
     AttemptId, Change, DryRunId, DryRunItem, DryRunRequest, Effects, EnvironmentState, Epoch, Event, ExecutorName,
     Facts, Finding, Forget, Grant, Hash, Message, Mode, Name, OnChange, Operation, Outcome, OutcomeKind, Push,
-    PushMode, Record, Refusal, Repair, RepairAction, RepairSchedule, Request, RequestId, RequestKind, Scope,
-    SessionNumber, Settings, Target, Timestamp, VersionNumber, Windows, step,
+    PushMode, Record, Refusal, Repair, RepairAction, RepairSchedule, Request, RequestKind, Scope, SessionNumber,
+    Settings, Target, Timestamp, VersionNumber, Windows, step,
 };
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -428,13 +428,13 @@ impl World {
 
     pub(super) fn order(&mut self, kind: RequestKind, scope: Scope, message: &str) {
         let (author, message) = ("a test".into(), message.into());
-        self.step(Event::Request(Request { id: RequestId(0), kind, scope, author, message, digest: None }));
+        self.step(Event::Request(Request { kind, scope, author, message, digest: None }));
     }
 
     /// A deploy that was shown before.
     pub(super) fn release(&mut self, scope: Scope, digest: Option<Hash>) {
         let (kind, author, message) = (RequestKind::Deploy, "a test".into(), "".into());
-        self.step(Event::Request(Request { id: RequestId(0), kind, scope, author, message, digest }));
+        self.step(Event::Request(Request { kind, scope, author, message, digest }));
     }
 
     pub(super) fn deploy(&mut self) {
@@ -451,7 +451,7 @@ impl World {
     }
 
     pub(super) fn dry_run_of(&mut self, items: Vec<DryRunItem>) {
-        self.step(Event::DryRun(DryRunRequest { id: DryRunId(0), items, author: "a test".into() }));
+        self.step(Event::DryRun(DryRunRequest { items, author: "a test".into() }));
     }
 
     pub(super) fn suspend(&mut self, suspend: bool) {

@@ -19,7 +19,7 @@ use super::super::users::{Users, push_of};
 use super::super::world::World;
 use crate::core::{
     Event, Forget, InputSource, Intent, IntentParts, Mode, Name, OnChange, Push, PushMode, RateLimit, Replace, Request,
-    RequestId, RequestKind, Scope, TargetName,
+    RequestKind, Scope, TargetName,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -82,7 +82,7 @@ impl Writer<'_> {
 
     fn request(&mut self, kind: RequestKind, scope: Scope) {
         let (author, message) = ("a user".into(), "".into());
-        self.say(Event::Request(Request { id: RequestId(0), kind, scope, author, message, digest: None }));
+        self.say(Event::Request(Request { kind, scope, author, message, digest: None }));
     }
 
     fn some_name(&mut self) -> Name {

@@ -4,8 +4,8 @@
 //! after some are left out. Deliberately absent: decisions.
 
 use super::super::super::{
-    DryRunId, DryRunItem, DryRunRequest, Effects, EnvironmentState, Epoch, Event, Forget, Hash, Message, Name, Pool,
-    Push, Request, RequestId, RequestKind, Scope, Settings, Target, Timestamp, step,
+    DryRunItem, DryRunRequest, Effects, EnvironmentState, Epoch, Event, Forget, Hash, Message, Name, Pool, Push,
+    Request, RequestKind, Scope, Settings, Target, Timestamp, step,
 };
 use super::compare::compare;
 use super::fleet::{End, Member, Truth};
@@ -98,7 +98,6 @@ impl World {
             Action::Push(push) => self.step(&Event::Push(push.clone())),
             Action::Forget(forget) => self.step(&Event::Forget(forget.clone())),
             Action::Request(kind, scope) => self.step(&Event::Request(Request {
-                id: RequestId(0),
                 kind: *kind,
                 scope: scope.clone(),
                 author: "user".into(),
@@ -106,11 +105,9 @@ impl World {
                 digest: None,
             })),
             Action::DeployShown(scope, now) => self.deploy_shown(scope, *now),
-            Action::DryRun(items) => self.step(&Event::DryRun(DryRunRequest {
-                id: DryRunId(0),
-                items: items.clone(),
-                author: "user".into(),
-            })),
+            Action::DryRun(items) => {
+                self.step(&Event::DryRun(DryRunRequest { items: items.clone(), author: "user".into() }))
+            }
             Action::Settings(settings) => self.step(&Event::SettingsChanged(settings.clone())),
             Action::Target(target) => self.step(&Event::TargetChanged(target.clone())),
             Action::TargetRemoved(name) => self.step(&Event::TargetRemoved(name.clone())),
@@ -163,7 +160,7 @@ impl World {
         self.model.refuses = shown != would;
         let kind = RequestKind::Deploy;
         let (scope, author, message) = (scope.clone(), "user".into(), "".into());
-        self.step(&Event::Request(Request { id: RequestId(0), kind, scope, author, message, digest: Some(digest) }))
+        self.step(&Event::Request(Request { kind, scope, author, message, digest: Some(digest) }))
     }
 
     /// A difference, and how core stands by then.
