@@ -14,6 +14,7 @@ pub mod test;
 pub use log::Log;
 pub(crate) use log::Printed;
 
+use self::registry::is_at_or_below;
 use crate::core::Change;
 use crate::joined::joined;
 use async_trait::async_trait;
@@ -79,10 +80,7 @@ pub struct Desired {
 impl Desired {
     /// The value at this JSON pointer is secret, or a part of it, or of what it is part of.
     pub fn hides(&self, pointer: &str) -> bool {
-        let below = |inner: &str, outer: &str| {
-            inner.strip_prefix(outer).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-        };
-        self.sensitive.iter().any(|hidden| below(hidden, pointer) || below(pointer, hidden))
+        self.sensitive.iter().any(|hidden| is_at_or_below(hidden, pointer) || is_at_or_below(pointer, hidden))
     }
 }
 

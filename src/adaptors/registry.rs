@@ -98,6 +98,11 @@ fn write_list<T>(
     text.push(close);
 }
 
+/// One JSON pointer points at the same as `outer`, or at a part of that.
+pub fn is_at_or_below(pointer: &str, outer: &str) -> bool {
+    pointer.strip_prefix(outer).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -5,10 +5,11 @@
 //! are, by the executor.
 
 use super::names::ObjectName;
-use super::pointer::put_at;
+use super::pointer::{parts, put_at};
 use super::target::ABSOLUTE_PATH;
-use super::types::Type;
+use super::types::{Type, below};
 use super::{FieldError, FieldPath, Part, rules};
+use crate::adaptors::registry::is_at_or_below;
 use crate::core::{FactRef, Input, InputSource, Piece, format_pieces, is_fact_name};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -165,6 +166,9 @@ pub(super) fn errors(object: &Value, attributes: &Value, known: Option<&Type>) -
     }
     let list = object.pointer("/spec/attributesFrom").and_then(Value::as_array);
     for (index, input) in list.into_iter().flatten().enumerate() {
+        if let Some(path) = input.get("path").and_then(Value::as_str) {
+            errors.extend(leaks(input, path, &place(index), known));
+        }
         errors.extend(format_errors(input, &place(index)));
         errors.extend(source_errors(input, &place(index)));
         for (name, source) in input.get("values").and_then(Value::as_object).into_iter().flatten() {
@@ -200,10 +204,32 @@ fn source_errors(source: &Value, at: &FieldPath) -> Option<FieldError> {
 
 /// One is the other, or lies below it.
 fn overlap(one: &str, other: &str) -> bool {
-    let below = |inner: &str, outer: &str| {
-        inner.strip_prefix(outer).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    is_at_or_below(one, other) || is_at_or_below(other, one)
+}
+
+/// What is secret and filled from a fact, or together with text that stands here, would be kept in history.
+fn leaks(input: &Value, path: &str, at: &FieldPath, known: Option<&Type>) -> Vec<FieldError> {
+    let secrets = known.map_or([].as_slice(), Type::sensitive_pointers);
+    let Some(secret) = secrets.iter().find(|secret| overlap(secret, path)) else { return Vec::new() };
+    let leaks = |place: FieldPath, message: String| {
+        let advice = "fill it from an environmentVariable or a file alone";
+        FieldError::value(place, message).suggest(Some(advice.to_owned()))
     };
-    below(one, other) || below(other, one)
+    let fact = |source: &Value, at: &FieldPath| {
+        source
+            .get("factRef")
+            .map(|_| leaks(at.key("factRef"), format!("{secret} is secret, and facts are kept in history")))
+    };
+    let mut errors: Vec<FieldError> = fact(input, at).into_iter().collect();
+    for (name, source) in input.get("values").and_then(Value::as_object).into_iter().flatten() {
+        errors.extend(fact(source, &at.key("values").key(name)));
+    }
+    let pieces = input.get("format").and_then(Value::as_str).and_then(|format| format_pieces(format).ok());
+    if pieces.is_some_and(|pieces| pieces.iter().any(|piece| matches!(piece, Piece::Text(_)))) {
+        let message = format!("{secret} is secret, and the text between its values would be kept in history");
+        errors.push(leaks(at.key("format"), message));
+    }
+    errors
 }
 
 /// Refuses attributes that their type says are secret where they are written down: they would be kept in history as they are. That is all that is
@@ -213,7 +239,7 @@ pub(super) fn refuse_literal_secrets(attributes: &Value, known: Option<&Type>, e
     let advice = "take it out, and fill it with attributesFrom, from an environmentVariable or a file";
     for pointer in literals(attributes, known) {
         let root = FieldPath::of(&["spec", "attributes"]);
-        let place = pointer.split('/').skip(1).fold(root, |path, key| path.key(key));
+        let place = below(&root, pointer, attributes);
         errors.retain(|error| !error.path.segments().starts_with(place.segments()));
         errors.push(FieldError::value(place, message).suggest(Some(advice.to_owned())));
     }
@@ -241,8 +267,7 @@ pub(super) fn with_placeholders(object: &Value, attributes: &Value, known: Optio
 pub(super) fn without_placeholders(object: &Value, errors: &mut Vec<FieldError>) {
     let root = FieldPath::of(&["spec", "attributes"]);
     for (index, path) in paths(object) {
-        let place_of = path.split('/').skip(1).map(|part| part.replace("~1", "/").replace("~0", "~"));
-        let steps: Vec<String> = root.segments().iter().map(ToString::to_string).chain(place_of).collect();
+        let steps: Vec<String> = root.segments().iter().map(ToString::to_string).chain(parts(path)).collect();
         errors.retain_mut(|error| {
             let found: Vec<String> = error.path.segments().iter().map(ToString::to_string).collect();
             // An unknown object on the way is as wrong as an unknown attribute at its end.

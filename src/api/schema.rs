@@ -7,6 +7,7 @@
 mod check;
 mod compile;
 
+use super::pointer::parts;
 use super::rules::Rule;
 use super::{Duration, FieldError, FieldPath};
 pub use crate::api::limits::MAX_DEPTH;
@@ -124,8 +125,7 @@ impl Schema {
     /// A value of the kind that this schema wants at a JSON pointer; a text where it wants none in particular.
     pub fn placeholder(&self, pointer: &str) -> Value {
         let mut schema = self;
-        for part in pointer.split('/').skip(1) {
-            let key = part.replace("~1", "/").replace("~0", "~");
+        for key in parts(pointer) {
             schema = match (schema.properties.get(&key), &schema.others, &schema.items) {
                 (Some(property), ..) => property,
                 (None, Others::Like(like), _) => like,

@@ -1,5 +1,6 @@
 //! The catalogue of types that adaptors know, with their schemas compiled.
 
+use super::pointer::parts;
 use super::schema::{Schema, SchemaError};
 use super::{FieldError, FieldPath};
 use crate::adaptors::{TypeSchema, registry};
@@ -94,10 +95,9 @@ impl Type {
 }
 
 /// The path that a JSON pointer (RFC 6901) into `value` means below `path`.
-fn below(path: &FieldPath, pointer: &str, value: &Value) -> FieldPath {
+pub(super) fn below(path: &FieldPath, pointer: &str, value: &Value) -> FieldPath {
     let (mut path, mut value) = (path.clone(), Some(value));
-    for part in pointer.split('/').skip(1) {
-        let key = part.replace("~1", "/").replace("~0", "~");
+    for key in parts(pointer) {
         let index = value.filter(|value| value.is_array()).and_then(|_| key.parse().ok());
         path = index.map_or_else(|| path.key(&key), |index| path.index(index));
         value = match index {

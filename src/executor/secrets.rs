@@ -57,11 +57,8 @@ pub(super) fn make_key(path: &Path) -> std::io::Result<()> {
     if let Some(folder) = path.parent() {
         std::fs::create_dir_all(folder)?;
     }
-    match std::fs::metadata(path) {
-        // An empty one was left by a crash of an earlier release, and nothing was ever keyed with it.
-        Ok(found) if found.len() > 0 => return Ok(()),
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
-        _ => {}
+    if has_key(path)? {
+        return Ok(());
     }
     let key: [u8; KEY_BYTES] = rand::random();
     let beside = path.with_extension("new");
@@ -75,9 +72,15 @@ pub(super) fn make_key(path: &Path) -> std::io::Result<()> {
 /// Whether the key of an environment can be used, where there is one.
 pub fn check_key(folder: &Path, environment: &str) -> Result<(), String> {
     let path = key_path(folder, environment);
-    match std::fs::metadata(&path) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
-        _ => read_key(&path).map(|_| ()),
+    if matches!(has_key(&path), Ok(false)) { Ok(()) } else { read_key(&path).map(|_| ()) }
+}
+
+/// Nothing was ever keyed with an empty one: a crash has left it.
+fn has_key(path: &Path) -> std::io::Result<bool> {
+    match std::fs::metadata(path) {
+        Ok(found) => Ok(found.len() > 0),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
     }
 }
 

@@ -195,7 +195,13 @@ fn the_hash_of_a_password_is_refused_in_a_manifest_and_kept_nowhere() {
     let why = said.run(&house, None, "why homeostat-mallory").out;
     assert!(why.contains("passwordHash: must be a hash as crypt(5) writes it"), "{why}");
     for words in ["show homeostat-mallory", "history homeostat-mallory -o json", "diff 0 1", "logs -o json"] {
-        said.run(&house, Some(&hash), words);
+        let run = said.run(&house, Some(&hash), words);
+        assert!(
+            [0, 2].contains(&run.code) && run.out.contains("homeostat-mallory"),
+            "{words}: {} {}",
+            run.code,
+            run.err
+        );
     }
     assert!(!said.0.contains(FIRST), "{}", said.0);
     let (mut found, mut searched) = (Vec::new(), Vec::new());

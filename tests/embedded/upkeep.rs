@@ -364,7 +364,8 @@ fn what_is_not_selected_is_neither_repaired_nor_cancelled_nor_forgotten() {
     let by_hand = || ["front", "back"].into_iter().for_each(|name| house.write(name, "by hand"));
     let repaired = |words: &str| {
         by_hand();
-        house.run(&format!("repair -q {words}"));
+        let run = house.run(&format!("repair -q {words}"));
+        assert!([0, 1].contains(&run.code), "{words}: {}", run.err);
         (house.read("front") == "held", house.read("back") == "held")
     };
     assert_eq!(repaired("-l tier=front"), (true, false));

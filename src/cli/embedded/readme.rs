@@ -30,8 +30,9 @@ yes, while nothing runs; then the next run waits up to half a minute for the lea
 | `control.sock` | where other commands reach a `homeostat run` | yes, while nothing runs |
 | `README.md` | this | yes; the next run writes it again |
 
-To keep a copy: copy the whole folder while nothing runs. All values that stand in the manifests are in it. Secrets are not: they come from
-variables and files, and an attribute that is always secret is refused where it stands in a manifest. Still only its owner can enter the folder.
+To keep a copy: copy the whole folder while nothing runs. All values that stand in the manifests are in it, also those of a Secret that
+is written in a `kubernetes.Manifest`. What comes from variables and files is not, and an attribute that is always secret is refused where it stands
+in a manifest. Still only its owner can enter the folder.
 
 One environment less: `homeostat delete environment NAME` deletes its resources on their targets first, `homeostat clear environment NAME` leaves
 them. `homeostat check` says whether what is here still fits together.

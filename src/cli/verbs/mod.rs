@@ -73,7 +73,7 @@ async fn with_meant(
     .await
 }
 
-/// The attributes of an intent for people and programs. None of them is secret: what is comes from elsewhere, and intents say only whence.
+/// The attributes of an intent for people and programs, as they stand in its manifest. What comes from elsewhere is not among them, only whence.
 fn attributes(intent: &Intent) -> Value {
     serde_json::from_str(&intent.attributes).unwrap_or_default()
 }

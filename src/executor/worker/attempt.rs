@@ -4,6 +4,7 @@
 //! worked on the attempt has ended, so that the next attempt on the target meets nobody. Secrets that fill attributes are read at the attempt, and
 //! taken out of everything that it says: also of what its adaptor has said while it worked, which goes with the result.
 
+use crate::adaptors::registry::is_at_or_below;
 use crate::adaptors::{Adaptor, AdaptorError, Desired, FactValues, Log, Work, registry};
 use crate::core::{Change, Hash, Operation, limits};
 use crate::executor::inputs::Inputs;
@@ -199,9 +200,7 @@ fn meets_secrets(grant: &wire::Grant) -> bool {
 fn hides_all(adaptor: &dyn Adaptor, desired: &Desired) -> bool {
     let always = registry::schema(&desired.kind).map_or([].as_slice(), |schema| schema.sensitive);
     let known: Vec<&str> = adaptor.can_hide(&desired.kind).iter().chain(always).copied().collect();
-    let below =
-        |path: &str, outer: &str| path.strip_prefix(outer).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
-    desired.sensitive.iter().all(|path| known.iter().any(|outer| below(path, outer)))
+    desired.sensitive.iter().all(|path| known.iter().any(|outer| is_at_or_below(path, outer)))
 }
 
 fn report(attempt: u64, known: Known, can_hide: bool, log: &Log, result: Result<Done, String>) -> wire::Result {
