@@ -1,6 +1,6 @@
 //! Every verb beside a `homeostat run` that holds the data folder: what the user sees is the same.
 
-use crate::house::{House, environment, eventually, file, resource};
+use crate::house::{House, environment, eventually, file, of_barn, resource};
 use crate::run::Running;
 use crate::{LOCAL, small};
 use regex::Regex;
@@ -189,10 +189,8 @@ fn orders_take_effect_at_once_and_why_knows_what_only_the_process_knows() {
 #[test]
 fn what_the_process_does_not_run_or_cannot_give_away_is_refused() {
     let house = House::with(LOCAL, &small("held"));
-    let barn = (environment(LOCAL, 1) + &file("hay", "FOLDER/hay", "dry", ""))
-        .replace("name: house", "name: barn")
-        .replace("name: here", "name: there");
-    house.write("barn.yaml", &barn);
+    let barn = environment(LOCAL, 1) + &file("hay", "FOLDER/hay", "dry", "");
+    house.write("barn.yaml", &of_barn(&barn));
     assert_eq!(house.run("deploy -f barn.yaml -q").code, 0);
     let run = running_house(&house);
     let refused = house.run("deploy --environment barn");
@@ -237,7 +235,7 @@ fn an_environment_ends_while_it_is_run_and_begins_anew_when_its_files_change() {
     assert!(!house.path("made").exists());
 
     let barn = environment(LOCAL, 1) + &file("hay", "FOLDER/hay", "dry", "");
-    house.write("manifests/barn.yaml", &barn.replace("name: house", "name: barn").replace("name: here", "name: there"));
+    house.write("manifests/barn.yaml", &of_barn(&barn));
     run.eventually_says("created", Some("hay"));
     assert!(!house.path("made").exists(), "its files say what they said");
     run.stop();

@@ -1,7 +1,7 @@
 //! The autonomous form: drift, failures and changed files are dealt with while nobody commands, until a signal ends it.
 
 use crate::LOCAL;
-use crate::house::{House, environment, eventually, file, resource};
+use crate::house::{House, environment, eventually, file, of_barn, resource};
 use rustix::fs::OFlags;
 use rustix::process::{Pid, Signal};
 use serde_json::Value;
@@ -282,21 +282,16 @@ fn a_prune_that_was_confirmed_in_advance_deletes_what_is_no_longer_declared() {
     run.stop();
 }
 
-/// The same manifests in another environment.
-fn elsewhere(text: &str) -> String {
-    text.replace("name: house", "name: barn").replace("name: here", "name: there")
-}
-
 #[test]
 fn environments_live_side_by_side_and_what_is_broken_in_one_does_not_touch_the_other() {
     let house = restless(&file("motd", "FOLDER/motd", "held", ""));
     let barn = environment(LOCAL, 4).replacen("spec: {}", RESTLESS, 1) + &file("hay", "FOLDER/hay", "dry", "");
     let run = Running::start(&house, "-f manifests");
     run.eventually_says("created", Some("motd"));
-    house.write("manifests/barn.yaml", &elsewhere(&barn));
+    house.write("manifests/barn.yaml", &of_barn(&barn));
     run.eventually_says("created", Some("hay"));
 
-    house.write("manifests/barn.yaml", &elsewhere(&barn.replace("content", "contents")));
+    house.write("manifests/barn.yaml", &of_barn(&barn.replace("content", "contents")));
     run.eventually_says("refused", None);
     house.write("manifests/resources.yaml", &file("motd", "FOLDER/motd", "held again", ""));
     run.eventually_says("updated", Some("motd"));

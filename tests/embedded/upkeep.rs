@@ -1,7 +1,7 @@
 //! What looks after environments: versions compared, environments listed, resources given up, shells completed.
 
 use super::{LOCAL, small};
-use crate::house::{House, environment, file, resource};
+use crate::house::{House, environment, file, labelled, of_barn, resource};
 
 #[test]
 fn two_versions_are_compared_resource_by_resource() {
@@ -287,7 +287,7 @@ fn an_audit_says_who_did_what_and_compliance_since_when_it_is_proven() {
 fn environments_of_one_folder_have_an_audit_each() {
     let house = House::with(LOCAL, &file("motd", "FOLDER/motd", "held", ""));
     let barn = environment(LOCAL, 1) + &file("hay", "FOLDER/hay", "dry", "");
-    house.write("barn/all.yaml", &barn.replace("name: house", "name: barn").replace("name: here", "name: there"));
+    house.write("barn/all.yaml", &of_barn(&barn));
     assert_eq!(house.run("deploy -f manifests -m \"of the house\" -q").code, 0);
     assert_eq!(house.run("deploy -f barn -m \"of the barn\" -q").code, 0);
     assert_eq!(house.run("suspend --environment barn -m wet -q").code, 0);
@@ -312,13 +312,10 @@ fn environments_of_one_folder_have_an_audit_each() {
 
 #[test]
 fn labels_select_resources() {
-    let labelled = |name: &str, label: &str| {
-        file(name, &format!("FOLDER/{name}"), name, "")
-            .replace(&format!("{{name: {name}}}"), &format!("{{name: {name}, labels: {{tier: {label}}}}}"))
-    };
     let house = House::with(
         LOCAL,
-        &[labelled("one", "front"), labelled("two", "back"), file("three", "FOLDER/three", "3", "")].concat(),
+        &[labelled("one", "front", "one"), labelled("two", "back", "two"), file("three", "FOLDER/three", "3", "")]
+            .concat(),
     );
     assert_eq!(house.run("deploy -f manifests -l tier=front -q").code, 0);
     assert!(house.path("one").exists() && !house.path("two").exists());
@@ -335,7 +332,7 @@ fn labels_select_resources() {
     assert_eq!(names("status -l tier -o json"), ["one", "two"]);
     assert_eq!(names("status -l !tier -o json"), ["three"]);
     assert!(house.run("show one").out.contains("tier=front"));
-    house.write("manifests/resources.yaml", &labelled("one", "-no-"));
+    house.write("manifests/resources.yaml", &labelled("one", "-no-", "one"));
     house.refuses(
         "deploy -f manifests",
         3,
@@ -351,10 +348,6 @@ fn what_is_not_selected_is_neither_repaired_nor_cancelled_nor_forgotten() {
     let house = House::patient(LOCAL, "");
     let there = environment(LOCAL, 1).replace("name: here", "name: there");
     house.write("manifests/there.yaml", there.split_once("---").unwrap().1);
-    let labelled = |name: &str, tier: &str, content: &str| {
-        file(name, &format!("FOLDER/{name}"), content, "")
-            .replace(&format!("{{name: {name}}}"), &format!("{{name: {name}, labels: {{tier: {tier}}}}}"))
-    };
     let all = |content: &str| {
         let back = labelled("back", "back", content).replace("name: here", "name: there");
         [labelled("front", "front", content), back, file("bad", "FOLDER/missing/bad", "x", "")].concat()

@@ -160,6 +160,17 @@ pub(crate) fn file(name: &str, path: &str, content: &str, requires: &str) -> Str
     resource(name, "host.File", &format!("{{path: \"{path}\", content: \"{content}\"}}"), requires)
 }
 
+/// The same of one whose name is its file's, with a label.
+pub(crate) fn labelled(name: &str, tier: &str, content: &str) -> String {
+    file(name, &format!("FOLDER/{name}"), content, "")
+        .replace(&format!("{{name: {name}}}"), &format!("{{name: {name}, labels: {{tier: {tier}}}}}"))
+}
+
+/// These manifests for another environment and another target: `barn` and `there`.
+pub(crate) fn of_barn(manifests: &str) -> String {
+    manifests.replace("name: house", "name: barn").replace("name: here", "name: there")
+}
+
 /// The manifest of any resource on the target `here`.
 pub(crate) fn resource(name: &str, kind: &str, attributes: &str, requires: &str) -> String {
     format!(
