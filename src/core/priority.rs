@@ -24,7 +24,8 @@ impl EnvironmentState {
         !(self.lenders.is_empty() && self.borrowers.is_empty())
     }
 
-    /// Everything has settled, or as much of it as the step's share allows; so much is lent as that allows too.
+    /// Everything has settled, or as much of it as the step's share allows. So much is lent as that allows too, counted in resources that raise
+    /// somebody: one looks at all its neighbours at once, and a hub has as many dependents as there are resources.
     pub(super) fn lend_priorities(&mut self) {
         while let Some(borrower) = self.borrowers.pop() {
             if self.borrow(borrower) && !self.share.spend() {

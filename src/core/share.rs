@@ -4,7 +4,8 @@
 //! Until everything has been thought over nothing is granted: what is granted depends on all that is queued before it.
 //!
 //! Deliberately absent: a bound for what must stand or fall as one, because one commit carries it: accepting a push, or the names of a dry run, and
-//! what the attempt of a single resource leaves on those that receive its notification or take its facts.
+//! what the attempt of a single resource leaves on those that receive its notification or take its facts. So is one for the neighbours from which a
+//! single resource borrows its priority (`priority.rs`): it reads one number of each.
 
 use super::limits;
 use super::state::EnvironmentState;

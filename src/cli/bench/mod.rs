@@ -1,7 +1,7 @@
 //! `homeostat bench`: how fast it is, each figure beside what bounds it, measured in the same run on the same server.
 //!
-//! Every stage runs in a process and a data folder of its own, so that none warms or burdens the next. `--json` keeps the figures under keys that
-//! do not change. Deliberately absent: judgement; a machine that is slower than another is not a failure.
+//! Every stage runs in a process of its own, and each group in data folders of its own, so that none warms or burdens the next: only what one stage
+//! leaves for another to find is found there. `--json` keeps the figures under keys that do not change. Deliberately absent: judgement; a machine that is slower than another is not a failure.
 
 mod bare_memory;
 mod core_speed;
