@@ -23,6 +23,14 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::oneshot;
 
+/// What stands in the place of a value that is not shown.
+pub const SENSITIVE: &str = "(sensitive)";
+
+/// The line of a difference that says only that this attribute differs.
+pub(crate) fn sensitive_line(attribute: &str) -> String {
+    format!("{attribute}: {SENSITIVE}\n")
+}
+
 /// What a type looks like to the outside.
 #[derive(Clone, Debug)]
 pub struct TypeSchema {
@@ -130,7 +138,7 @@ pub type FactValues = serde_json::Map<String, Value>;
 pub struct Difference {
     /// What would be done about it; `Change::None` where nothing differs.
     pub change: Change,
-    /// For people, line by line: `mode: 0644 -> 0600`, unified diff for text, `(sensitive)` for what must not be shown.
+    /// For people, line by line: `mode: 0644 -> 0600`, unified diff for text, [`SENSITIVE`] for what must not be shown.
     pub diff: String,
 }
 
@@ -142,6 +150,11 @@ pub trait Adaptor: Send + Sync + 'static {
     /// JSON pointers of attributes of this type which `difference` and `facts` keep to themselves where [`Desired::hides`] says so, beside those
     /// of the schema that are always sensitive. Where others are filled from secrets, the executor shows neither differences nor facts at all.
     fn can_hide(&self, _kind: &str) -> &'static [&'static str] {
+        &[]
+    }
+    /// JSON pointers of attributes of this type whose texts are not printed although a manifest may give them, beside those of the schema that are
+    /// always sensitive.
+    fn masks(&self, _kind: &str, _attributes: &Value) -> &'static [&'static str] {
         &[]
     }
     /// Reads what is, and compares. Must not change anything.

@@ -3,7 +3,7 @@
 //! The executor looks adaptors up here; the edges that take intent in look schemas up, to refuse what no adaptor would understand before
 //! anything is accepted. Deliberately absent: plugins loaded at run time.
 
-use super::{Adaptor, TypeSchema};
+use super::{Adaptor, SENSITIVE, TypeSchema};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
@@ -56,6 +56,26 @@ pub fn identity(schema: &TypeSchema, name: &str, attributes: &Value) -> String {
         parts.insert("name".to_owned(), Value::from(name));
     }
     canonical(&Value::Object(parts))
+}
+
+/// The attributes of a resource of this type as they are printed: [`SENSITIVE`] in the place of every value that is secret, its key where it has one
+/// as it is.
+pub fn printed(kind: &str, mut attributes: Value) -> Value {
+    let Some(Entry { adaptor, schema }) = ENTRIES.get(kind) else { return attributes };
+    for pointer in schema.sensitive.iter().chain(adaptor.masks(kind, &attributes)) {
+        if let Some(value) = attributes.pointer_mut(pointer) {
+            mask(value);
+        }
+    }
+    attributes
+}
+
+fn mask(value: &mut Value) {
+    match value {
+        Value::Object(members) => members.values_mut().for_each(mask),
+        Value::Array(items) => items.iter_mut().for_each(mask),
+        scalar => *scalar = SENSITIVE.into(),
+    }
 }
 
 /// JSON text with sorted object keys and no white space: equal values give equal text.
@@ -124,6 +144,29 @@ mod tests {
         };
         assert_eq!(named("batch/v1beta1"), named("batch/v1"));
         assert_ne!(named("batch/v1"), named("v1"));
+    }
+
+    #[test]
+    fn what_is_secret_is_not_printed() {
+        let user = json!({"name": "eve", "passwordHash": "$6$canary"});
+        assert_eq!(printed("host.User", user), json!({"name": "eve", "passwordHash": "(sensitive)"}));
+        let object = |api_version: &str, kind: &str, secret: &str| {
+            json!({"readiness": "None", "manifest": {
+                "apiVersion": api_version, "kind": kind, "type": "Opaque",
+                "metadata": {"name": "a", "annotations": {"kubectl.kubernetes.io/last-applied-configuration": secret}},
+                "data": {"tls.key": secret}, "stringData": {"token": secret},
+            }})
+        };
+        let check = |api_version: &str, kind: &str, expected: &str| {
+            let found = printed("kubernetes.Manifest", object(api_version, kind, "canary"));
+            assert_eq!(found, object(api_version, kind, expected), "{api_version} {kind}");
+        };
+        check("v1", "Secret", SENSITIVE);
+        check("v1", "ConfigMap", "canary");
+        check("example.org/v1", "Secret", "canary");
+        let unreadable = |secret: &str| json!({"manifest": {"kind": "Secret", "data": secret}});
+        assert_eq!(printed("kubernetes.Manifest", unreadable("canary")), unreadable(SENSITIVE));
+        assert_eq!(printed("gone.Type", json!({"a": 1})), json!({"a": 1}));
     }
 
     #[test]

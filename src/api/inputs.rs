@@ -10,7 +10,7 @@ use super::target::ABSOLUTE_PATH;
 use super::types::{Type, below};
 use super::{FieldError, FieldPath, Part, rules};
 use crate::adaptors::registry::is_at_or_below;
-use crate::core::{FactRef, Input, InputSource, Piece, format_pieces, is_fact_name};
+use crate::core::{FactRef, Input, InputSource, Intent, Piece, format_pieces, is_fact_name};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -243,6 +243,19 @@ pub(super) fn refuse_literal_secrets(attributes: &Value, known: Option<&Type>, e
         errors.retain(|error| !error.path.segments().starts_with(place.segments()));
         errors.push(FieldError::value(place, message).suggest(Some(advice.to_owned())));
     }
+}
+
+/// The same of an intent that was read from its manifest before all of this was refused.
+pub(super) fn kept_secrets(intent: &Intent, known: Option<&Type>) -> Vec<FieldError> {
+    let mut errors = Vec::new();
+    let attributes = serde_json::from_str(&intent.attributes).unwrap_or_default();
+    refuse_literal_secrets(&attributes, known, &mut errors);
+    for (index, input) in intent.inputs.iter().enumerate() {
+        // Texts and maps with text keys are always JSON.
+        let written = serde_json::to_value(input).unwrap_or_default();
+        errors.extend(leaks(&written, &input.path, &place(index), known));
+    }
+    errors
 }
 
 /// Where secrets are written down.

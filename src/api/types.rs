@@ -2,8 +2,9 @@
 
 use super::pointer::parts;
 use super::schema::{Schema, SchemaError};
-use super::{FieldError, FieldPath};
+use super::{FieldError, FieldPath, inputs};
 use crate::adaptors::{TypeSchema, registry};
+use crate::core::Intent;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -52,6 +53,11 @@ impl Types {
             known.check(attributes, &FieldPath::default(), &mut errors);
         }
         errors
+    }
+
+    /// What keeps a secret in history in an intent that was accepted once, in the words that refuse it now.
+    pub(crate) fn kept_secrets(&self, intent: &Intent) -> Vec<FieldError> {
+        inputs::kept_secrets(intent, self.by_name.get(&*intent.kind))
     }
 
     pub(super) fn get(&self, name: &str) -> Option<&Type> {

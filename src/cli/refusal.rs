@@ -9,11 +9,16 @@ pub(crate) fn describe(refusals: &[Refusal]) -> String {
         "" => format!("  {}", reason(&refusal.kind)),
         name => format!("  {name}: {}", reason(&refusal.kind)),
     };
-    let mut lines: Vec<String> = refusals.iter().take(LISTED_REFUSALS).map(line).collect();
-    if refusals.len() > LISTED_REFUSALS {
-        lines.push(format!("  … and {} more", refusals.len() - LISTED_REFUSALS));
+    listed(refusals.iter().map(line))
+}
+
+/// The first of these lines, and how many more there are.
+pub(crate) fn listed(mut lines: impl ExactSizeIterator<Item = String>) -> String {
+    let mut listed: Vec<String> = lines.by_ref().take(LISTED_REFUSALS).collect();
+    if lines.len() > 0 {
+        listed.push(format!("  … and {} more", lines.len()));
     }
-    lines.join("\n")
+    listed.join("\n")
 }
 
 fn reason(kind: &RefusalKind) -> String {

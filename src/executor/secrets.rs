@@ -5,6 +5,7 @@
 //! secret of a few bytes would be found everywhere, and its places would tell it: where an attempt reads one, nothing is said but that it went well
 //! or not ([`SECRET_LEAST_BYTES`]). Deliberately absent: keeping a value longer than its attempt.
 
+use crate::adaptors::SENSITIVE;
 use crate::core::Hash;
 use crate::executor::limits::{SECRET_LEAST_BYTES, SECRET_MOST_BYTES};
 use base64::Engine as _;
@@ -15,8 +16,6 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
-/// What stands in the place of a secret.
-pub(super) const SENSITIVE: &str = "(sensitive)";
 /// Bytes of a key.
 const KEY_BYTES: usize = 32;
 

@@ -211,6 +211,36 @@ fn the_hash_of_a_password_is_refused_in_a_manifest_and_kept_nowhere() {
     assert!(!searched.is_empty(), "what is no secret is found there");
 }
 
+/// What a manifest gives is kept as it is written, of a Secret too: it is applied from there. (Differences from a cluster: `kubernetes/difference.rs`.)
+#[test]
+fn no_command_prints_what_a_manifest_says_in_a_secret() {
+    let secret = |token: &str| {
+        let object = format!(
+            "{{apiVersion: v1, kind: Secret, metadata: {{name: a, namespace: b}}, stringData: {{token: {token}}}}}"
+        );
+        resource("secret", "kubernetes.Manifest", &format!("{{manifest: {object}}}"), "")
+    };
+    let house = House::patient("{type: kubernetes, kubeconfig: FOLDER/none}", &secret(FIRST));
+    let mut said = Said::default();
+    assert_eq!(said.run(&house, None, "deploy -f manifests").code, 1, "there is no cluster");
+    house.write("manifests/resources.yaml", &secret(SECOND));
+    assert_eq!(said.run(&house, None, "deploy -f manifests").code, 1);
+    for (words, part) in [
+        ("show secret", "token: (sensitive)"),
+        ("show secret -o json", "\"token\": \"(sensitive)\""),
+        ("diff 1 2", "token: (sensitive), changed"),
+        ("diff 1 2 -o yaml", "token: (sensitive)"),
+        ("history secret", "secret"),
+        ("logs secret", "secret"),
+    ] {
+        let ran = said.run(&house, None, words);
+        assert!(ran.code == 0 && ran.out.contains(part), "{words}: {} {}{}", ran.code, ran.out, ran.err);
+    }
+    for canary in [FIRST, SECOND] {
+        assert_eq!(said.0.lines().find(|line| line.contains(canary)), None);
+    }
+}
+
 /// A text that says it, a link to it, and a file whose content is left as it is, become public.
 #[test]
 fn what_was_secret_once_is_in_no_difference_that_replaces_it() {

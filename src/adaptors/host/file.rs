@@ -7,7 +7,7 @@ use super::place::{Found, Place, failed};
 use super::rights::{self, Rights};
 use super::{Ensure, assessment, attributes, ensure_schema, identity_complaints, nothing, path_schema};
 use crate::adaptors::schema::Complaint;
-use crate::adaptors::{AdaptorError, Assessment, Desired, FactValues, TypeSchema};
+use crate::adaptors::{AdaptorError, Assessment, Desired, FactValues, TypeSchema, sensitive_line};
 use crate::core::{Change, limits};
 use base64::Engine as _;
 use rustix::fs::{AtFlags, OFlags};
@@ -17,8 +17,6 @@ use std::path::Path;
 
 pub(super) const KIND: &str = "host.File";
 
-/// The difference of a content that is secret.
-const HIDDEN: &str = "content: (sensitive)\n";
 /// The mode of a new file when nothing is said.
 const DEFAULT_MODE: u32 = 0o644;
 
@@ -135,7 +133,7 @@ pub(super) fn difference(desired: &Desired, deleting: bool) -> Result<Assessment
             let mut diff = wanted.rights.differences(&stat);
             if let Some(content) = &wanted.content {
                 let shown = content_difference(&place, stat.st_size.unsigned_abs(), content)?;
-                diff.push_str(if wanted.hidden && !shown.is_empty() { HIDDEN } else { &shown });
+                diff.push_str(&if wanted.hidden && !shown.is_empty() { sensitive_line("content") } else { shown });
             }
             Ok(assessment(if diff.is_empty() { Change::None } else { Change::Update }, diff))
         }
@@ -204,7 +202,7 @@ fn created(wanted: &Wanted) -> Assessment {
     let mut diff = wanted.rights.describe();
     if let Some(content) = &wanted.content {
         let shown = || content::difference(b"", content, CONTEXT_LINES);
-        diff.push_str(&if wanted.hidden { HIDDEN.to_owned() } else { shown() });
+        diff.push_str(&if wanted.hidden { sensitive_line("content") } else { shown() });
     }
     if diff.is_empty() {
         diff.push_str("an empty file\n");

@@ -4,6 +4,7 @@
 //! already in both, and never show up as differences. Values of a Secret are never shown.
 
 use super::manifest::ObjectKey;
+use crate::adaptors::SENSITIVE;
 use crate::adaptors::limits::VALUE_CHARS;
 use serde_json::{Map, Value};
 use similar::TextDiff;
@@ -14,8 +15,6 @@ use std::fmt::Write as _;
 const NOISE: [&str; 6] = ["uid", "resourceVersion", "generation", "creationTimestamp", "managedFields", "selfLink"];
 /// Holds a copy of a whole object, also of a Secret.
 const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
-/// Shown instead of a secret value.
-pub(crate) const SENSITIVE: &str = "(sensitive)";
 
 /// The lines that lead from `live` to `wanted`; empty where nothing that is declared differs.
 pub(crate) fn difference(key: &ObjectKey, live: &Value, wanted: &Value) -> String {

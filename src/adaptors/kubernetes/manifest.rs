@@ -14,6 +14,13 @@ use std::fmt;
 const SERVER_METADATA: [&str; 7] =
     ["uid", "resourceVersion", "generation", "creationTimestamp", "deletionTimestamp", "managedFields", "selfLink"];
 
+/// Where a Secret has values that are not shown; the last one is what `kubectl apply` has left there: a copy of all of it.
+const SECRET_VALUES: [&str; 3] = [
+    "/manifest/data",
+    "/manifest/stringData",
+    "/manifest/metadata/annotations/kubectl.kubernetes.io~1last-applied-configuration",
+];
+
 /// Which object on which cluster: the part of a manifest that says so.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct ObjectKey {
@@ -105,6 +112,12 @@ impl Manifest {
         };
         Ok(Self { key, object, waits, conflicts })
     }
+}
+
+/// JSON pointers of what is not printed of these attributes: the values of a Secret, as in differences. What cannot be read may be one.
+pub(crate) fn masks(attributes: &Value) -> &'static [&'static str] {
+    let key = attributes.get("manifest").and_then(Value::as_object).map(key_of);
+    if key.is_some_and(|key| key.is_ok_and(|key| !key.is_secret())) { &[] } else { &SECRET_VALUES }
 }
 
 fn refused(path: &str, why: impl Into<String>) -> KubernetesError {

@@ -117,6 +117,10 @@ impl Adaptor for Kubernetes {
         }]
     }
 
+    fn masks(&self, _kind: &str, attributes: &Value) -> &'static [&'static str] {
+        manifest::masks(attributes)
+    }
+
     async fn difference(&self, desired: &Desired, deleting: bool) -> Result<Assessment, AdaptorError> {
         self.assess(desired, deleting).await.map_err(|error| self.told(desired, &error))
     }

@@ -6,7 +6,7 @@
 mod world;
 
 use super::schema::Complaint;
-use super::{Adaptor, AdaptorError, Assessment, Desired, Difference, FactValues, TypeSchema};
+use super::{Adaptor, AdaptorError, Assessment, Desired, Difference, FactValues, TypeSchema, sensitive_line};
 use crate::core::Change;
 use async_trait::async_trait;
 use serde::Deserialize;
@@ -170,8 +170,8 @@ async fn play(desired: &Desired, line: &Line) -> Result<(), AdaptorError> {
 /// The difference where the value is secret.
 fn hidden(found: Option<&str>, value: &str, reload: bool) -> (Change, String) {
     match found {
-        None => (Change::Create, "value: (sensitive)\n".to_owned()),
-        Some(found) if found != value => (Change::Update, "value: (sensitive)\n".to_owned()),
+        None => (Change::Create, sensitive_line("value")),
+        Some(found) if found != value => (Change::Update, sensitive_line("value")),
         Some(_) if reload => (Change::Update, "reload\n".to_owned()),
         Some(_) => (Change::None, String::new()),
     }

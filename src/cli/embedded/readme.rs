@@ -31,7 +31,7 @@ yes, while nothing runs; then the next run waits up to half a minute for the lea
 | `README.md` | this | yes; the next run writes it again |
 
 To keep a copy: copy the whole folder while nothing runs. All values that stand in the manifests are in it, also those of a Secret that
-is written in a `kubernetes.Manifest`. What comes from variables and files is not, and an attribute that is always secret is refused where it stands
+is written in a `kubernetes.Manifest`, which no command prints. What comes from variables and files is not, and an attribute that is always secret is refused where it stands
 in a manifest. Still only its owner can enter the folder.
 
 One environment less: `homeostat delete environment NAME` deletes its resources on their targets first, `homeostat clear environment NAME` leaves
@@ -43,7 +43,8 @@ const ENVIRONMENT_TEXT: &str = "\
 # Environment NAME
 
 What belongs to this environment alone, of all that the data folder above holds. Its versions, attempts and the state of its resources are in the
-database there; nothing here is needed to read them.
+database there; nothing here is needed to read them. A version keeps its manifests as they are written, also the text of a Secret in a
+`kubernetes.Manifest`; what comes from variables and files is not in it.
 
 | file | what it is | may it be deleted? |
 |---|---|---|

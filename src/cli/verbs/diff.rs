@@ -2,6 +2,7 @@
 //!
 //! Deliberately absent: what is on the targets; that is what `dry-run` is for.
 
+use crate::adaptors::SENSITIVE;
 use crate::cli::arguments::DiffOptions;
 use crate::cli::embedded::{Reading, content_of};
 use crate::cli::output::{self, Output, styled_diff};
@@ -145,13 +146,37 @@ fn difference(name: Name, was: Option<Name>, before: Option<&Intent>, after: Opt
         _ if was.is_some() => IntentChange::Renamed,
         _ => IntentChange::Changed,
     };
-    let (earlier, later) = (before.map(document), after.map(document));
+    let (earlier, mut later) = (before.map(document), after.map(document));
+    if let (Some(before), Some(after)) = (before, after)
+        && let Some(earlier) = earlier.as_ref().and_then(|earlier| earlier.get("attributes"))
+        && let Some(later) = later.as_mut().and_then(|later| later.get_mut("attributes"))
+    {
+        mark(&super::given(before), &super::given(after), (earlier, later));
+    }
     let yaml = |document: &Option<Value>| {
         document.as_ref().and_then(|document| serde_saphyr::to_string(document).ok()).unwrap_or_default()
     };
     let (old, new) = (yaml(&earlier), yaml(&later));
     let diff = similar::TextDiff::from_lines(&old, &new).unified_diff().context_radius(3).to_string();
     DifferenceDocument { name, change, was, before: earlier, after: later, diff }
+}
+
+/// Says of what is printed alike, because it is secret, that it is not.
+fn mark(before: &Value, after: &Value, printed: (&Value, &mut Value)) {
+    match (before, after, printed) {
+        (Value::Object(before), Value::Object(after), (Value::Object(earlier), Value::Object(later))) => {
+            for (key, printed) in later {
+                if let (Some(before), Some(after), Some(earlier)) = (before.get(key), after.get(key), earlier.get(key))
+                {
+                    mark(before, after, (earlier, printed));
+                }
+            }
+        }
+        (before, after, (earlier, later)) if before != after && earlier == later => {
+            *later = format!("{SENSITIVE}, changed").into();
+        }
+        _ => {}
+    }
 }
 
 /// What an intent says, much as its manifest says it: a policy's defaults are left out.
@@ -224,6 +249,35 @@ mod tests {
         assert_eq!(changes(&[(1, "a", "x")], &[(1, "b", "x")]), ["renamed b"]);
         // The same name as another thing is a change to whoever reads it.
         assert_eq!(changes(&[(1, "a", "x")], &[(2, "a", "y")]), ["changed a"]);
+    }
+
+    #[test]
+    fn of_a_secret_it_shows_that_it_has_changed_and_nothing_else() {
+        let secret = |token: &str, more: &str| {
+            let manifest =
+                r#"{"apiVersion":"v1","data":{MORE"token":"TOKEN"},"kind":"Secret","metadata":{"name":"a"}}"#;
+            let attributes = format!(r#"{{"manifest":{}}}"#, manifest.replace("TOKEN", token).replace("MORE", more));
+            Intent::new(IntentParts {
+                kind: "kubernetes.Manifest".into(),
+                attributes: attributes.into(),
+                ..IntentParts::default()
+            })
+        };
+        let told = |earlier: &Intent, later: &Intent| {
+            let found = difference("a".into(), None, Some(earlier), Some(later));
+            let all = serde_json::to_string(&found).expect("a document is JSON");
+            assert!(!all.contains("canary"), "{all}");
+            found
+                .diff
+                .lines()
+                .filter(|line| line.starts_with(['+', '-']))
+                .map(str::trim_end)
+                .collect::<Vec<_>>()
+                .join("|")
+        };
+        let old = secret("canary-1", "");
+        assert_eq!(told(&old, &secret("canary-2", "")), "-      token: (sensitive)|+      token: (sensitive), changed");
+        assert_eq!(told(&old, &secret("canary-1", r#""key":"canary-3","#)), "+      key: (sensitive)");
     }
 
     #[test]

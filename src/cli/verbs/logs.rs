@@ -9,6 +9,7 @@
 
 mod followed;
 
+use crate::adaptors::SENSITIVE;
 use crate::cli::arguments::LogsOptions;
 use crate::cli::document::AttemptDocument;
 use crate::cli::embedded::{Owners, Place, Reading};
@@ -19,9 +20,6 @@ use crate::cli::{CliError, Exit};
 use crate::core::Operation;
 use followed::{Followed, News};
 use std::fmt::Write as _;
-
-/// What stands in a difference for a secret.
-const SENSITIVE: &str = "(sensitive)";
 
 /// Prints what is there, and with `--follow` what comes.
 pub(crate) async fn run(options: LogsOptions, output: Output) -> Result<Exit, CliError> {

@@ -36,6 +36,7 @@ use super::limits::SHOWN_RESOURCES;
 use super::output::Output;
 use super::selection::Selection;
 use super::{CliError, Exit};
+use crate::adaptors::registry;
 use crate::core::{Intent, ResourceView};
 use serde_json::Value;
 
@@ -73,8 +74,14 @@ async fn with_meant(
     .await
 }
 
-/// The attributes of an intent for people and programs, as they stand in its manifest. What comes from elsewhere is not among them, only whence.
+/// The attributes of an intent for people and programs, as they stand in its manifest, but for what is secret in them: the values of a Secret, and
+/// what an earlier version of this program has accepted. What comes from elsewhere is not among them, only whence.
 fn attributes(intent: &Intent) -> Value {
+    registry::printed(&intent.kind, given(intent))
+}
+
+/// The same with what is secret: never to be printed.
+fn given(intent: &Intent) -> Value {
     serde_json::from_str(&intent.attributes).unwrap_or_default()
 }
 

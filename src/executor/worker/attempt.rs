@@ -5,12 +5,12 @@
 //! taken out of everything that it says: also of what its adaptor has said while it worked, which goes with the result.
 
 use crate::adaptors::registry::is_at_or_below;
-use crate::adaptors::{Adaptor, AdaptorError, Desired, FactValues, Log, Work, registry};
+use crate::adaptors::{Adaptor, AdaptorError, Desired, FactValues, Log, SENSITIVE, Work, registry};
 use crate::core::{Change, Hash, Operation, limits};
 use crate::executor::inputs::Inputs;
 use crate::executor::limits::MOST_DEADLINE_MS;
 use crate::executor::protocol::{bounded, bounded_log, change_to_wire, facts_to_wire, operation_from_wire, wire};
-use crate::executor::secrets::{SENSITIVE, Secrets};
+use crate::executor::secrets::Secrets;
 use futures::FutureExt as _;
 use std::any::Any;
 use std::panic::AssertUnwindSafe;

@@ -2,7 +2,7 @@
 
 use super::super::accounts::{self, Group, User};
 use super::{Attributes, OtherGroups};
-use crate::adaptors::AdaptorError;
+use crate::adaptors::{AdaptorError, sensitive_line};
 use std::fmt::Write as _;
 
 /// What is there.
@@ -162,7 +162,7 @@ impl Wanted {
 
     fn describe_password(&self, lines: &mut String, lock: impl Fn(bool) -> String) {
         if self.password_differs {
-            lines.push_str("passwordHash: (sensitive)\n");
+            lines.push_str(&sensitive_line("passwordHash"));
         }
         if let Some(locked) = self.lock_differs {
             let _ = writeln!(lines, "{}", lock(locked));
