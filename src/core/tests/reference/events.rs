@@ -244,8 +244,7 @@ impl Model {
             // "not good ones by their retry time" (L1): what was asked for has been tried, whoever owned the environment then.
             let tried = at.is_some() && res.last > self.ordered_after[&request];
             let waits = res.last_result == LastResult::Failed && res.due.is_some();
-            let by_its_time = tried && waits && matches!(kind, RequestKind::Deploy | RequestKind::Repair);
-            let wanted = wanted && !cancelled && !by_its_time;
+            let wanted = wanted && !cancelled && !(tried && waits);
             let reason = match kind {
                 RequestKind::Repair => Reason::UserRepair,
                 RequestKind::Report => Reason::Report,
