@@ -57,5 +57,7 @@ pub(crate) const JOURNAL_LINES: usize = 4_000;
 pub(crate) const WORLD_CONFLICTS: u32 = 100;
 /// One call to the API server.
 pub(crate) const WORLD_CALL_TIMEOUT: Duration = Duration::from_secs(10);
-/// Pause of the test adaptor before it writes again what somebody else has written meanwhile, at least; chance adds to it.
+/// Pause of the test adaptor before it writes again what somebody else has written meanwhile, at most: chance says how long, so that two part.
+pub(crate) const WORLD_CONFLICT_PAUSE_MOST: Duration = Duration::from_millis(70);
+/// The same at least.
 pub(crate) const WORLD_CONFLICT_PAUSE: Duration = Duration::from_millis(5);

@@ -3,7 +3,7 @@
 use super::Exit;
 use super::bench::{Group, Stage};
 use super::labels::LabelSelector;
-use super::limits::WHY_BYTES;
+use super::limits::ORDER_MESSAGE_BYTES;
 use super::output::{Color, Format};
 use crate::api::Duration;
 use crate::core::Hash;
@@ -175,10 +175,10 @@ pub(crate) struct SelectOptions {
 }
 
 /// What a user says with `-m`.
-fn why(text: &str) -> Result<String, String> {
+fn bounded_message(text: &str) -> Result<String, String> {
     match text.len() {
-        0..=WHY_BYTES => Ok(text.to_owned()),
-        bytes => Err(format!("it may have {WHY_BYTES} bytes, and has {bytes}; say it in fewer words")),
+        0..=ORDER_MESSAGE_BYTES => Ok(text.to_owned()),
+        bytes => Err(format!("it may have {ORDER_MESSAGE_BYTES} bytes, and has {bytes}; say it in fewer words")),
     }
 }
 
@@ -189,7 +189,7 @@ pub(crate) struct OrderOptions {
     #[arg(short, long)]
     pub(crate) yes: bool,
     /// Why, for the history
-    #[arg(short, long, value_name = "TEXT", default_value = "", value_parser = why)]
+    #[arg(short, long, value_name = "TEXT", default_value = "", value_parser = bounded_message)]
     pub(crate) message: String,
 }
 
@@ -330,4 +330,7 @@ pub(crate) struct BenchOptions {
     /// When it was started
     #[arg(long, hide = true, default_value_t)]
     pub(crate) began_at_ms: u64,
+    /// What an earlier process measured for its figure to stand beside
+    #[arg(long, hide = true, default_value_t)]
+    pub(crate) peer: f64,
 }

@@ -100,4 +100,4 @@ pub(crate) const SHOWN_ATTEMPTS: u32 = 5;
 /// Resources of which one command says all that is known: more than anybody reads, and a bounded answer.
 pub(crate) const SHOWN_RESOURCES: usize = 1_000;
 /// Bytes of what a user says with `-m`, which history keeps and tables show: a few sentences.
-pub(crate) const WHY_BYTES: usize = 4_096;
+pub(crate) const ORDER_MESSAGE_BYTES: usize = 4_096;

@@ -1,8 +1,7 @@
 //! The autonomous form: drift, failures and changed files are dealt with while nobody commands, until a signal ends it.
 
 use crate::LOCAL;
-use crate::house::{House, environment, eventually, file, of_barn, resource};
-use rustix::fs::OFlags;
+use crate::house::{House, environment, eventually, file, of_barn, pipe, resource};
 use rustix::process::{Pid, Signal};
 use serde_json::Value;
 use std::io::{BufRead, BufReader};
@@ -373,18 +372,6 @@ fn what_cannot_be_run_is_refused_and_what_was_accepted_before_is_held_even_then(
     run.stop();
 }
 
-/// Lets whoever reads this pipe go on, now or when he comes.
-fn pass(pipe: &Path) {
-    // Without waiting in the call: that could not be given up.
-    let without_waiting = OFlags::WRONLY | OFlags::NONBLOCK;
-    let mut opened = None;
-    eventually("somebody who reads the pipe", || {
-        opened = rustix::fs::open(pipe, without_waiting, rustix::fs::Mode::empty()).ok();
-        opened.is_some()
-    });
-    rustix::io::write(opened.unwrap(), b"\n").unwrap();
-}
-
 /// The program has begun when it has opened the one pipe, and ends when somebody opens the other.
 #[test]
 fn a_signal_lets_what_has_begun_end_and_starts_nothing_more() {
@@ -392,10 +379,11 @@ fn a_signal_lets_what_has_begun_end_and_starts_nothing_more() {
     let slow = resource("slow", "host.Command", &format!("{{argv: [sh, -c, \"{script}\"], creates: FOLDER/done}}"), "");
     let house = House::with(LOCAL, &[slow, file("next", "FOLDER/next", "x", "slow")].concat());
     let pipes = [house.path("begun"), house.path("gate")];
-    for pipe in &pipes {
-        rustix::fs::mkfifoat(rustix::fs::CWD, pipe, rustix::fs::Mode::RWXU).unwrap();
+    for path in &pipes {
+        pipe::make(path);
     }
     let run = Running::start(&house, "-f manifests");
+    let pass = |path: &Path| eventually("somebody who reads the pipe", || pipe::pass(path));
     pass(&pipes[0]);
     run.signal(Signal::TERM);
     eventually("it has heard the signal", || house.run("why next").out.contains("the scheduler is stopping"));

@@ -1,9 +1,8 @@
 //! A resource that is attempted step by step: its command waits at a gate before its effect, and at another one after it.
 
-use crate::eventually;
 use crate::town::{ENVIRONMENT, resource};
+use crate::{eventually, pipe};
 use homeostat::core::{Intent, Policy};
-use rustix::fs::OFlags;
 use serde_json::{Value, json};
 use std::path::Path;
 use std::sync::Arc;
@@ -42,10 +41,7 @@ spec:
 
 fn attributes(folder: &Path) -> Value {
     for gate in ["before", "after"] {
-        match rustix::fs::mkfifoat(rustix::fs::CWD, folder.join(gate), rustix::fs::Mode::RWXU) {
-            Ok(()) | Err(rustix::io::Errno::EXIST) => {}
-            Err(error) => panic!("{error}"),
-        }
+        pipe::make(&folder.join(gate));
     }
     let script = "echo begun >> log; read _ < before; echo effect >> log; touch done; read _ < after";
     json!({"argv": ["sh", "-c", script], "cwd": folder.to_str().unwrap(), "creates": folder.join("done")})
@@ -64,10 +60,5 @@ pub(crate) async fn written(folder: &Path, line: &str, times: usize) {
 /// Lets whoever stands at this gate through, now or when he comes; one at a time.
 pub(crate) async fn open(folder: &Path, gate: &str) {
     let path = folder.join(gate);
-    // Without waiting in the call: that could not be given up.
-    let without_waiting = OFlags::WRONLY | OFlags::NONBLOCK;
-    let opened = eventually("somebody at the gate", async || {
-        rustix::fs::open(&path, without_waiting, rustix::fs::Mode::empty()).ok()
-    });
-    rustix::io::write(opened.await, b"\n").unwrap();
+    eventually("somebody at the gate", async || pipe::pass(&path).then_some(())).await;
 }

@@ -18,6 +18,8 @@ mod frozen;
 mod full;
 mod gate;
 mod hung;
+#[path = "../house/pipe.rs"]
+mod pipe;
 mod poison;
 mod probes;
 mod proxy;

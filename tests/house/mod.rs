@@ -3,6 +3,8 @@
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+pub(crate) mod pipe;
+
 use regex::Regex;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};

@@ -4,7 +4,9 @@
 //! Every change of it is read, made and written as a whole: the file under a lock, synced and renamed; the `ConfigMap` by its resource version.
 //! So it counts exactly, whoever is killed and however many write.
 
-use crate::adaptors::limits::{JOURNAL_LINES, WORLD_CALL_TIMEOUT, WORLD_CONFLICT_PAUSE, WORLD_CONFLICTS};
+use crate::adaptors::limits::{
+    JOURNAL_LINES, WORLD_CALL_TIMEOUT, WORLD_CONFLICT_PAUSE, WORLD_CONFLICT_PAUSE_MOST, WORLD_CONFLICTS,
+};
 use crate::adaptors::{AdaptorError, Desired, blocking};
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::api::{ObjectMeta, PostParams};
@@ -14,7 +16,6 @@ use std::collections::{BTreeMap, VecDeque};
 use std::fs::File;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 use tokio::sync::OnceCell;
 
 /// The key of the `ConfigMap`.
@@ -155,8 +156,7 @@ async fn update_config_map<T>(
         match written {
             Ok(Ok(_)) => return Ok(result),
             Ok(Err(kube::Error::Api(status))) if status.code == 409 => {
-                tokio::time::sleep(WORLD_CONFLICT_PAUSE + Duration::from_millis(u64::from(rand::random::<u8>() / 4)))
-                    .await;
+                tokio::time::sleep(rand::random_range(WORLD_CONFLICT_PAUSE..WORLD_CONFLICT_PAUSE_MOST)).await;
             }
             Ok(Err(error)) => return Err(error.to_string()),
             Err(_) => return Err(format!("no answer within {} s", WORLD_CALL_TIMEOUT.as_secs())),

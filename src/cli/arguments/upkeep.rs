@@ -1,6 +1,6 @@
 //! Options of the verbs that look after environments: what was wanted, who holds what, what is given up.
 
-use super::{OrderOptions, SelectOptions, StateOptions, why};
+use super::{OrderOptions, SelectOptions, StateOptions, bounded_message};
 use crate::api::Duration;
 use crate::cli::completion::CompletedShell;
 use clap::{Args, Subcommand};
@@ -36,7 +36,7 @@ pub(crate) struct SuspendOptions {
     #[arg(long, value_name = "TARGET")]
     pub(crate) target: Option<String>,
     /// Why, for the history and for whoever asks `why`
-    #[arg(short, long, value_name = "TEXT", default_value = "", value_parser = why)]
+    #[arg(short, long, value_name = "TEXT", default_value = "", value_parser = bounded_message)]
     pub(crate) message: String,
     #[command(flatten)]
     pub(crate) state: StateOptions,
@@ -47,7 +47,7 @@ pub(crate) struct CancelOptions {
     #[command(flatten)]
     pub(crate) select: SelectOptions,
     /// Why, for the history
-    #[arg(short, long, value_name = "TEXT", default_value = "", value_parser = why)]
+    #[arg(short, long, value_name = "TEXT", default_value = "", value_parser = bounded_message)]
     pub(crate) message: String,
     #[command(flatten)]
     pub(crate) state: StateOptions,

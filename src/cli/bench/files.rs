@@ -16,24 +16,23 @@ use std::time::Instant;
 
 const FILES: usize = 10_000;
 const BYTES: usize = 1_000;
-/// Attempts that run at once on the target, each beside a bare loop on as many threads; and what their figures' keys end with.
-const CONCURRENCIES: [(u32, &str); 2] = [(1, ""), (8, "_8")];
+/// Attempts that run at once on the target, each beside a bare loop on as many threads; what the keys of their figures end with, and the words for
+/// the loop.
+const CONCURRENCIES: [(u32, &str, &str); 2] = [(1, "", ""), (8, "_8", ", 8 threads")];
 
 pub(super) async fn rates(state: &StateOptions, output: Output) -> Result<Vec<Figure>, CliError> {
     let mut figures = Vec::new();
-    for (concurrency, suffix) in CONCURRENCIES {
+    for (concurrency, suffix, threads) in CONCURRENCIES {
         output.note(&format!("  {FILES} files, {concurrency} at a time"));
         let bare = state.data_dir.join(format!("bare-{concurrency}"));
         fs::create_dir_all(&bare)?;
         let written = on_threads(concurrency, |numbers| write_all(&bare, numbers))?;
         let read = on_threads(concurrency, |numbers| read_all(&bare, numbers))?;
         let (deployed, repaired) = attempts(state, output, concurrency).await?;
-        let beside =
-            |what: &str| if concurrency == 1 { what.to_owned() } else { format!("{what}, {concurrency} threads") };
         figures.extend([
             Figure::new(format!("file_attempts_per_s.deploy{suffix}"), deployed)
-                .beside(beside("write, fsync, rename"), written),
-            Figure::new(format!("file_attempts_per_s.repair{suffix}"), repaired).beside(beside("read"), read),
+                .beside(format!("write, fsync, rename{threads}"), written),
+            Figure::new(format!("file_attempts_per_s.repair{suffix}"), repaired).beside(format!("read{threads}"), read),
         ]);
     }
     Ok(figures)

@@ -21,7 +21,7 @@ use super::{CliError, Exit};
 use crate::history::private_server::DATA;
 use clap::ValueEnum;
 use figure::{Figure, Reach, median};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
@@ -85,9 +85,9 @@ pub(crate) enum BenchError {
     /// A stage's process did not end well; what it said is above.
     #[error("the stage {0} ended with {1}; what it said is above")]
     Stage(String, String),
-    /// A stage printed something else than figures.
-    #[error("the stage {0} did not print figures: {1}")]
-    Figures(String, String),
+    /// A stage printed something else than it measures.
+    #[error("the stage {0} did not print what it measures: {1}")]
+    Measured(String, String),
     /// The task that follows commits ended.
     #[error("the commits were not followed to the end: {0}")]
     Watcher(String),
@@ -105,6 +105,30 @@ pub(crate) enum BenchError {
 impl From<BenchError> for CliError {
     fn from(error: BenchError) -> Self {
         Self::Document(error.to_string())
+    }
+}
+
+/// What a stage prints for the process that started it.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+enum Measured {
+    /// It has prepared what another one measures.
+    Nothing,
+    /// One value, of which a figure is made elsewhere.
+    Value(f64),
+    Figures(Vec<Figure>),
+}
+
+impl Measured {
+    fn figures(self, stage: Stage) -> Result<Vec<Figure>, CliError> {
+        match self {
+            Self::Figures(figures) => Ok(figures),
+            other => Err(other.unexpected(stage)),
+        }
+    }
+
+    fn unexpected(&self, stage: Stage) -> CliError {
+        BenchError::Measured(name_of(&stage), format!("{self:?}")).into()
     }
 }
 
@@ -154,7 +178,7 @@ pub(crate) async fn run(options: BenchOptions, output: Output) -> Result<Exit, C
 
 async fn measure(group: Group, folder: &Path) -> Result<Vec<Figure>, CliError> {
     let data = state_in(folder, &name_of(&group)).data_dir;
-    let one = async |stage| spawn(stage, &data).await;
+    let one = async |stage| spawn(stage, &data, None).await?.figures(stage);
     match group {
         Group::Core => one(Stage::Core).await,
         Group::Memory => one(Stage::Memory).await,
@@ -169,13 +193,9 @@ async fn measure(group: Group, folder: &Path) -> Result<Vec<Figure>, CliError> {
         }
         Group::Restart => restarts(&data).await,
         Group::Idle => {
-            one(Stage::PrepareIdle).await?;
+            spawn(Stage::PrepareIdle, &data, None).await?;
             let bare = value(Stage::BareIdle, &data).await?;
-            let beside = |figure: Figure| match &*figure.key {
-                "idle_rss_mb" => figure.beside("the same program, connected and nothing loaded", bare),
-                _ => figure,
-            };
-            Ok(one(Stage::Idle).await?.into_iter().map(beside).collect())
+            spawn(Stage::Idle, &data, Some(bare)).await?.figures(Stage::Idle)
         }
     }
 }
@@ -187,10 +207,10 @@ const KILLED_RESTARTS: usize = 3;
 
 /// Restarts after an end in order, and after a kill, each beside a bare start and read after the same.
 async fn restarts(data: &Path) -> Result<Vec<Figure>, CliError> {
-    spawn(Stage::PrepareRestart, data).await?;
+    spawn(Stage::PrepareRestart, data, None).await?;
     let bare = median_restart(RESTARTS, async |_| value(Stage::BareRead, data).await).await?;
     let calm = median_restart(RESTARTS, async |_| {
-        spawn(Stage::Leave, data).await?;
+        spawn(Stage::Leave, data, None).await?;
         value(Stage::Restart, data).await
     })
     .await?;
@@ -225,9 +245,12 @@ async fn after_kill(stage: Stage, data: &Path) -> Result<(f64, f64), CliError> {
     Ok((seconds, bytes))
 }
 
-/// What a stage that prints one value has printed.
+/// What a stage that measures one value has measured.
 async fn value(stage: Stage, data: &Path) -> Result<f64, CliError> {
-    Ok(spawn(stage, data).await?.iter().map(|figure| figure.value).sum())
+    match spawn(stage, data, None).await? {
+        Measured::Value(value) => Ok(value),
+        other => Err(other.unexpected(stage)),
+    }
 }
 
 /// The median of several restarts: one that reads a hundred thousand rows into new memory takes now a third more, now a third less.
@@ -242,30 +265,31 @@ async fn median_restart(
     Ok(median(all))
 }
 
-/// Runs a stage in a process of its own; its figures are what it prints.
-async fn spawn(stage: Stage, data: &Path) -> Result<Vec<Figure>, CliError> {
-    let child = run_stage(stage, data).await?;
+/// Runs a stage in a process of its own; what it prints is what it has measured. `peer`: what its figure stands beside, where another stage measured it.
+async fn spawn(stage: Stage, data: &Path, peer: Option<f64>) -> Result<Measured, CliError> {
+    let child = run_stage(stage, data, peer).await?;
     if !child.status.success() {
         return Err(BenchError::Stage(name_of(&stage), child.status.to_string()).into());
     }
-    let figures = serde_json::from_slice(&child.stdout);
-    figures.map_err(|error| BenchError::Figures(name_of(&stage), error.to_string()).into())
+    let measured = serde_json::from_slice(&child.stdout);
+    measured.map_err(|error| BenchError::Measured(name_of(&stage), error.to_string()).into())
 }
 
 /// Runs a stage that ends by killing itself. Whatever else ends it is a failure.
 async fn spawn_killed(stage: Stage, data: &Path) -> Result<(), CliError> {
-    let child = run_stage(stage, data).await?;
+    let child = run_stage(stage, data, None).await?;
     if child.status.signal() == Some(rustix::process::Signal::KILL.as_raw()) {
         return Ok(());
     }
     Err(BenchError::Stage(name_of(&stage), child.status.to_string()).into())
 }
 
-async fn run_stage(stage: Stage, data: &Path) -> Result<std::process::Output, std::io::Error> {
+async fn run_stage(stage: Stage, data: &Path, peer: Option<f64>) -> Result<std::process::Output, std::io::Error> {
     tokio::process::Command::new(std::env::current_exe()?)
         .args(["bench", "--output", "json", "--stage", &name_of(&stage)])
         .args(["--began-at-ms", &standing::now_ms().to_string(), "--data-dir"])
         .arg(data)
+        .args(peer.map(|peer| format!("--peer={peer}")))
         .stdin(Stdio::null())
         .stderr(Stdio::inherit())
         .kill_on_drop(true)
@@ -276,31 +300,35 @@ async fn run_stage(stage: Stage, data: &Path) -> Result<std::process::Output, st
 async fn child(stage: Stage, options: &BenchOptions, output: Output) -> Result<Exit, CliError> {
     let data_dir = options.data_dir.clone().unwrap_or_default();
     let state = StateOptions { data_dir, database_url: None, environment: None };
-    let figures = match stage {
-        Stage::Core => core_speed::speed(),
-        Stage::Memory => core_speed::memory()?,
-        Stage::Path => path::rates(&state, output).await?,
-        Stage::Chain => path::chain(&state, output).await?,
-        Stage::Files => files::rates(&state, output).await?,
-        Stage::DryRun => dry_runs::times(&state, output).await?,
-        Stage::Hung => path::hung(&state, output).await?,
+    let measured = match stage {
+        Stage::Core => Measured::Figures(core_speed::speed()),
+        Stage::Memory => Measured::Figures(core_speed::memory()?),
+        Stage::Path => Measured::Figures(path::rates(&state, output).await?),
+        Stage::Chain => Measured::Figures(path::chain(&state, output).await?),
+        Stage::Files => Measured::Figures(files::rates(&state, output).await?),
+        Stage::DryRun => Measured::Figures(dry_runs::times(&state, output).await?),
+        Stage::Hung => Measured::Figures(path::hung(&state, output).await?),
         Stage::Crash => nothing(crash::in_mid_deploy(&state, output).await)?,
-        Stage::AfterCrash => crash::lost(&state, output).await?,
+        Stage::AfterCrash => Measured::Figures(crash::lost(&state, output).await?),
         Stage::PrepareRestart => nothing(standing::prepare(&state, output, standing::RESTARTED).await)?,
         Stage::Leave => nothing(standing::leave_one_change(&state, output).await)?,
         Stage::DeployKilled => nothing(standing::deploy_killed(&state, output).await)?,
-        Stage::BareRead => vec![Figure::new("", standing::bare_read(&state, output, options.began_at_ms).await?)],
-        Stage::Restart => vec![Figure::new("", standing::restart(&state, output, options.began_at_ms).await?)],
+        Stage::BareRead => Measured::Value(standing::bare_read(&state, output, options.began_at_ms).await?),
+        Stage::Restart => Measured::Value(standing::restart(&state, output, options.began_at_ms).await?),
         Stage::PrepareIdle => nothing(standing::prepare(&state, output, standing::IDLE).await)?,
-        Stage::BareIdle => vec![Figure::new("", standing::bare_idle(&state, output).await?)],
-        Stage::Idle => standing::idle(&state, output).await?,
+        Stage::BareIdle => Measured::Value(standing::bare_idle(&state, output).await?),
+        Stage::Idle => Measured::Figures(standing::idle(&state, output, options.peer).await?),
     };
-    output.print(&figures, || text_of(&figures))?;
+    output.print(&measured, || match &measured {
+        Measured::Nothing => String::new(),
+        Measured::Value(value) => number(*value),
+        Measured::Figures(figures) => text_of(figures),
+    })?;
     Ok(Exit::Done)
 }
 
-fn nothing(done: Result<(), CliError>) -> Result<Vec<Figure>, CliError> {
-    done.map(|()| Vec::new())
+fn nothing(done: Result<(), CliError>) -> Result<Measured, CliError> {
+    done.map(|()| Measured::Nothing)
 }
 
 fn name_of(word: &impl ValueEnum) -> String {

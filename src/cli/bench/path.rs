@@ -14,13 +14,35 @@ use crate::core::{Intent, Record, RequestKind, Scope, Target};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// How many, their name, and of how many runs the median counts: one that lasts half a second takes now a fifth more, now a fifth less.
-const SIZES: [(usize, &str, usize); 3] = [(1_000, "1k", 5), (10_000, "10k", 5), (100_000, "100k", 1)];
-const TARGETS: [usize; 2] = [1, 10];
-/// The path is to reach this share of the floor.
-const OF_FLOOR: f64 = 0.25;
-/// The longest run keeps this share of the rate of the next shorter one.
-const OF_SHORTER: f64 = 0.8;
+/// How many resources are deployed, and what is asked of their rate.
+struct Size {
+    count: usize,
+    name: &'static str,
+    /// Of how many runs the median counts: one that lasts half a second takes now a fifth more, now a fifth less.
+    runs: usize,
+    reaches: Reaches,
+}
+
+/// What a rate is to reach, and what it stands beside.
+enum Reaches {
+    /// Nothing: too short to reach a rate (see `docs/performance.md`). It stands beside the floor.
+    Nothing,
+    /// What its targets ask for, and this share of the floor.
+    OfFloor(f64),
+    /// What its targets ask for, and this share of the rate of the next shorter one.
+    OfShorter(f64),
+}
+
+/// Each beside the one before it.
+const SIZES: [Size; 3] = [
+    Size { count: 1_000, name: "1k", runs: 5, reaches: Reaches::Nothing },
+    Size { count: 10_000, name: "10k", runs: 5, reaches: Reaches::OfFloor(0.25) },
+    Size { count: 100_000, name: "100k", runs: 1, reaches: Reaches::OfShorter(0.8) },
+];
+/// Over how many targets, and how many attempts per second those are to reach.
+const TARGETS: [(usize, f64); 2] = [(1, 10_000.0), (10, 20_000.0)];
+/// How the table calls the floor, divided by the rows of an attempt.
+const FLOOR: &str = "the floor, in attempts";
 /// Resources and targets of the run whose statements are counted.
 const COUNTED: (usize, usize) = (100_000, 10);
 const CHAIN: usize = 1_000;
@@ -34,28 +56,27 @@ pub(super) async fn rates(state: &StateOptions, output: Output) -> Result<Vec<Fi
     let floor = floor::rows_per_s(&mut database.connection).await?;
     database.close().await?;
     let mut figures = vec![Figure::new("floor_rows_per_s", floor)];
-    for targets in TARGETS {
+    let in_attempts = floor / ROWS_PER_ATTEMPT as f64;
+    for (targets, least) in TARGETS {
         let mut shorter = None;
-        for (size, name, runs) in SIZES {
+        for Size { count, name, runs, reaches } in SIZES {
             let mut rates = Vec::new();
             for number in 1..=runs {
                 output.note(&format!("  {name} resources on {targets} targets, {number} of {runs}"));
-                let declared = workload::declared(&format!("path-{name}-{targets}-{number}"), size, targets);
+                let declared = workload::declared(&format!("path-{name}-{targets}-{number}"), count, targets);
                 let run = Run::of(state, output, &declared).await?;
                 rates.push(rate(run.attempts, run.elapsed));
             }
             let reached = median(rates);
             let figure = Figure::new(format!("path_attempts_per_s.{name}.{targets}"), reached);
-            let in_attempts = floor / ROWS_PER_ATTEMPT as f64;
-            let least = if targets == 1 { 10_000.0 } else { 20_000.0 };
-            let figure = match (shorter, size) {
-                (Some(shorter), 100_000) => figure.at_least(least).share_of("the rate of 10k", shorter, OF_SHORTER),
-                (_, 10_000) => figure.at_least(least).share_of("the floor, in attempts", in_attempts, OF_FLOOR),
-                // Too short to reach a rate: see docs/performance.md.
-                _ => figure.beside("the floor, in attempts", in_attempts),
-            };
-            figures.push(figure);
-            shorter = Some(reached);
+            figures.push(match (reaches, shorter) {
+                (Reaches::OfShorter(share), Some((name, rate))) => {
+                    figure.at_least(least).share_of(format!("the rate of {name}"), rate, share)
+                }
+                (Reaches::OfFloor(share), _) => figure.at_least(least).share_of(FLOOR, in_attempts, share),
+                (Reaches::Nothing | Reaches::OfShorter(_), _) => figure.beside(FLOOR, in_attempts),
+            });
+            shorter = Some((name, reached));
         }
     }
     output.note("  what an attempt costs the database");

@@ -118,8 +118,8 @@ fn resident_mb() -> Result<f64, std::io::Error> {
     Ok(super::resident_bytes()? as f64 / (1024.0 * 1024.0))
 }
 
-/// What is written in a minute, and what memory it takes, when nothing is to do.
-pub(super) async fn idle(state: &StateOptions, output: Output) -> Result<Vec<Figure>, CliError> {
+/// What is written in a minute, and what memory it takes, when nothing is to do; beside the latter that of a bare process ([`bare_idle`]).
+pub(super) async fn idle(state: &StateOptions, output: Output, bare: f64) -> Result<Vec<Figure>, CliError> {
     let choose = async |place: &Place| Ok((Name::from(ENVIRONMENT), place.connect_options()));
     Session::run(state, output, choose, async |session: &mut Session, connect: PgConnectOptions| {
         session.wait().await?;
@@ -132,7 +132,9 @@ pub(super) async fn idle(state: &StateOptions, output: Output) -> Result<Vec<Fig
         let resident = resident_mb()?;
         Ok(vec![
             Figure::new("idle_writes_per_minute", rows as f64).at_most(0.0),
-            Figure::new("idle_rss_mb", resident).at_most(64.0),
+            Figure::new("idle_rss_mb", resident)
+                .at_most(64.0)
+                .beside("the same program, connected and nothing loaded", bare),
         ])
     })
     .await

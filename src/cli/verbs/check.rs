@@ -297,8 +297,10 @@ mod tests {
         assert_eq!(found().unwrap_err(), "DATA/environments/house is no folder");
         std::fs::remove_file(&own).unwrap();
         std::fs::create_dir(&own).unwrap();
-        std::fs::write(own.join("secrets.key"), [7; 32]).unwrap();
-        assert!(found().is_ok());
+        for key in [[7; 32].as_slice(), &[]] {
+            std::fs::write(own.join("secrets.key"), key).unwrap();
+            assert!(found().is_ok(), "an empty one, which a crash has left, is made anew");
+        }
         std::fs::write(own.join("secrets.key"), [7; 31]).unwrap();
         let why = "DATA/environments/house/secrets.key is not a key of 32 bytes; delete it while nothing runs, and a new one is made";
         assert_eq!(found().unwrap_err(), why);

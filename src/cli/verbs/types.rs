@@ -23,7 +23,8 @@ struct TypeDocument {
     attributes: &'static Value,
     /// JSON pointers of the attributes that make it the same thing on its target.
     identity: &'static [&'static str],
-    /// JSON pointers of the attributes whose values are never shown.
+    /// JSON pointers of the attributes whose values never appear in a diff, a log or history: they are refused where they are written in
+    /// `attributes`, and come from `attributesFrom` alone.
     sensitive: &'static [&'static str],
     facts: BTreeMap<&'static str, &'static str>,
 }
