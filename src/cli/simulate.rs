@@ -40,6 +40,9 @@ struct SimulationDocument {
     /// state, the third being `any`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     empty_cells: Vec<Cell>,
+    /// Cells that were met although they are declared impossible: the declaration is wrong, or what was played.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    impossible_cells: Vec<Cell>,
     #[serde(skip)]
     coverage: Coverage,
 }
@@ -97,9 +100,11 @@ pub(crate) fn run(options: &SimulateOptions, output: Output) -> Result<Exit, Cli
     }
     if options.mutant.is_none() {
         document.empty_cells = empty_cells(&document.coverage, document.seeds);
+        document.impossible_cells = cells(&document.coverage);
+        document.impossible_cells.retain(|cell| cell.count > 0 && cell.impossible.is_some());
     }
     output.print(&document, || document.text())?;
-    Ok(if document.failures.is_empty() && document.empty_cells.is_empty() { Exit::Done } else { Exit::NotCompliant })
+    Ok(if document.is_clean() { Exit::Done } else { Exit::NotCompliant })
 }
 
 impl SimulateOptions {
@@ -112,6 +117,10 @@ impl SimulateOptions {
 }
 
 impl SimulationDocument {
+    fn is_clean(&self) -> bool {
+        self.failures.is_empty() && self.empty_cells.is_empty() && self.impossible_cells.is_empty()
+    }
+
     fn add(&mut self, played: Played, options: &SimulateOptions) {
         self.seeds += 1;
         self.events += played.events;
@@ -175,6 +184,10 @@ impl SimulationDocument {
         for cell in &self.empty_cells {
             let Cell { event, fault, state, .. } = cell;
             let _ = writeln!(text, "EMPTY: event {event}, state {state}, fault {fault} were never met together");
+        }
+        for Cell { event, fault, state, impossible, .. } in &self.impossible_cells {
+            let why = impossible.unwrap_or_default();
+            let _ = writeln!(text, "MET: event {event}, state {state}, fault {fault}, though {why}");
         }
         for failure in &self.failures {
             let _ = write!(text, "\n{}", failure.text());

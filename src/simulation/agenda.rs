@@ -53,6 +53,8 @@ pub(super) enum Happening {
     Copy(ExecutorName, Said),
     /// A user resumes what was suspended.
     Lift(Option<TargetName>),
+    /// The next edit of a long storm, and how many follow.
+    Edit(usize, u64),
     /// Users or faults do something.
     Act,
 }

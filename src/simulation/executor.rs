@@ -2,6 +2,7 @@
 //! a virtual clock; the work is done on model targets.
 
 use super::agenda::Happening;
+use super::clock::Clock;
 use super::mutant::Mutant;
 use super::stream::{FromExecutor, FromOwner, StreamId};
 use super::targets::key_of;
@@ -20,6 +21,8 @@ pub(super) const LEASE_MS: u64 = limits::LEASE_MS as u64;
 
 #[derive(Debug)]
 pub(super) struct Executor {
+    /// Only its rate matters: of all else it tells ages.
+    clock: Clock,
     pub(super) stream: Option<StreamId>,
     pub(super) welcomed: bool,
     pub(super) highest_epoch: Epoch,
@@ -32,8 +35,10 @@ pub(super) struct Executor {
     pub(super) frozen: bool,
     /// What happens to it while it is frozen.
     pub(super) asleep: Vec<Happening>,
-    /// It reaches nobody before.
+    /// It does not reach its owner before.
     pub(super) cut_until: u64,
+    /// Nor any target.
+    pub(super) alone_until: u64,
 }
 
 #[derive(Debug)]
@@ -86,8 +91,9 @@ pub(super) struct Report {
 }
 
 impl Executor {
-    pub(super) fn new(now: u64) -> Self {
+    pub(super) fn new(now: u64, rate: u64) -> Self {
         Self {
+            clock: Clock::new(now, rate, 0),
             stream: None,
             welcomed: false,
             highest_epoch: Epoch(0),
@@ -98,11 +104,17 @@ impl Executor {
             frozen: false,
             asleep: Vec::new(),
             cut_until: 0,
+            alone_until: 0,
         }
     }
 
+    /// How long its lease truly lasts.
+    fn lease_ms(&self) -> u64 {
+        self.clock.lasts(LEASE_MS)
+    }
+
     fn lease_is_over(&self, now: u64) -> bool {
-        self.silent && now >= self.answered_at + LEASE_MS
+        self.silent && now >= self.answered_at + self.lease_ms()
     }
 
     fn running_on(&self, target: &TargetName) -> u32 {
@@ -297,6 +309,9 @@ impl World {
             self.kill_executor(executor);
             return;
         }
+        if self.faults.parts_at(phase, grant.intent.policy.deadline_ms, &mut self.random) {
+            self.part(executor);
+        }
         let next =
             |world: &mut Self, at, phase| world.agenda.plan(at, Happening::Attempt(executor.clone(), attempt, phase));
         match phase {
@@ -304,7 +319,9 @@ impl World {
                 let message = "the deadline passed".into();
                 self.end_attempt(executor, attempt, OutcomeKind::Failed { message, finding: None });
             }
-            Phase::Read | Phase::Effect if self.targets.hung.contains(&grant.intent.target) => {
+            Phase::Read | Phase::Effect
+                if self.is_alone(executor) || self.targets.hung.contains(&grant.intent.target) =>
+            {
                 next(self, self.now + 1_000, phase);
             }
             Phase::Read => {
@@ -322,6 +339,11 @@ impl World {
             }
             Phase::Report | Phase::Cancelled => self.report(executor, attempt, &grant, phase),
         }
+    }
+
+    /// An executor reaches no target.
+    fn is_alone(&self, executor: &ExecutorName) -> bool {
+        self.executors.get(executor).is_some_and(|state| self.now < state.alone_until)
     }
 
     /// Reads, compares and changes, at once.
@@ -510,30 +532,32 @@ impl World {
 
     pub(super) fn await_lease_end(&mut self, executor: &ExecutorName) {
         let Some(state) = self.executors.get(executor) else { return };
-        let since = state.answered_at;
-        self.agenda.plan(since + LEASE_MS, Happening::LeaseOver(executor.clone(), since));
+        let (since, lease) = (state.answered_at, state.lease_ms());
+        self.agenda.plan(since + lease, Happening::LeaseOver(executor.clone(), since));
     }
 
     /// The owner may give the work to others from now on: what waits is given back, what runs is cancelled, which takes a while.
     pub(super) fn lease_over(&mut self, executor: &ExecutorName, since: u64) {
         let Some(state) = self.executors.get(executor) else { return };
-        if state.answered_at != since || !state.lease_is_over(self.now) {
+        if state.answered_at != since || !state.lease_is_over(self.now) || self.is(Mutant::WorkBeyondLease) {
             return;
         }
         let waiting = state.attempts(|state| matches!(state, HeldState::Waiting));
         let running = state.attempts(|state| matches!(state, HeldState::Running(run) if !run.cancelled));
+        let grace = state.clock.lasts(limits::CANCEL_GRACE_MS);
         self.note(&format!("the lease of {executor} is over"));
         for attempt in waiting {
             self.give_back(executor, attempt);
         }
         for attempt in running {
-            self.cancel(executor, attempt, limits::CANCEL_GRACE_MS);
+            self.cancel(executor, attempt, grace);
         }
     }
 
     /// Cancels an attempt; until it has ended its effect may still come.
     fn cancel(&mut self, executor: &ExecutorName, attempt: AttemptId, grace_ms: u64) {
-        let (late, ends_in) = (self.random.chance(30), self.random.between(0, grace_ms));
+        let late = self.random.chance(30);
+        let ends_in = if self.random.chance(60) { grace_ms } else { self.random.between(0, grace_ms) };
         let Some((grant, run)) = self.executors.get_mut(executor).and_then(|state| state.run_mut(attempt)) else {
             return;
         };

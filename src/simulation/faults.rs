@@ -1,10 +1,11 @@
 //! What goes wrong, and how often: each seed has its own mixture, so that rare faults meet each other.
 
 use super::agenda::Happening;
-use super::executor::Phase;
+use super::clock::{RIGHT, some_rate};
+use super::executor::{LEASE_MS, Phase};
 use super::owner::Point;
 use super::random::Random;
-use super::stream::SILENCE_MS;
+use super::stream::{LOSS_MS, SILENCE_MS};
 use super::words::Fault;
 use super::world::World;
 use crate::core::{ExecutorName, Name, RequestKind, Scope};
@@ -12,6 +13,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// How long after a fault what happens is counted as happening under it.
 const ECHO_MS: u64 = 10_000;
+/// A death of the owner is met by whoever follows it, while it finds its way.
+const CRASH_ECHO_MS: u64 = 3_000;
 
 /// Where a process may die.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,10 +37,16 @@ pub(super) struct Faults {
     pub(super) healed: bool,
     /// What the clock of the owner's machine is ahead.
     pub(super) skew_ms: i64,
+    /// The clocks of this world run at rates of their own.
+    drifts: bool,
     /// Per ten thousand, of the points where an owner can die.
     crash: usize,
     /// Per ten thousand, of the phases of attempts.
     kill: usize,
+    /// Per ten thousand, of the attempts that may outlast a lease.
+    part: usize,
+    /// The next one of these is.
+    pub(super) parts_next: bool,
     /// Percent of what executors say.
     repeat: usize,
     /// Percent of the phases of attempts that take seconds: an owner that dies is followed by another one while they last.
@@ -47,6 +56,8 @@ pub(super) struct Faults {
     planned: Option<Planned>,
     counts: BTreeMap<Fault, u64>,
     last: BTreeMap<Fault, u64>,
+    /// An owner has died, and nobody has taken over yet.
+    crashed: bool,
     pub(super) now: u64,
 }
 
@@ -81,25 +92,41 @@ impl Place {
 
 impl Faults {
     pub(super) fn new(random: &mut Random) -> Self {
+        let drifts = random.chance(70);
         let mut some = |most: usize| if random.chance(40) { 0 } else { random.below(most) + 1 };
         Self {
             healed: false,
             skew_ms: 0,
+            drifts,
             crash: some(300),
             kill: some(200),
+            part: some(1_500),
+            parts_next: false,
             repeat: some(25),
             slow: some(12),
             weights: std::array::from_fn(|_| some(10)),
             planned: None,
             counts: BTreeMap::new(),
             last: BTreeMap::new(),
+            crashed: false,
             now: 0,
         }
     }
 
     pub(super) fn count(&mut self, fault: Fault) {
         *self.counts.entry(fault).or_default() += 1;
-        self.feel(fault);
+        if fault == Fault::Crash {
+            self.crashed = true;
+        } else {
+            self.feel(fault);
+        }
+    }
+
+    /// Nobody hears anything while the owner is dead: what that was like is felt by the next one.
+    pub(super) fn takes_over(&mut self) {
+        if std::mem::take(&mut self.crashed) {
+            self.feel(Fault::Crash);
+        }
     }
 
     /// A fault is felt again.
@@ -114,7 +141,9 @@ impl Faults {
 
     /// The faults that are still felt.
     pub(super) fn felt(&self) -> BTreeSet<Fault> {
-        self.last.iter().filter(|(_, at)| self.now <= **at + ECHO_MS).map(|(&fault, _)| fault).collect()
+        let echo_ms = |fault| if fault == Fault::Crash { CRASH_ECHO_MS } else { ECHO_MS };
+        let felt = self.last.iter().filter(|&(&fault, &at)| self.now <= at + echo_ms(fault));
+        felt.map(|(&fault, _)| fault).collect()
     }
 
     /// Whether an owner dies at this point; one that has just started dies more easily.
@@ -136,9 +165,22 @@ impl Faults {
         kills
     }
 
+    /// Whether the machine of an executor is cut off from everything when it begins something that may take so long.
+    pub(super) fn parts_at(&mut self, phase: Phase, deadline_ms: u64, random: &mut Random) -> bool {
+        if phase != Phase::Read || deadline_ms <= LEASE_MS || self.planned.is_some() {
+            return false;
+        }
+        std::mem::take(&mut self.parts_next) || (!self.healed && random.below(10_000) < self.part)
+    }
+
     /// Whether something that was said is heard again later.
     pub(super) fn repeats(&mut self, random: &mut Random) -> bool {
         !self.healed && self.planned.is_none() && random.chance(self.repeat)
+    }
+
+    /// At which rate the clock of a process runs that starts now.
+    pub(super) fn rate(&self, random: &mut Random) -> u64 {
+        if self.drifts && self.planned.is_none() { some_rate(random) } else { RIGHT }
     }
 
     /// How long a phase of an attempt takes, at most `most_ms` as a rule.
@@ -232,7 +274,7 @@ impl World {
         self.faults.skew_ms = skew;
         self.note(&format!("the owner's clock is off by {skew} ms"));
         for process in self.owners.values_mut() {
-            process.skew_ms = skew;
+            process.clock.skew_ms = skew;
             process.standing.forget_starts();
         }
     }
@@ -243,13 +285,34 @@ impl World {
     }
 
     fn cut_a_stream(&mut self, for_ms: u64) {
-        let Some(executor) = self.some_executor() else { return };
-        let Some(state) = self.executors.get_mut(&executor) else { return };
+        if let Some(executor) = self.some_executor() {
+            self.cut_off(&executor, for_ms);
+        }
+    }
+
+    fn cut_off(&mut self, executor: &ExecutorName, for_ms: u64) {
+        let Some(state) = self.executors.get_mut(executor) else { return };
         state.cut_until = self.now + for_ms;
         let Some(id) = state.stream else { return };
         self.faults.count(Fault::Executor);
         self.note(&format!("the stream of {executor} is cut, for {for_ms} ms"));
         self.cut(id);
+    }
+
+    /// The machine of an executor reaches nobody, neither its owner nor its targets: its lease ends while it is at work.
+    pub(super) fn part(&mut self, executor: &ExecutorName) {
+        let for_ms = self.random.between(LEASE_MS, 2 * LOSS_MS);
+        if let Some(state) = self.executors.get_mut(executor).filter(|state| state.stream.is_some()) {
+            state.alone_until = self.now + for_ms;
+            self.note(&format!("{executor} reaches no target any more"));
+            self.cut_off(executor, for_ms);
+            self.replace_soon();
+        }
+    }
+
+    fn replace_soon(&mut self) {
+        let at = self.now + self.random.between(500, 8_000);
+        self.agenda.plan(at, Happening::Launch);
     }
 
     fn freeze_an_executor(&mut self) {
@@ -289,8 +352,7 @@ impl World {
             let at = self.now + self.random.between(200, 20_000);
             self.agenda.plan(at, Happening::Ended(executor.clone()));
         }
-        let at = self.now + self.random.between(500, 8_000);
-        self.agenda.plan(at, Happening::Launch);
+        self.replace_soon();
     }
 
     /// Something happens on the targets: what others change, what refuses, what hangs.

@@ -25,8 +25,8 @@ pub(crate) fn why_impossible(state: State, kind: Kind, fault: Fault) -> Option<&
         (State::Granted, Kind::RevokeRefused, fault) if fault != Fault::Repeated => {
             Some("it is refused because it has begun, which the same ordered stream has told before")
         }
-        (State::Unreleased | State::Undefined | State::Queued | State::Deleting, Kind::Due, _) => Some(
-            "it has no timer: what is not in force never had one, and it is taken from what is queued, undefined or being deleted",
+        (State::Unreleased | State::Queued | State::Deleting, Kind::Due, _) => Some(
+            "it has no timer: what is not in force never had one, and it is taken from what is queued or being deleted",
         ),
         (_, Kind::Disconnected | Kind::Lost, _) if !held => Some("it concerns what that executor holds"),
         _ => None,

@@ -72,7 +72,8 @@ impl Users {
             deletion_policy: if random.chance(8) { DeletionPolicy::Orphan } else { DeletionPolicy::Delete },
             protected: random.chance(2),
             replace,
-            deadline_ms: random.between(5_000, 20_000),
+            // Some outlast the lease of their executor.
+            deadline_ms: if random.chance(30) { random.between(40_000, 90_000) } else { random.between(5_000, 20_000) },
             notify: Notify { send: random.chance(30), receive: random.chance(80) },
         }
     }

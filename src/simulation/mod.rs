@@ -8,6 +8,7 @@
 //! Deliberately absent: tokio, PostgreSQL, gRPC and real processes, which are attacked elsewhere; Kubernetes.
 
 mod agenda;
+mod clock;
 mod coverage;
 mod ending;
 mod executor;
@@ -53,7 +54,7 @@ pub(crate) struct Size {
     pub(crate) names: usize,
     /// Targets, at least; up to four more.
     pub(crate) targets: usize,
-    /// Events before it heals, at least.
+    /// Events before it heals, at least; the edits of a long storm are not among them.
     pub(crate) events: u64,
     /// Virtual time after which it heals although it had fewer: a scheduler that does nothing any more is found by what follows.
     pub(crate) most_ms: u64,
@@ -94,7 +95,7 @@ pub(crate) struct Played {
 pub(crate) fn play(seed: u64, size: Size, mutant: Option<Mutant>, whole_trace: bool) -> Played {
     let mut world = World::new(seed, size, mutant, whole_trace);
     world.begin();
-    while world.violation.is_none() && world.events < size.events && world.now < size.most_ms {
+    while world.violation.is_none() && world.events < size.events + world.users.stormed && world.now < size.most_ms {
         world.run_until(world.now + 1_000);
     }
     if world.violation.is_none() {

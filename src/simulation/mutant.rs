@@ -46,6 +46,7 @@ mutants! {
     ForgetMaybeChanged = SameAsUndisturbed, "forget-maybe-changed", "a new owner does not know what a lost attempt may have changed",
     SkipUpdates = AsLastWritten, "skip-updates", "updates are reported and not made",
     DeafToResume = WhyIsTrue, "deaf-to-resume", "what was suspended stays so when users resume it",
+    LongLeases = TakenOverInTime, "long-leases", "what an owner holds is its for twice as long as its lease",
     EndOnUnavailable = LoopLives, "end-on-unavailable", "a scheduler gives up when history is away",
 
     AnswerBeforeCommit = AnsweredIsCommitted, "answer-before-commit", "callers are answered before the commit",
@@ -62,6 +63,8 @@ mutants! {
     SkipEpochCheck = StaleOwnerWritesNothing, "skip-epoch-check", "history does not compare the epoch",
     WriteBackwards = OutcomesAscend, "write-backwards", "the grants of a batch are written in the wrong order",
     LostAtOnce = OneExecutorPerTarget, "lost-at-once", "an executor is believed lost as soon as its stream breaks",
+    MarginWithoutDrift = OneExecutorPerTarget, "margin-without-drift", "an owner gives work away after the lease and the time to cancel, as if all clocks ran alike",
+    WorkBeyondLease = OneExecutorPerTarget, "work-beyond-lease", "an executor works on when its lease is over",
     CreditLateResults = ResultsAreTrue, "credit-late-results", "a result heard late is credited to a newer attempt",
 
     RetryBlindly = HistoryRefusesNothing, "retry-blindly", "a commit whose reply was lost is written again as a new batch",

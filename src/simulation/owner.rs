@@ -1,6 +1,7 @@
 //! The owner's process: it takes the environment, drives the real heart, commits, and lets messages out. It dies and freezes at every point between.
 
 use super::agenda::Happening;
+use super::clock::Clock;
 use super::mutant::Mutant;
 use super::standing::Standing;
 use super::store::ENVIRONMENT;
@@ -17,22 +18,23 @@ use std::sync::Arc;
 
 pub(super) type OwnerId = u32;
 
-/// 2026-11-21T00:00:00Z: where the virtual clock starts.
-const START: i64 = 1_795_219_200_000;
 /// How long a process owns what it owns without renewing.
 pub(super) const LEASE_MS: u64 = 15_000;
 const RENEW_MS: u64 = 5_000;
+/// What it may take beyond that lease until another process owns it.
+const TAKEOVER_MS: u64 = 2_000;
 /// How long a loop without timers sleeps, as in `scheduler/run.rs`.
 const IDLE_MS: u64 = 3_600_000;
 /// First and longest pause between two tries of a commit, as in `scheduler/writer.rs`.
 const PAUSE_MS: (u64, u64) = (50, 5_000);
+/// How long a step takes: what it leaves to the next one may be met by something else first.
+const STEP_MS: u64 = 1;
 
 pub(super) struct Process {
     pub(super) fence: Fence,
     pub(super) heart: Heart<Caller>,
     pub(super) members: BTreeMap<ExecutorName, Member>,
-    /// What its clock is ahead of the true time.
-    pub(super) skew_ms: i64,
+    pub(super) clock: Clock,
     pub(super) frozen: bool,
     /// What happens to it while it is frozen.
     pub(super) asleep: Vec<Happening>,
@@ -67,13 +69,8 @@ pub(super) enum Point {
 impl Process {
     /// A true time by its clock.
     pub(super) fn wall(&self, at: u64) -> Timestamp {
-        wall(at, self.skew_ms)
+        self.clock.wall(at)
     }
-}
-
-/// A true time by a clock that is off by so much.
-pub(super) fn wall(at: u64, skew_ms: i64) -> Timestamp {
-    Timestamp(START.saturating_add_unsigned(at).saturating_add(skew_ms))
 }
 
 fn name_of(id: OwnerId) -> Name {
@@ -86,28 +83,41 @@ impl World {
         self.owners.iter().rev().find(|(_, process)| !process.frozen).map(|(&id, _)| id)
     }
 
+    /// Somebody owns the environment who is awake; one that was taken over does not.
+    fn is_owned(&self) -> bool {
+        self.owners.values().any(|process| !process.frozen && process.fence.epoch == self.store.newest)
+    }
+
     pub(super) fn start_soon(&mut self, at_most_ms: u64) {
         let at = self.now + self.random.between(50, at_most_ms);
         self.agenda.plan(at, Happening::Start);
     }
 
+    /// What a process says of itself when it takes the environment, and when it renews its lease.
+    fn describe_owner(&self, id: OwnerId) -> Owner {
+        let lease_ms = if self.is(Mutant::LongLeases) { 2 * LEASE_MS } else { LEASE_MS };
+        Owner { id: name_of(id), description: name_of(id), lease_ms }
+    }
+
     /// A new process takes over, unless one is at work.
     pub(super) fn start_owner(&mut self) {
-        if self.newest_owner().is_some() {
+        if self.is_owned() {
             return;
         }
         let id = self.last_owner + 1;
-        let owner = Owner { id: name_of(id), description: name_of(id), lease_ms: LEASE_MS };
+        let owner = self.describe_owner(id);
         let taken = self.store.take(&owner, &self.ended_owners, self.now);
         match taken.and_then(|fence| Ok((self.store.load(&fence)?, fence))) {
             Ok((snapshot, fence)) => {
                 self.last_owner = id;
+                self.vacant_since = None;
+                self.faults.takes_over();
                 self.note(&format!(
                     "owner-{id} takes over in epoch {}, from version {}",
                     fence.epoch, snapshot.version
                 ));
-                let skew_ms = self.faults.skew_ms;
-                let now = wall(self.now, skew_ms);
+                let clock = Clock::new(self.now, self.faults.rate(&mut self.random), self.faults.skew_ms);
+                let now = clock.wall(self.now);
                 let snapshot = self.as_read(snapshot);
                 let (mut state, effects) = EnvironmentState::restore(ENVIRONMENT.into(), fence.epoch, snapshot, now);
                 // A world is small: with an ordinary share nothing would ever be left to the next step.
@@ -124,7 +134,7 @@ impl World {
                         fence,
                         heart,
                         members: BTreeMap::new(),
-                        skew_ms,
+                        clock,
                         frozen: false,
                         asleep: Vec::new(),
                         looked_at: 0,
@@ -138,9 +148,27 @@ impl World {
                 self.has_started(id, unheard);
             }
             Err(HistoryError::Held { .. } | HistoryError::Unavailable { .. }) => {
+                self.check_takeover();
                 self.agenda.plan(self.now + 500, Happening::Start);
             }
             Err(error) => self.broke(Checker::LoopLives, format!("a new owner cannot start: {error}")),
+        }
+    }
+
+    /// R12: whoever waits has the environment two seconds after the lease of who had it, however that one ended; where history can be reached.
+    fn check_takeover(&mut self) {
+        let Some(vacant_since) = self.vacant_since else { return };
+        let free_at = self.store.away_until.max(vacant_since + LEASE_MS);
+        if self.now > free_at + TAKEOVER_MS {
+            let detail = format!("nobody owns the environment since {vacant_since} ms, and it is not to be had");
+            self.broke(Checker::TakenOverInTime, detail);
+        }
+    }
+
+    /// Nobody owns the environment from now on.
+    fn is_vacant(&mut self) {
+        if !self.is_owned() {
+            self.vacant_since.get_or_insert(self.now);
         }
     }
 
@@ -148,7 +176,8 @@ impl World {
         if self.crashes(id, Point::InRecovery) {
             return;
         }
-        let (now, loss) = (self.now, self.loss_ms());
+        let Some(clock) = self.owners.get(&id).map(|process| process.clock) else { return };
+        let (now, loss) = (self.now, clock.lasts(self.loss_ms()));
         for executor in unheard {
             if !self.executors.contains_key(&executor) && self.random.chance(60) {
                 let at = now + self.random.between(100, 5_000);
@@ -159,7 +188,7 @@ impl World {
                 process.members.insert(executor, Member { stream: None, since: now });
             }
         }
-        self.agenda.plan(now + RENEW_MS, Happening::Renew(id));
+        self.agenda.plan(now + clock.lasts(RENEW_MS), Happening::Renew(id));
         self.tell_everything(id);
         self.after_step(id);
     }
@@ -360,14 +389,14 @@ impl World {
         }
     }
 
-    /// The owner's timer, as the loop sets it: by its clock when it is set, and monotonic from then on.
+    /// The owner's timer, as the loop sets it: by its clock when it is set, and from then on at its rate, whatever the clock is set to.
     fn arm(&mut self, id: OwnerId) {
         let now = self.now;
         let Some(process) = self.owners.get_mut(&id) else { return };
         let wall = process.wall(now);
         let longest = if self.mutant == Some(Mutant::WakeAtRest) { 1_000 } else { IDLE_MS };
         let due = process.heart.due_in_ms(wall).filter(|_| self.mutant != Some(Mutant::LoseTimers));
-        let at = now + due.map_or(longest, |ms| ms.min(longest));
+        let at = now + process.clock.lasts(due.map_or(longest, |ms| ms.clamp(STEP_MS, longest)));
         if process.wakes_at != Some(at) {
             process.wakes_at = Some(at);
             self.agenda.plan(at, Happening::Wake(id));
@@ -385,13 +414,11 @@ impl World {
     }
 
     pub(super) fn renew(&mut self, id: OwnerId) {
-        if !self.owners.contains_key(&id) {
-            return;
-        }
-        let owner = Owner { id: name_of(id), description: name_of(id), lease_ms: LEASE_MS };
+        let Some(clock) = self.owners.get(&id).map(|process| process.clock) else { return };
+        let owner = self.describe_owner(id);
         // Where history is away the lease runs on; nobody else gets it meanwhile either.
         let _ = self.store.renew(&owner, self.now);
-        self.agenda.plan(self.now + RENEW_MS, Happening::Renew(id));
+        self.agenda.plan(self.now + clock.lasts(RENEW_MS), Happening::Renew(id));
         self.disturb_the_rest(id);
     }
 
@@ -449,6 +476,7 @@ impl World {
 
     pub(super) fn kill_owner(&mut self, id: OwnerId) {
         let Some(process) = self.owners.remove(&id) else { return };
+        self.is_vacant();
         // Its end is seen, or its lease must run out.
         if !process.frozen && self.random.chance(60) {
             self.ended_owners.push(name_of(id));
@@ -463,6 +491,7 @@ impl World {
     pub(super) fn freeze_owner(&mut self, id: OwnerId, for_ms: u64) {
         let Some(process) = self.owners.get_mut(&id).filter(|process| !process.frozen) else { return };
         process.frozen = true;
+        self.is_vacant();
         self.note(&format!("owner-{id} freezes"));
         for stream in self.streams_where(|stream| stream.owner == id) {
             self.silence(stream);
@@ -485,6 +514,9 @@ impl World {
         process.frozen = false;
         for happening in std::mem::take(&mut process.asleep) {
             self.agenda.plan(now, happening);
+        }
+        if self.is_owned() {
+            self.vacant_since = None;
         }
         self.faults.feel(super::words::Fault::Zombie);
         self.note(&format!("owner-{id} goes on"));

@@ -165,11 +165,14 @@ impl World {
 
     /// The owner's end is closed: its executor is disconnected, and believed lost if it stays away.
     fn close_at_owner(&mut self, id: StreamId) {
-        let ago = self.random.between(0, HEARTBEAT_MS);
+        let (ago, loss) = (self.random.between(0, HEARTBEAT_MS), self.loss_ms());
         let Some(stream) = self.streams.get_mut(&id) else { return };
         stream.open_at_owner = false;
         let (owner, executor) = (stream.owner, stream.executor.clone());
         let since = stream.heard_at.unwrap_or(self.now.saturating_sub(ago));
+        // What the executor's lease runs from was heard here.
+        let answered_at = self.executors.get(&executor).filter(|state| state.stream == Some(id));
+        let since = answered_at.map_or(since, |state| since.max(state.answered_at));
         self.drop_closed(id);
         let Some(process) = self.owners.get_mut(&owner) else { return };
         let Some(member) = process.members.get_mut(&executor) else { return };
@@ -177,7 +180,8 @@ impl World {
         if current {
             member.stream = None;
             member.since = since;
-            self.agenda.plan(since + self.loss_ms(), Happening::LossDue(owner, executor.clone(), since));
+            let loss = process.clock.lasts(loss);
+            self.agenda.plan(since + loss, Happening::LossDue(owner, executor.clone(), since));
         }
         // A stream that another one has superseded ends first: the events of one executor are reported in order.
         self.step(owner, Event::ExecutorDisconnected(executor));

@@ -1,7 +1,14 @@
-//! I8 put to the test: everything changes at once while one target hangs, one thing can never be made and one intent can never be accepted. What does not
+//! What chance alone brings about too rarely, put to the test in every world, when nothing else goes wrong.
+//!
+//! I8: everything changes at once while one target hangs, one thing can never be made and one intent can never be accepted. What does not
 //! stand on any of them is deployed within a bound, as if they were not there.
+//!
+//! I4: everything changes at once, and one executor that is at work is parted from everybody until its work is another one's. What it still does when its
+//! lease is over, by its own clock, must have ended when another one begins, by the owner's.
 
+use super::executor::LEASE_MS;
 use super::orders::{bad_intent, with};
+use super::stream::LOSS_MS;
 use super::users::push_of;
 use super::violation::Checker;
 use super::world::World;
@@ -37,6 +44,21 @@ impl World {
         self.wait_for_others(&others);
         self.targets.hung.clear();
         self.targets.refusing.clear();
+    }
+
+    /// An executor at work reaches nobody; another one is there for its work.
+    pub(super) fn try_by_an_executor_that_is_parted(&mut self) {
+        let outlasts = |intent: &Arc<Intent>| {
+            with(intent, |parts| {
+                parts.attributes = r#"{"value":"moved"}"#.into();
+                parts.policy.deadline_ms = 3 * LEASE_MS;
+            })
+        };
+        let upserts = self.store.journal.current.values().map(outlasts).collect();
+        self.faults.parts_next = true;
+        self.say_to_owner(Event::Push(push_of(upserts, PushMode::Each)));
+        self.run_until(self.now + 2 * LOSS_MS);
+        self.faults.parts_next = false;
     }
 
     fn wait_for_others(&mut self, others: &BTreeSet<Name>) {

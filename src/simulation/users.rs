@@ -19,6 +19,9 @@ use std::sync::Arc;
 
 /// The pool that every target names.
 pub(super) const POOL: &str = "pool";
+/// Edits of one resource at once, and within a second (R24).
+const SHORT_STORM: u64 = 30;
+const LONG_STORM: u64 = 1_000;
 /// The set that users push to.
 const SET: &str = "default";
 
@@ -39,6 +42,10 @@ pub(super) struct Users {
     pub(super) targets: usize,
     /// Users of this world release by hand.
     pub(super) manual: bool,
+    /// The first storm of this world is a long one.
+    stormy: bool,
+    /// Edits of long storms.
+    pub(super) stormed: u64,
     /// Targets have windows.
     pub(super) windowed: bool,
     /// Facts and secrets fill attributes.
@@ -68,6 +75,8 @@ impl Users {
             accepted: size.names,
             targets: size.targets + random.below(5),
             manual: random.chance(30),
+            stormy: random.chance(10),
+            stormed: 0,
             windowed: random.chance(40),
             filled: random.chance(60),
             credits: if random.chance(50) { FEW_CREDITS } else { ENOUGH_CREDITS },
@@ -257,14 +266,32 @@ impl World {
         self.say_to_owner(Event::Push(push));
     }
 
-    /// Many edits of one resource, one after the other.
+    /// Many edits of one resource: some at once, or once in some worlds a thousand within a second.
     fn users_storm(&mut self) {
         self.faults.count(Fault::Storm);
         let number = self.random.below(self.users.names);
-        for _ in 0..30 {
-            let intent = self.users.intent(number, &mut self.random);
-            let push = push_of(vec![intent], PushMode::Each);
-            self.say_to_owner(Event::Push(push));
+        if self.users.stormy && self.users.stormed == 0 {
+            self.note(&format!("r{number} is edited a thousand times in a second"));
+            self.edit_and_again(number, LONG_STORM);
+            return;
+        }
+        for _ in 0..SHORT_STORM {
+            self.edit(number);
+        }
+    }
+
+    fn edit(&mut self, number: usize) {
+        let intent = self.users.intent(number, &mut self.random);
+        self.say_to_owner(Event::Push(push_of(vec![intent], PushMode::Each)));
+    }
+
+    /// One edit of a long storm, and so many more, one each millisecond. Whatever else goes wrong goes on meanwhile.
+    pub(super) fn edit_and_again(&mut self, number: usize, more: u64) {
+        self.faults.feel(Fault::Storm);
+        self.users.stormed += 1;
+        self.edit(number);
+        if more > 1 && !self.faults.healed {
+            self.agenda.plan(self.now + 1, Happening::Edit(number, more - 1));
         }
     }
 

@@ -53,6 +53,8 @@ checkers! {
     WhyIsTrue = I1, "why-is-true",
     /// A scheduler ends only where it was taken over.
     LoopLives = I1, "loop-lives",
+    /// An environment without an owner has one again soon after the lease of the last one.
+    TakenOverInTime = I1, "taken-over-in-time",
     /// What was answered is in history, with the content that was pushed.
     AnsweredIsCommitted = I2, "answered-is-committed",
     /// What was in history stays there.

@@ -106,14 +106,13 @@ impl World {
 
     /// Counts in which states an event finds the resources it is about.
     pub(super) fn cover(&mut self, id: OwnerId, event: &Event) {
-        let superseded = self.owners.keys().any(|&other| other > id);
+        let Some(process) = self.owners.get(&id) else { return };
         let mut felt = self.faults.felt();
-        felt.extend(superseded.then_some(Fault::Zombie));
+        felt.extend((process.fence.epoch < self.store.newest).then_some(Fault::Zombie));
         felt.extend(felt.is_empty().then_some(Fault::None));
         if self.repeats {
             felt = BTreeSet::from([Fault::Repeated]);
         }
-        let Some(process) = self.owners.get(&id) else { return };
         let (state, now) = (process.heart.state(), process.wall(self.now));
         let of_name = |name: &Name| State::of(state.find_any(name).and_then(|id| state.view(id)).as_ref());
         let of_attempt = |attempt| {

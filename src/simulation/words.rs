@@ -79,7 +79,7 @@ words! {
     /// What was wrong when it happened.
     Fault {
         None = "none",
-        /// The owner was killed less than ten seconds ago, between two of its steps, commits or messages.
+        /// The owner before this one was killed, between two of its steps, commits or messages, and this one has just taken over.
         Crash = "crash",
         /// The answer to a commit was lost, or history is away.
         Store = "store",

@@ -3,7 +3,7 @@
 use super::Size;
 use super::agenda::{Agenda, Happening};
 use super::coverage::Coverage;
-use super::executor::{Executor, Report, Said};
+use super::executor::{Executor, LEASE_MS, Report, Said};
 use super::faults::Faults;
 use super::mutant::Mutant;
 use super::owner::{OwnerId, Process};
@@ -15,7 +15,7 @@ use super::targets::Targets;
 use super::trace::Trace;
 use super::users::Users;
 use super::violation::{Checker, Violation};
-use crate::core::{Event, ExecutorName, Name};
+use crate::core::{Event, ExecutorName, Name, limits};
 use crate::history::{Batch, Fence};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -37,6 +37,8 @@ pub(super) struct World {
     pub(super) last_owner: OwnerId,
     /// Owners whose end was seen.
     pub(super) ended_owners: Vec<Name>,
+    /// Since when nobody has owned the environment who is awake.
+    pub(super) vacant_since: Option<u64>,
     pub(super) executors: BTreeMap<ExecutorName, Executor>,
     pub(super) last_executor: u32,
     wanted_executors: u32,
@@ -82,6 +84,7 @@ impl World {
             owners: BTreeMap::new(),
             last_owner: 0,
             ended_owners: Vec::new(),
+            vacant_since: None,
             executors: BTreeMap::new(),
             last_executor: 0,
             wanted_executors: 1,
@@ -152,6 +155,7 @@ impl World {
             Happening::BrokenAtExecutor(stream) => self.broken_at_executor(stream),
             Happening::Copy(executor, said) => self.heard_again_late(&executor, said),
             Happening::Lift(target) => self.lift(target),
+            Happening::Edit(number, more) => self.edit_and_again(number, more),
             Happening::Act => self.act(),
         }
     }
@@ -220,20 +224,26 @@ impl World {
     /// There should be so many executors; more are kept.
     pub(super) fn scale(&mut self, executors: u32) {
         self.wanted_executors = executors;
-        if (self.executors.len() as u32) < executors {
+        if self.executors_that_serve() < executors {
             let at = self.now + self.random.between(100, 3_000);
             self.agenda.plan(at, Happening::Launch);
         }
     }
 
+    /// One whose machine reaches nobody is replaced, as one that has ended is.
+    fn executors_that_serve(&self) -> u32 {
+        self.executors.values().filter(|state| state.alone_until <= self.now).count() as u32
+    }
+
     fn launch(&mut self) {
-        if self.executors.len() as u32 >= self.wanted_executors.max(1) {
+        if self.executors_that_serve() >= self.wanted_executors.max(1) {
             return;
         }
         self.last_executor += 1;
         let name: ExecutorName = format!("executor-{}", self.last_executor).into();
         self.note(&format!("{name} starts"));
-        self.executors.insert(name.clone(), Executor::new(self.now));
+        let rate = self.faults.rate(&mut self.random);
+        self.executors.insert(name.clone(), Executor::new(self.now, rate));
         self.dial(&name);
         self.agenda.plan(self.now + 100, Happening::Launch);
     }
@@ -260,9 +270,13 @@ impl World {
         }
     }
 
-    /// What an owner waits after it last heard an executor.
+    /// What an owner waits after it last heard an executor, by its own clock.
     pub(super) fn loss_ms(&self) -> u64 {
-        if self.is(Mutant::LostAtOnce) { 0 } else { LOSS_MS }
+        match self.mutant {
+            Some(Mutant::LostAtOnce) => 0,
+            Some(Mutant::MarginWithoutDrift) => LEASE_MS + limits::CANCEL_GRACE_MS,
+            _ => LOSS_MS,
+        }
     }
 
     pub(super) fn note(&mut self, line: &str) {
