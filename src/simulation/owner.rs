@@ -525,8 +525,8 @@ impl World {
         for executor in &executors {
             self.heard_again(executor);
         }
-        if self.owners.keys().any(|&other| other > id) {
-            // Somebody else owns the environment by now; what still stands of this one goes soon.
+        if self.owners.get(&id).is_some_and(|process| process.fence.epoch < self.store.newest) {
+            // It was taken over meanwhile; what still stands of this one goes soon.
             self.agenda.plan(now + 60_000, Happening::EndOwner(id));
         }
         self.agenda.plan(now, Happening::Wake(id));

@@ -171,8 +171,7 @@ impl World {
         let (owner, executor) = (stream.owner, stream.executor.clone());
         let since = stream.heard_at.unwrap_or(self.now.saturating_sub(ago));
         // What the executor's lease runs from was heard here.
-        let answered_at = self.executors.get(&executor).filter(|state| state.stream == Some(id));
-        let since = answered_at.map_or(since, |state| since.max(state.answered_at));
+        let since = self.executors.get(&executor).map_or(since, |state| since.max(state.answered_at));
         self.drop_closed(id);
         let Some(process) = self.owners.get_mut(&owner) else { return };
         let Some(member) = process.members.get_mut(&executor) else { return };
