@@ -23,6 +23,8 @@ pub(super) enum Happening {
     Answer(OwnerId, Result<(), HistoryError>),
     /// The owner's surroundings tell it what is configured.
     Told(OwnerId, Event),
+    /// An owner that was told what is configured as it was earlier learns how it is now.
+    CatchUp(OwnerId),
     /// A user's call arrives at the owner.
     Call(OwnerId, u64),
     /// A frozen owner goes on.
@@ -53,6 +55,8 @@ pub(super) enum Happening {
     Copy(ExecutorName, Said),
     /// A user resumes what was suspended.
     Lift(Option<TargetName>),
+    /// A user changes the settings and takes a target away.
+    Take(TargetName),
     /// The next edit of a long storm, and how many follow.
     Edit(usize, u64),
     /// Users or faults do something.

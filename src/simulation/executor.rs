@@ -5,7 +5,7 @@ use super::agenda::Happening;
 use super::clock::Clock;
 use super::mutant::Mutant;
 use super::stream::{FromExecutor, FromOwner, StreamId};
-use super::targets::key_of;
+use super::targets::{Read, Targets, key_of};
 use super::violation::Checker;
 use super::world::World;
 use crate::core::{
@@ -58,6 +58,8 @@ enum HeldState {
 #[derive(Debug)]
 struct Run {
     began_at: u64,
+    /// What was there when it looked, once it has.
+    read: Option<Read>,
     /// What was found and done, once it was.
     finding: Option<Finding>,
     cancelled: bool,
@@ -280,7 +282,7 @@ impl World {
         let Some(held) = self.executors.get_mut(executor).and_then(|state| state.held.get_mut(&attempt)) else {
             return;
         };
-        held.state = HeldState::Running(Run { began_at: now, finding: None, cancelled: false });
+        held.state = HeldState::Running(Run { began_at: now, read: None, finding: None, cancelled: false });
         let grant = Arc::clone(&held.grant);
         self.note(&format!(
             "{executor} begins {:?} {} (attempt {attempt} of resource {:?})",
@@ -325,15 +327,20 @@ impl World {
                 next(self, self.now + 1_000, phase);
             }
             Phase::Read => {
+                let read = self.targets.read(&grant.intent);
                 if self.is(Mutant::ReportEarly) {
                     let content = self.content_of(&grant.intent, &grant.facts);
-                    let (finding, now) = (self.targets.compare(&grant.intent, &content), self.now);
+                    let (finding, now) = (Targets::compare(&read, &content), self.now);
                     let kind = OutcomeKind::Succeeded(finding);
                     self.say(executor, Said::Finished(Report { attempt, began_at: None, finished_at: now, kind }));
+                }
+                if let Some((_, run)) = self.executors.get_mut(executor).and_then(|state| state.run_mut(attempt)) {
+                    run.read = Some(read);
                 }
                 next(self, self.now + took, Phase::Effect);
             }
             Phase::Effect => {
+                self.come_between(&key_of(&grant.intent));
                 self.effect(executor, attempt, &grant);
                 next(self, self.now + took, Phase::Report);
             }
@@ -346,26 +353,32 @@ impl World {
         self.executors.get(executor).is_some_and(|state| self.now < state.alone_until)
     }
 
-    /// Reads, compares and changes, at once.
+    /// Compares what was read, and changes it. What is another thing by then is left alone, and the attempt fails.
     fn effect(&mut self, executor: &ExecutorName, attempt: AttemptId, grant: &Grant) {
         let name = &grant.intent.name;
         if self.targets.refusing.contains(name) || (self.targets.failing.contains(name) && self.random.chance(60)) {
             return;
         }
+        let run = self.executors.get_mut(executor).and_then(|state| state.run_mut(attempt));
+        let read = run.and_then(|(_, run)| run.read.take()).unwrap_or_else(|| self.targets.read(&grant.intent));
         let digest = self.vault.digest(&grant.intent).filter(|_| grant.operation != Operation::Delete);
         let rotated = grant.secret_digest.is_some() && grant.secret_digest != digest;
         let of_another = self.is_of_another(grant);
         let finding = match grant.operation {
             // It was to verify what is deployed: that these secrets are others is for its owner to say.
-            Operation::Enforce | Operation::Observe if rotated => Finding::same(),
+            Operation::Enforce | Operation::Observe if rotated => Some(Finding::same()),
             Operation::Delete => {
                 self.effects += 1;
                 self.check_delete(grant);
-                let (finding, found) = self.targets.delete(grant, self.mutant == Some(Mutant::DeleteByName));
+                let (finding, found) = self.targets.delete(grant, &read, self.mutant);
                 self.found(found);
                 finding
             }
-            _ => self.look_or_change(grant),
+            _ => self.look_or_change(grant, &read),
+        };
+        let Some(finding) = finding else {
+            self.note(&format!("{executor} finds another {name} than it has read (attempt {attempt})"));
+            return;
         };
         let mut finding = Finding { secret_digest: digest, ..finding };
         if of_another && !finding.diff.is_empty() {
@@ -379,7 +392,7 @@ impl World {
     }
 
     /// What is not a deletion. Whatever only looks must leave its target as it is.
-    fn look_or_change(&mut self, grant: &Grant) -> Finding {
+    fn look_or_change(&mut self, grant: &Grant, read: &Read) -> Option<Finding> {
         let content = self.content_of(&grant.intent, &grant.facts);
         let applies = match grant.operation {
             Operation::Enforce => true,
@@ -387,12 +400,14 @@ impl World {
             _ => self.is(Mutant::EnforceReports),
         };
         if !applies {
-            let finding = self.targets.compare(&grant.intent, &content);
+            let finding = Targets::compare(read, &content);
             let facts = if grant.operation == Operation::DryRun { Facts::default() } else { finding.facts };
-            return Finding { facts, ..finding };
+            return Some(Finding { facts, ..finding });
         }
         self.effects += 1;
-        let finding = self.targets.enforce(grant, &content, self.mutant == Some(Mutant::SkipUpdates));
+        let (finding, found) = self.targets.enforce(grant, &content, read, self.mutant);
+        self.found(found);
+        let finding = finding?;
         if finding.change != Change::None {
             self.leave_debts(grant);
         }
@@ -402,7 +417,7 @@ impl World {
                 format!("attempt {attempt} ({:?}) changed {name}, and was only to look at it", grant.operation);
             self.broke(Checker::LooksChangeNothing, detail);
         }
-        finding
+        Some(finding)
     }
 
     /// Something has changed: whatever requires it by now, and receives, is to reload.

@@ -6,6 +6,7 @@ use super::executor::{LEASE_MS, Phase};
 use super::owner::Point;
 use super::random::Random;
 use super::stream::{LOSS_MS, SILENCE_MS};
+use super::targets::Key;
 use super::words::Fault;
 use super::world::World;
 use crate::core::{ExecutorName, Name, RequestKind, Scope};
@@ -47,6 +48,8 @@ pub(super) struct Faults {
     part: usize,
     /// The next one of these is.
     pub(super) parts_next: bool,
+    /// Per ten thousand, of the attempts whose target is changed by others when they have read it.
+    between: usize,
     /// Percent of what executors say.
     repeat: usize,
     /// Percent of the phases of attempts that take seconds: an owner that dies is followed by another one while they last.
@@ -102,6 +105,7 @@ impl Faults {
             kill: some(200),
             part: some(1_500),
             parts_next: false,
+            between: some(1_000),
             repeat: some(25),
             slow: some(12),
             weights: std::array::from_fn(|_| some(10)),
@@ -173,9 +177,19 @@ impl Faults {
         std::mem::take(&mut self.parts_next) || (!self.healed && random.below(10_000) < self.part)
     }
 
+    /// Whether somebody changes what an executor has read before it acts on that.
+    pub(super) fn comes_between(&mut self, random: &mut Random) -> bool {
+        !self.healed && self.planned.is_none() && random.below(10_000) < self.between
+    }
+
     /// Whether something that was said is heard again later.
     pub(super) fn repeats(&mut self, random: &mut Random) -> bool {
         !self.healed && self.planned.is_none() && random.chance(self.repeat)
+    }
+
+    /// Whether a new owner is told first what was configured some time ago.
+    pub(super) fn shows_old_views(&self, random: &mut Random) -> bool {
+        !self.healed && self.planned.is_none() && random.chance(30)
     }
 
     /// At which rate the clock of a process runs that starts now.
@@ -355,6 +369,20 @@ impl World {
         self.replace_soon();
     }
 
+    fn change_by_hand(&mut self, key: &Key, how: usize) {
+        self.note(&format!("somebody changes {} by hand ({how})", key.2));
+        self.targets.by_hand(key, how);
+    }
+
+    /// Somebody comes between what an executor has read and what it does.
+    pub(super) fn come_between(&mut self, key: &Key) {
+        if self.faults.comes_between(&mut self.random) {
+            self.faults.count(Fault::Target);
+            let how = self.random.below(3);
+            self.change_by_hand(key, how);
+        }
+    }
+
     /// Something happens on the targets: what others change, what refuses, what hangs.
     pub(super) fn targets_act(&mut self) {
         self.faults.count(Fault::Target);
@@ -362,8 +390,8 @@ impl World {
         match self.random.below(6) {
             0..3 => {
                 let how = self.random.below(3);
-                if let Some(what) = self.targets.by_hand(which, how) {
-                    self.note(&format!("somebody changes {what} by hand ({how})"));
+                if let Some(key) = self.targets.thing(which) {
+                    self.change_by_hand(&key, how);
                 }
             }
             3 => {

@@ -21,6 +21,7 @@ mod orders;
 mod owner;
 mod random;
 mod secrets;
+mod stale;
 mod standing;
 mod store;
 mod stream;

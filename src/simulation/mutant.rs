@@ -74,8 +74,12 @@ mutants! {
     LoseOutcomes = OneOutcomePerGrant, "lose-outcomes", "outcomes of deletions are not written",
     LoseLateResults = LateResultsAreKept, "lose-late-results", "late results are not written",
 
+    ForgetBases = NothingFromAnOldView, "forget-bases", "what was made on an old version is taken for made on the newest",
+    DeleteWhatIsThere = StrangersUntouched, "delete-what-is-there", "what was read is deleted, whatever is there by then",
+    OverwriteWhatIsThere = StrangersUntouched, "overwrite-what-is-there", "what was read is overwritten, whatever is there by then",
     DeleteByName = StrangersUntouched, "delete-by-name", "deletes go by name and not by identity",
     RemoveWithTarget = OnlyRemovedIsDeleted, "remove-with-target", "what is on a target that vanished is removed",
+    RemoveUnseen = OnlyRemovedIsDeleted, "remove-unseen", "what is on targets that a new owner is not told of at first is removed",
     AbsenceDeletes = OnlyRemovedIsDeleted, "absence-deletes", "what a push does not name is removed",
     ForgetFailedCreates = NothingUnknown, "forget-failed-creates", "a new owner takes what failed for never attempted",
     DropTombstones = NothingUnknown, "drop-tombstones", "a new owner forgets what was to be deleted",
@@ -200,6 +204,7 @@ fn tombstones(snapshot: &Snapshot) -> impl Iterator<Item = &LoadedRow> {
 pub(super) fn as_heard(mutant: Option<Mutant>, mut event: Event) -> Event {
     match (mutant, &mut event) {
         (Some(Mutant::ForgetWindows), Event::TargetChanged(target)) => target.windows = Windows::default(),
+        (Some(Mutant::ForgetBases), Event::Push(push)) => push.base = None,
         (Some(Mutant::ApproveEverything), Event::Push(push)) => push.approved = true,
         (Some(Mutant::DeafToResume), Event::Request(request)) if request.kind == RequestKind::Resume => {
             request.kind = RequestKind::Suspend;

@@ -111,19 +111,17 @@ impl World {
         self.say_to_owner(Event::Push(push));
     }
 
-    /// Something that can only be refused, among others that are good; or all of it on a version that is not the newest any more.
+    /// Something that can only be refused, among others that are good.
     pub(super) fn users_push_something_bad(&mut self) {
         let mut upserts = self.some_intents(5);
-        let mut base = None;
         let number = self.random.below(self.users.names);
         let one = self.users.intent(number, &mut self.random);
-        match self.random.below(4) {
-            0 => base = Some(VersionNumber(self.store.journal.newest().0.saturating_sub(1))),
-            1 => upserts.push(bad_intent(&one)),
-            2 => upserts.push(with(&one, |parts| parts.requires.push(parts.name.clone()))),
+        match self.random.below(3) {
+            0 => upserts.push(bad_intent(&one)),
+            1 => upserts.push(with(&one, |parts| parts.requires.push(parts.name.clone()))),
             _ => upserts.extend([one.clone(), one]),
         }
-        self.say_to_owner(Event::Push(Push { base, ..push_of(upserts, PushMode::Each) }));
+        self.say_to_owner(Event::Push(push_of(upserts, PushMode::Each)));
     }
 
     /// Keeps in mind what waits for an approval. What an owner hears that was taken over comes to nothing.

@@ -28,7 +28,7 @@ const IDLE_MS: u64 = 3_600_000;
 /// First and longest pause between two tries of a commit, as in `scheduler/writer.rs`.
 const PAUSE_MS: (u64, u64) = (50, 5_000);
 /// How long a step takes: what it leaves to the next one may be met by something else first.
-const STEP_MS: u64 = 1;
+const STEP_MS: u64 = 5;
 
 pub(super) struct Process {
     pub(super) fence: Fence,
@@ -189,7 +189,7 @@ impl World {
             }
         }
         self.agenda.plan(now + clock.lasts(RENEW_MS), Happening::Renew(id));
-        self.tell_everything(id);
+        self.tell_new_owner(id);
         self.after_step(id);
     }
 

@@ -1,6 +1,7 @@
 //! The model targets: what is on them, and who works on them. They know nothing of Homeostat, and remember everything, so that promises are judged
 //! by what happened and not by what was recorded of it.
 
+use super::mutant::Mutant;
 use super::violation::{Checker, Violation};
 use crate::core::{
     AttemptId, Change, ExecutorName, Facts, Finding, Grant, Intent, Name, Operation, ResourceId, TargetName,
@@ -23,6 +24,10 @@ pub(super) struct Object {
     /// It was not there before.
     pub(super) created: bool,
 }
+
+/// What was there when somebody looked, if anything was.
+#[derive(Clone, Debug)]
+pub(super) struct Read(Option<Object>);
 
 /// One attempt at work.
 #[derive(Clone, Debug)]
@@ -120,15 +125,19 @@ impl Targets {
         self.frozen.remove(executor);
     }
 
-    /// Read and compare.
-    pub(super) fn compare(&self, intent: &Intent, content: &Name) -> Finding {
-        let found = self.objects.get(&key_of(intent));
-        let change = match found {
+    /// What is there.
+    pub(super) fn read(&self, intent: &Intent) -> Read {
+        Read(self.objects.get(&key_of(intent)).cloned())
+    }
+
+    /// Compares with what was read.
+    pub(super) fn compare(Read(read): &Read, content: &Name) -> Finding {
+        let change = match read {
             None => Change::Create,
             Some(object) if object.content == *content => Change::None,
             Some(_) => Change::Update,
         };
-        let diff = match found {
+        let diff = match read {
             _ if change == Change::None => String::new(),
             None => format!("+ {content}"),
             Some(object) => format!("- {}\n+ {content}", object.content),
@@ -136,27 +145,59 @@ impl Targets {
         Finding {
             change,
             diff: diff.into(),
-            remote_identity: found.map(|object| object.identity.clone()),
-            facts: found.filter(|_| change == Change::None).map(Object::facts).unwrap_or_default(),
+            remote_identity: read.as_ref().map(|object| object.identity.clone()),
+            facts: read.as_ref().filter(|_| change == Change::None).map(Object::facts).unwrap_or_default(),
             ..Finding::same()
         }
     }
 
-    /// Read, compare and change, at once. What is there already is adopted.
-    pub(super) fn enforce(&mut self, grant: &Grant, content: &Name, skips_updates: bool) -> Finding {
-        let finding = self.compare(&grant.intent, content);
-        if skips_updates && finding.change == Change::Update {
-            return finding;
+    /// Compares with what was read, and changes that. What is there already is adopted; what is another thing than was read is left alone (`None`).
+    pub(super) fn enforce(
+        &mut self,
+        grant: &Grant,
+        content: &Name,
+        read: &Read,
+        bug: Option<Mutant>,
+    ) -> (Option<Finding>, Option<Violation>) {
+        let finding = Self::compare(read, content);
+        if bug == Some(Mutant::SkipUpdates) && finding.change == Change::Update {
+            return (Some(finding), None);
         }
-        let identity = finding.remote_identity.clone().unwrap_or_else(|| self.new_identity());
         let key = key_of(&grant.intent);
+        let is_read = self.is_still(&key, read);
+        if !is_read && finding.change == Change::None {
+            return (Some(finding), None);
+        }
+        if !is_read && bug != Some(Mutant::OverwriteWhatIsThere) {
+            return (None, None);
+        }
+        let stranger = self.stranger(&key).filter(|_| !is_read);
+        let violation = stranger.map(|identity| Violation {
+            checker: Checker::StrangersUntouched,
+            detail: format!(
+                "attempt {} overwrote {identity}, which somebody else had made since it looked",
+                grant.attempt
+            ),
+        });
+        let identity = finding.remote_identity.clone().unwrap_or_else(|| self.new_identity());
         let created = self.objects.get(&key).is_none_or(|before| before.created);
         let content = content.clone();
         let object = Object { identity: identity.clone(), content, resource: grant.resource, created };
         let facts = object.facts();
         self.note_change(&key, finding.change, grant.reload.is_some());
         self.objects.insert(key, object);
-        Finding { remote_identity: Some(identity), facts, ..finding }
+        (Some(Finding { remote_identity: Some(identity), facts, ..finding }), violation)
+    }
+
+    /// What is there is what was read: changed perhaps, but no other thing.
+    fn is_still(&self, key: &Key, Read(read): &Read) -> bool {
+        self.objects.get(key).map(|object| &object.identity) == read.as_ref().map(|object| &object.identity)
+    }
+
+    /// What somebody else made there.
+    fn stranger(&self, key: &Key) -> Option<Name> {
+        let object = self.objects.get(key).filter(|object| object.resource.is_none())?;
+        Some(object.identity.clone())
     }
 
     /// The resource for which what is there was made; `None`: nothing is there, or somebody else made it.
@@ -164,39 +205,55 @@ impl Targets {
         self.objects.get(&key_of(intent))?.resource
     }
 
-    /// Deletes what is recorded: by identity where there is one, else what we made under that name.
-    pub(super) fn delete(&mut self, grant: &Grant, by_name: bool) -> (Finding, Option<Violation>) {
+    /// Deletes what was read, where it is what is recorded: by identity where there is one, else what we made under that name. What is another thing
+    /// than was read is left alone (`None`).
+    pub(super) fn delete(
+        &mut self,
+        grant: &Grant,
+        read: &Read,
+        bug: Option<Mutant>,
+    ) -> (Option<Finding>, Option<Violation>) {
         let key = key_of(&grant.intent);
         let none = Finding::same();
-        let is_meant = |object: &&Object| match &grant.remote_identity {
-            _ if by_name => true,
+        let is_meant = |object: &Object| match &grant.remote_identity {
+            _ if bug == Some(Mutant::DeleteByName) => true,
             Some(identity) => object.identity == *identity,
             None => object.resource.is_some(),
         };
-        let Some(object) = self.objects.get(&key).filter(is_meant).cloned() else { return (none, None) };
+        if !read.0.as_ref().is_some_and(is_meant) {
+            return (Some(none), None);
+        }
+        if !self.is_still(&key, read) && bug != Some(Mutant::DeleteWhatIsThere) {
+            return (None, None);
+        }
+        let stranger = self.stranger(&key).map(|identity| Violation {
+            checker: Checker::StrangersUntouched,
+            detail: format!("attempt {} deleted {identity}, which somebody else had made", grant.attempt),
+        });
         self.objects.remove(&key);
         self.note_change(&key, Change::Delete, false);
-        let stranger = object.resource.is_none().then(|| Violation {
-            checker: Checker::StrangersUntouched,
-            detail: format!("attempt {} deleted {}, which somebody else had made", grant.attempt, object.identity),
-        });
-        (Finding { change: Change::Delete, ..none }, stranger)
+        (Some(Finding { change: Change::Delete, ..none }), stranger)
+    }
+
+    /// One of the things that are there.
+    pub(super) fn thing(&self, which: usize) -> Option<Key> {
+        self.objects.keys().nth(which % self.objects.len().max(1)).cloned()
     }
 
     /// What people do by hand: change, delete, or put something of their own in its place.
-    pub(super) fn by_hand(&mut self, which: usize, how: usize) -> Option<Name> {
-        let keys: Vec<Key> = self.objects.keys().cloned().collect();
-        let key = keys.get(which % keys.len().max(1))?;
-        let identity = self.new_identity();
+    pub(super) fn by_hand(&mut self, key: &Key, how: usize) {
         match how {
-            0 => self.objects.get_mut(key)?.content = "changed by hand".into(),
+            0 => {
+                if let Some(object) = self.objects.get_mut(key) {
+                    object.content = "changed by hand".into();
+                }
+            }
             1 => drop(self.objects.remove(key)),
             _ => {
-                let content = Arc::from("made by a stranger");
+                let (identity, content) = (self.new_identity(), Arc::from("made by a stranger"));
                 self.objects.insert(key.clone(), Object { identity, content, resource: None, created: false });
             }
         }
-        Some(key.2.clone())
     }
 
     /// Whoever changes reloads too.

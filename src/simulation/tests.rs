@@ -42,8 +42,11 @@ fn a_debt_that_a_new_owner_forgets_is_noticed_by_the_sweep_alone() {
     for seed in 1..=3 {
         assert_eq!(play(seed, Size::SHORT, Some(mutant), false).violation, None, "seed {seed}");
     }
-    let swept = sweep(1, &Deaths::All { second: 0 }, Some(mutant));
-    let noticed = swept.failures.first().map(|failure| failure.violation.checker);
+    // Not every small world has a debt when its owner dies.
+    let noticed = (1..=3).find_map(|seed| {
+        let swept = sweep(seed, &Deaths::All { second: 0 }, Some(mutant));
+        swept.failures.first().map(|failure| failure.violation.checker)
+    });
     assert_eq!(noticed, Some(mutant.caught_by()));
 }
 

@@ -11,8 +11,8 @@ use super::words::{Fault, State};
 use super::world::World;
 use crate::core::{
     DryRunItem, DryRunRequest, Event, Forget, Intent, IntentParts, Message, Mode, Name, OnChange, Pool, Push, PushMode,
-    Repair, RepairAction, RepairSchedule, Request, RequestKind, Retry, Scope, Settings, Target, TargetName,
-    VersionNumber, Windows,
+    Repair, RepairAction, RepairSchedule, Request, RequestKind, ResourceView, Retry, Scope, Settings, Target,
+    TargetName, VersionNumber, Windows,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -22,6 +22,8 @@ pub(super) const POOL: &str = "pool";
 /// Edits of one resource at once, and within a second (R24).
 const SHORT_STORM: u64 = 30;
 const LONG_STORM: u64 = 1_000;
+/// The longest that what is configured is under way to an owner that can be reached.
+const TOLD_MS: u64 = 20;
 /// The set that users push to.
 const SET: &str = "default";
 
@@ -31,6 +33,14 @@ const ENOUGH_CREDITS: u32 = crate::core::limits::GRANTS_AHEAD + 64;
 
 /// Who waits for an answer: the number of the call.
 pub(super) type Caller = u64;
+
+/// What is configured, beside the intents.
+#[derive(Clone, Debug)]
+pub(super) struct Configured {
+    settings: Settings,
+    pool: Pool,
+    pub(super) targets: BTreeMap<TargetName, Target>,
+}
 
 pub(super) struct Users {
     /// What was not answered yet, and to which owner it was sent.
@@ -102,6 +112,11 @@ impl Users {
         format!("t{}", random.below(self.targets)).into()
     }
 
+    pub(super) fn configuration(&self) -> Configured {
+        let (settings, pool) = (self.settings.clone(), self.pool.clone());
+        Configured { settings, pool, targets: self.configured.clone() }
+    }
+
     /// Nobody waits for an answer.
     pub(super) fn are_answered(&self) -> bool {
         self.calls.is_empty()
@@ -143,8 +158,10 @@ impl World {
             return self.users_release();
         }
         match self.random.below(100) {
-            0..32 => self.users_push(),
-            32..39 => self.users_remove(),
+            0..30 => self.users_push(),
+            30..32 => self.users_act_on_what_they_saw(),
+            32..34 => self.users_plan_to_take_a_target(),
+            34..39 => self.users_remove(),
             39..42 => self.users_forget(),
             42..50 => self.users_request(),
             50..54 => self.users_dry_run(),
@@ -244,6 +261,25 @@ impl World {
         self.users.settings.on_change = if manual { OnChange::Manual } else { OnChange::Automatic };
         self.users.settings.max_in_flight = self.random.chance(25).then(|| 1 + self.random.below(5) as u32);
         self.tell(Event::SettingsChanged(self.users.settings.clone()));
+    }
+
+    /// Just when something on it is due: an owner that still thinks other settings over has not thought of that yet.
+    fn users_plan_to_take_a_target(&mut self) {
+        let Some(process) = self.newest_owner().and_then(|id| self.owners.get(&id)) else { return };
+        let wall = process.wall(self.now);
+        let due = |view: ResourceView| Some((view.row.due_at.filter(|&at| at > wall)?, view.row.intent.target.clone()));
+        let due: Vec<_> = process.heart.state().views().filter_map(due).collect();
+        let Some((at, target)) = self.random.pick(&due) else { return };
+        let in_ms = process.clock.lasts(at.ms_since(wall)).saturating_sub(TOLD_MS);
+        self.agenda.plan(self.now + in_ms, Happening::Take(target.clone()));
+    }
+
+    pub(super) fn take_target(&mut self, name: TargetName) {
+        if !self.faults.healed {
+            self.users_change_settings();
+            self.users.configured.remove(&name);
+            self.tell(Event::TargetRemoved(name));
+        }
     }
 
     fn users_change_target(&mut self) {
@@ -391,29 +427,34 @@ impl World {
 
     /// What is configured, as its surroundings tell an owner.
     pub(super) fn tell(&mut self, event: Event) {
-        let Some(owner) = self.newest_owner() else { return };
-        self.tell_to(owner, event);
+        if let Some(owner) = self.newest_owner().filter(|&owner| !self.is_behind(owner)) {
+            self.tell_to(owner, event);
+        }
     }
 
     fn tell_to(&mut self, owner: OwnerId, event: Event) {
-        let delay = self.random.between(1, 20);
+        let delay = self.random.between(1, TOLD_MS);
         self.users.last_arrival = self.users.last_arrival.max(self.now + delay);
         self.agenda.plan(self.users.last_arrival, Happening::Told(owner, event));
     }
 
-    /// A new owner is told everything that is configured, and hears all that was not answered.
+    /// An owner is told everything that is configured, and hears all that was not answered.
     pub(super) fn tell_everything(&mut self, owner: OwnerId) {
+        self.is_up_to_date(owner);
+        self.tell_all_of(owner, &self.users.configuration());
+    }
+
+    pub(super) fn tell_all_of(&mut self, owner: OwnerId, configured: &Configured) {
         let Some(process) = self.owners.get(&owner) else { return };
         let gone = process.heart.state().targets().map(|target| target.name.clone());
-        let gone: Vec<TargetName> = gone.filter(|name| !self.users.configured.contains_key(name)).collect();
-        let targets: Vec<Target> = self.users.configured.values().cloned().collect();
-        self.tell_to(owner, Event::SettingsChanged(self.users.settings.clone()));
-        self.tell_to(owner, Event::PoolChanged(self.users.pool.clone()));
+        let gone: Vec<TargetName> = gone.filter(|name| !configured.targets.contains_key(name)).collect();
+        self.tell_to(owner, Event::SettingsChanged(configured.settings.clone()));
+        self.tell_to(owner, Event::PoolChanged(configured.pool.clone()));
         for name in gone {
             self.tell_to(owner, Event::TargetRemoved(name));
         }
-        for target in targets {
-            self.tell_to(owner, Event::TargetChanged(target));
+        for target in configured.targets.values() {
+            self.tell_to(owner, Event::TargetChanged(target.clone()));
         }
         self.resend(owner);
     }
@@ -433,6 +474,9 @@ impl World {
             && let Some(unjust) = self.refuses_what_is_good(push, message, refusals)
         {
             self.broke(Checker::OnlyBadIsRefused, format!("{}: {unjust}", super::words::describe(&event)));
+        }
+        if let (Event::Push(push), Some(Message::Accepted(version, _))) = (&event, message) {
+            self.check_base(push, *version);
         }
         let journal = &self.store.journal;
         let wrong = match (&event, message) {

@@ -83,6 +83,8 @@ checkers! {
     GrantBeforeSend = I5, "grant-before-send",
     /// Only what a version removed is deleted.
     OnlyRemovedIsDeleted = I6, "only-removed-is-deleted",
+    /// What was made on a version that is not the newest any more is refused.
+    NothingFromAnOldView = I6, "nothing-from-an-old-view",
     /// What others made under the same name is left alone.
     StrangersUntouched = I6, "strangers-untouched",
     /// What we made is reachable from what is recorded, or was meant to be left.

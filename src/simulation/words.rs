@@ -87,6 +87,8 @@ words! {
         Zombie = "zombie",
         /// A stream broke, an executor is cut off, frozen or killed.
         Executor = "executor",
+        /// What its owner knows of what is configured is old.
+        Stale = "stale",
         /// The event itself is heard a second time, late.
         Repeated = "repeated",
         /// The owner's clock is wrong.

@@ -9,6 +9,7 @@ use super::mutant::Mutant;
 use super::owner::{OwnerId, Process};
 use super::random::Random;
 use super::secrets::Vault;
+use super::stale::Seen;
 use super::store::SimulatedStore;
 use super::stream::{LOSS_MS, Stream, StreamId};
 use super::targets::Targets;
@@ -33,6 +34,7 @@ pub(super) struct World {
     pub(super) vault: Vault,
     pub(super) users: Users,
     pub(super) faults: Faults,
+    pub(super) seen: Seen,
     pub(super) owners: BTreeMap<OwnerId, Process>,
     pub(super) last_owner: OwnerId,
     /// Owners whose end was seen.
@@ -81,6 +83,7 @@ impl World {
             vault,
             users,
             faults,
+            seen: Seen::default(),
             owners: BTreeMap::new(),
             last_owner: 0,
             ended_owners: Vec::new(),
@@ -139,6 +142,7 @@ impl World {
             Happening::Commit(owner, fence, batch) => self.commit(owner, &fence, &batch),
             Happening::Answer(owner, answer) => self.answered(owner, answer),
             Happening::Told(owner, event) => self.told(owner, event),
+            Happening::CatchUp(owner) => self.catch_up(owner),
             Happening::Call(owner, number) => self.call_arrives(owner, number),
             Happening::ThawOwner(owner) => self.thaw_owner(owner),
             Happening::EndOwner(owner) => self.kill_owner(owner),
@@ -155,6 +159,7 @@ impl World {
             Happening::BrokenAtExecutor(stream) => self.broken_at_executor(stream),
             Happening::Copy(executor, said) => self.heard_again_late(&executor, said),
             Happening::Lift(target) => self.lift(target),
+            Happening::Take(target) => self.take_target(target),
             Happening::Edit(number, more) => self.edit_and_again(number, more),
             Happening::Act => self.act(),
         }
@@ -212,6 +217,7 @@ impl World {
         if self.faults.healed {
             return;
         }
+        self.somebody_looks();
         match self.random.below(10) {
             0..6 => self.users_act(),
             6..9 => self.something_goes_wrong(),

@@ -49,7 +49,11 @@ impl World {
                 self.users.configured.remove(&name);
                 self.tell(Event::TargetRemoved(name));
             }
-            Step::ByHand(which, how) => drop(self.targets.by_hand(which, how)),
+            Step::ByHand(which, how) => {
+                if let Some(key) = self.targets.thing(which) {
+                    self.targets.by_hand(&key, how);
+                }
+            }
             Step::Refuse(name) => drop(self.targets.refusing.insert(name)),
             Step::Rotate(from) => self.vault.rotate(&mut Random::new(from)),
             Step::Heal => {
