@@ -1,6 +1,6 @@
 //! Taking a request in: what it means is found, and asked for, a share per step. Its answer follows when all has been looked at.
 
-use super::id_set::IdSet;
+use super::requests::OpenRequest;
 use super::state::{EnvironmentState, TargetIndex, TargetState};
 use super::{AttemptId, LastResult, Message, Reason, Record, RequestId, RequestKind, RequestRecord, ResourceId, Scope};
 use std::collections::BTreeSet;
@@ -42,7 +42,7 @@ impl EnvironmentState {
     /// The order is in history before the first of what comes of it.
     pub(super) fn start_intake(&mut self, order: RequestRecord) {
         self.out.records.push(Record::Request(order.clone()));
-        self.requests.insert(order.id, IdSet::default());
+        self.requests.insert(order.id, OpenRequest::new(order.kind));
         let left = self.in_scope(&order.scope);
         self.intakes.push_back(Intake { order, left, covered: 0 });
     }
@@ -82,8 +82,8 @@ impl EnvironmentState {
     }
 
     fn ask(&mut self, kind: RequestKind, request: RequestId, id: ResourceId) {
-        if let Some(covered) = self.requests.get_mut(&request).filter(|_| kind.is_work()) {
-            covered.insert(id);
+        if let Some(open) = self.requests.get_mut(&request).filter(|_| kind.is_work()) {
+            open.covered.insert(id);
         }
         match kind {
             RequestKind::Deploy => self.enqueue(id, Reason::UserDeploy),
@@ -113,7 +113,7 @@ impl EnvironmentState {
         };
         let mut left = self.in_scope(&scope);
         let covered: Vec<ResourceId> = std::iter::from_fn(|| left.next(&self.targets)).filter(goes_on).collect();
-        self.requests.insert(id, IdSet::default());
+        self.requests.insert(id, OpenRequest::new(kind));
         for resource in covered {
             self.ask(kind, id, resource);
         }

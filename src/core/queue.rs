@@ -263,7 +263,7 @@ impl EnvironmentState {
             resource.row.skipped = true;
         }
         self.touch(id);
-        self.answer_requests(id);
+        self.answer_skipped(id);
     }
 
     pub(super) fn first_bad_requirement(&self, id: ResourceId) -> Option<Name> {

@@ -2,10 +2,24 @@
 //! cancel (`cancel.rs`). Dry runs of what may not be accepted yet are in `dry_runs.rs`.
 
 use super::id_set::IdSet;
-use super::state::EnvironmentState;
+use super::state::{EnvironmentState, Resource};
 use super::{
-    Message, Record, Refusal, RefusalKind, Request, RequestId, RequestKind, RequestRecord, ResourceId, limits,
+    Message, Reason, Record, Refusal, RefusalKind, Request, RequestId, RequestKind, RequestRecord, ResourceId, limits,
 };
+
+/// One that has not been carried out.
+#[derive(Debug)]
+pub(super) struct OpenRequest {
+    pub(super) kind: RequestKind,
+    /// What it asked for and is not dealt with yet.
+    pub(super) covered: IdSet<ResourceId>,
+}
+
+impl OpenRequest {
+    pub(super) fn new(kind: RequestKind) -> Self {
+        Self { kind, covered: IdSet::default() }
+    }
+}
 
 impl EnvironmentState {
     pub(super) fn request(&mut self, request: Request) {
@@ -58,8 +72,8 @@ impl EnvironmentState {
             return true;
         }
         let taken_in = self.requests.iter().filter(|(id, _)| self.is_taken_in(**id));
-        let Some((largest, all)) = taken_in.clone().max_by_key(|(_, covered)| covered.len()) else { return false };
-        let mut others = taken_in.filter(|(id, covered)| *id != largest && covered.is_subset(all));
+        let Some((largest, all)) = taken_in.clone().max_by_key(|(_, open)| open.covered.len()) else { return false };
+        let mut others = taken_in.filter(|(id, open)| *id != largest && open.covered.is_subset(&all.covered));
         let Some(id) = others.next().map(|(&id, _)| id) else { return false };
         self.requests.remove(&id);
         self.out.records.push(Record::RequestDone(id, self.now));
@@ -73,19 +87,33 @@ impl EnvironmentState {
 
     /// The resources that a request asked for and that are not dealt with yet; `None` once all are.
     pub fn asked_by(&self, request: RequestId) -> Option<impl Iterator<Item = ResourceId>> {
-        self.requests.get(&request).map(IdSet::iter)
+        self.requests.get(&request).map(|open| open.covered.iter())
     }
 
     /// A request waits for it.
     pub(super) fn asked_for(&self, id: ResourceId) -> bool {
-        self.requests.values().any(|covered| covered.contains(id))
+        self.requests.values().any(|open| open.covered.contains(id))
     }
 
     /// The resource has been dealt with, for whoever asked.
     pub(super) fn answer_requests(&mut self, id: ResourceId) {
+        self.answer_requests_for(id, |_| true);
+    }
+
+    /// It has been skipped. Work was to bring what somebody wanted to see of it too: a look waits for no neighbour, and is still to come.
+    pub(super) fn answer_skipped(&mut self, id: ResourceId) {
+        let looks = self.requests.values().filter(|open| open.covered.contains(id)).filter_map(|open| open.kind.look());
+        let look = looks.min().filter(|_| self.get(id).is_some_and(Resource::can_be_reported));
+        self.answer_requests_for(id, |kind| look.is_none() || kind.look().is_none());
+        if let Some(look) = look {
+            self.enqueue(id, look);
+        }
+    }
+
+    fn answer_requests_for(&mut self, id: ResourceId, kinds: impl Fn(RequestKind) -> bool) {
         let mut answered = false;
-        for covered in self.requests.values_mut() {
-            answered |= covered.remove(id) && covered.is_empty();
+        for open in self.requests.values_mut().filter(|open| kinds(open.kind)) {
+            answered |= open.covered.remove(id) && open.covered.is_empty();
         }
         if answered {
             self.close_requests();
@@ -94,11 +122,22 @@ impl EnvironmentState {
 
     pub(super) fn close_requests(&mut self) {
         let now = self.now;
-        let empty = self.requests.iter().filter(|(_, covered)| covered.is_empty()).map(|(&id, _)| id);
+        let empty = self.requests.iter().filter(|(_, open)| open.covered.is_empty()).map(|(&id, _)| id);
         let done: Vec<RequestId> = empty.filter(|&id| self.is_taken_in(id)).collect();
         for id in done {
             self.requests.remove(&id);
             self.out.records.push(Record::RequestDone(id, now));
+        }
+    }
+}
+
+impl RequestKind {
+    /// Why something is attempted for it, where it only wants to see.
+    const fn look(self) -> Option<Reason> {
+        match self {
+            Self::Report => Some(Reason::Report),
+            Self::FactRefresh => Some(Reason::FactRefresh),
+            _ => None,
         }
     }
 }

@@ -10,6 +10,7 @@ use super::line::{Line, Standing};
 use super::lost::LostAttempts;
 use super::ready::{Ageing, ReadyQueue, Turn};
 use super::release::Unreleased;
+use super::requests::OpenRequest;
 use super::revisit::Revisit;
 use super::room::Server;
 use super::share::Share;
@@ -84,7 +85,7 @@ pub struct EnvironmentState {
     pub(super) ageing: Ageing,
     /// Executors that were full and are not, for whose room somebody may wait.
     pub(super) relieved: BTreeSet<ExecutorName>,
-    pub(super) requests: BTreeMap<RequestId, IdSet<ResourceId>>,
+    pub(super) requests: BTreeMap<RequestId, OpenRequest>,
     pub(super) suspensions: Suspensions,
     pub(super) removals: Removals,
     pub(super) dry_runs: BTreeMap<DryRunId, DryRun>,

@@ -107,6 +107,27 @@ fn j2_a_refresh_that_is_given_back_leaves_the_repair_that_came_after_it() {
 }
 
 #[test]
+fn j2_what_is_skipped_instead_of_bringing_its_facts_is_looked_at_all_the_same() {
+    for look in [RequestKind::FactRefresh, RequestKind::Report] {
+        let mut world = World::new(["t1", "t2"]);
+        world.push("a; b@t2 <- a");
+        world.learn("a", "");
+        world.learn("b", "size=5");
+        world.change_settings(|settings| settings.retry.jitter = 0.0);
+        repair(&mut world, "a");
+        repair(&mut world, "b");
+        world.request(look, Scope { target: None, names: Some(vec!["b".into()]) });
+        world.forget_grants();
+        world.fail("a", "no");
+        world.expect_granted(["observe b"]);
+        assert_eq!(world.history.open_requests().count(), 1, "only the look is still open");
+        world.learn("b", "size=6");
+        assert_eq!(facts(&world, "b"), ["size=6"]);
+        assert_eq!(world.history.open_requests().count(), 0);
+    }
+}
+
+#[test]
 fn j2_what_is_not_deployed_has_nothing_to_refresh() {
     let mut world = World::new(["t1"]);
     world.push("a");

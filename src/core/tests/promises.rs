@@ -2,6 +2,7 @@
 
 use super::naive::Naive;
 use super::world::World;
+use crate::core::requests::OpenRequest;
 use crate::core::{
     Effects, Grant, Hold, LastResult, Life, Message, Mode, Name, Observed, Operation, RepairAction, ResourceId,
 };
@@ -144,7 +145,7 @@ fn check_history(world: &World) {
 /// What is asked for is answered.
 fn check_requests(world: &World) {
     let (state, history) = (&world.state, &world.history);
-    for (request, covered) in &state.requests {
+    for (request, OpenRequest { covered, .. }) in &state.requests {
         let waits = |id: ResourceId| state.get(id).is_some_and(|one| one.queued.is_some() || one.run.is_some());
         assert!(!covered.is_empty() && covered.iter().all(waits), "request {request} waits for nothing");
     }

@@ -10,7 +10,7 @@ use super::super::super::{
 use super::follow::Seen;
 use super::inputs::{looks, taken};
 use super::model::{Executor, Model, Res, Run, Stray, satisfies};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 impl Model {
     /// Everything but pushes, whose ids and versions have to be taken from the records.
@@ -251,6 +251,9 @@ impl Model {
                 RequestKind::FactRefresh => Reason::FactRefresh,
                 _ => Reason::UserDeploy,
             };
+            if looks {
+                self.looks.insert(request, reason);
+            }
             if wanted && kind == RequestKind::FactRefresh {
                 self.met.insert("facts are asked for");
             }
@@ -275,6 +278,21 @@ impl Model {
         self.requests.values_mut().for_each(|covered| {
             covered.remove(&id);
         });
+    }
+
+    /// "A fact refresh runs once for the resource asked" (J2), and waits for no neighbour: whatever else was to bring it.
+    fn answer_skipped(&mut self, id: ResourceId) {
+        let covers = |request: &RequestId| self.requests.get(request).is_some_and(|covered| covered.contains(&id));
+        let open: BTreeMap<RequestId, Reason> =
+            self.looks.iter().filter(|(request, _)| covers(request)).map(|(request, look)| (*request, *look)).collect();
+        let open = if self.can_be_looked_at(id) { open } else { BTreeMap::new() };
+        self.answer(id);
+        for request in open.keys() {
+            self.requests.entry(*request).or_default().insert(id);
+        }
+        if let Some(look) = open.values().min() {
+            self.all.get_mut(id).unwrap().queue(*look);
+        }
     }
 
     /// A request that covers nothing any more is done.
@@ -331,7 +349,7 @@ impl Model {
                 continue;
             }
             // Only when nothing more joins the queue is it known for whom nothing is left to wait.
-            self.ids().into_iter().for_each(|id| self.think_of_skipping(id, seen));
+            self.skip(seen);
             if before == state(self) {
                 return;
             }
@@ -440,10 +458,29 @@ impl Model {
         }
     }
 
-    fn think_of_skipping(&mut self, id: ResourceId, seen: &Seen) {
+    /// First what others stand on: whose skip leaves a look to do is waited for.
+    fn skip(&mut self, seen: &Seen) {
+        let mut left: Vec<ResourceId> = self.ids();
+        while let Some(next) =
+            left.iter().position(|id| self.is_to_be_skipped(*id, seen) && !self.stands_on_one(*id, &left, seen))
+        {
+            let id = left.swap_remove(next);
+            self.skips.insert(id);
+            let res = self.all.get_mut(id).unwrap();
+            (res.queued, res.skipped, res.due) = (None, true, None);
+            self.answer_skipped(id);
+        }
+    }
+
+    fn stands_on_one(&self, id: ResourceId, left: &[ResourceId], seen: &Seen) -> bool {
+        let others = self.requirements(&self.all[&id]);
+        others.iter().any(|other| left.contains(&other.id) && self.is_to_be_skipped(other.id, seen))
+    }
+
+    fn is_to_be_skipped(&self, id: ResourceId, seen: &Seen) -> bool {
         let res = &self.all[&id];
         if !res.live() || res.run.is_some() || res.queued.is_none() || res.reports() || self.undefined(res) {
-            return;
+            return false;
         }
         let others = self.requirements(res);
         // "A finished dependency, failed too, releases its dependents from waiting; if it is not good, they are Skipped."
@@ -451,16 +488,7 @@ impl Model {
         let must = others.iter().all(|other| !self.busy(other)) && !self.yielding(res, false);
         // A verification asks for no grants back before its turn has come; a skip needs none of them.
         let may = others.iter().all(|other| self.perhaps_idle(other)) && (res.good() || !self.yielding(res, true));
-        if unsatisfied
-            && res.after.is_none()
-            && !self.forgotten_runs(res)
-            && (must || may && seen.skipped.contains(&id))
-        {
-            self.skips.insert(id);
-            let res = self.all.get_mut(id).unwrap();
-            (res.queued, res.skipped, res.due) = (None, true, None);
-            self.answer(id);
-        }
+        unsatisfied && res.after.is_none() && !self.forgotten_runs(res) && (must || may && seen.skipped.contains(&id))
     }
 
     /// Another owner starts: "what it finds undone, it queues: restart and event are one path". Executors say hello again.

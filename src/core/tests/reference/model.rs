@@ -156,6 +156,8 @@ pub(super) struct Model {
     /// What a request would release is not what was shown.
     pub refuses: bool,
     pub strays: BTreeMap<AttemptId, Stray>,
+    /// Requests that only want to see, and as what that is attempted.
+    pub looks: BTreeMap<RequestId, Reason>,
     /// The newest attempt when a user asked.
     pub ordered_after: BTreeMap<RequestId, AttemptId>,
     /// What users asked for and was not dealt with yet.
